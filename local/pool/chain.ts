@@ -1,0 +1,56 @@
+import { open } from 'node:fs/promises';
+import { describeParent, openVhd, readMetadata, type Vhd } from './vhd.ts';
+import { encodeHeader, headerOffset, sectorBytes, sectorsPerBlock, VhdError } from './vhd-format.ts';
+import { writeExactly } from './vhd-io.ts';
+import { refitLocators, writeLocators } from './vhd-locators.ts';
+
+/**
+ * Gives a child another parent, or its parent under another name: UUID, name, time and locators, as
+ * `vhd-util modify -p` does. The disk's content is the caller's affair.
+ * @throws VhdError when `path` is no child, the sizes differ, or the parent's path is too long for its locators
+ */
+export async function reparent(path: string, parentPath: string): Promise<void> {
+  const parent = await openVhd(parentPath);
+  await parent.close();
+  const described = await describeParent(parentPath, parent.uuid);
+  const file = await open(path, 'r+');
+  try {
+    const { footer, header } = await readMetadata(file);
+    if (!header.parent) throw new VhdError(`${path} is a dynamic disk and cannot have a parent`);
+    if (footer.virtualBytes !== parent.virtualBytes)
+      throw new VhdError(`${path} and its parent ${parentPath} differ in size`);
+    const locators = refitLocators(header.parent.locators, path, parentPath);
+    await writeLocators(file, locators, path, parentPath);
+    await writeExactly(file, encodeHeader({ ...header, parent: { ...described, locators } }), headerOffset);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes what a child holds into its parent, as `vhd-util coalesce` does. The child stays: its own children must be
+ * given the parent before it is unlinked.
+ * @throws VhdError when the two are not child and parent
+ */
+export async function coalesceIntoParent(childPath: string, parentPath: string): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const child = await openVhd(childPath);
+  stack.defer(() => child.close());
+  const parent = await openVhd(parentPath);
+  stack.defer(() => parent.close());
+  if (child.parentUuid !== parent.uuid || child.virtualBytes !== parent.virtualBytes)
+    throw new VhdError(`${parentPath} is not the parent of ${childPath}`);
+  for await (const block of child.heldBlocks()) await copyBlock(child, parent, block);
+}
+
+async function copyBlock(child: Vhd, parent: Vhd, block: number): Promise<void> {
+  const first = block * sectorsPerBlock;
+  const count = Math.min(sectorsPerBlock, child.virtualBytes / sectorBytes - first);
+  const { data, present } = await child.readSectors(first, count);
+  for (let from = present.indexOf(true); from >= 0; from = present.indexOf(true, from)) {
+    const gap = present.indexOf(false, from);
+    const end = gap < 0 ? count : gap;
+    await parent.writeSectors(first + from, data.subarray(from * sectorBytes, end * sectorBytes));
+    from = end;
+  }
+}

@@ -1,0 +1,122 @@
+import type { FileHandle } from 'node:fs/promises';
+import {
+  bitmapBytes,
+  blockBytes,
+  type Footer,
+  footerBytes,
+  type Header,
+  sectorBytes,
+  sectorsPerBlock,
+  unusedBlock,
+} from './vhd-format.ts';
+import { readExactly, writeExactly } from './vhd-io.ts';
+
+const zeros = Buffer.alloc(blockBytes);
+const batChunkEntries = 16 * 1024;
+
+/** A part of one block: what a read or a write of sectors falls into. */
+export interface Piece {
+  readonly block: number;
+  readonly firstSector: number;
+  readonly sectors: number;
+  /** Offset in the caller's data. */
+  readonly dataOffset: number;
+}
+
+/** Cuts `count` sectors from `sector` on at the borders of blocks. */
+export function* pieces(sector: number, count: number): Generator<Piece> {
+  for (let done = 0; done < count; ) {
+    const firstSector = (sector + done) % sectorsPerBlock;
+    const sectors = Math.min(count - done, sectorsPerBlock - firstSector);
+    const block = Math.floor((sector + done) / sectorsPerBlock);
+    yield { block, firstSector, sectors, dataOffset: done * sectorBytes };
+    done += sectors;
+  }
+}
+
+/**
+ * Byte offset of a block's bitmap, which its data follows, or `undefined` where the file does not hold the block. Read
+ * from the file each time: four bytes, against a table of 4 MiB kept in memory for the largest disk.
+ */
+export async function findBlock(
+  file: FileHandle,
+  header: Header,
+  block: number,
+): Promise<number | undefined> {
+  const entry = await readExactly(file, header.batOffset + 4 * block, 4);
+  const sector = entry.readUInt32BE(0);
+  return sector === unusedBlock ? undefined : sector * sectorBytes;
+}
+
+/** The numbers of all blocks that the file holds, in ascending order. */
+export async function* heldBlocks(file: FileHandle, header: Header): AsyncGenerator<number> {
+  for (let first = 0; first < header.batEntries; first += batChunkEntries) {
+    const entries = Math.min(batChunkEntries, header.batEntries - first);
+    const chunk = await readExactly(file, header.batOffset + 4 * first, 4 * entries);
+    for (let i = 0; i < entries; i++) if (chunk.readUInt32BE(4 * i) !== unusedBlock) yield first + i;
+  }
+}
+
+export function isPresent(bitmap: Buffer, sector: number): boolean {
+  return ((bitmap[sector >> 3] ?? 0) & (0x80 >> (sector & 7))) !== 0;
+}
+
+/** Fills `into` with the sectors that this file holds; the others are left as they are. */
+export async function readPiece(
+  file: FileHandle,
+  header: Header,
+  piece: Piece,
+  into: Buffer,
+  present: boolean[],
+): Promise<void> {
+  const at = await findBlock(file, header, piece.block);
+  if (at === undefined) return;
+  const bitmap = await readExactly(file, at, bitmapBytes);
+  const dataAt = at + bitmapBytes + piece.firstSector * sectorBytes;
+  const data = await readExactly(file, dataAt, piece.sectors * sectorBytes);
+  for (let i = 0; i < piece.sectors; i++) {
+    if (!isPresent(bitmap, piece.firstSector + i)) continue;
+    const from = i * sectorBytes;
+    data.copy(into, piece.dataOffset + from, from, from + sectorBytes);
+    present[piece.dataOffset / sectorBytes + i] = true;
+  }
+}
+
+/**
+ * Writes one piece: its data first, then its bitmap, and a new block's BAT entry last of all, so that a file that is
+ * abandoned at any moment is still a valid one. Zeros that nothing lies under are not written.
+ */
+export async function writePiece(
+  file: FileHandle,
+  header: Header,
+  type: Footer['type'],
+  piece: Piece,
+  data: Buffer,
+): Promise<void> {
+  const part = data.subarray(piece.dataOffset, piece.dataOffset + piece.sectors * sectorBytes);
+  const held = await findBlock(file, header, piece.block);
+  if (held === undefined && type === 'dynamic' && part.equals(zeros.subarray(0, part.length))) return;
+  const at = held ?? (await appendBlock(file));
+  await writeExactly(file, part, at + bitmapBytes + piece.firstSector * sectorBytes);
+  const bitmap = await readExactly(file, at, bitmapBytes);
+  for (let i = piece.firstSector; i < piece.firstSector + piece.sectors; i++)
+    bitmap[i >> 3] = (bitmap[i >> 3] ?? 0) | (0x80 >> (i & 7));
+  await writeExactly(file, bitmap, at);
+  if (held !== undefined) return;
+  const entry = Buffer.alloc(4);
+  entry.writeUInt32BE(at / sectorBytes);
+  await writeExactly(file, entry, header.batOffset + 4 * piece.block);
+}
+
+/**
+ * Makes room for a block where the footer was. The footer is read from the file, for someone else may have changed its
+ * hidden flag; it is at the new end before its old place becomes the block's empty bitmap.
+ */
+async function appendBlock(file: FileHandle): Promise<number> {
+  const { size } = await file.stat();
+  const at = size - footerBytes;
+  const footer = await readExactly(file, at, footerBytes);
+  await writeExactly(file, footer, at + bitmapBytes + blockBytes);
+  await writeExactly(file, zeros.subarray(0, bitmapBytes), at);
+  return at;
+}

@@ -1,0 +1,192 @@
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { heldBlocks, pieces, readPiece, writePiece } from './vhd-blocks.ts';
+import {
+  batOffset,
+  blockCount,
+  decodeFooter,
+  decodeHeader,
+  encodeFooter,
+  encodeHeader,
+  endOfBat,
+  type Footer,
+  footerBytes,
+  type Header,
+  headerBytes,
+  headerOffset,
+  maxVirtualBytes,
+  type Parent,
+  sectorBytes,
+  VhdError,
+  withHidden,
+} from './vhd-format.ts';
+import { readExactly, writeExactly } from './vhd-io.ts';
+import { planLocators, writeLocators } from './vhd-locators.ts';
+
+/** An open VHD file, on its own: what its parents hold does not show through. One writer at a time. */
+export interface Vhd {
+  readonly uuid: string;
+  /** `null` for a dynamic disk. */
+  readonly parentUuid: string | null;
+  /** The parent's file name without a folder; `null` for a dynamic disk. */
+  readonly parentName: string | null;
+  readonly type: 'dynamic' | 'differencing';
+  readonly virtualBytes: number;
+  /** As it was when the file was opened. */
+  readonly hidden: boolean;
+  readonly createdAt: Date;
+  /**
+   * Any number of whole sectors, in order of the calls even when they are not awaited.
+   * @throws VhdError for a part of a sector or beyond the disk's end
+   */
+  writeSectors(sector: number, data: Buffer): Promise<void>;
+  /** `present[i]` is false, and its data zero, for a sector that this file does not hold. */
+  readSectors(sector: number, count: number): Promise<{ data: Buffer; present: boolean[] }>;
+  /** The numbers of the 2 MiB blocks that the file holds, ascending. */
+  heldBlocks(): AsyncGenerator<number>;
+  /** Waits for writes under way. */
+  close(): Promise<void>;
+}
+
+/**
+ * A new, empty dynamic disk.
+ * @throws VhdError unless `virtualBytes` is whole sectors, at most 2040 GiB; EEXIST when the file is there
+ */
+export async function createDynamicVhd(
+  path: string,
+  { uuid, virtualBytes, createdAt }: { uuid: string; virtualBytes: number; createdAt: Date },
+): Promise<void> {
+  await create(path, { uuid, type: 'dynamic', virtualBytes, createdAt, hidden: false });
+}
+
+/**
+ * An empty differencing child: its size, and the UUID, name and modification time it knows of its parent, are read
+ * from the parent's file.
+ */
+export async function createChildVhd(
+  path: string,
+  { uuid, parentPath, createdAt }: { uuid: string; parentPath: string; createdAt: Date },
+): Promise<void> {
+  const parent = await openVhd(parentPath);
+  await parent.close();
+  const footer: Footer = {
+    uuid,
+    type: 'differencing',
+    virtualBytes: parent.virtualBytes,
+    createdAt,
+    hidden: false,
+  };
+  await create(path, footer, parentPath, await describeParent(parentPath, parent.uuid));
+}
+
+/** @throws VhdError when the file is no VHD, damaged, or neither dynamic nor differencing */
+export async function openVhd(path: string): Promise<Vhd> {
+  const file = await open(path, 'r+');
+  try {
+    const { footer, header } = await readMetadata(file);
+    return vhdOf(file, path, footer, header);
+  } catch (error) {
+    await file.close();
+    throw error instanceof VhdError ? new VhdError(`${path}: ${error.message}`, { cause: error }) : error;
+  }
+}
+
+/** Sets the flag that makes a node of the chain a base copy, in both footers, as `vhd-util set` does. */
+export async function setHidden(path: string, hidden: boolean): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    const footer = withHidden(await readFooter(file), hidden);
+    await writeExactly(file, footer, 0);
+    const { size } = await file.stat();
+    await writeExactly(file, footer, size - footerBytes);
+  } finally {
+    await file.close();
+  }
+}
+
+/** What the file takes by its length, as `vhd-util query -s` counts: metadata and blocks held, holes included. */
+export async function physicalBytes(path: string): Promise<number> {
+  return (await stat(path)).size;
+}
+
+/** What a child's header says of its parent, but for the locators, which depend on the child's place. */
+export async function describeParent(parentPath: string, uuid: string): Promise<Omit<Parent, 'locators'>> {
+  const { mtime } = await stat(parentPath);
+  return { uuid, name: basename(parentPath), modifiedAt: mtime };
+}
+
+/** @throws VhdError when a structure is damaged */
+export async function readMetadata(file: FileHandle): Promise<{ footer: Footer; header: Header }> {
+  const footer = decodeFooter(await readFooter(file));
+  const header = decodeHeader(await readExactly(file, headerOffset, headerBytes), footer.type);
+  if (header.batEntries < blockCount(footer.virtualBytes))
+    throw new VhdError(`A BAT of ${header.batEntries} entries is too short for ${footer.virtualBytes} bytes`);
+  return { footer, header };
+}
+
+/** The footer at the end, or, where a write was cut off, its copy at the beginning, as libvhd reads it. */
+async function readFooter(file: FileHandle): Promise<Buffer> {
+  const { size } = await file.stat();
+  const last = await readExactly(file, Math.max(0, size - footerBytes), footerBytes);
+  try {
+    decodeFooter(last);
+    return last;
+  } catch {
+    return readExactly(file, 0, footerBytes);
+  }
+}
+
+async function create(path: string, footer: Footer, parentPath?: string, parent?: Omit<Parent, 'locators'>) {
+  const { virtualBytes } = footer;
+  if (virtualBytes <= 0 || virtualBytes > maxVirtualBytes || virtualBytes % sectorBytes !== 0)
+    throw new VhdError(`A VHD cannot have ${virtualBytes} bytes`);
+  const batEntries = blockCount(virtualBytes);
+  const blocksAt = endOfBat(batEntries);
+  const locators = parentPath === undefined ? [] : planLocators(path, parentPath, blocksAt);
+  const header = encodeHeader({ batOffset, batEntries, parent: parent && { ...parent, locators } });
+  const file = await open(path, 'wx');
+  try {
+    const copy = encodeFooter(footer);
+    const bat = Buffer.alloc(blocksAt - batOffset, 0xff);
+    await writeExactly(file, Buffer.concat([copy, header, bat]), 0);
+    if (parentPath !== undefined) await writeLocators(file, locators, path, parentPath);
+    const end = locators.reduce((at, { spaceBytes }) => at + spaceBytes, blocksAt);
+    await writeExactly(file, copy, end);
+  } finally {
+    await file.close();
+  }
+}
+
+function vhdOf(file: FileHandle, path: string, footer: Footer, header: Header): Vhd {
+  let lastWrite: Promise<unknown> = Promise.resolve();
+  const check = (sector: number, sectors: number) => {
+    if (!Number.isInteger(sectors) || sector < 0 || (sector + sectors) * sectorBytes > footer.virtualBytes)
+      throw new VhdError(`${resolve(path)}: ${sectors} sectors from ${sector} on are not within the disk`);
+  };
+  return {
+    ...footer,
+    parentUuid: header.parent?.uuid ?? null,
+    parentName: header.parent?.name ?? null,
+    async writeSectors(sector, data) {
+      check(sector, data.length / sectorBytes);
+      const write = lastWrite.then(async () => {
+        for (const piece of pieces(sector, data.length / sectorBytes))
+          await writePiece(file, header, footer.type, piece, data);
+      });
+      lastWrite = write.catch(() => undefined);
+      await write;
+    },
+    async readSectors(sector, count) {
+      check(sector, count);
+      const data = Buffer.alloc(count * sectorBytes);
+      const present = new Array<boolean>(count).fill(false);
+      for (const piece of pieces(sector, count)) await readPiece(file, header, piece, data, present);
+      return { data, present };
+    },
+    heldBlocks: () => heldBlocks(file, header),
+    async close() {
+      await lastWrite;
+      await file.close();
+    },
+  };
+}
