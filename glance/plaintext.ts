@@ -1,0 +1,38 @@
+const longest = 300;
+const entities: Record<string, string> = {
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  amp: '&',
+  '#x27': "'",
+  '#39': "'",
+  nbsp: ' ',
+};
+
+/**
+ * The one sentence inside an error body. Glance answers in HTML, in text or, when JSON is accepted, in JSON whose
+ * `message` still holds markup; proxies in front of it send pages of their own.
+ */
+export function plainText(body: string): string {
+  const text = jsonMessage(body) ?? body;
+  const words = text
+    .slice(0, 20_000)
+    .replace(/<(head|h1|style|script)\b.*?<\/\1>/gis, ' ')
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/&([a-z]+|#x?[0-9a-f]+);/gi, (all, name: string) => entities[name.toLowerCase()] ?? all)
+    .replace(/^\s*\d{3} [A-Z][\w ]+\n/, '') // the status line that opens a text body
+    .replace(/\s+/g, ' ')
+    .trim();
+  return words.length > longest ? `${words.slice(0, longest - 1)}…` : words;
+}
+
+function jsonMessage(body: string): string | undefined {
+  if (!body.trimStart().startsWith('{')) return undefined;
+  try {
+    const parsed: unknown = JSON.parse(body);
+    if (typeof parsed !== 'object' || parsed === null || !('message' in parsed)) return undefined;
+    return typeof parsed.message === 'string' ? parsed.message : undefined;
+  } catch {
+    return undefined;
+  }
+}
