@@ -1,8 +1,10 @@
 import { open } from 'node:fs/promises';
-import { describeParent, openVhd, readMetadata, type Vhd } from './vhd.ts';
-import { encodeHeader, headerOffset, sectorBytes, sectorsPerBlock, VhdError } from './vhd-format.ts';
+import { openVhd, type Vhd } from './vhd.ts';
+import { headerOffset, sectorBytes, sectorsPerBlock, VhdError } from './vhd-format.ts';
+import { encodeHeader } from './vhd-header.ts';
 import { writeExactly } from './vhd-io.ts';
 import { refitLocators, writeLocators } from './vhd-locators.ts';
+import { describeParent, readMetadata } from './vhd-metadata.ts';
 
 /**
  * Gives a child another parent, or its parent under another name: UUID, name, time and locators, as

@@ -1,14 +1,14 @@
 import type { FileHandle } from 'node:fs/promises';
+import type { Footer } from './vhd-footer.ts';
 import {
   bitmapBytes,
   blockBytes,
-  type Footer,
   footerBytes,
-  type Header,
   sectorBytes,
   sectorsPerBlock,
   unusedBlock,
 } from './vhd-format.ts';
+import type { Header } from './vhd-header.ts';
 import { readExactly, writeExactly } from './vhd-io.ts';
 
 const zeros = Buffer.alloc(blockBytes);

@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
-import { type Locator, sectorAligned, VhdError } from './vhd-format.ts';
+import { sectorAligned, VhdError } from './vhd-format.ts';
+import type { Locator } from './vhd-header.ts';
 import { writeExactly } from './vhd-io.ts';
 
 /** The three that vhd-util writes, in its order; each in a space of its own between the BAT and the first block. */

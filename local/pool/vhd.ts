@@ -1,27 +1,20 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { heldBlocks, pieces, readPiece, writePiece } from './vhd-blocks.ts';
+import { encodeFooter, type Footer, withHidden } from './vhd-footer.ts';
 import {
   batOffset,
   blockCount,
-  decodeFooter,
-  decodeHeader,
-  encodeFooter,
-  encodeHeader,
   endOfBat,
-  type Footer,
   footerBytes,
-  type Header,
-  headerBytes,
-  headerOffset,
   maxVirtualBytes,
-  type Parent,
   sectorBytes,
   VhdError,
-  withHidden,
 } from './vhd-format.ts';
-import { readExactly, writeExactly } from './vhd-io.ts';
+import { encodeHeader, type Header, type Parent } from './vhd-header.ts';
+import { writeExactly } from './vhd-io.ts';
 import { planLocators, writeLocators } from './vhd-locators.ts';
+import { describeParent, readFooter, readMetadata } from './vhd-metadata.ts';
 
 /** An open VHD file, on its own: what its parents hold does not show through. One writer at a time. */
 export interface Vhd {
@@ -107,33 +100,6 @@ export async function setHidden(path: string, hidden: boolean): Promise<void> {
 /** What the file takes by its length, as `vhd-util query -s` counts: metadata and blocks held, holes included. */
 export async function physicalBytes(path: string): Promise<number> {
   return (await stat(path)).size;
-}
-
-/** What a child's header says of its parent, but for the locators, which depend on the child's place. */
-export async function describeParent(parentPath: string, uuid: string): Promise<Omit<Parent, 'locators'>> {
-  const { mtime } = await stat(parentPath);
-  return { uuid, name: basename(parentPath), modifiedAt: mtime };
-}
-
-/** @throws VhdError when a structure is damaged */
-export async function readMetadata(file: FileHandle): Promise<{ footer: Footer; header: Header }> {
-  const footer = decodeFooter(await readFooter(file));
-  const header = decodeHeader(await readExactly(file, headerOffset, headerBytes), footer.type);
-  if (header.batEntries < blockCount(footer.virtualBytes))
-    throw new VhdError(`A BAT of ${header.batEntries} entries is too short for ${footer.virtualBytes} bytes`);
-  return { footer, header };
-}
-
-/** The footer at the end, or, where a write was cut off, its copy at the beginning, as libvhd reads it. */
-async function readFooter(file: FileHandle): Promise<Buffer> {
-  const { size } = await file.stat();
-  const last = await readExactly(file, Math.max(0, size - footerBytes), footerBytes);
-  try {
-    decodeFooter(last);
-    return last;
-  } catch {
-    return readExactly(file, 0, footerBytes);
-  }
 }
 
 async function create(path: string, footer: Footer, parentPath?: string, parent?: Omit<Parent, 'locators'>) {

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bitmapLength, type LayerInfo, readAt, readLayer } from './vhd-layer.ts';
+
+export type { LayerInfo };
+
+/** A chain of VHD files and the disk that they make together. */
+export interface Chain {
+  /** Leaf first, as the paths were given. */
+  readonly layers: readonly LayerInfo[];
+  /** The flattened disk's hash, hexadecimal. */
+  sha256(): Promise<string>;
+  /** Offset of the first byte that differs from the raw image, `null` when there is none. */
+  compareWith(rawPath: string): Promise<number | null>;
+  /** Bytes of the flattened disk. */
+  read(offset: number, length: number): Promise<Buffer>;
+}
+
+/**
+ * Opens a chain whose order is told, leaf to base, whatever the files are called.
+ * @throws Error when a file is damaged, or is not the child of the one after it
+ */
+export async function readChain(paths: readonly string[]): Promise<Chain> {
+  const layers = await Promise.all(paths.map(readLayer));
+  const [broken] = linkProblems(layers);
+  if (broken) throw new Error(broken);
+  const virtualBytes = layers[0]?.virtualBytes ?? 0;
+  return {
+    layers,
+    async sha256() {
+      const hash = createHash('sha256');
+      for await (const data of flatten(layers, 0, virtualBytes)) hash.update(data);
+      return hash.digest('hex');
+    },
+    async compareWith(rawPath) {
+      const raw = await open(rawPath, 'r');
+      try {
+        return await firstDifference(layers, virtualBytes, raw);
+      } finally {
+        await raw.close();
+      }
+    },
+    async read(offset, length) {
+      if (offset < 0 || offset + length > virtualBytes) throw new RangeError('beyond the end of the disk');
+      const first = Math.floor(offset / 512) * 512;
+      const parts = [];
+      for await (const data of flatten(layers, first, Math.ceil((offset + length) / 512) * 512))
+        parts.push(data);
+      return Buffer.concat(parts).subarray(offset - first, offset - first + length);
+    },
+  };
+}
+
+/**
+ * What Nova's importer would say of an unpacked bundle (nova-snapshots.md, section 4): an empty list is acceptance.
+ */
+export async function validateNovaBundle(dir: string): Promise<string[]> {
+  const names = (await readdir(dir)).filter((name) => name !== 'swap.vhd');
+  const vhds = names.filter((name) => /^\d+\.vhd$/.test(name));
+  const problems = names
+    .filter((name) => !vhds.includes(name))
+    .map((name) => `${name} does not belong there`);
+  const expected = vhds.map((_, i) => `${i}.vhd`);
+  if (vhds.length === 0) problems.push('there is no 0.vhd');
+  if (vhds.length > 16) problems.push(`${vhds.length} files are more than the 16 that Nova restores`);
+  problems.push(...expected.filter((name) => !vhds.includes(name)).map((name) => `${name} is missing`));
+  if (problems.length > 0) return problems;
+  const layers = await Promise.allSettled(expected.map((name) => readLayer(join(dir, name))));
+  for (const layer of layers) if (layer.status === 'rejected') problems.push((layer.reason as Error).message);
+  const sound = layers.flatMap((layer) => (layer.status === 'fulfilled' ? [layer.value] : []));
+  if (sound.length === layers.length) problems.push(...linkProblems(sound));
+  if (sound[0]?.hidden) problems.push('the leaf, 0.vhd, is hidden');
+  return problems;
+}
+
+function linkProblems(layers: readonly LayerInfo[]): string[] {
+  const problems = layers.length === 0 ? ['a chain needs a file'] : [];
+  for (const [i, child] of layers.entries()) {
+    const parent = layers[i + 1];
+    if (!parent) {
+      if (child.type !== 'dynamic') problems.push(`${child.path} is the last one but has a parent`);
+    } else if (child.parentUuid !== parent.uuid) {
+      problems.push(`${child.path} is not the child of ${parent.path}`);
+    } else if (child.virtualBytes !== parent.virtualBytes) {
+      problems.push(`${child.path} and ${parent.path} differ in size`);
+    }
+  }
+  return problems;
+}
+
+async function firstDifference(layers: readonly LayerInfo[], virtualBytes: number, raw: FileHandle) {
+  const rawBytes = (await raw.stat()).size;
+  let offset = 0;
+  for await (const data of flatten(layers, 0, virtualBytes)) {
+    const expected = await readAt(raw, offset, Math.min(data.length, Math.max(0, rawBytes - offset)));
+    if (!data.equals(expected)) {
+      const at = expected.findIndex((byte, i) => byte !== data[i]);
+      return offset + (at < 0 ? expected.length : at);
+    }
+    offset += data.length;
+  }
+  return rawBytes > virtualBytes ? virtualBytes : null;
+}
+
+/** The disk from `start` to `end`, both whole sectors, in pieces of a block at most. */
+async function* flatten(layers: readonly LayerInfo[], start: number, end: number): AsyncGenerator<Buffer> {
+  const blockBytes = Math.min(...layers.map((layer) => layer.blockBytes));
+  const files: FileHandle[] = [];
+  try {
+    for (const { path } of layers) files.push(await open(path, 'r'));
+    for (let at = start; at < end; ) {
+      const next = Math.min(end, (Math.floor(at / blockBytes) + 1) * blockBytes);
+      yield await resolveSectors(layers, files, at, next);
+      at = next;
+    }
+  } finally {
+    for (const file of files) await file.close();
+  }
+}
+
+/** Takes each sector from the first layer that has it; a sector that none has is zero. */
+async function resolveSectors(layers: readonly LayerInfo[], files: FileHandle[], start: number, end: number) {
+  const result = Buffer.alloc(end - start);
+  const open = new Set(Array.from({ length: result.length / 512 }, (_, i) => i));
+  for (const [i, { blocks, blockBytes }] of layers.entries()) {
+    const at = blocks[Math.floor(start / blockBytes)];
+    const file = files[i];
+    if (at === undefined || !file || open.size === 0) continue;
+    const bitmap = await readAt(file, at, bitmapLength(blockBytes));
+    const data = await readAt(file, at + bitmap.length + (start % blockBytes), result.length);
+    for (const sector of open) {
+      const bit = (start % blockBytes) / 512 + sector;
+      if (((bitmap.readUInt8(bit >> 3) >> (7 - (bit & 7))) & 1) === 0) continue;
+      data.copy(result, sector * 512, sector * 512, sector * 512 + 512);
+      open.delete(sector);
+    }
+  }
+  return result;
+}
