@@ -1,0 +1,217 @@
+import { StateMachine } from 'aws-local-stepfunctions';
+import type { LocalClock } from '../clock.ts';
+import { unsupportedFeatures } from './asl-support.ts';
+import {
+  epochSeconds,
+  type LocalServer,
+  type Operation,
+  requiredString,
+  ServiceError,
+  serveJson,
+} from './json-service.ts';
+import { type Execution, executions } from './states/executions.ts';
+import { payloadLimitBytes } from './states/failures.ts';
+import { page } from './states/paging.ts';
+import type { StatusChangeEvent } from './states/status-event.ts';
+import type { Handler, SendMessage } from './states/tasks.ts';
+import { type Asl, statesOf } from './states/walk.ts';
+
+export interface StepFunctionsOptions {
+  /** The ASL document, its placeholders replaced (see `substitute`). */
+  readonly definition: Asl;
+  /** A handler for each Lambda task, by the state's name. */
+  readonly resources: Record<string, Handler>;
+  readonly sendMessage: SendMessage;
+  readonly clock: LocalClock;
+  /** How much faster than real time a task's TimeoutSeconds passes; default: as fast as the clock. */
+  readonly timeoutSpeed?: number;
+  /** Waits, by the state's name, that take this many of the clock's seconds whatever the document says. */
+  readonly waitSeconds?: Record<string, number>;
+  /** Default 0: any free port. */
+  readonly port?: number;
+  readonly stateMachineArn?: string;
+  /** How many executions that have ended are remembered; default 1,000. */
+  readonly keepClosed?: number;
+  readonly onStatusChange?: (event: StatusChangeEvent) => void;
+  /** Called when a state is entered, before its handler starts. */
+  readonly onState?: (executionName: string, stateName: string) => void;
+}
+
+/** The document cannot run here as it would in AWS. */
+export class UnsupportedDefinitionError extends Error {
+  override readonly name = 'UnsupportedDefinitionError';
+}
+
+/**
+ * Serves the part of the Step Functions API that xensnap uses, for one state machine, on 127.0.0.1. Executions live in
+ * memory only: a service that starts anew remembers none.
+ * @throws UnsupportedDefinitionError when the document is invalid, uses what the engine would ignore, or names a
+ *   Lambda task for which there is no handler
+ */
+export async function startStepFunctions(
+  options: StepFunctionsOptions,
+): Promise<LocalServer & { readonly stateMachineArn: string }> {
+  const { definition, resources, clock } = options;
+  refuseUnsupported(definition, resources);
+  const stateMachineArn =
+    options.stateMachineArn ?? 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap';
+  const created = clock.now();
+  const running = executions({
+    timeoutSpeed: clock.speed,
+    waitSeconds: {},
+    keepClosed: 1000,
+    onStatusChange: () => {},
+    onState: () => {},
+    ...options,
+    stateMachineArn,
+  });
+
+  function checkMachine(request: Record<string, unknown>): void {
+    const arn = requiredString(request, 'stateMachineArn');
+    if (arn !== stateMachineArn)
+      throw new ServiceError('StateMachineDoesNotExist', `State Machine Does Not Exist: '${arn}'`);
+  }
+
+  function find(request: Record<string, unknown>): Execution {
+    const arn = requiredString(request, 'executionArn');
+    const execution = running.get(arn);
+    if (!execution) throw new ServiceError('ExecutionDoesNotExist', `Execution Does Not Exist: '${arn}'`);
+    return execution;
+  }
+
+  const operations: Record<string, Operation> = {
+    StartExecution(request) {
+      checkMachine(request);
+      const input = typeof request.input === 'string' ? request.input : '{}';
+      checkJson(input, 'InvalidExecutionInput', 'Invalid State Machine Execution Input');
+      const name = executionName(request.name);
+      const before = running.get(`${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`);
+      if (before && (before.status !== 'RUNNING' || before.input !== input))
+        throw new ServiceError('ExecutionAlreadyExists', `Execution Already Exists: '${before.arn}'`);
+      const execution = before ?? running.start(name, input);
+      return { executionArn: execution.arn, startDate: epochSeconds(execution.startDate) };
+    },
+    DescribeExecution: (request) => describe(find(request), stateMachineArn),
+    GetExecutionHistory(request) {
+      const events = [...find(request).history];
+      if (request.reverseOrder === true) events.reverse();
+      const { items, nextToken } = page(events, request, 1000);
+      return { events: items, nextToken };
+    },
+    ListExecutions(request) {
+      checkMachine(request);
+      const wanted = running
+        .all()
+        .filter(({ status }) => request.statusFilter === undefined || request.statusFilter === status);
+      const { items, nextToken } = page(wanted, request, 1000);
+      return { executions: items.map((execution) => summary(execution, stateMachineArn)), nextToken };
+    },
+    StopExecution(request) {
+      const execution = find(request);
+      running.stop(execution, text(request.error), text(request.cause));
+      return { stopDate: epochSeconds(execution.stopDate ?? clock.now()) };
+    },
+    SendTaskSuccess(request) {
+      const output = checkJson(requiredString(request, 'output'), 'InvalidOutput', 'Invalid Output');
+      running.tokens.succeed(requiredString(request, 'taskToken'), output);
+    },
+    SendTaskFailure(request) {
+      running.tokens.fail(
+        requiredString(request, 'taskToken'),
+        text(request.error) ?? '',
+        text(request.cause) ?? '',
+      );
+    },
+    DescribeStateMachine(request) {
+      checkMachine(request);
+      return {
+        stateMachineArn,
+        name: stateMachineArn.split(':').at(-1),
+        status: 'ACTIVE',
+        type: 'STANDARD',
+        definition: JSON.stringify(definition),
+        roleArn: 'arn:aws:iam::000000000000:role/local',
+        creationDate: epochSeconds(created),
+      };
+    },
+  };
+  const server = await serveJson({
+    target: 'AWSStepFunctions',
+    version: '1.0',
+    operations,
+    port: options.port ?? 0,
+  });
+  return {
+    url: server.url,
+    stateMachineArn,
+    async close() {
+      await Promise.all([server.close(), running.close()]);
+    },
+  };
+}
+
+function refuseUnsupported(definition: Asl, resources: Record<string, Handler>): void {
+  const problems = unsupportedFeatures(definition);
+  for (const [name, state] of statesOf(definition))
+    if (state.Type === 'Task' && !String(state.Resource).includes(':sqs:') && !Object.hasOwn(resources, name))
+      problems.push(`${name}: there is no handler for it`);
+  if (problems.length > 0) throw new UnsupportedDefinitionError(problems.join('\n'));
+  try {
+    // Placeholders are no ARNs; whether a Resource is one that can run here has been checked above.
+    new StateMachine(definition as never, { validationOptions: { checkArn: false } });
+  } catch (cause) {
+    throw new UnsupportedDefinitionError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+function executionName(name: unknown): string {
+  if (name === undefined) return crypto.randomUUID();
+  // Step Functions' rule: no white space, no brackets, no wildcards, none of "#%\^|~`$&,;:/, no control characters.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  const forbidden = /[\s<>{}[\]?*"#%\\^|~`$&,;:/\u0000-\u001f\u007f-\u009f]/;
+  if (typeof name !== 'string' || name === '' || name.length > 80 || forbidden.test(name))
+    throw new ServiceError('InvalidName', `Invalid Name: '${String(name)}'`);
+  return name;
+}
+
+function checkJson(json: string, type: string, message: string): unknown {
+  if (Buffer.byteLength(json) > payloadLimitBytes)
+    throw new ServiceError(
+      'ValidationException',
+      `${message}: Member must have length less than or equal to ${payloadLimitBytes}`,
+    );
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new ServiceError(type, `${message}: '${String(cause)}'`);
+  }
+}
+
+function summary({ arn, name, status, startDate, stopDate }: Execution, stateMachineArn: string) {
+  return {
+    executionArn: arn,
+    stateMachineArn,
+    name,
+    status,
+    startDate: epochSeconds(startDate),
+    ...(stopDate && { stopDate: epochSeconds(stopDate) }),
+  };
+}
+
+function describe(execution: Execution, stateMachineArn: string) {
+  const { input, output, error, cause } = execution;
+  return {
+    ...summary(execution, stateMachineArn),
+    input,
+    inputDetails: { included: true },
+    ...(output !== undefined && { output, outputDetails: { included: true } }),
+    ...(error !== undefined && { error }),
+    ...(cause !== undefined && { cause }),
+    redriveCount: 0,
+    redriveStatus: 'NOT_REDRIVABLE',
+  };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
