@@ -1,0 +1,111 @@
+import { Refused } from './answer.ts';
+
+/** The part of JSON Schema that Glance's image schema uses. */
+interface Attribute {
+  type: string | string[];
+  description: string;
+  maxLength?: number;
+  pattern?: string;
+  enum?: (string | null)[];
+  readOnly?: boolean;
+  items?: Attribute;
+}
+
+const hex = '([0-9a-fA-F])';
+const text = (description: string, more: Partial<Attribute> = {}): Attribute => ({
+  type: 'string',
+  description,
+  ...more,
+});
+const nullable = (description: string, more: Partial<Attribute> = {}): Attribute => ({
+  type: ['null', 'string'],
+  description,
+  ...more,
+});
+const fixed = { readOnly: true };
+
+/** The base attributes, as `/v2/schemas/image` shows them. */
+export const attributes: Record<string, Attribute> = {
+  id: text('An identifier for the image', {
+    pattern: `^${hex}{8}-${hex}{4}-${hex}{4}-${hex}{4}-${hex}{12}$`,
+  }),
+  name: nullable('Descriptive name for the image', { maxLength: 255 }),
+  status: text('Status of the image', fixed),
+  visibility: text('Scope of image accessibility', { enum: ['community', 'public', 'private', 'shared'] }),
+  protected: { type: 'boolean', description: 'Whether the image is kept from being deleted' },
+  os_hidden: { type: 'boolean', description: 'Whether the image is left out of lists' },
+  checksum: nullable('md5 of the data', fixed),
+  os_hash_algo: nullable('Algorithm of os_hash_value', fixed),
+  os_hash_value: nullable('Hash of the data', fixed),
+  owner: nullable('Owner of the image', { maxLength: 255 }),
+  size: { type: ['null', 'integer'], description: 'Bytes of data', ...fixed },
+  virtual_size: { type: ['null', 'integer'], description: 'Bytes of the disk in it', ...fixed },
+  container_format: nullable('Format of the container', {
+    enum: [null, 'ami', 'ari', 'aki', 'bare', 'ovf', 'ova', 'docker', 'compressed'],
+  }),
+  disk_format: nullable('Format of the disk', {
+    enum: [null, 'ami', 'ari', 'aki', 'vhd', 'vhdx', 'vmdk', 'raw', 'qcow2', 'vdi', 'iso', 'ploop'],
+  }),
+  created_at: text('Time of creation', fixed),
+  updated_at: text('Time of the last change', fixed),
+  tags: { type: 'array', description: 'Tags of the image', items: text('A tag', { maxLength: 255 }) },
+  min_ram: { type: 'integer', description: 'MiB of memory needed' },
+  min_disk: { type: 'integer', description: 'GiB of disk needed' },
+  self: text('URL of the image', fixed),
+  file: text('URL of the data', fixed),
+  schema: text('URL of the schema', fixed),
+  direct_url: text('URL of the data in its store', fixed),
+  stores: text('Stores that hold the data', fixed),
+};
+
+const reserved = ['location', 'locations', 'deleted', 'deleted_at'];
+const custom = text('Custom property');
+
+/**
+ * @throws Refused 403 for what only Glance writes, 400 for a value that the schema does not allow
+ */
+export function checkAttribute(key: string, value: unknown): void {
+  if (attributes[key]?.readOnly) throw new Refused(403, `Attribute '${key}' is read-only.`);
+  if (reserved.includes(key) || key.startsWith('os_glance')) {
+    throw new Refused(403, `Attribute '${key}' is reserved.`);
+  }
+  if (key.length > 255) throw new Refused(400, `Invalid property name: longer than 255 characters`);
+  const complaint = complaintAbout(value, attributes[key] ?? custom);
+  if (complaint)
+    throw new Refused(400, `Provided object does not match schema 'image': ${complaint} (${key})`);
+  if ((key === 'min_disk' || key === 'min_ram') && Number(value) < 0) {
+    throw new Refused(400, `Invalid value '${value}' for parameter '${key}': Cannot be a negative value`);
+  }
+}
+
+/** @throws Refused 413 past image_property_quota or image_tag_quota, 128 each */
+export function checkCounts(image: { properties: object; tags: string[] }): void {
+  if (Object.keys(image.properties).length > 128)
+    throw new Refused(413, 'The limit has been exceeded on the number of allowed image properties.');
+  if (image.tags.length > 128)
+    throw new Refused(413, 'The limit has been exceeded on the number of allowed image tags.');
+}
+
+function complaintAbout(value: unknown, schema: Attribute): string | undefined {
+  const shown = value === null ? 'None' : JSON.stringify(value)?.replaceAll('"', "'");
+  const types = [schema.type].flat();
+  if (!types.some((type) => isOf(type, value))) return `${shown} is not of type '${types.join("', '")}'`;
+  if (schema.enum && !schema.enum.some((one) => one === value)) {
+    return `${shown} is not one of [${schema.enum.map((one) => (one === null ? 'None' : `'${one}'`)).join(', ')}]`;
+  }
+  if (typeof value === 'string' && schema.maxLength && value.length > schema.maxLength)
+    return `${shown} is too long`;
+  if (typeof value === 'string' && schema.pattern && !new RegExp(schema.pattern).test(value)) {
+    return `${shown} does not match '${schema.pattern}'`;
+  }
+  const { items } = schema;
+  if (!items || !Array.isArray(value)) return undefined;
+  return value.map((item) => complaintAbout(item, items)).find(Boolean);
+}
+
+function isOf(type: string, value: unknown): boolean {
+  if (type === 'null') return value === null;
+  if (type === 'integer') return Number.isInteger(value);
+  if (type === 'array') return Array.isArray(value);
+  return typeof value === type;
+}
