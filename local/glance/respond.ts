@@ -31,7 +31,7 @@ export function answerRequest(front: Front): (req: IncomingMessage, res: ServerR
       query: url.searchParams,
       fault: front.draw(req.method ?? 'GET', url.pathname),
       proceed() {
-        if (endRequest(req) || (waits && !proceeded)) res.writeContinue();
+        if (waits && !proceeded) res.writeContinue();
         proceeded = true;
       },
     };
