@@ -1,0 +1,31 @@
+#!/bin/bash
+# Runs the plugin's tests on Python 2.7, 3.6 and the current python3, as far as they are found on PATH
+# or in pyenv's folder. Ends with the line "N passed, N failed".
+cd "$(dirname "$0")" || exit 1
+
+works() { "$1" -c 'import sys; sys.exit(0)' >/dev/null 2>&1; }
+
+# The first of: a name on PATH that really runs (a pyenv shim may not), pyenv's newest of that version.
+find_python() {
+  local found
+  for found in "$(command -v "python$1")" $(ls -d "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1"*/bin/python 2>/dev/null | sort -rV); do
+    if [ -n "$found" ] && works "$found"; then echo "$found"; return; fi
+  done
+}
+
+passed=0 failed=0 seen=' '
+for wanted in 2.7 3.6 3; do
+  python=$(find_python "$wanted")
+  if [ -z "$python" ]; then echo "python$wanted: not found, not tested"; continue; fi
+  version=$("$python" -c 'import platform; print(platform.python_version())')
+  case $seen in *" $version "*) continue ;; esac
+  seen="$seen$version "
+  echo "python $version ($python)"
+  counts=$("$python" tests/run.py) || counts='0 1'
+  read -r good bad <<<"$(tail -n 1 <<<"$counts")"
+  echo "python $version: $good passed, $bad failed"
+  passed=$((passed + good)) failed=$((failed + bad))
+done
+if [ "$seen" = ' ' ]; then echo 'no Python found'; failed=1; fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

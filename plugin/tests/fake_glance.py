@@ -1,0 +1,141 @@
+"""A Glance with one image, over plain sockets so that it can misbehave at any byte."""
+import hashlib
+import json
+import socket
+import ssl
+import threading
+
+EXPECTED_TROUBLE = (socket.error, ssl.SSLError, ValueError)
+
+
+class FakeGlance(object):
+    def __init__(self, image_id, tls_files=None):
+        self.image = {'id': image_id, 'status': 'queued', 'size': None, 'checksum': None, 'os_hash_algo': None,
+                      'os_hash_value': None}
+        self.requests = []  # (method, path, headers)
+        self.data = None
+        self.received = 0
+        self.terminated = False
+        self.lost = threading.Event()  # an upload ended without its terminator
+        self.reached = threading.Event()  # `at_bytes` have come
+        self.go_on = threading.Event()
+        self.get_status = 200
+        self.get_status_after_put = 200
+        # What happens when at_bytes of a PUT's body have come: None, 'drop', 'stall', 'hold', or a status.
+        self.at_bytes, self.behaviour = 0, None
+        self.sends_continue = True
+        self.before_answer = None  # 'drop', 'stall', or a status, once everything has come
+        self.context = None
+        if tls_files:
+            self.context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
+            self.context.load_cert_chain(*tls_files)
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        self.listener.bind(('127.0.0.1', 0))
+        self.listener.listen(16)
+        self.port = self.listener.getsockname()[1]
+        self.url = '%s://localhost:%d' % ('https' if tls_files else 'http', self.port)
+        self.closed = False
+        thread = threading.Thread(target=self.accept)
+        thread.daemon = True
+        thread.start()
+
+    def close(self):
+        self.closed = True
+        self.go_on.set()
+        self.listener.close()
+
+    def accept(self):
+        while not self.closed:
+            try:
+                sock = self.listener.accept()[0]
+            except EXPECTED_TROUBLE:
+                return
+            thread = threading.Thread(target=self.serve, args=(sock,))
+            thread.daemon = True
+            thread.start()
+
+    def serve(self, sock):
+        try:
+            sock.settimeout(60)
+            if self.context:
+                sock = self.context.wrap_socket(sock, server_side=True)
+            stream = sock.makefile('rb')
+            method, path, _ = stream.readline().decode('ascii').split()
+            headers = {}
+            for line in iter(stream.readline, b'\r\n'):
+                name, value = line.decode('ascii').split(':', 1)
+                headers[name.lower()] = value.strip()
+            self.requests.append((method, path, headers))
+            if method == 'GET':
+                self.get(sock)
+            else:
+                self.put(sock, stream)
+        except EXPECTED_TROUBLE:
+            pass
+        finally:
+            sock.close()
+
+    def get(self, sock):
+        status = self.get_status_after_put if self.data is not None else self.get_status
+        self.reply(sock, status, json.dumps(self.image) if status == 200 else '<html><body>no <b>way</b></body></html>')
+
+    def reply(self, sock, status, body=''):
+        sock.sendall(('HTTP/1.1 %d Word\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s'
+                      % (status, len(body), body)).encode('ascii'))
+
+    def put(self, sock, stream):
+        self.image['status'] = 'saving'
+        try:
+            if not self.misbehave(sock):
+                return
+            if self.sends_continue:
+                sock.sendall(b'HTTP/1.1 100 Continue\r\n\r\n')
+            data = self.read_chunks(sock, stream)
+            if data is not None:
+                self.finish(sock, data)
+        finally:
+            if not self.terminated:
+                self.image['status'] = 'queued'
+                self.lost.set()
+
+    def read_chunks(self, sock, stream):
+        parts = []
+        while True:
+            size = int(stream.readline(), 16)
+            data = stream.read(size)
+            if len(data) < size or stream.read(2) != b'\r\n':
+                return None
+            if size == 0:
+                self.terminated = True
+                return b''.join(parts)
+            parts.append(data)
+            self.received += size
+            if not self.misbehave(sock):
+                return None
+
+    def misbehave(self, sock):
+        """True when the upload may go on."""
+        if self.behaviour is None or self.received < self.at_bytes:
+            return True
+        behaviour, self.behaviour = self.behaviour, None
+        self.reached.set()
+        if behaviour in ('stall', 'hold'):
+            self.go_on.wait(60)
+            return behaviour == 'hold'
+        if behaviour != 'drop':
+            self.reply(sock, behaviour, 'too <b>bad</b>')
+            return self.received > 0  # a real Glance goes on reading what it has refused
+        return False
+
+    def finish(self, sock, data):
+        self.data = data
+        self.image.update(status='active', size=len(data), checksum=hashlib.md5(data).hexdigest(),
+                          os_hash_algo='sha512', os_hash_value=hashlib.sha512(data).hexdigest())
+        if self.before_answer == 'drop':
+            return
+        if self.before_answer == 'stall':
+            self.reached.set()
+            self.go_on.wait(60)
+            return
+        self.reply(sock, self.before_answer or 204)

@@ -1,0 +1,104 @@
+"""xapi's unix socket with the records that the plugin reads, and a log of the calls."""
+import os
+import threading
+import uuid
+
+try:
+    import xmlrpc.client as xmlrpclib
+    from http.server import BaseHTTPRequestHandler
+    from socketserver import ThreadingMixIn, UnixStreamServer
+except ImportError:
+    import xmlrpclib
+    from BaseHTTPServer import BaseHTTPRequestHandler
+    from SocketServer import ThreadingMixIn, UnixStreamServer
+
+NULL = 'OpaqueRef:NULL'
+
+
+class Failure(Exception):
+    pass
+
+
+class FakeXapi(object):
+    def __init__(self, socket_path):
+        self.records = {}
+        self.calls = []
+        self.sessions = set()
+        self.fail = {}  # method -> ErrorDescription
+        self.hold = {}  # method -> an event that its answer waits for
+        self.reached = threading.Event()
+        os.makedirs(os.path.dirname(socket_path))
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                fake.answer(self)
+
+            def log_message(self, *_args):
+                pass
+
+        class Server(ThreadingMixIn, UnixStreamServer):
+            daemon_threads = True
+
+            def handle_error(self, *_args):
+                pass  # a plugin that was killed
+
+        self.server = Server(socket_path, Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={'poll_interval': 0.02})
+        self.thread.daemon = True
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def add(self, kind, **fields):
+        ref = 'OpaqueRef:%s' % uuid.uuid4()
+        record = dict(fields, uuid=fields.get('uuid') or str(uuid.uuid4()))
+        self.records[ref] = (kind, record)
+        return ref
+
+    def answer(self, http):
+        body = http.rfile.read(int(http.headers['Content-Length']))
+        args, method = xmlrpclib.loads(body)
+        self.calls.append(method)
+        if method in self.hold:
+            self.reached.set()
+            self.hold[method].wait(30)
+        try:
+            result = {'Status': 'Success', 'Value': self.run(method, args)}
+        except Failure as exc:
+            result = {'Status': 'Failure', 'ErrorDescription': list(exc.args)}
+        data = xmlrpclib.dumps((result,), methodresponse=True).replace('\n', '').encode('utf-8')
+        http.send_response(200)
+        http.send_header('Content-Length', str(len(data)))
+        http.end_headers()
+        http.wfile.write(data)
+
+    def run(self, method, args):
+        if method in self.fail:
+            raise Failure(*self.fail[method])
+        if method == 'session.login_with_password':
+            session = 'OpaqueRef:session-%s' % uuid.uuid4()
+            self.sessions.add(session)
+            return session
+        if args[0] not in self.sessions:
+            raise Failure('SESSION_INVALID', args[0])
+        if method == 'session.logout':
+            self.sessions.discard(args[0])
+            return ''
+        kind, action = method.split('.')
+        if action == 'get_by_uuid':
+            for ref, (known, record) in self.records.items():
+                if known == kind and record['uuid'] == args[1]:
+                    return ref
+            raise Failure('UUID_INVALID', kind, args[1])
+        if args[1] not in self.records or self.records[args[1]][0] != kind:
+            raise Failure('HANDLE_INVALID', kind, args[1])
+        if action == 'destroy':
+            del self.records[args[1]]
+            return ''
+        record = self.records[args[1]][1]
+        if action == 'get_record':
+            return record
+        return record[action[len('get_'):]]
