@@ -1,0 +1,70 @@
+import { memberAddress } from './address.ts';
+import type { Ask } from './ask.ts';
+import { decodeReply, encodeCall } from './codec.ts';
+import type { CredentialsSource, KnownPool } from './login.ts';
+import { openSession, type Session } from './session.ts';
+import { createTransport } from './transport.ts';
+import { parseFingerprint } from './trust.ts';
+
+export interface PoolClientOptions {
+  /** Members of the pool, as URLs (or bare names, for https); the first is tried first. Any of them will do. */
+  readonly addresses: readonly string[];
+  /** SHA-256 of the members' certificates, colons or plain hex; then no CA is asked. Each member has its own. */
+  readonly fingerprint?: string | readonly string[];
+  /** PEM of the CA that vouches for the members; without it and without a fingerprint, Node's and the system's. */
+  readonly ca?: string;
+  /** The most that one call may take; 60. */
+  readonly callTimeoutSeconds?: number;
+  /** What xapi counts our sessions under, apart from other clients' (500 at most for root); `xensnap`. */
+  readonly originator?: string;
+  /** Told of each request before it is sent, logins and logouts too. */
+  readonly onCall?: (method: string) => void;
+}
+
+/** A client of one XenServer or XCP-ng pool. */
+export interface PoolClient {
+  /**
+   * Runs `fn` with a session of its own. The login comes with the first call, so that who calls nothing logs in
+   * nowhere; the logout comes whatever happens, and a failing logout is ignored.
+   * @param options.signal aborts the calls and the login, not the logout
+   * @throws what `fn` throws
+   */
+  withSession<T>(
+    credentials: CredentialsSource,
+    fn: (session: Session) => Promise<T>,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<T>;
+  /** Breaks all connections, and calls that are under way. */
+  close(): Promise<void>;
+}
+
+/** @throws TypeError for an address or a fingerprint that is none, or a fingerprint where there is no TLS */
+export function createPoolClient(options: PoolClientOptions): PoolClient {
+  const addresses = options.addresses.map(memberAddress);
+  if (addresses.length === 0) throw new TypeError('a pool needs the address of at least one member');
+  const fingerprints = [options.fingerprint ?? []].flat().map(parseFingerprint);
+  const clear = addresses.find(({ protocol }) => protocol === 'http:');
+  if (clear && fingerprints.length > 0) {
+    throw new TypeError(`${clear.origin} has no certificate to compare with the fingerprint: use https`);
+  }
+  const transport = createTransport({ fingerprints, ca: options.ca }, options.callTimeoutSeconds ?? 60);
+  const pool: KnownPool = { addresses, originator: options.originator ?? 'xensnap', master: undefined };
+
+  const ask: Ask = async (member, method, args, signal) => {
+    const xml = encodeCall(method, args);
+    options.onCall?.(method);
+    return decodeReply(await transport.post(member, method, xml, signal), `${member.origin}: ${method}`);
+  };
+
+  return {
+    async withSession(credentials, fn, { signal } = {}) {
+      const { session, end } = openSession(ask, pool, credentials, signal);
+      try {
+        return await fn(session);
+      } finally {
+        await end();
+      }
+    },
+    close: () => transport.close(),
+  };
+}

@@ -1,0 +1,144 @@
+import { Readable } from 'node:stream';
+import CustomType from 'xmlrpc/lib/customtype.js';
+import Deserializer from 'xmlrpc/lib/deserializer.js';
+import serializer from 'xmlrpc/lib/serializer.js';
+import { reasonOf, XapiProtocolError, XapiRequestInvalid } from './transport-errors.ts';
+
+/** What XAPI takes on the wire here: its ints are strings too, and nothing that we call takes a date or a float. */
+export type WireValue = string | boolean | readonly WireValue[] | { readonly [key: string]: WireValue };
+
+/** xapi's envelope: `Status` and `Value`, or `Status` and `ErrorDescription` (code, then parameters). */
+export type Reply =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly description: readonly string[] };
+
+/**
+ * The XML of a call.
+ * @throws XapiRequestInvalid, which never quotes the argument, when XML cannot carry one of its characters
+ */
+export function encodeCall(method: string, args: readonly WireValue[]): string {
+  const params = args.map((arg, index) => wired(arg, `${method}: argument ${index + 1}`));
+  return serializer.serializeMethodCall(method, params);
+}
+
+/**
+ * Reads a reply; `source` says in errors whose it is. Struct members become own properties, XAPI's ints stay strings, dates are Dates.
+ * @throws XapiProtocolError when it is no XML-RPC or has not xapi's envelope
+ */
+export async function decodeReply(xml: Buffer, source: string): Promise<Reply> {
+  const envelope = await decodeResponse(xml, source);
+  if (isStruct(envelope)) {
+    const { Status: status, Value: value, ErrorDescription: description } = envelope;
+    if (status === 'Success' && value !== undefined) return { ok: true, value };
+    if (status === 'Failure' && isStringArray(description)) return { ok: false, description };
+  }
+  throw new XapiProtocolError(`${source}: the answer is XML-RPC, but not in the envelope that xapi uses`);
+}
+
+/**
+ * What a task ended with: `<value>…</value>`, where a void call leaves an empty one and an unset result is no XML at
+ * all, only `""` (taskHelper.ml). Both read as `""`.
+ * @throws XapiProtocolError when it is not one value
+ */
+export async function decodeTaskResult(result: string): Promise<unknown> {
+  if (result === '') return '';
+  const [head, tail] = ['<methodResponse><params><param>', '</param></params></methodResponse>'];
+  return decodeResponse(Buffer.from(head + result + tail), 'result of a task');
+}
+
+class WireString extends CustomType {}
+WireString.prototype.tagName = 'string';
+
+const unsendable = /[^\t\n\r\u0020-\uFFFD]/;
+
+/**
+ * Wraps each string so that it is escaped. Left alone the package would put some into CDATA sections, where a
+ * carriage return is lost and a second `]]>` breaks the document; and its complaint about a control character quotes
+ * the whole string, which may be a password.
+ */
+function wired(value: WireValue, where: string): unknown {
+  if (typeof value === 'boolean') return value;
+  if (typeof value === 'string') {
+    if (unsendable.test(value) || !value.isWellFormed()) {
+      throw new XapiRequestInvalid(`${where} holds a character that XML cannot carry`);
+    }
+    return value === '' ? value : new WireString(value);
+  }
+  if (Array.isArray(value)) return value.map((item) => wired(item, where));
+  if (!isPlain(value)) {
+    throw new XapiRequestInvalid(`${where} holds something else than strings, booleans, arrays and maps`);
+  }
+  for (const key of Object.keys(value)) wired(key, where);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, wired(item, where)]));
+}
+
+async function decodeResponse(xml: Buffer, source: string): Promise<unknown> {
+  try {
+    return await new Promise((resolve, reject) => {
+      new XapiDeserializer().deserializeMethodResponse(
+        Readable.from(slices(xml), { objectMode: false }),
+        (error, value) =>
+          value === undefined ? reject(error ?? new Error('no value in it')) : resolve(value),
+      );
+    });
+  } catch (error) {
+    throw new XapiProtocolError(`${source}: this is not XML-RPC: ${reasonOf(error)}`);
+  }
+}
+
+/** In slices, between which the process can do other work: 1,000 VM records are some 10 MB, seconds of parsing. */
+function* slices(xml: Buffer): Generator<Buffer> {
+  const sliceBytes = 65_536;
+  for (let at = 0; at < xml.length; at += sliceBytes) yield xml.subarray(at, at + sliceBytes);
+}
+
+/** The package's deserializer, with the four readings that it gets wrong for xapi. */
+class XapiDeserializer extends Deserializer {
+  /** The package reads a date without a zone in the process's time zone; XAPI's are UTC. */
+  override endDateTime(text: string): void {
+    const [, year, month, day, time, zone = 'Z'] =
+      /^(\d{4})-?(\d\d)-?(\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\d:\d\d)?$/.exec(text.trim()) ?? [];
+    const date = new Date(`${year}-${month}-${day}T${time}${zone}`);
+    if (Number.isNaN(date.getTime())) throw new Error('a date that is none');
+    this.#push(date);
+  }
+
+  /** OCaml's `%.16g` also writes `nan` and `inf`, which the package refuses. */
+  override endDouble(text: string): void {
+    if (/^-?nan$/.test(text)) this.#push(Number.NaN);
+    else if (/^-?inf$/.test(text)) this.#push(text === 'inf' ? Infinity : -Infinity);
+    else super.endDouble(text);
+  }
+
+  /** `new Buffer`, which the package calls, warns on every current Node. */
+  override endBase64(text: string): void {
+    this.#push(Buffer.from(text, 'base64'));
+  }
+
+  /** A key of an operator's map may be any text, `__proto__` too: each becomes a property of its own. */
+  override endStruct(): void {
+    const items = this.stack.splice(this.marks.pop() ?? 0);
+    const entries: [string, unknown][] = [];
+    for (let i = 0; i < items.length; i += 2) entries.push([String(items[i]), items[i + 1]]);
+    this.#push(Object.fromEntries(entries));
+  }
+
+  #push(value: unknown): void {
+    this.stack.push(value);
+    this.value = false;
+  }
+}
+
+function isPlain(value: unknown): value is Readonly<Record<string, WireValue>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function isStruct(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function isStringArray(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}

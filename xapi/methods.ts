@@ -1,0 +1,129 @@
+import type {
+  HostRecord,
+  PbdRecord,
+  PoolRecord,
+  PowerState,
+  Ref,
+  SecretRecord,
+  SrRecord,
+  StringMap,
+  TaskRecord,
+  TaskStatus,
+  VbdRecord,
+  VdiRecord,
+  VmRecord,
+  XapiClass,
+} from './types.ts';
+
+type Records<C extends XapiClass, R> = Readonly<Record<Ref<C>, R>>;
+type SetOtherConfigKey<C extends XapiClass> = (ref: Ref<C>, key: string, value: string) => void;
+
+/**
+ * Every call that this project makes, without the session reference that comes first on the wire, with its result.
+ * `get_all_records_where` is not in xapi's public datamodel but on every release; its argument is a filter such as
+ * `field "is_a_snapshot" = "true"`. The outcome of a void call is `""` on the wire.
+ */
+export interface Methods {
+  'VM.get_by_uuid': (vmUuid: string) => Ref<'VM'>;
+  'VM.get_by_name_label': (name: string) => readonly Ref<'VM'>[];
+  'VM.get_all': () => readonly Ref<'VM'>[];
+  'VM.get_all_records': () => Records<'VM', VmRecord>;
+  'VM.get_all_records_where': (filter: string) => Records<'VM', VmRecord>;
+  'VM.get_record': (vmRef: Ref<'VM'>) => VmRecord;
+  'VM.get_uuid': (vmRef: Ref<'VM'>) => string;
+  'VM.get_snapshots': (vmRef: Ref<'VM'>) => readonly Ref<'VM'>[];
+  'VM.get_power_state': (vmRef: Ref<'VM'>) => PowerState;
+  'VM.get_current_operations': (vmRef: Ref<'VM'>) => StringMap;
+  'VM.get_xenstore_data': (vmRef: Ref<'VM'>) => StringMap;
+  /** The only call that reaches a running guest's xenstore, and then only keys under `vm-data/` and `FIST/`. */
+  'VM.set_xenstore_data': (vmRef: Ref<'VM'>, data: StringMap) => void;
+  'VM.get_other_config': (vmRef: Ref<'VM'>) => StringMap;
+  'VM.add_to_other_config': SetOtherConfigKey<'VM'>;
+  'VM.remove_from_other_config': (vmRef: Ref<'VM'>, key: string) => void;
+  /** `ignoredVdiRefs` since 2021-10 (not in XCP-ng 8.2); older releases answer MESSAGE_PARAMETER_COUNT_MISMATCH. */
+  'VM.snapshot': (vmRef: Ref<'VM'>, name: string, ignoredVdiRefs?: readonly Ref<'VDI'>[]) => Ref<'VM'>;
+  /** MESSAGE_REMOVED since Citrix Hypervisor 8.1. */
+  'VM.snapshot_with_quiesce': (vmRef: Ref<'VM'>, name: string) => Ref<'VM'>;
+  /** Leaves the disks. */
+  'VM.destroy': (vmRef: Ref<'VM'>) => void;
+
+  'VBD.get_record': (vbdRef: Ref<'VBD'>) => VbdRecord;
+  'VBD.get_all_records_where': (filter: string) => Records<'VBD', VbdRecord>;
+
+  'VDI.get_by_uuid': (vdiUuid: string) => Ref<'VDI'>;
+  'VDI.get_by_name_label': (name: string) => readonly Ref<'VDI'>[];
+  'VDI.get_all_records_where': (filter: string) => Records<'VDI', VdiRecord>;
+  'VDI.get_record': (vdiRef: Ref<'VDI'>) => VdiRecord;
+  'VDI.get_uuid': (vdiRef: Ref<'VDI'>) => string;
+  'VDI.get_sm_config': (vdiRef: Ref<'VDI'>) => StringMap;
+  'VDI.get_other_config': (vdiRef: Ref<'VDI'>) => StringMap;
+  'VDI.add_to_other_config': SetOtherConfigKey<'VDI'>;
+  'VDI.remove_from_other_config': (vdiRef: Ref<'VDI'>, key: string) => void;
+  'VDI.destroy': (vdiRef: Ref<'VDI'>) => void;
+
+  'SR.get_by_uuid': (srUuid: string) => Ref<'SR'>;
+  'SR.get_record': (srRef: Ref<'SR'>) => SrRecord;
+  'SR.get_all_records_where': (filter: string) => Records<'SR', SrRecord>;
+  'SR.scan': (srRef: Ref<'SR'>) => void;
+
+  'PBD.get_record': (pbdRef: Ref<'PBD'>) => PbdRecord;
+  'PBD.get_all_records_where': (filter: string) => Records<'PBD', PbdRecord>;
+
+  'host.get_by_uuid': (hostUuid: string) => Ref<'host'>;
+  'host.get_all': () => readonly Ref<'host'>[];
+  'host.get_all_records': () => Records<'host', HostRecord>;
+  'host.get_record': (hostRef: Ref<'host'>) => HostRecord;
+  'host.get_uuid': (hostRef: Ref<'host'>) => string;
+  /** Runs `/etc/xapi.d/plugins/<plugin>` in dom0, where the arguments are visible to `ps`. */
+  'host.call_plugin': (hostRef: Ref<'host'>, plugin: string, fn: string, args: StringMap) => string;
+
+  'pool.get_all_records': () => Records<'pool', PoolRecord>;
+
+  'task.get_by_uuid': (taskUuid: string) => Ref<'task'>;
+  'task.get_record': (taskRef: Ref<'task'>) => TaskRecord;
+  'task.get_uuid': (taskRef: Ref<'task'>) => string;
+  'task.get_status': (taskRef: Ref<'task'>) => TaskStatus;
+  'task.get_all_records_where': (filter: string) => Records<'task', TaskRecord>;
+  /** Returns at once; the work goes on unless it looks for this itself. */
+  'task.cancel': (taskRef: Ref<'task'>) => void;
+  /** A pending task is removed only once it is complete. */
+  'task.destroy': (taskRef: Ref<'task'>) => void;
+
+  'secret.create': (record: { readonly value: string; readonly other_config: StringMap }) => Ref<'secret'>;
+  'secret.get_by_uuid': (secretUuid: string) => Ref<'secret'>;
+  'secret.get_all': () => readonly Ref<'secret'>[];
+  'secret.get_uuid': (secretRef: Ref<'secret'>) => string;
+  /** Holds the secret's value: for whoever reads one on purpose. */
+  'secret.get_record': (secretRef: Ref<'secret'>) => SecretRecord;
+  'secret.get_other_config': (secretRef: Ref<'secret'>) => StringMap;
+  'secret.add_to_other_config': SetOtherConfigKey<'secret'>;
+  'secret.destroy': (secretRef: Ref<'secret'>) => void;
+}
+
+/** The calls that are also made as tasks. Getters, `task.*` and the `other_config` calls have no `Async.` form. */
+type AlsoAsync =
+  | 'VM.snapshot'
+  | 'VM.snapshot_with_quiesce'
+  | 'VM.destroy'
+  | 'VDI.destroy'
+  | 'host.call_plugin';
+
+type Calls = Methods & {
+  [M in AlsoAsync as `Async.${M}`]: (...args: Parameters<Methods[M]>) => Ref<'task'>;
+};
+
+export type Method = keyof Calls;
+export type AsyncMethod = `Async.${AlsoAsync}`;
+/** What a call takes after the session reference. */
+export type Arguments<M extends Method> = Parameters<Calls[M]>;
+/** What a call answers; `Ref<'task'>` for an `Async.` call. */
+export type Result<M extends Method> = ReturnType<Calls[M]>;
+/** What the task of an `Async.` call ends with. */
+export type TaskResult<M extends AsyncMethod> = M extends `Async.${infer Sync extends AlsoAsync}`
+  ? ReturnType<Methods[Sync]>
+  : never;
+
+/** Whether a call only reads, so that it may be sent twice: in XAPI the getters, `get_…`, and nothing else here. */
+export function onlyReads(method: Method): boolean {
+  return /^\w+\.get_/.test(method);
+}

@@ -1,0 +1,138 @@
+import { type Ask, askMaster } from './ask.ts';
+import { decodeTaskResult, type Reply, type WireValue } from './codec.ts';
+import { taskError, XapiError } from './errors.ts';
+import { type CredentialsSource, type KnownPool, type Login, logIn } from './login.ts';
+import {
+  type Arguments,
+  type AsyncMethod,
+  type Method,
+  onlyReads,
+  type Result,
+  type TaskResult,
+} from './methods.ts';
+import { XapiProtocolError, XapiReplyLost } from './transport-errors.ts';
+import type { TaskRecord } from './types.ts';
+
+/** Calls to one pool under one session, which begins with the first call. */
+export interface Session {
+  /**
+   * Makes a call of the table in methods.ts. A call with effects is sent once: where the answer is lost, what it did
+   * is to be found out from the pool. A getter whose answer is lost is sent once more. A session that xapi no longer
+   * knows (which it checks before anything else) is replaced once.
+   * @throws XapiError for what the pool refuses; the errors of transport-errors.ts
+   */
+  call<M extends Method>(method: M, ...args: Arguments<M>): Promise<Result<M>>;
+  /**
+   * What a task that is over ended with. A void call's result is the empty string.
+   * @param method the call that made the task: it only gives the result its type
+   * @throws XapiError, of the task's error_info, when it failed or was cancelled
+   * @throws XapiProtocolError when its result is not one string in XML
+   */
+  result(taskRecord: TaskRecord): Promise<string>;
+  result<M extends AsyncMethod>(taskRecord: TaskRecord, method: M): Promise<TaskResult<M>>;
+  /** Requests sent so far, with the logins and what was sent again. */
+  readonly callCount: number;
+}
+
+/** A session and its end. */
+export interface OpenSession {
+  readonly session: Session;
+  /** Logs out, if anything was called; never throws. Nothing can be called after. */
+  end(): Promise<void>;
+}
+
+const logoutSeconds = 10;
+const sessionIsOver = 'the session is over';
+
+export function openSession(
+  uncountedAsk: Ask,
+  pool: KnownPool,
+  credentials: CredentialsSource,
+  signal: AbortSignal | undefined,
+): OpenSession {
+  let callCount = 0;
+  let over = false;
+  let current: Promise<Login> | undefined;
+
+  const ask: Ask = (...request) => {
+    callCount += 1;
+    return uncountedAsk(...request);
+  };
+
+  const loggedIn = (): Promise<Login> => {
+    if (over) throw new Error(sessionIsOver);
+    if (current) return current;
+    const login = logIn(ask, pool, credentials, signal);
+    current = login;
+    login.catch(() => forget(login));
+    return login;
+  };
+  /** Several calls at once may find the session gone; only the first of them makes way for a new login. */
+  const forget = (login: Promise<Login>) => {
+    if (current === login) current = undefined;
+  };
+
+  const askInSession = async (login: Login, method: Method, args: readonly WireValue[]) => {
+    const attempt = async () => {
+      if (over) throw new Error(sessionIsOver);
+      return askMaster(ask, login.member, method, [login.sessionRef, ...args], signal);
+    };
+    const { member, reply } = await attempt().catch((error: unknown) => {
+      if (!(error instanceof XapiReplyLost) || !onlyReads(method) || signal?.aborted) throw error;
+      return attempt();
+    });
+    login.member = member;
+    return reply;
+  };
+
+  const call = async (method: Method, args: readonly WireValue[]): Promise<unknown> => {
+    const first = loggedIn();
+    let login = await first;
+    let reply = await askInSession(login, method, args);
+    if (isUnknownSession(reply, login)) {
+      forget(first);
+      login = await loggedIn();
+      reply = await askInSession(login, method, args);
+    }
+    if (reply.ok) return reply.value;
+    throw new XapiError(method, reply.description, [login.sessionRef]);
+  };
+
+  return {
+    session: {
+      call: (async (method: Method, ...args: (WireValue | undefined)[]) =>
+        call(
+          method,
+          args.filter((arg) => arg !== undefined),
+        )) as Session['call'],
+      result: taskResult as Session['result'],
+      get callCount() {
+        return callCount;
+      },
+    },
+    async end() {
+      over = true;
+      const login = await current?.catch(() => undefined);
+      if (login === undefined) return;
+      const soon = AbortSignal.timeout(logoutSeconds * 1000);
+      await askMaster(ask, login.member, 'session.logout', [login.sessionRef], soon).catch(() => {});
+    },
+  };
+}
+
+/**
+ * Whether it is our session that xapi does not know. A call that xapi passed on to another host may also fail with
+ * SESSION_INVALID half way, for a session of xapi's own: that one must not be sent again.
+ */
+function isUnknownSession(reply: Reply, login: Login): boolean {
+  return !reply.ok && reply.description[0] === 'SESSION_INVALID' && reply.description[1] === login.sessionRef;
+}
+
+async function taskResult(taskRecord: TaskRecord): Promise<string> {
+  const { status, name_label: method } = taskRecord;
+  if (status === 'failure' || status === 'cancelled') throw taskError(taskRecord);
+  if (status !== 'success') throw new Error(`the task ${method} is still ${status}`);
+  const result = await decodeTaskResult(taskRecord.result);
+  if (typeof result !== 'string') throw new XapiProtocolError(`the result of ${method} is no string`);
+  return result;
+}
