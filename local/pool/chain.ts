@@ -17,7 +17,7 @@ export async function reparent(path: string, parentPath: string): Promise<void> 
   const described = await describeParent(parentPath, parent.uuid);
   const file = await open(path, 'r+');
   try {
-    const { footer, header } = await readMetadata(file);
+    const { footer, header } = await readMetadata(path, file);
     if (!header.parent) throw new VhdError(`${path} is a dynamic disk and cannot have a parent`);
     if (footer.virtualBytes !== parent.virtualBytes)
       throw new VhdError(`${path} and its parent ${parentPath} differ in size`);

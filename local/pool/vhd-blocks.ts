@@ -1,15 +1,9 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Footer } from './vhd-footer.ts';
-import {
-  bitmapBytes,
-  blockBytes,
-  footerBytes,
-  sectorBytes,
-  sectorsPerBlock,
-  unusedBlock,
-} from './vhd-format.ts';
+import { bitmapBytes, blockBytes, sectorBytes, sectorsPerBlock, unusedBlock } from './vhd-format.ts';
 import type { Header } from './vhd-header.ts';
 import { readExactly, writeExactly } from './vhd-io.ts';
+import { locateFooter } from './vhd-metadata.ts';
 
 const zeros = Buffer.alloc(blockBytes);
 const batChunkEntries = 16 * 1024;
@@ -113,10 +107,8 @@ export async function writePiece(
  * hidden flag; it is at the new end before its old place becomes the block's empty bitmap.
  */
 async function appendBlock(file: FileHandle): Promise<number> {
-  const { size } = await file.stat();
-  const at = size - footerBytes;
-  const footer = await readExactly(file, at, footerBytes);
-  await writeExactly(file, footer, at + bitmapBytes + blockBytes);
+  const { bytes, at } = await locateFooter(file);
+  await writeExactly(file, bytes, at + bitmapBytes + blockBytes);
   await writeExactly(file, zeros.subarray(0, bitmapBytes), at);
   return at;
 }

@@ -12,7 +12,7 @@ import {
 } from './vhd-format.ts';
 
 export interface Locator {
-  /** Four characters: `MACX`, `W2ku`, `W2ru`; `none` where the header's slot is empty. */
+  /** Four characters: `MacX`, `W2ku`, `W2ru`. */
   readonly code: string;
   readonly spaceBytes: number;
   readonly dataBytes: number;
@@ -92,7 +92,7 @@ function decodeParent(bytes: Buffer): Parent {
   });
   return {
     uuid: decodeUuid(bytes, headerField.parentUuid),
-    name: name.swap16().toString('utf16le').replace(/\0+$/, ''),
+    name: name.swap16().toString('utf16le').replace(/\0.*$/s, ''),
     modifiedAt: fromVhdTime(bytes.readUInt32BE(headerField.parentTime)),
     locators: locators.filter(({ code }) => code !== 'none'),
   };

@@ -5,7 +5,7 @@ import type { Locator } from './vhd-header.ts';
 import { writeExactly } from './vhd-io.ts';
 
 /** The three that vhd-util writes, in its order; each in a space of its own between the BAT and the first block. */
-const codes = ['MACX', 'W2ku', 'W2ru'] as const;
+const codes = ['MacX', 'W2ku', 'W2ru'] as const;
 
 /**
  * Where a child's parent is, in the three spellings of vhd-util. All three are relative to the child's folder, `W2ku`
@@ -51,7 +51,7 @@ export async function writeLocators(
 function locatorText(code: string, childPath: string, parentPath: string): Buffer {
   const path = relative(dirname(resolve(childPath)), resolve(parentPath));
   const dotted = path.startsWith('../') ? path : `./${path}`;
-  if (code === 'MACX') return Buffer.from(`file://${dotted}`, 'utf8');
+  if (code === 'MacX') return Buffer.from(`file://${dotted}`, 'utf8');
   // Windows asks for `.\` in front of every relative path, and little endian here, unlike the header's name.
   return Buffer.from(`.\\${dotted.replace(/^\.\//, '').replaceAll('/', '\\')}`, 'utf16le');
 }

@@ -1,20 +1,12 @@
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { heldBlocks, pieces, readPiece, writePiece } from './vhd-blocks.ts';
 import { encodeFooter, type Footer, withHidden } from './vhd-footer.ts';
-import {
-  batOffset,
-  blockCount,
-  endOfBat,
-  footerBytes,
-  maxVirtualBytes,
-  sectorBytes,
-  VhdError,
-} from './vhd-format.ts';
+import { batOffset, blockCount, endOfBat, maxVirtualBytes, sectorBytes, VhdError } from './vhd-format.ts';
 import { encodeHeader, type Header, type Parent } from './vhd-header.ts';
 import { writeExactly } from './vhd-io.ts';
 import { planLocators, writeLocators } from './vhd-locators.ts';
-import { describeParent, readFooter, readMetadata } from './vhd-metadata.ts';
+import { describeParent, locateFooter, readMetadata } from './vhd-metadata.ts';
 
 /** An open VHD file, on its own: what its parents hold does not show through. One writer at a time. */
 export interface Vhd {
@@ -29,7 +21,8 @@ export interface Vhd {
   readonly hidden: boolean;
   readonly createdAt: Date;
   /**
-   * Any number of whole sectors, in order of the calls even when they are not awaited.
+   * Any number of whole sectors, in order of the calls even when they are not awaited. Zeros that nothing lies under
+   * are not written: in a dynamic disk's block that is not held yet they stay absent.
    * @throws VhdError for a part of a sector or beyond the disk's end
    */
   writeSectors(sector: number, data: Buffer): Promise<void>;
@@ -76,11 +69,11 @@ export async function createChildVhd(
 export async function openVhd(path: string): Promise<Vhd> {
   const file = await open(path, 'r+');
   try {
-    const { footer, header } = await readMetadata(file);
+    const { footer, header } = await readMetadata(path, file);
     return vhdOf(file, path, footer, header);
   } catch (error) {
     await file.close();
-    throw error instanceof VhdError ? new VhdError(`${path}: ${error.message}`, { cause: error }) : error;
+    throw error;
   }
 }
 
@@ -88,10 +81,10 @@ export async function openVhd(path: string): Promise<Vhd> {
 export async function setHidden(path: string, hidden: boolean): Promise<void> {
   const file = await open(path, 'r+');
   try {
-    const footer = withHidden(await readFooter(file), hidden);
+    const { bytes, at } = await locateFooter(file);
+    const footer = withHidden(bytes, hidden);
     await writeExactly(file, footer, 0);
-    const { size } = await file.stat();
-    await writeExactly(file, footer, size - footerBytes);
+    await writeExactly(file, footer, at);
   } finally {
     await file.close();
   }
@@ -118,6 +111,9 @@ async function create(path: string, footer: Footer, parentPath?: string, parent?
     if (parentPath !== undefined) await writeLocators(file, locators, path, parentPath);
     const end = locators.reduce((at, { spaceBytes }) => at + spaceBytes, blocksAt);
     await writeExactly(file, copy, end);
+  } catch (error) {
+    await rm(path);
+    throw error;
   } finally {
     await file.close();
   }

@@ -14,7 +14,7 @@ export interface LayerInfo {
   /** Of a differencing file only. */
   readonly parentUuid: string | undefined;
   readonly parentName: string | undefined;
-  /** Parent locators by platform code, decoded: `{ MACX: 'file://./base.vhd', W2ru: '.\\base.vhd' }`. */
+  /** Parent locators by platform code, decoded: `{ MacX: 'file://./base.vhd', W2ru: '.\\base.vhd' }`. */
   readonly locators: Readonly<Record<string, string>>;
   readonly blockBytes: number;
   readonly fileBytes: number;
@@ -120,14 +120,17 @@ async function parse(path: string, file: FileHandle): Promise<LayerInfo> {
   };
 }
 
+const platforms = ['Wi2r', 'Wi2k', 'W2ru', 'W2ku', 'Mac ', 'MacX'];
+
 async function readLocators(file: FileHandle, header: Buffer) {
   const found = [];
   for (let at = 576; at < 768; at += 24) {
     const code = header.toString('latin1', at, at + 4);
     if (code === '\0\0\0\0') continue;
+    if (!platforms.includes(code)) throw new Error(`no platform has the locator code ${code}`);
     const offset = Number(header.readBigUInt64BE(at + 16));
     const data = await readAt(file, offset, header.readUInt32BE(at + 8));
-    const text = new TextDecoder(code === 'MACX' ? 'utf-8' : 'utf-16le').decode(data);
+    const text = new TextDecoder(code === 'MacX' ? 'utf-8' : 'utf-16le').decode(data);
     found.push({ code, text, end: offset + Math.ceil(data.length / 512) * 512 });
   }
   return found;

@@ -128,7 +128,7 @@ describe('reparent', () => {
       parentUuid: below.uuid,
       parentName: `${below.uuid}.vhd`,
       locators: {
-        MACX: `file://./${below.uuid}.vhd`,
+        MacX: `file://./${below.uuid}.vhd`,
         W2ku: `.\\${below.uuid}.vhd`,
         W2ru: `.\\${below.uuid}.vhd`,
       },

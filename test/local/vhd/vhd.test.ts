@@ -81,7 +81,7 @@ describe('an empty child', () => {
       virtualBytes: 5 * mebibyte,
       parentUuid: uuid,
       parentName: 'parent.vhd',
-      locators: { MACX: 'file://./parent.vhd', W2ku: '.\\parent.vhd', W2ru: '.\\parent.vhd' },
+      locators: { MacX: 'file://./parent.vhd', W2ku: '.\\parent.vhd', W2ru: '.\\parent.vhd' },
     });
     const bytes = await readFile(path);
     const { mtimeMs } = await stat(parentPath);
@@ -187,6 +187,14 @@ describe('a damaged file', () => {
     const vhd = await openVhd(path);
     await vhd.close();
     expect(vhd.uuid).toBe(uuid);
+  });
+
+  it('gets a whole end again with the next block that is written', async () => {
+    await using dir = await temporaryFolder();
+    const [, path] = await childOfADisk(dir.path);
+    await truncate(path, (await physicalBytes(path)) - 100);
+    await write(path, [{ sector: 9, data: pattern(1, 1) }]);
+    expect(await (await readChain([path])).read(9 * 512, 512)).toEqual(pattern(1, 1));
   });
 
   it('is refused by its name', async () => {
