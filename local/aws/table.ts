@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import {
   CreateTableCommand,
   type CreateTableCommandInput,
+  DescribeTableCommand,
   DynamoDBClient,
   ResourceInUseException,
 } from '@aws-sdk/client-dynamodb';
@@ -11,10 +13,15 @@ import dynalite from 'dynalite';
 /** What CreateTable is told, apart from the name: keys, attributes, indexes. */
 export type TableDefinition = Omit<CreateTableCommandInput, 'TableName'>;
 
+/** Another process works with the data folder. */
+export class DataInUseError extends Error {
+  override readonly name = 'DataInUseError';
+}
+
 /**
  * Starts dynalite on 127.0.0.1 and makes the table if it is not there yet. dynalite has no transactions.
  * @param dataDir the folder (LevelDB) that outlives the service; without one, everything is in memory
- * @throws Error when another process has the folder open
+ * @throws DataInUseError when another service has the folder open
  */
 export async function startTable({
   dataDir,
@@ -27,7 +34,7 @@ export async function startTable({
   definition: TableDefinition;
   port?: number;
 }): Promise<{ endpoint: string; close(): Promise<void> }> {
-  if (dataDir !== undefined) await mkdir(dataDir, { recursive: true });
+  if (dataDir !== undefined) await prepare(dataDir);
   const server = dynalite({
     ...(dataDir !== undefined && { path: dataDir }),
     createTableMs: 0,
@@ -53,6 +60,25 @@ export async function startTable({
   return { endpoint, close };
 }
 
+/** Opens the folder once before dynalite does, which would end the whole process over a folder that is in use. */
+async function prepare(dataDir: string): Promise<void> {
+  await mkdir(dataDir, { recursive: true });
+  const { Level } = createRequire(import.meta.resolve('dynalite'))('level') as LevelModule;
+  const database = new Level(dataDir);
+  try {
+    await database.open();
+  } catch (cause) {
+    const code = ((cause as Error).cause as { code?: string } | undefined)?.code;
+    if (code !== 'LEVEL_LOCKED') throw cause;
+    throw new DataInUseError(`The data folder ${dataDir} is in use by another xensnap`, { cause });
+  }
+  await database.close();
+}
+
+interface LevelModule {
+  Level: new (location: string) => { open(): Promise<void>; close(): Promise<void> };
+}
+
 async function createTable(endpoint: string, input: CreateTableCommandInput): Promise<void> {
   const client = new DynamoDBClient({
     endpoint,
@@ -63,7 +89,9 @@ async function createTable(endpoint: string, input: CreateTableCommandInput): Pr
     await client.send(new CreateTableCommand(input));
   } catch (error) {
     if (!(error instanceof ResourceInUseException)) throw error;
-  } finally {
-    client.destroy();
   }
+  // dynalite calls a new table active a moment after it has answered.
+  const describe = new DescribeTableCommand({ TableName: input.TableName });
+  while ((await client.send(describe)).Table?.TableStatus !== 'ACTIVE');
+  client.destroy();
 }

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import {
+  epochSeconds,
+  type LocalServer,
+  type Operation,
+  requiredString,
+  ServiceError,
+  serveJson,
+} from './json-service.ts';
+
+interface Secret {
+  readonly arn: string;
+  readonly name: string;
+  readonly created: Date;
+  changed: Date;
+  versionId: string;
+  value: string;
+}
+
+/**
+ * Serves the part of Secrets Manager that xensnap uses on 127.0.0.1. Values live in memory only, one version each, and
+ * appear in no error; binary secrets are not supported.
+ * @param secrets what is there from the start: value by name
+ */
+export async function startSecrets({
+  secrets = {},
+  port = 0,
+}: {
+  secrets?: Record<string, string>;
+  port?: number;
+} = {}): Promise<LocalServer> {
+  const known = new Map<string, Secret>();
+  for (const [name, value] of Object.entries(secrets)) create(name, value);
+
+  function create(name: string, value: string): Secret {
+    if (known.has(name))
+      throw new ServiceError(
+        'ResourceExistsException',
+        `The operation failed because the secret ${name} already exists.`,
+      );
+    const now = new Date();
+    const arn = `arn:aws:secretsmanager:us-east-1:000000000000:secret:${name}-local1`;
+    const secret = { arn, name, created: now, changed: now, versionId: randomUUID(), value };
+    known.set(name, secret);
+    return secret;
+  }
+
+  function find(request: Record<string, unknown>): Secret {
+    const id = requiredString(request, 'SecretId');
+    const secret = known.get(id) ?? [...known.values()].find(({ arn }) => arn === id);
+    if (secret) return secret;
+    throw new ServiceError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+  }
+
+  const operations: Record<string, Operation> = {
+    GetSecretValue(request) {
+      const secret = find(request);
+      return { ...identity(secret), SecretString: secret.value, CreatedDate: epochSeconds(secret.changed) };
+    },
+    CreateSecret: (request) =>
+      identity(create(requiredString(request, 'Name'), requiredString(request, 'SecretString'))),
+    PutSecretValue(request) {
+      const secret = find(request);
+      secret.value = requiredString(request, 'SecretString');
+      secret.versionId = randomUUID();
+      secret.changed = new Date();
+      return identity(secret);
+    },
+    DescribeSecret(request) {
+      const { arn, name, created, changed, versionId } = find(request);
+      return {
+        ARN: arn,
+        Name: name,
+        CreatedDate: epochSeconds(created),
+        LastChangedDate: epochSeconds(changed),
+        VersionIdsToStages: { [versionId]: ['AWSCURRENT'] },
+      };
+    },
+  };
+  return serveJson({ target: 'secretsmanager', version: '1.1', operations, port });
+}
+
+function identity({ arn, name, versionId }: Secret) {
+  return { ARN: arn, Name: name, VersionId: versionId, VersionStages: ['AWSCURRENT'] };
+}
