@@ -1,0 +1,75 @@
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PoolState } from './state.ts';
+import { storageOf, vhdPath } from './storage.ts';
+import { createDynamicVhd, physicalBytes } from './vhd.ts';
+import { writeDisk } from './writer.ts';
+
+export type DiskFormat = 'vhd' | 'raw' | 'qcow2';
+
+export interface NewDisk {
+  readonly name: string;
+  readonly sr: string;
+  readonly mib: number;
+  readonly format: DiskFormat;
+  /** Random data written at once; with none the disk is all zeros but for its first and last sector. */
+  readonly dataMib: number;
+}
+
+const MIB = 1024 ** 2;
+const SECTOR_BYTES = 512;
+const RUN_BYTES = 256 * 1024;
+
+/** A disk with some data in it: a boot sector, runs of random bytes here and there, and the last sector. */
+export async function buildDisk(pool: PoolState, disk: NewDisk): Promise<string> {
+  const { db, models } = pool;
+  const storage = storageOf(pool, disk.sr);
+  const uuid = randomUUID();
+  const virtualBytes = disk.mib * MIB;
+  const vdi = db.create('VDI', {
+    uuid,
+    location: uuid,
+    name_label: disk.name,
+    name_description: '',
+    SR: disk.sr,
+    virtual_size: String(virtualBytes),
+    type: 'user',
+    managed: true,
+    on_boot: 'persist',
+    allowed_operations: [
+      'clone',
+      'copy',
+      'destroy',
+      'force_unlock',
+      'forget',
+      'generate_config',
+      'resize',
+      'snapshot',
+      'update',
+    ],
+    sm_config: { vhd: {}, raw: { type: 'raw' }, qcow2: { 'image-format': 'qcow2' } }[disk.format],
+  });
+  if (disk.format !== 'vhd') {
+    await writeFile(join(storage.folder, `${uuid}.${disk.format}`), Buffer.from('QFI\xfb', 'latin1'));
+    return vdi;
+  }
+  const path = vhdPath(storage, uuid);
+  await createDynamicVhd(path, { uuid: randomUUID(), virtualBytes, createdAt: new Date() });
+  await models.create(uuid, virtualBytes);
+  await writeDisk(pool, vdi, firstData(virtualBytes, disk.dataMib));
+  db.set('VDI', vdi, 'physical_utilisation', String(await physicalBytes(path)));
+  return vdi;
+}
+
+function firstData(virtualBytes: number, dataMib: number): { sector: number; data: Buffer }[] {
+  const sectors = virtualBytes / SECTOR_BYTES;
+  const boot = Buffer.alloc(SECTOR_BYTES);
+  boot.write('simulated boot sector');
+  boot.writeUInt16LE(0xaa55, SECTOR_BYTES - 2);
+  const runs = Array.from({ length: Math.ceil((dataMib * MIB) / RUN_BYTES) }, () => ({
+    sector: randomInt(1, Math.max(2, sectors - RUN_BYTES / SECTOR_BYTES)),
+    data: randomBytes(Math.min(RUN_BYTES, virtualBytes / 2)),
+  }));
+  return [...runs, { sector: 0, data: boot }, { sector: sectors - 1, data: randomBytes(SECTOR_BYTES) }];
+}

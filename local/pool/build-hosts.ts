@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { newVm } from './build-vm.ts';
+import { makeDom0 } from './dom0.ts';
+import { Lock } from './lock.ts';
+import { setPlugged } from './pbd.ts';
+import type { Host, PoolState } from './state.ts';
+import { enterPowerState } from './vm.ts';
+
+const GIB = 1024 ** 3;
+
+/** Adds a host with its control domain; the first is the master. */
+export async function buildHost(pool: PoolState, name: string, dom0Root: string): Promise<Host> {
+  const { db, clock, settings } = pool;
+  const uuid = randomUUID();
+  const metrics = db.create('host_metrics', {
+    memory_total: String(64 * GIB),
+    memory_free: String(32 * GIB),
+    live: true,
+    last_updated: clock.now(),
+  });
+  const ref = db.create('host', {
+    uuid,
+    name_label: name,
+    name_description: 'Default install',
+    hostname: name,
+    enabled: true,
+    metrics,
+    API_version_major: '2',
+    API_version_minor: settings.quiesce ? '8' : '21',
+    API_version_vendor: 'XenSource',
+    software_version: settings.quiesce
+      ? { product_brand: 'XenServer', product_version: '7.2.0', platform_version: '2.3.0', xapi: '1.23' }
+      : { product_brand: 'XCP-ng', product_version: '8.3.0', platform_version: '3.4.0', xapi: '25.6' },
+    capabilities: ['xen-3.0-x86_64', 'hvm-3.0-x86_64'],
+    edition: settings.quiesce ? 'enterprise-per-socket' : 'xcp-ng',
+    display: 'enabled',
+    power_on_mode: '',
+    other_config: { iscsi_iqn: `iqn.2026-11.local.${name}` },
+  });
+  await makeDom0(dom0Root, uuid);
+  const host: Host = { ref, uuid, name, dom0Root, isMaster: pool.hosts.length === 0 };
+  pool.hosts.push(host);
+  const controlDomain = newVm(pool, {
+    name_label: `Control domain on host: ${name}`,
+    name_description: 'The domain which manages physical devices and manages other domains',
+    is_control_domain: true,
+    affinity: ref,
+  });
+  enterPowerState(pool, controlDomain, 'Running', ref);
+  pool.guests.delete(controlDomain);
+  db.set('VM', controlDomain, 'domid', '0');
+  db.set('host', ref, 'control_domain', controlDomain);
+  return host;
+}
+
+/** Adds an SR whose folder the given hosts mount. */
+export async function buildSr(
+  pool: PoolState,
+  dataDir: string,
+  sr: { name: string; type: 'ext' | 'nfs'; hosts: readonly Host[] },
+): Promise<string> {
+  const { db } = pool;
+  const uuid = randomUUID();
+  const folder = join(dataDir, 'sr', uuid);
+  await mkdir(folder, { recursive: true });
+  const ref = db.create('SR', {
+    uuid,
+    name_label: sr.name,
+    type: sr.type,
+    content_type: 'user',
+    shared: sr.type === 'nfs',
+    physical_size: String(1024 * GIB),
+    allowed_operations: [
+      'unplug',
+      'plug',
+      'pbd_create',
+      'update',
+      'pbd_destroy',
+      'vdi_resize',
+      'vdi_clone',
+      'scan',
+      'vdi_snapshot',
+      'vdi_mirror',
+      'vdi_create',
+      'vdi_destroy',
+    ],
+    other_config: sr.type === 'ext' ? { 'i18n-key': 'local-storage' } : {},
+  });
+  pool.storage.set(ref, {
+    ref,
+    uuid,
+    folder,
+    full: false,
+    collecting: false,
+    chains: new Lock(),
+    disks: new Map(),
+  });
+  for (const host of sr.hosts) {
+    const pbd = db.create('PBD', {
+      host: host.ref,
+      SR: ref,
+      device_config:
+        sr.type === 'nfs' ? { server: '192.0.2.10', serverpath: '/export/xen' } : { device: '/dev/sda3' },
+    });
+    await setPlugged(pool, pbd, true);
+  }
+  return ref;
+}

@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto';
+import { emptyValue, fieldsOf } from './datamodel.ts';
+import { XapiFailure } from './failure.ts';
+import { isMap, type Row, type Value } from './value.ts';
+
+/** `[class, field]` lists the objects of `[class, field]` that point to it; xapi's database keeps these by itself. */
+const RELATIONS = [
+  ['VM', 'VBDs', 'VBD', 'VM'],
+  ['VM', 'VIFs', 'VIF', 'VM'],
+  ['VM', 'snapshots', 'VM', 'snapshot_of'],
+  ['VM', 'children', 'VM', 'parent'],
+  ['VDI', 'VBDs', 'VBD', 'VDI'],
+  ['VDI', 'snapshots', 'VDI', 'snapshot_of'],
+  ['SR', 'VDIs', 'VDI', 'SR'],
+  ['SR', 'PBDs', 'PBD', 'SR'],
+  ['host', 'PBDs', 'PBD', 'host'],
+  ['host', 'resident_VMs', 'VM', 'resident_on'],
+  ['task', 'subtasks', 'task', 'subtask_of'],
+  ['session', 'tasks', 'task', 'session'],
+  ['network', 'VIFs', 'VIF', 'network'],
+] as const;
+
+/**
+ * The pool's database. All writes go through `set`, which keeps the lists of referring objects. Fields beside the
+ * data model's (a VBD's `reserved`, a task's `session`) are kept but never shown.
+ */
+export class Database {
+  readonly #tables = new Map<string, Map<string, Row>>();
+  readonly #uuids = new Map<string, string>();
+  readonly #referrers = new Map<string, Map<string, Set<string>>>();
+
+  /** Adds an object; references are random and never equal to the UUID. */
+  create(className: string, values: Row): string {
+    const ref = `OpaqueRef:${randomUUID()}`;
+    const row: Row = {};
+    for (const [field, type] of Object.entries(fieldsOf(className))) row[field] = emptyValue(type);
+    Object.assign(row, { uuid: randomUUID() }, values);
+    this.#table(className).set(ref, row);
+    this.#uuids.set(`${className}/${row.uuid}`, ref);
+    for (const [field, value] of Object.entries(row)) this.#relate(className, ref, field, undefined, value);
+    return ref;
+  }
+
+  has(className: string, ref: string): boolean {
+    return this.#table(className).has(ref);
+  }
+
+  refs(className: string): string[] {
+    return [...this.#table(className).keys()];
+  }
+
+  /** @throws XapiFailure HANDLE_INVALID */
+  row(className: string, ref: string): Readonly<Row> {
+    const row = this.#table(className).get(ref);
+    if (!row) throw new XapiFailure('HANDLE_INVALID', className, ref);
+    return row;
+  }
+
+  get(className: string, ref: string, field: string): Value {
+    const row = this.row(className, ref);
+    const relation = RELATIONS.find(([owner, list]) => owner === className && list === field);
+    if (relation) return this.referrers(relation[2], relation[3], ref);
+    return row[field] ?? '';
+  }
+
+  text(className: string, ref: string, field: string): string {
+    return String(this.get(className, ref, field));
+  }
+
+  flag(className: string, ref: string, field: string): boolean {
+    return this.get(className, ref, field) === true;
+  }
+
+  list(className: string, ref: string, field: string): string[] {
+    const value = this.get(className, ref, field);
+    return Array.isArray(value) ? value.map(String) : [];
+  }
+
+  /** A copy of a map field. */
+  map(className: string, ref: string, field: string): Record<string, string> {
+    const value = this.get(className, ref, field);
+    return isMap(value) ? Object.fromEntries(Object.entries(value).map(([k, v]) => [k, String(v)])) : {};
+  }
+
+  /** @throws XapiFailure HANDLE_INVALID */
+  set(className: string, ref: string, field: string, value: Value): void {
+    const row = this.#table(className).get(ref);
+    if (!row) throw new XapiFailure('HANDLE_INVALID', className, ref);
+    this.#relate(className, ref, field, row[field], value);
+    row[field] = value;
+  }
+
+  update(className: string, ref: string, values: Row): void {
+    for (const [field, value] of Object.entries(values)) this.set(className, ref, field, value);
+  }
+
+  destroy(className: string, ref: string): void {
+    const row = this.row(className, ref);
+    for (const [field, value] of Object.entries(row)) this.#relate(className, ref, field, value, undefined);
+    this.#uuids.delete(`${className}/${row.uuid}`);
+    this.#table(className).delete(ref);
+  }
+
+  /** @throws XapiFailure UUID_INVALID */
+  byUuid(className: string, uuid: string): string {
+    const ref = this.#uuids.get(`${className}/${uuid}`);
+    if (!ref) throw new XapiFailure('UUID_INVALID', className, uuid);
+    return ref;
+  }
+
+  /** The objects whose `field` is `ref`. */
+  referrers(className: string, field: string, ref: string): string[] {
+    return [...(this.#referrers.get(`${className}.${field}`)?.get(ref) ?? [])];
+  }
+
+  /** The record as `get_record` answers it: the data model's fields, in its order. */
+  record(className: string, ref: string): Row {
+    this.row(className, ref);
+    return Object.fromEntries(
+      Object.keys(fieldsOf(className)).map((field) => [field, this.get(className, ref, field)]),
+    );
+  }
+
+  #table(className: string): Map<string, Row> {
+    let table = this.#tables.get(className);
+    if (!table) {
+      table = new Map();
+      this.#tables.set(className, table);
+    }
+    return table;
+  }
+
+  #relate(className: string, ref: string, field: string, before?: Value, after?: Value): void {
+    if (!RELATIONS.some(([, , from, pointer]) => from === className && pointer === field)) return;
+    const key = `${className}.${field}`;
+    const index = this.#referrers.get(key) ?? new Map<string, Set<string>>();
+    this.#referrers.set(key, index);
+    if (typeof before === 'string') index.get(before)?.delete(ref);
+    if (typeof after !== 'string') return;
+    const refs = index.get(after) ?? new Set<string>();
+    index.set(after, refs.add(ref));
+  }
+}

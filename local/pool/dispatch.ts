@@ -1,0 +1,165 @@
+import { coerce } from './coerce.ts';
+import { type Call, calls } from './datamodel.ts';
+import { asFailure, ConnectionCut, XapiFailure } from './failure.ts';
+import { withFault } from './faults.ts';
+import { genericCall } from './generic.ts';
+import { hostCalls } from './host.ts';
+import { messageCalls } from './message.ts';
+import { pbdCalls } from './pbd.ts';
+import { secretCalls } from './secret.ts';
+import { checkSession, login, sessionCalls } from './session.ts';
+import { srCalls } from './sr.ts';
+import type { CallLogEntry, Context, Host, PoolState } from './state.ts';
+import { completeTask, createTask, failTask, taskCalls } from './task.ts';
+import { NULL_REF, type Value } from './value.ts';
+import { vdiCalls } from './vdi.ts';
+import { vmCalls } from './vm.ts';
+
+/** Its arguments have been read as the data model's types before; it answers a Value, or nothing for void. */
+type Implementation = (context: Context, ...args: never[]) => unknown;
+
+/** The calls that do more than read and write the database; the rest is generated, or not there. */
+const implementations: Record<string, Implementation> = {
+  ...hostCalls,
+  ...messageCalls,
+  ...pbdCalls,
+  ...secretCalls,
+  ...sessionCalls,
+  ...srCalls,
+  ...taskCalls,
+  ...vdiCalls,
+  ...vmCalls,
+};
+
+export interface Request {
+  readonly host: Host;
+  readonly channel: 'tcp' | 'unix';
+  readonly method: string;
+  readonly params: readonly Value[];
+}
+
+/**
+ * Carries out one call as xapi's dispatcher does (gen_server.ml): the number of its parameters, then the session, then
+ * whether this release still has it.
+ * @throws XapiFailure the answer is that failure
+ * @throws ConnectionCut there is to be no answer
+ */
+export async function dispatch(pool: PoolState, request: Request): Promise<Value> {
+  const entry = logCall(pool, request);
+  pool.calls.push(entry);
+  try {
+    const fault = pool.faults.forCall(request.method, entry.args);
+    return await withFault(fault, pool.clock, () => carryOut(pool, request, entry.args));
+  } catch (error) {
+    entry.error = error instanceof ConnectionCut ? 'connection cut' : asFailure(error).description.join(' ');
+    throw error;
+  }
+}
+
+async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]): Promise<Value> {
+  const { host, channel, method, params } = request;
+  const isAsync = method.startsWith('Async.');
+  const name = method.replace(/^Async\./, '');
+  if (name === 'system.listMethods') return [...calls.keys()].filter((each) => known(pool, each));
+  const call = calls.get(name);
+  if (!call) {
+    // With a parameter it may be an extension, so the session is looked at first.
+    if (params[0] !== undefined) checkSession(pool, host, channel, String(params[0]));
+    throw new XapiFailure('MESSAGE_METHOD_UNKNOWN', name);
+  }
+  const args = readArguments(pool, call, params);
+  if (name === 'session.login_with_password' || name === 'session.slave_local_login_with_password') {
+    return login(pool, host, channel, ...(args.map(String) as [string, string]));
+  }
+  const session = String(params[0] ?? '');
+  checkSession(pool, host, channel, session);
+  if (!known(pool, name)) throw new XapiFailure('MESSAGE_REMOVED');
+  if (isAsync && !call.hasAsync) {
+    throw new XapiFailure('Fault', `No async mode for this operation (rpc: ${name})`);
+  }
+  const context: Context = { pool, host, session, task: NULL_REF };
+  if (!call.hasAsync) return run(context, call, args);
+  const task = createTask(pool, { label: method, session, host: host.ref });
+  const work = async (): Promise<Value> => {
+    const fault = isAsync ? pool.faults.forOperation(name, loggedArgs) : undefined;
+    return withFault(fault, pool.clock, async () => run({ ...context, task }, call, args));
+  };
+  return isAsync ? startTask(pool, task, work) : withTask(pool, task, work);
+}
+
+/** The answer is the task; what comes of it is in its record. */
+function startTask(pool: PoolState, task: string, work: () => Promise<Value>): string {
+  work().then(
+    (result) => completeTask(pool, task, result),
+    (error: unknown) => failTask(pool, task, asFailure(error)),
+  );
+  return task;
+}
+
+/** A call that waits has a task as well, as long as it lasts. */
+async function withTask(pool: PoolState, task: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work();
+  } finally {
+    if (pool.db.has('task', task)) pool.db.destroy('task', task);
+  }
+}
+
+async function run(context: Context, call: Call, args: Value[]): Promise<Value> {
+  const implementation = implementations[call.name];
+  if (!implementation) return genericCall(context.pool.db, call, args);
+  return ((await implementation(context, ...(args as never[]))) ?? '') as Value;
+}
+
+/** Whether the release has the call at all. */
+function known({ settings }: PoolState, name: string): boolean {
+  return name !== 'VM.snapshot_with_quiesce' || settings.quiesce;
+}
+
+/** Counts as gen_server.ml: optional parameters are not expected, and where there are some, any number may follow. */
+function readArguments(pool: PoolState, call: Call, params: readonly Value[]): Value[] {
+  const declared = call.params.filter(
+    // `ignore_vdis` came with xapi of 2021.
+    ({ name }) => !(pool.settings.quiesce && call.name === 'VM.snapshot' && name === 'ignore_vdis'),
+  );
+  const required = declared.filter(({ optional }) => !optional).length;
+  const own = call.needsSession ? params.slice(1) : params;
+  const received = params.length - (call.needsSession ? 1 : 0);
+  if (received < required || (received > required && declared.length === required)) {
+    throw new XapiFailure('MESSAGE_PARAMETER_COUNT_MISMATCH', call.name, String(required), String(received));
+  }
+  return own.slice(0, declared.length).map((value, index) => {
+    const param = declared[index];
+    return param ? coerce(param, value) : value;
+  });
+}
+
+function logCall({ db, clock }: PoolState, { host, channel, method, params }: Request): CallLogEntry {
+  const isLogin = /login_with_password$/.test(method);
+  const session = String(params[0] ?? '');
+  const originator = isLogin
+    ? String(params[3] ?? '')
+    : db.has('session', session)
+      ? db.text('session', session, 'originator')
+      : '';
+  return {
+    at: clock.now(),
+    host: host.name,
+    channel,
+    method,
+    args: maskArguments(method, params),
+    originator,
+  };
+}
+
+/** The arguments without what must not be read in a log. */
+function maskArguments(method: string, params: readonly Value[]): unknown[] {
+  if (/login_with_password$/.test(method)) {
+    return params.map((value, index) => (index === 1 ? '<password>' : value));
+  }
+  if (params.length === 0) return [];
+  const [, ...rest] = params;
+  if (/secret\.create$/.test(method)) return ['<session>', '<secret>'];
+  if (/secret\.set_value$/.test(method)) return ['<session>', rest[0], '<secret>'];
+  return ['<session>', ...rest];
+}

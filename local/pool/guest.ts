@@ -1,0 +1,46 @@
+import type { PoolState } from './state.ts';
+
+/**
+ * How the guest's VSS answers a quiesced snapshot: `half` takes its snapshot and then reports an error, `silent` never
+ * reads the request, `none` has no agent that could.
+ */
+export type Vss = 'works' | 'half' | 'silent' | 'timeout' | 'none';
+
+/** A running or paused domain: what lives in xenstore and not in the database. */
+export interface Guest {
+  /** Its xenstore keys, below its domain's path. */
+  readonly xenstore: Map<string, string>;
+  vss: Vss;
+  writing: boolean;
+}
+
+/** Keys that a VM's `xenstore_data` carries into its domain (xenopsd Domain.set_xsdata); others stay behind. */
+function reachesGuest(key: string): boolean {
+  return key.startsWith('vm-data/') || key.startsWith('FIST/');
+}
+
+/** Starts a domain with what the database holds. */
+export function bootGuest(pool: PoolState, vmRef: string, vss: Vss, writing: boolean): void {
+  const guest: Guest = { xenstore: new Map(), vss, writing };
+  if (vss !== 'none') guest.xenstore.set('control/feature-snapshot', '1');
+  pool.guests.set(vmRef, guest);
+  writeXenstoreData(pool, vmRef);
+}
+
+/** Puts the database's `xenstore_data` into the live domain, in the place of what was there. */
+export function writeXenstoreData(pool: PoolState, vmRef: string): void {
+  const guest = pool.guests.get(vmRef);
+  if (!guest) return;
+  for (const key of guest.xenstore.keys()) if (reachesGuest(key)) guest.xenstore.delete(key);
+  for (const [key, value] of Object.entries(pool.db.map('VM', vmRef, 'xenstore_data'))) {
+    if (reachesGuest(key)) guest.xenstore.set(key, value);
+  }
+}
+
+/**
+ * Whether the guest's VSS provider offers itself: it reads the live key when it is asked; absent means yes
+ * (win-xenvss, IsVSSSupported).
+ */
+export function providerOffersItself({ xenstore }: Guest): boolean {
+  return xenstore.get('vm-data/allowvssprovider') !== 'false';
+}

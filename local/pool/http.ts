@@ -1,0 +1,157 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { dispatch } from './dispatch.ts';
+import { asFailure, ConnectionCut } from './failure.ts';
+import type { Host, PoolState } from './state.ts';
+import { decodeCall, encodeFailure, encodeRaw, encodeSuccess } from './xmlrpc.ts';
+
+/** http_limit_max_rpc_size of constants.ml. */
+const MAX_BODY_BYTES = 300 * 1024;
+/** max_header_length_tcp: the request line and all headers together. */
+const MAX_HEADER_BYTES = 1024;
+
+/** A listening server of one host, on its network port or its control domain's socket. */
+export interface Listener {
+  readonly port: number;
+  /** Cuts every connection and refuses new ones. */
+  stop(): Promise<void>;
+  /** Listens again where it did. */
+  start(): Promise<void>;
+}
+
+export interface ListenOptions {
+  readonly channel: 'tcp' | 'unix';
+  /** A port of 127.0.0.1, or a socket's path. */
+  readonly at: number | string;
+  readonly tls?: { readonly key: string; readonly cert: string };
+}
+
+export async function listen(
+  pool: PoolState,
+  host: Host,
+  { channel, at, tls }: ListenOptions,
+): Promise<Listener> {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    void handle(pool, host, channel, request, response);
+  };
+  const server: Server = tls
+    ? createTlsServer({ ...tls, minVersion: 'TLSv1.2' }, answer)
+    : createServer(answer);
+  server.maxHeadersCount = 0;
+  server.requestTimeout = 0;
+  const sockets = new Set<Socket>();
+  server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  let bound = at;
+  const start = async (): Promise<void> => {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      const ready = (): void => {
+        server.off('error', reject);
+        resolve();
+      };
+      if (typeof bound === 'string') server.listen(bound, ready);
+      else server.listen(bound, '127.0.0.1', ready);
+    });
+    if (typeof bound === 'number') bound = (server.address() as AddressInfo).port;
+  };
+  await start();
+  return {
+    get port() {
+      return typeof bound === 'number' ? bound : 0;
+    },
+    start: async () => {
+      if (!server.listening) await start();
+    },
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function handle(
+  pool: PoolState,
+  host: Host,
+  channel: 'tcp' | 'unix',
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    if (channel === 'tcp' && headerBytes(request) > MAX_HEADER_BYTES) {
+      return refuse(request, response, 431, 'HTTP 431 request header fields too large');
+    }
+    if (request.method !== 'POST') return refuse(request, response, 404, 'HTTP 404 Not Found');
+    const length = request.headers['content-length'];
+    // xapi fails with an internal error here, it has no better answer.
+    if (length === undefined)
+      return refuse(request, response, 500, 'We require a content-length: HTTP header');
+    if (Number(length) > MAX_BODY_BYTES)
+      return refuse(request, response, 500, 'Client_requested_size_over_limit');
+    const call = decodeCall(await readBody(request));
+    send(response, await answerCall(pool, host, channel, call.method, call.params));
+  } catch (error) {
+    if (error instanceof ConnectionCut) request.socket.destroy();
+    else refuse(request, response, 500, asFailure(error).message);
+  }
+}
+
+async function answerCall(
+  pool: PoolState,
+  host: Host,
+  channel: 'tcp' | 'unix',
+  method: string,
+  params: Parameters<typeof dispatch>[1]['params'],
+): Promise<string> {
+  try {
+    const value = await dispatch(pool, { host, channel, method, params });
+    return method === 'system.listMethods' ? encodeRaw(value) : encodeSuccess(value);
+  } catch (error) {
+    if (error instanceof ConnectionCut) throw error;
+    return encodeFailure(asFailure(error).description);
+  }
+}
+
+function headerBytes({ method = '', url = '', rawHeaders }: IncomingMessage): number {
+  const line = `${method} ${url} HTTP/1.1\r\n`.length;
+  const headers = rawHeaders.reduce((sum, part) => sum + Buffer.byteLength(part) + 2, 0);
+  return line + headers + 2;
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+const COMMON_HEADERS = {
+  'cache-control': 'no-cache, no-store',
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Allow-Headers': 'X-Requested-With',
+};
+
+function send(response: ServerResponse, body: string): void {
+  response.writeHead(200, {
+    'content-length': Buffer.byteLength(body),
+    'content-type': 'text/xml',
+    ...COMMON_HEADERS,
+  });
+  response.end(body);
+}
+
+/** An HTML page and the end of the connection. */
+function refuse(request: IncomingMessage, response: ServerResponse, status: number, title: string): void {
+  const body = `<html><body><h1>${title}</h1></body></html>`;
+  response.writeHead(status, {
+    'content-length': Buffer.byteLength(body),
+    'content-type': 'text/html',
+    connection: 'close',
+    ...COMMON_HEADERS,
+  });
+  response.end(body, () => request.socket.destroySoon());
+}

@@ -1,0 +1,104 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PoolState } from './state.ts';
+
+/**
+ * Everything that a job could leave behind; two of them are compared with deepEqual. Base copies and their files are
+ * not in it, since the coalescer makes and merges them as it likes: `baseCopies` lists those.
+ */
+export interface PoolInventory {
+  readonly vms: { uuid: string; name: string; isSnapshot: boolean; otherConfig: Record<string, string> }[];
+  readonly vdis: { uuid: string; name: string; sr: string; otherConfig: Record<string, string> }[];
+  /** By SR UUID: what is in its folder, folders with a slash and what is in them. */
+  readonly files: Record<string, string[]>;
+  /** By VM UUID: `vm-data/allowvssprovider` in the live domain and in the database; null for a key that is not there. */
+  readonly locks: Record<string, { live: string | null; database: string | null }>;
+  /** Names; the coalescer's and the running calls' are left out. */
+  readonly tasks: string[];
+  readonly sessions: number;
+  /** UUIDs. */
+  readonly secrets: string[];
+  /** How many plugin processes run. */
+  readonly plugins: number;
+}
+
+const LOCK = 'vm-data/allowvssprovider';
+
+export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
+  const { db, guests } = pool;
+  const vms = db.refs('VM');
+  const byUuid = (one: { uuid: string }, other: { uuid: string }): number =>
+    one.uuid.localeCompare(other.uuid);
+  const managed = db.refs('VDI').filter((vdi) => db.flag('VDI', vdi, 'managed'));
+  return {
+    vms: vms
+      .map((vm) => ({
+        uuid: db.text('VM', vm, 'uuid'),
+        name: db.text('VM', vm, 'name_label'),
+        isSnapshot: db.flag('VM', vm, 'is_a_snapshot'),
+        otherConfig: db.map('VM', vm, 'other_config'),
+      }))
+      .sort(byUuid),
+    vdis: managed
+      .map((vdi) => ({
+        uuid: db.text('VDI', vdi, 'uuid'),
+        name: db.text('VDI', vdi, 'name_label'),
+        sr: db.text('SR', db.text('VDI', vdi, 'SR'), 'uuid'),
+        otherConfig: db.map('VDI', vdi, 'other_config'),
+      }))
+      .sort(byUuid),
+    files: await filesBySr(pool),
+    locks: Object.fromEntries(
+      vms.map((vm) => {
+        const live = guests.get(vm)?.xenstore.get(LOCK) ?? null;
+        const database = db.map('VM', vm, 'xenstore_data')[LOCK] ?? null;
+        return [db.text('VM', vm, 'uuid'), { live, database }];
+      }),
+    ),
+    tasks: db
+      .refs('task')
+      .map((task) => db.text('task', task, 'name_label'))
+      .filter((name) => name !== 'Garbage Collection')
+      .sort(),
+    sessions: db.refs('session').length,
+    secrets: db
+      .refs('secret')
+      .map((secret) => db.text('secret', secret, 'uuid'))
+      .sort(),
+    plugins: pool.plugins.size,
+  };
+}
+
+async function filesBySr(pool: PoolState): Promise<Record<string, string[]>> {
+  const files: Record<string, string[]> = {};
+  for (const storage of pool.storage.values()) {
+    // Under the lock no chain is between two shapes.
+    files[storage.uuid] = await storage.chains.run(async () => {
+      const hidden = new Set(baseCopyUuids(pool, storage.ref).map((uuid) => `${uuid}.vhd`));
+      return (await listTree(storage.folder)).filter((name) => !hidden.has(name)).sort();
+    });
+  }
+  return files;
+}
+
+async function listTree(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+  return entries.map((entry) => {
+    const path = join(entry.parentPath, entry.name).slice(folder.length + 1);
+    return entry.isDirectory() ? `${path}/` : path;
+  });
+}
+
+function baseCopyUuids({ db }: PoolState, sr: string): string[] {
+  return db
+    .referrers('VDI', 'SR', sr)
+    .filter((vdi) => !db.flag('VDI', vdi, 'managed'))
+    .map((vdi) => db.text('VDI', vdi, 'uuid'));
+}
+
+/** UUIDs of the base copies that the pool has now, by SR UUID. */
+export function listBaseCopies(pool: PoolState): Record<string, string[]> {
+  return Object.fromEntries(
+    [...pool.storage.values()].map(({ ref, uuid }) => [uuid, baseCopyUuids(pool, ref).sort()]),
+  );
+}

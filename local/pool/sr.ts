@@ -1,0 +1,86 @@
+import { readdir } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { XapiFailure } from './failure.ts';
+import { kickCollector } from './gc.ts';
+import type { Context, PoolState } from './state.ts';
+import { assertAttached, type Storage, storageOf, vhdPath } from './storage.ts';
+import { openVhd, physicalBytes } from './vhd.ts';
+
+/**
+ * Brings the database in step with the folder: sizes, `vhd-parent`, files that came (any `.vhd` in it becomes a VDI of
+ * its name) and files that went. Kicks the coalescer.
+ */
+async function scan({ pool, task }: Context, sr: string): Promise<void> {
+  const { db } = pool;
+  db.row('SR', sr);
+  assertAttached(pool, sr);
+  const [busy] = Object.entries(db.map('SR', sr, 'current_operations'));
+  const storage = pool.storage.get(sr);
+  if (!storage) return;
+  if (!busy) db.set('SR', sr, 'current_operations', { [task]: 'scan' });
+  try {
+    await storage.chains.run(() => readFolder(pool, storage));
+  } finally {
+    if (!busy) db.set('SR', sr, 'current_operations', {});
+  }
+  kickCollector(pool, storage);
+}
+
+async function readFolder(pool: PoolState, storage: Storage): Promise<void> {
+  const { db } = pool;
+  const uuids = (await readdir(storage.folder))
+    .filter((name) => name.endsWith('.vhd'))
+    .map((name) => basename(name, '.vhd'));
+  const known = new Map(
+    db.referrers('VDI', 'SR', storage.ref).map((vdi) => [db.text('VDI', vdi, 'uuid'), vdi]),
+  );
+  for (const [uuid, vdi] of known) {
+    const isVhd = !db.map('VDI', vdi, 'sm_config').type && !db.map('VDI', vdi, 'sm_config')['image-format'];
+    if (isVhd && !uuids.includes(uuid) && db.flag('VDI', vdi, 'managed')) db.set('VDI', vdi, 'missing', true);
+  }
+  for (const uuid of uuids) {
+    try {
+      await refresh(pool, storage, uuid, known.get(uuid));
+    } catch (error) {
+      throw new XapiFailure(
+        'SR_BACKEND_FAILURE_40',
+        '',
+        `The SR scan failed  [opterr=${uuid}: ${error}]`,
+        '',
+      );
+    }
+  }
+}
+
+async function refresh(
+  pool: PoolState,
+  storage: Storage,
+  uuid: string,
+  known: string | undefined,
+): Promise<void> {
+  const { db } = pool;
+  const path = vhdPath(storage, uuid);
+  const vhd = await openVhd(path);
+  await vhd.close();
+  const vdi =
+    known ??
+    db.create('VDI', {
+      uuid,
+      location: uuid,
+      SR: storage.ref,
+      type: 'user',
+      managed: !vhd.hidden,
+      virtual_size: String(vhd.virtualBytes),
+    });
+  const { 'vhd-parent': _old, ...rest } = db.map('VDI', vdi, 'sm_config');
+  const parent = vhd.parentName === null ? {} : { 'vhd-parent': basename(vhd.parentName, '.vhd') };
+  db.update('VDI', vdi, {
+    physical_utilisation: String(await physicalBytes(path)),
+    sm_config: { ...rest, ...parent },
+  });
+}
+
+export const srCalls = {
+  'SR.scan': (context: Context, sr: string) => scan(context, sr),
+  'SR.update': (context: Context, sr: string) => void storageOf(context.pool, sr),
+};

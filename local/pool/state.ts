@@ -1,0 +1,73 @@
+import type { ChildProcess } from 'node:child_process';
+import type { EventEmitter } from 'node:events';
+import type { LocalClock } from '../clock.ts';
+import type { Database } from './database.ts';
+import type { Faults } from './faults.ts';
+import type { Guest } from './guest.ts';
+import type { Models } from './models.ts';
+import type { Storage } from './storage.ts';
+
+/** One host of the pool; the first is the master. */
+export interface Host {
+  readonly ref: string;
+  readonly uuid: string;
+  readonly name: string;
+  /** The root folder of its control domain. */
+  readonly dom0Root: string;
+  readonly isMaster: boolean;
+}
+
+/** One call as the pool got it, the failed and the cut off included. */
+export interface CallLogEntry {
+  readonly at: Date;
+  /** The host's name. */
+  readonly host: string;
+  /** Over the network, or over the control domain's unix socket. */
+  readonly channel: 'tcp' | 'unix';
+  readonly method: string;
+  /** Passwords, session references and secrets are masked. */
+  readonly args: unknown[];
+  /** The session's originator, or the one a login names. */
+  readonly originator: string;
+  error?: string;
+}
+
+export interface PoolSettings {
+  readonly username: string;
+  readonly password: string;
+  /** The release: true is XenServer 7.x, which knows `VM.snapshot_with_quiesce` and no `ignore_vdis`. */
+  readonly quiesce: boolean;
+  readonly failedLoginSeconds: number;
+  readonly gcQuietSeconds: number;
+  readonly gcPairSeconds: number;
+}
+
+/** All that the simulated pool consists of. */
+export interface PoolState {
+  readonly db: Database;
+  readonly clock: LocalClock;
+  readonly settings: PoolSettings;
+  readonly hosts: Host[];
+  /** The running and paused domains by VM reference. */
+  readonly guests: Map<string, Guest>;
+  /** By SR reference. */
+  readonly storage: Map<string, Storage>;
+  readonly models: Models;
+  readonly faults: Faults;
+  readonly calls: CallLogEntry[];
+  readonly plugins: Set<ChildProcess>;
+  /** `VM/<ref>` and the like, when an operation on the object has ended. */
+  readonly released: EventEmitter;
+  /** Aborted when the pool is closed. */
+  readonly stopped: AbortSignal;
+}
+
+/** What a call's implementation knows of its caller. */
+export interface Context {
+  readonly pool: PoolState;
+  /** The host that the call came to. */
+  readonly host: Host;
+  readonly session: string;
+  /** The call's task; NULL for calls that have none. */
+  readonly task: string;
+}

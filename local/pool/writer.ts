@@ -1,0 +1,80 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PoolState } from './state.ts';
+import { diskLock, storageOf, vhdPath } from './storage.ts';
+import { openVhd } from './vhd.ts';
+
+const SECTOR_BYTES = 512;
+const HOT_BYTES = 4 * 1024 * 1024;
+const BURSTS_AT_ONCE = 8;
+const PAUSE_MILLISECONDS = 100;
+
+/** Writes into a disk and, where there is one, into its model. */
+export async function writeDisk(
+  pool: PoolState,
+  vdiRef: string,
+  writes: readonly { sector: number; data: Buffer }[],
+): Promise<void> {
+  const uuid = pool.db.text('VDI', vdiRef, 'uuid');
+  const storage = storageOf(pool, pool.db.text('VDI', vdiRef, 'SR'));
+  await diskLock(storage, uuid).run(async () => {
+    const vhd = await openVhd(vhdPath(storage, uuid));
+    try {
+      for (const { sector, data } of writes) {
+        await vhd.writeSectors(sector, data);
+        await pool.models.write(uuid, sector * SECTOR_BYTES, data);
+      }
+    } finally {
+      await vhd.close();
+    }
+  });
+}
+
+/** The VM's own VHD disks, which its guest can write. */
+export function writableDisks({ db }: PoolState, vmRef: string): string[] {
+  return db
+    .referrers('VBD', 'VM', vmRef)
+    .filter((vbd) => db.text('VBD', vbd, 'type') === 'Disk' && db.text('VBD', vbd, 'mode') === 'RW')
+    .map((vbd) => db.text('VBD', vbd, 'VDI'))
+    .filter(
+      (vdi) =>
+        db.has('VDI', vdi) &&
+        Object.keys(db.map('VDI', vdi, 'sm_config')).every((key) => !key.match(/^(type|image-format)$/)),
+    );
+}
+
+/**
+ * One burst of small writes as a busy guest makes them: single sectors among them, and the disk's last. They stay in a
+ * small region, so that disks don't grow without end.
+ */
+export async function writeBurst(pool: PoolState, vmRef: string): Promise<void> {
+  for (const vdi of writableDisks(pool, vmRef)) {
+    const sectors = Number(pool.db.text('VDI', vdi, 'virtual_size')) / SECTOR_BYTES;
+    const hot = Math.min(sectors, HOT_BYTES / SECTOR_BYTES);
+    const writes = [1, randomInt(1, 7), randomInt(8, 33)].map((count) => ({
+      sector: randomInt(0, Math.max(1, hot - count)),
+      data: randomBytes(Math.min(count, hot) * SECTOR_BYTES),
+    }));
+    await writeDisk(pool, vdi, [...writes, { sector: sectors - 1, data: randomBytes(SECTOR_BYTES) }]);
+  }
+}
+
+/** Keeps the running guests writing until the pool stops. */
+export async function keepWriting(pool: PoolState): Promise<void> {
+  while (!pool.stopped.aborted) {
+    try {
+      await delay(PAUSE_MILLISECONDS, undefined, { ref: false, signal: pool.stopped });
+    } catch {
+      return;
+    }
+    const busy = [...pool.guests].filter(
+      ([vm, guest]) => guest.writing && pool.db.text('VM', vm, 'power_state') === 'Running',
+    );
+    for (let count = 0; count < Math.min(BURSTS_AT_ONCE, busy.length); count += 1) {
+      const [vm] = busy[randomInt(busy.length)] ?? [];
+      if (vm === undefined || pool.stopped.aborted) continue;
+      // A disk may go while it is written to; the pool says so to whoever asks for it.
+      await writeBurst(pool, vm).catch(() => undefined);
+    }
+  }
+}
