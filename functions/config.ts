@@ -1,0 +1,97 @@
+import { z } from '@hono/zod-openapi';
+import { XensnapError } from './errors.ts';
+
+const seconds = (fallback: number) => z.number().positive().default(fallback);
+
+const Pool = z.strictObject({
+  /** Names the pool in the API and in every key of the table. */
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/, 'letters, digits, ".", "_", "-"; at most 60'),
+  driver: z.enum(['xenapi', 'libvirt']).default('xenapi'),
+  /** URLs of its members; the master is found by asking them in turn. */
+  addresses: z.array(z.url()).default([]),
+  /** SHA-256 fingerprints of the members' certificates; without any, `ca` or the system's authorities decide. */
+  fingerprints: z.array(z.string()).default([]),
+  ca: z.string().optional(),
+  /** Secret with `{"username","password"}`. */
+  secretId: z.string().default(''),
+  /** Uploads at a time: of each host, of named hosts (UUID), and of named SRs (UUID). */
+  slotsPerHost: z.int().min(1).default(2),
+  hostSlots: z.record(z.string(), z.int().min(1)).default({}),
+  srSlots: z.record(z.string(), z.int().min(1)).default({}),
+});
+
+const Glance = z.strictObject({
+  /** The endpoint without `/v2`, as the hosts and the functions reach it. */
+  url: z.url(),
+  ca: z.string().optional(),
+  fingerprint: z.string().optional(),
+  /** Secret with `{"token"}`; none for a Glance without authentication. */
+  secretId: z.string().optional(),
+});
+
+const Timings = z.strictObject({
+  snapshotPollSeconds: seconds(5),
+  coalescePollSeconds: seconds(15),
+  coalesceMaxSeconds: seconds(600),
+  uploadPollMinSeconds: seconds(10),
+  uploadPollMaxSeconds: seconds(300),
+  uploadMaxSeconds: seconds(72 * 3600),
+  uploadRetrySeconds: seconds(60),
+  jobMaxSeconds: seconds(6 * 86400),
+  vmPollSeconds: seconds(60),
+  admissionRetrySeconds: seconds(15),
+  poolPauseSeconds: seconds(60),
+  /** How long a `starting` job is left alone. */
+  startingSeconds: seconds(120),
+  /** A reconciler's claim outlives its Lambda's longest run. */
+  claimSeconds: seconds(960),
+  /** How long a reconcile waits by itself for a step that may still run. */
+  reconcileWaitSeconds: seconds(120),
+  /** How long after its call a snapshot that can't be found may still appear. */
+  snapshotLostSeconds: seconds(120),
+});
+
+const Config = z.strictObject({
+  /** Marks what this installation made in pools and in Glance; never change it. */
+  installation: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/, 'letters, digits, ".", "_", "-"; at most 60'),
+  pools: z.array(Pool).min(1),
+  glance: Glance,
+  /** After a job: `lock` the VM's snapshots, as the blueprint says, or `restore` what was found. */
+  relock: z.enum(['lock', 'restore']).default('lock'),
+  retainJobsDays: z.number().positive().default(90),
+  /** Tries of an upload that failed in a way that another try may mend. */
+  uploadAttempts: z.int().min(1).default(3),
+  timings: Timings.prefault({}),
+});
+
+export type Config = z.infer<typeof Config>;
+export type PoolConfig = Config['pools'][number];
+
+/** The configuration out of its JSON text. Throws an error that names each wrong field. */
+export function parseConfig(json: string): Config {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(json);
+  } catch (cause) {
+    throw new XensnapError('BadRequest', 'The configuration is not JSON.', { cause });
+  }
+  const result = Config.safeParse(raw);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(
+    (issue) => `${issue.path.join('.') || 'configuration'}: ${issue.message}`,
+  );
+  throw new XensnapError('BadRequest', `The configuration is wrong. ${problems.join('; ')}`);
+}
+
+/** The pool of that name. */
+export function poolConfig(config: Config, name: string): PoolConfig {
+  const pool = config.pools.find((candidate) => candidate.name === name);
+  if (pool) return pool;
+  const known = config.pools.map((candidate) => candidate.name).join(', ');
+  throw new XensnapError(
+    'PoolNotFound',
+    `There is no pool "${name}" in the configuration; there is ${known}.`,
+  );
+}

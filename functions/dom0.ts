@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import { describePluginFailure, isCode, XapiError } from '../xapi/errors.ts';
+import type { Session } from '../xapi/session.ts';
+import type { Ref } from '../xapi/types.ts';
+import { type ErrorName, XensnapError } from './errors.ts';
+
+/** The plugin's name in /etc/xapi.d/plugins. */
+export const PLUGIN = 'glance';
+
+/** The version of the plugin's functions that these functions speak. */
+const API_VERSION = 1;
+
+const Version = z.object({ version: z.string(), api: z.number() });
+
+const Result = z.object({
+  vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes: z.number() })),
+  bytesRead: z.number(),
+  bytesSent: z.number(),
+  sha512: z.string(),
+});
+
+const Status = z.object({
+  state: z.enum(['unknown', 'running', 'succeeded', 'failed', 'cancelled']),
+  bytesRead: z.number().nullish(),
+  bytesTotal: z.number().nullish(),
+  bytesSent: z.number().nullish(),
+  etaSeconds: z.number().nullish(),
+  result: Result.nullish(),
+  error: z.object({ code: z.string(), message: z.string(), retryable: z.boolean() }).nullish(),
+});
+
+/** How an upload stands, as the host that does it says. */
+export type UploadStatus = z.infer<typeof Status>;
+export type UploadFailure = NonNullable<UploadStatus['error']>;
+
+/** What `put_vdis` is told. The token is not among it: arguments can be seen by `ps` in dom0. */
+export interface PutVdis {
+  readonly jobId: string;
+  readonly imageId: string;
+  readonly templateRef: Ref<'VM'>;
+  readonly glanceUrl: string;
+  /** UUID of the xapi secret that holds the token. */
+  readonly tokenSecret: string | null;
+  readonly caPem?: string;
+  readonly fingerprint?: string;
+}
+
+/** Throws PluginMissing, or PluginTooOld for a plugin of that name that does not speak our version. */
+export async function requirePlugin(xapi: Session, hostRef: Ref<'host'>): Promise<void> {
+  try {
+    const { version, api } = Version.parse(await call(xapi, hostRef, 'version', {}));
+    if (api >= API_VERSION) return;
+    throw new XensnapError(
+      'PluginTooOld',
+      `The host's glance plugin is version ${version}, too old. ${INSTALL}`,
+    );
+  } catch (error) {
+    // Nova's plugin has the same name and no such function.
+    if (isCode(error, 'UNKNOWN_XENAPI_PLUGIN_FUNCTION') || error instanceof z.ZodError)
+      throw new XensnapError('PluginTooOld', `The host has another glance plugin than ours. ${INSTALL}`, {
+        cause: error,
+      });
+    throw error;
+  }
+}
+
+const INSTALL = 'Install the present one as plugin/README.md says.';
+
+/** Asks the host for an upload's status. */
+export async function uploadStatus(
+  xapi: Session,
+  hostRef: Ref<'host'>,
+  jobId: string,
+): Promise<UploadStatus> {
+  return Status.parse(await call(xapi, hostRef, 'status', { jobId }));
+}
+
+/** Stops an upload, and refuses one that may come later. Answers how it stands then. */
+export async function cancelPlugin(
+  xapi: Session,
+  hostRef: Ref<'host'>,
+  jobId: string,
+): Promise<UploadStatus> {
+  return Status.parse(await call(xapi, hostRef, 'cancel', { jobId }));
+}
+
+/** Begins an upload; answers the task that carries it. */
+export function putVdis(xapi: Session, hostRef: Ref<'host'>, params: PutVdis): Promise<Ref<'task'>> {
+  return xapi.call('Async.host.call_plugin', hostRef, PLUGIN, 'put_vdis', { params: JSON.stringify(params) });
+}
+
+async function call(xapi: Session, hostRef: Ref<'host'>, fn: string, params: object): Promise<unknown> {
+  try {
+    return JSON.parse(
+      await xapi.call('host.call_plugin', hostRef, PLUGIN, fn, { params: JSON.stringify(params) }),
+    );
+  } catch (error) {
+    const failure = pluginFailure(error);
+    if (failure)
+      throw new XensnapError('PluginFailure', `The glance plugin failed: ${failure.message}`, {
+        cause: error,
+      });
+    throw error;
+  }
+}
+
+/** What a task of `put_vdis` failed with, in the plugin's terms; undefined for an error of xapi's own. */
+export function pluginFailure(error: unknown): UploadFailure | undefined {
+  const failure = describePluginFailure(error);
+  if (failure?.kind === 'process')
+    return {
+      code: 'PROCESS',
+      message: `${failure.status} ${failure.stderr.trim().slice(-300)}`,
+      retryable: false,
+    };
+  if (failure) return { code: failure.className, message: failure.message, retryable: false };
+  if (!(error instanceof XapiError) || !(error.params[1] === 'retryable' || error.params[1] === 'permanent'))
+    return undefined;
+  return { code: error.code, message: error.params[0] ?? '', retryable: error.params[1] === 'retryable' };
+}
+
+const NAMES: Readonly<Record<string, ErrorName>> = {
+  CANCELLED: 'JobCancelled',
+  FORMAT_NOT_SUPPORTED: 'DiskFormatUnsupported',
+  GLANCE_CERTIFICATE: 'GlanceCertificateMismatch',
+  GLANCE_FORBIDDEN: 'GlanceForbidden',
+  GLANCE_UNAUTHORIZED: 'GlanceUnauthorized',
+  GLANCE_UNAVAILABLE: 'GlanceUnavailable',
+  IMAGE_GONE: 'ImageDeleted',
+  IMAGE_NOT_QUEUED: 'GlanceConflict',
+  IMAGE_TOO_LARGE: 'GlanceTooLarge',
+  NO_DISK: 'VmHasNoDisk',
+  SR_FULL: 'StorageFull',
+  SR_NOT_ATTACHED: 'StorageNotAttached',
+  SR_NOT_SUPPORTED: 'StorageUnsupported',
+};
+
+/** A failed upload as the job's error. */
+export function uploadError(failure: UploadFailure): XensnapError {
+  const name = NAMES[failure.code] ?? 'UploadFailed';
+  return new XensnapError(name, `The upload failed: ${failure.message} (${failure.code})`);
+}

@@ -1,0 +1,148 @@
+import { isCode } from '../xapi/errors.ts';
+import type { Session } from '../xapi/session.ts';
+import {
+  NULL_REF,
+  type Ref,
+  type SrRecord,
+  type VbdRecord,
+  type VdiRecord,
+  type VmRecord,
+} from '../xapi/types.ts';
+import { XensnapError } from './errors.ts';
+import type { JobRequest } from './job.ts';
+
+/** SR types whose disks are files that the plugin can hard-link and read. */
+const FILE_SR_TYPES: readonly string[] = ['ext', 'nfs'];
+
+/** A VM that can be imaged, with all that was looked at to know it. */
+export interface Inspection {
+  readonly vmRef: Ref<'VM'>;
+  readonly vm: VmRecord;
+  readonly rootVdiRef: Ref<'VDI'>;
+  readonly rootVdi: VdiRecord;
+  /** Disks of the VM, the root's first; no CD drives. */
+  readonly diskRefs: readonly Ref<'VDI'>[];
+  readonly sr: SrRecord;
+  readonly virtualBytes: number;
+}
+
+/** The one VM that a UUID or a name means. Throws VmNotFound, or VmNameAmbiguous with the candidates. */
+export async function findVm(xapi: Session, nameOrUuid: string): Promise<Ref<'VM'>> {
+  try {
+    return await xapi.call('VM.get_by_uuid', nameOrUuid);
+  } catch (error) {
+    if (!isCode(error, 'UUID_INVALID')) throw error;
+  }
+  const named = await xapi.call('VM.get_by_name_label', nameOrUuid);
+  const records = await Promise.all(
+    named.map(async (ref) => ({ ref, vm: await xapi.call('VM.get_record', ref) })),
+  );
+  const vms = records.filter(({ vm }) => !vm.is_a_snapshot && !vm.is_a_template && !vm.is_control_domain);
+  if (vms.length > 1) {
+    const candidates = vms.map(({ vm }) => ({
+      uuid: vm.uuid,
+      name: vm.name_label,
+      powerState: vm.power_state,
+    }));
+    throw new XensnapError(
+      'VmNameAmbiguous',
+      `${vms.length} VMs are named "${nameOrUuid}". Name one by its UUID: ${candidates.map(({ uuid }) => uuid).join(', ')}.`,
+      { details: { candidates } },
+    );
+  }
+  // A template or snapshot of that name is told for what it is, by the checks that follow.
+  const found = vms[0] ?? records[0];
+  if (found) return found.ref;
+  throw new XensnapError('VmNotFound', `There is no VM "${nameOrUuid}".`);
+}
+
+/** Looks at a VM and its root disk, and throws an error that says why it can't be imaged, if so. 4 calls. */
+export async function inspectVm(
+  xapi: Session,
+  vmRef: Ref<'VM'>,
+  request: Pick<JobRequest, 'quiesce' | 'maxSizeGib'>,
+): Promise<Inspection> {
+  const vm = await xapi.call('VM.get_record', vmRef);
+  refuseOtherThanVm(vm);
+  const vbds = await xapi.call('VBD.get_all_records_where', `field "VM" = "${vmRef}"`);
+  const disks = Object.values(vbds).filter((vbd) => vbd.type === 'Disk' && vbd.VDI !== NULL_REF);
+  const root = disks.find((vbd) => vbd.userdevice === '0');
+  if (!root) throw new XensnapError('VmHasNoDisk', `The VM "${vm.name_label}" has no disk at position 0.`);
+  const rootVdi = await xapi.call('VDI.get_record', root.VDI);
+  const sr = await xapi.call('SR.get_record', rootVdi.SR);
+  refuseStorage(sr, rootVdi);
+  const virtualBytes = Number(rootVdi.virtual_size);
+  refuseSize(virtualBytes, request.maxSizeGib);
+  await refuseQuiesce(xapi, vm, request.quiesce);
+  return { vmRef, vm, rootVdiRef: root.VDI, rootVdi, diskRefs: rootFirst(disks, root), sr, virtualBytes };
+}
+
+function refuseOtherThanVm(vm: VmRecord): void {
+  const name = `"${vm.name_label}"`;
+  if (vm.is_control_domain)
+    throw new XensnapError(
+      'VmIsControlDomain',
+      `${name} is a host's control domain; only VMs can be imaged.`,
+    );
+  if (vm.is_a_snapshot)
+    throw new XensnapError('VmIsSnapshot', `${name} is a snapshot; name the VM that it was made of.`);
+  if (vm.is_a_template)
+    throw new XensnapError('VmIsTemplate', `${name} is a template; only VMs can be imaged.`);
+}
+
+function refuseStorage(sr: SrRecord, vdi: VdiRecord): void {
+  if (!FILE_SR_TYPES.includes(sr.type))
+    throw new XensnapError(
+      'StorageUnsupported',
+      `The root disk is on "${sr.name_label}", an SR of type ${sr.type}; xensnap reads SRs of type ${FILE_SR_TYPES.join(' and ')}.`,
+    );
+  // SM names the format where it is not VHD: `type=raw` in sm_config, or the newer image-format.
+  const format = vdi.sm_config['image-format'] ?? vdi.sm_config.vdi_type ?? vdi.sm_config.type ?? 'vhd';
+  if (format !== 'vhd')
+    throw new XensnapError(
+      'DiskFormatUnsupported',
+      `The root disk is a ${format} image; xensnap bundles VHDs. Move the disk to an SR that keeps VHDs.`,
+    );
+}
+
+function refuseSize(virtualBytes: number, maxSizeGib: number | undefined): void {
+  const gib = virtualBytes / 2 ** 30;
+  if (maxSizeGib === undefined || gib <= maxSizeGib) return;
+  throw new XensnapError(
+    'DiskTooLarge',
+    `The root disk has ${gib.toFixed(1)} GiB, more than the ${maxSizeGib} GiB of maxSizeGib.`,
+  );
+}
+
+async function refuseQuiesce(xapi: Session, vm: VmRecord, quiesce: JobRequest['quiesce']): Promise<void> {
+  if (quiesce !== 'require') return;
+  if (vm.power_state !== 'Running')
+    throw new XensnapError(
+      'QuiesceNotSupported',
+      `Only a running VM can be quiesced; "${vm.name_label}" is ${vm.power_state.toLowerCase()}.`,
+    );
+  if (await quiesceIsKnown(xapi)) return;
+  throw new XensnapError(
+    'QuiesceNotSupported',
+    'This release of XenServer has no quiesced snapshots (removed in Citrix Hypervisor 8.1). Ask with "prefer" or "never".',
+  );
+}
+
+/**
+ * Whether the release still has VM.snapshot_with_quiesce. Asked of no VM: a removed call is refused before its
+ * reference is looked at (gen_server.ml).
+ */
+export async function quiesceIsKnown(xapi: Session): Promise<boolean> {
+  try {
+    await xapi.call('VM.snapshot_with_quiesce', NULL_REF, '');
+    return true;
+  } catch (error) {
+    if (isCode(error, 'HANDLE_INVALID')) return true;
+    if (isCode(error, 'MESSAGE_REMOVED') || isCode(error, 'MESSAGE_METHOD_UNKNOWN')) return false;
+    throw error;
+  }
+}
+
+function rootFirst(disks: readonly VbdRecord[], root: VbdRecord): Ref<'VDI'>[] {
+  return [root, ...disks.filter((vbd) => vbd !== root)].map((vbd) => vbd.VDI);
+}

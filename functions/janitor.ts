@@ -1,0 +1,28 @@
+import type { Finding, JanitorReport } from './janitor/finding.ts';
+import { sweepImages } from './janitor/images.ts';
+import { settleJobs } from './janitor/jobs.ts';
+import { sweepPool, sweepSlots } from './janitor/pool.ts';
+import { lambdaRuntime, type Runtime } from './runtime.ts';
+
+/** Every 15 minutes, independent of any next run. */
+export async function handler(): Promise<JanitorReport> {
+  return tidy(lambdaRuntime());
+}
+
+/**
+ * Finishes jobs that nobody finishes, then looks through pools, slots and Glance for what closed jobs of this
+ * installation left. Removes only what is provably ours; what is doubtful is reported. A dry run changes nothing.
+ */
+export async function tidy(runtime: Runtime, options: { dryRun?: boolean } = {}): Promise<JanitorReport> {
+  const { clock, log, config } = runtime;
+  const dryRun = options.dryRun ?? false;
+  const startedAt = clock.now().toISOString();
+  const findings: Finding[] = await settleJobs(runtime, dryRun);
+  for (const { name, driver } of config.pools) {
+    if (driver !== 'xenapi') continue;
+    findings.push(...(await sweepPool(name, runtime, dryRun)), ...(await sweepSlots(name, runtime, dryRun)));
+  }
+  findings.push(...(await sweepImages(runtime, dryRun)));
+  for (const finding of findings) log.warn('janitor', { ...finding });
+  return { dryRun, startedAt, finishedAt: clock.now().toISOString(), findings };
+}

@@ -1,0 +1,18 @@
+/** Something that ought not to be there, and what was done about it. */
+export interface Finding {
+  readonly kind: 'job' | 'slot' | 'snapshot' | 'tag' | 'secret' | 'image' | 'pool';
+  readonly pool?: string;
+  /** UUID or id of what was found. */
+  readonly id: string;
+  readonly what: string;
+  /** `removed`: put right. `would`: a dry run. `left`: doubtful or not ours, a person must look. `failed`: next time. */
+  readonly action: 'removed' | 'would' | 'left' | 'failed';
+}
+
+/** What the janitor did in one round. */
+export interface JanitorReport {
+  readonly dryRun: boolean;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly findings: readonly Finding[];
+}

@@ -1,0 +1,130 @@
+import type { FinalStatus, StepName } from '../statemachine/contract.ts';
+import type { Ref } from '../xapi/types.ts';
+
+/** What a job has done that must be undone or proved finished before its VM is free again. */
+export type Debt = 'plugin' | 'image' | 'secret' | 'snapshot' | 'relock' | 'slot';
+
+/** In the order in which they are paid: what still reads goes first, what others wait for goes last. */
+export const DEBTS: readonly Debt[] = ['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot'];
+
+export type JobStatus = 'starting' | 'queued' | 'running' | FinalStatus;
+
+/** How the caller wants the file systems treated; see docs/adr on quiesce. */
+export type Quiesce = 'never' | 'prefer' | 'require';
+
+/** What the caller asked for. */
+export interface JobRequest {
+  /** Name of the image. */
+  readonly name: string;
+  readonly quiesce: Quiesce;
+  /** Custom image properties; none that Nova or xensnap reserve. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Refuses root disks whose virtual size is larger. */
+  readonly maxSizeGib?: number;
+  /** The image does not carry the VM's UUID as `instance_uuid`. */
+  readonly detached: boolean;
+}
+
+/** An error as callers see it. */
+export interface JobError {
+  readonly name: string;
+  readonly message: string;
+}
+
+/** A VHD of the uploaded bundle. */
+export interface BundledVhd {
+  readonly name: string;
+  readonly uuid: string;
+  readonly bytes: number;
+}
+
+/** The record of one run. Sizes are bytes, times ISO 8601 UTC. Refs are handles only; the UUIDs are the identity. */
+export interface Job {
+  readonly id: string;
+  readonly status: JobStatus;
+  /** The step that runs or ran last. */
+  readonly phase: StepName | 'QueueForHost' | 'Requested';
+  readonly request: JobRequest;
+  readonly pool: string;
+  readonly vmUuid: string;
+  readonly vmName: string;
+  readonly createdAt: string;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+  /** After this time a step gives up instead of trying again. */
+  readonly deadline: string;
+  /** A job started by a schedule waits for its VM until then; one on demand has no such time. */
+  readonly waitForVmUntil?: string;
+
+  readonly debts?: ReadonlySet<Debt>;
+  /** Present until nothing is owed and the VM's lease is back: what the janitor looks at. */
+  readonly open?: 'open';
+  /** No step but those of the cleanup line may have an effect any more. */
+  readonly closing?: boolean;
+  readonly cancelRequested?: boolean;
+  /** The image is verified and stays. Excludes `discarding`. */
+  readonly committed?: boolean;
+  readonly discarding?: boolean;
+  /** The reconciler that has the job, and until when. */
+  readonly claimedBy?: string;
+  readonly claimedUntil?: string;
+  /** While a step's Lambda runs: when it has surely ended. */
+  readonly stepUntil?: string;
+
+  /** `pool/host` whose line the job stands in, and its ticket there. */
+  readonly group?: string;
+  readonly ticket?: string;
+  readonly ticketState?: 'waiting' | 'granted';
+  readonly requeues?: number;
+
+  readonly vmRef?: Ref<'VM'>;
+  readonly hostRef?: Ref<'host'>;
+  readonly hostUuid?: string;
+  readonly hostName?: string;
+  readonly srRef?: Ref<'SR'>;
+  readonly srUuid?: string;
+  /** Refs of the VM's disks that carry our tags. */
+  readonly taggedDisks?: readonly Ref<'VDI'>[];
+  readonly virtualBytes?: number;
+  /** `vm-data/allowvssprovider` as it was before the job; null when absent. */
+  readonly lockBefore?: string | null;
+  /** Whether the guest was running when it was unlocked, so that its live key went too. */
+  readonly unlockedLive?: boolean;
+
+  /** When the snapshot call went out; set before it goes, for it must never go twice. */
+  readonly snapshotSentAt?: string;
+  readonly snapshotTask?: Ref<'task'>;
+  readonly quiesceFailure?: string;
+  readonly templateUuid?: string;
+  readonly templateRef?: Ref<'VM'>;
+  /** UUIDs of the template's disks, the root's first. */
+  readonly snapshotDisks?: readonly string[];
+  readonly consistency?: 'crash-consistent' | 'quiesced';
+
+  readonly uploadTask?: Ref<'task'>;
+  readonly uploadAttempts?: number;
+  readonly uploadStartedAt?: string;
+  readonly firstUploadAt?: string;
+  readonly secretUuid?: string;
+  readonly bytesRead?: number;
+  readonly bytesSent?: number;
+  readonly bytesTotal?: number;
+  readonly etaSeconds?: number;
+  readonly sha512?: string;
+  readonly imageBytes?: number;
+  readonly vhds?: readonly BundledVhd[];
+
+  readonly warnings?: readonly string[];
+  readonly error?: JobError;
+  readonly xapiCalls?: number;
+}
+
+/** The label of a job's snapshot template: whoever finds it has found the job. */
+export function snapshotLabel(jobId: string): string {
+  return `xensnap-${jobId}`;
+}
+
+/** Whether the job has told its outcome. It may still owe something. */
+export function isFinished(job: Job): boolean {
+  return job.finishedAt !== undefined;
+}

@@ -1,0 +1,29 @@
+import { type Caught, type FinalStatus, OUTCOME_OF_ERROR } from '../statemachine/contract.ts';
+import type { Job, JobError } from './job.ts';
+
+/** How a job ends: succeeded if it is committed, whatever came after; else what its failure means. */
+export function outcomeOf(job: Job, failure: JobError): { status: FinalStatus; error?: JobError } {
+  if (job.committed) return { status: 'succeeded' };
+  if (job.cancelRequested)
+    return { status: 'cancelled', error: { name: 'JobCancelled', message: 'The job was cancelled.' } };
+  return { status: OUTCOME_OF_ERROR[failure.name] ?? 'failed', error: failure };
+}
+
+/** What a Catch wrote, as a job's error. */
+export function errorOfCaught(caught: Caught | undefined): JobError {
+  if (!caught) return { name: 'Internal', message: 'The job ended without a reason.' };
+  if (caught.Error === 'States.Timeout')
+    return { name: 'TimedOut', message: 'A step, or the wait for a slot, took longer than it may.' };
+  return { name: caught.Error, message: messageOf(caught.Cause) };
+}
+
+/** A Lambda's error arrives as JSON with `errorMessage`; any other cause is text. */
+function messageOf(cause: string): string {
+  try {
+    const { errorMessage } = JSON.parse(cause);
+    if (typeof errorMessage === 'string') return errorMessage;
+  } catch {
+    // Not JSON: text.
+  }
+  return cause;
+}

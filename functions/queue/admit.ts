@@ -1,0 +1,122 @@
+import {
+  InvalidToken,
+  SendTaskSuccessCommand,
+  type SFNClient,
+  TaskDoesNotExist,
+  TaskTimedOut,
+} from '@aws-sdk/client-sfn';
+import { ChangeMessageVisibilityCommand } from '@aws-sdk/client-sqs';
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import { z } from 'zod';
+import type { QueueMessage } from '../../statemachine/contract.ts';
+import { poolConfig } from '../config.ts';
+import type { Job } from '../job.ts';
+import { lambdaRuntime, type Runtime } from '../runtime.ts';
+import type { SlotPlace } from '../store/slots.ts';
+
+const Message = z.object({
+  jobId: z.string(),
+  ticket: z.string(),
+  group: z.string().regex(/^[^/]+\/[^/]+$/),
+  taskToken: z.string(),
+}) satisfies z.ZodType<QueueMessage>;
+
+/** What became of a message: `wait` puts it back at the head of its line. */
+export type Admission = 'granted' | 'dropped' | 'wait';
+
+/** The queue's consumer: batch of one, partial batch responses. */
+export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
+  return admitBatch(event, lambdaRuntime());
+}
+
+/** Admits the messages in their order. From the first that must wait on, the rest go back unprocessed. */
+export async function admitBatch(event: SQSEvent, runtime: Runtime): Promise<SQSBatchResponse> {
+  for (const [index, record] of event.Records.entries()) {
+    if ((await admitRecord(record, runtime)) !== 'wait') continue;
+    return {
+      batchItemFailures: event.Records.slice(index).map(({ messageId }) => ({ itemIdentifier: messageId })),
+    };
+  }
+  return { batchItemFailures: [] };
+}
+
+async function admitRecord(record: SQSRecord, runtime: Runtime): Promise<Admission> {
+  const message = parse(record.body);
+  if (!message) {
+    runtime.log.error('malformed message in the host queue, deleted', { messageId: record.messageId });
+    return 'dropped';
+  }
+  const admission = await admit(message, runtime);
+  if (admission === 'wait')
+    await runtime.sqs.send(
+      new ChangeMessageVisibilityCommand({
+        QueueUrl: runtime.queueUrl,
+        ReceiptHandle: record.receiptHandle,
+        VisibilityTimeout: Math.ceil(runtime.config.timings.admissionRetrySeconds),
+      }),
+    );
+  return admission;
+}
+
+function parse(body: string): QueueMessage | undefined {
+  try {
+    return Message.parse(JSON.parse(body));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Decides on the ticket at the head of a host's line. The slot is taken before the ticket turns `granted`, and given
+ * back when that is refused; a crash between the two is mended by the redelivery, which finds the job in the set.
+ */
+export async function admit(message: QueueMessage, runtime: Runtime): Promise<Admission> {
+  const { store, clock, log } = runtime;
+  const { jobId, ticket, group } = message;
+  const job = await store.jobs.get(jobId);
+  if (!job || job.closing || job.finishedAt !== undefined || job.ticket !== ticket) {
+    // A job that has moved to another line keeps nothing in this one.
+    if (job?.group !== group || job.closing) await store.slots.release(`host#${group}`, jobId);
+    return 'dropped';
+  }
+  const { pausedUntil } = await store.pools.health(job.pool);
+  if (pausedUntil !== undefined && clock.now().toISOString() < pausedUntil) return 'wait';
+  if (!(await takeSlots(job, group, runtime))) return 'wait';
+  if (!(await store.jobs.grant(jobId, ticket))) {
+    await releaseSlots(job, group, runtime);
+    return 'dropped';
+  }
+  log.info('slot granted', { jobId, group });
+  await sendToken(runtime.sfn, message.taskToken);
+  return 'granted';
+}
+
+async function takeSlots(job: Job, group: string, { store, config }: Runtime): Promise<boolean> {
+  const { slotsPerHost, hostSlots, srSlots } = poolConfig(config, job.pool);
+  const hostUuid = group.slice(group.indexOf('/') + 1);
+  if (!(await store.slots.take(`host#${group}`, job.id, hostSlots[hostUuid] ?? slotsPerHost))) return false;
+  const srLimit = srSlots[job.srUuid ?? ''];
+  if (srLimit === undefined || (await store.slots.take(srPlace(job), job.id, srLimit))) return true;
+  await store.slots.release(`host#${group}`, job.id);
+  return false;
+}
+
+async function releaseSlots(job: Job, group: string, { store }: Runtime): Promise<void> {
+  await store.slots.release(`host#${group}`, job.id);
+  await store.slots.release(srPlace(job), job.id);
+}
+
+function srPlace(job: Job): SlotPlace {
+  return `sr#${job.pool}/${job.srUuid}`;
+}
+
+/** Wakes the execution. A token that is dead belongs to an execution that ended or waits no more: nothing to wake. */
+async function sendToken(sfn: SFNClient, taskToken: string): Promise<void> {
+  try {
+    await sfn.send(new SendTaskSuccessCommand({ taskToken, output: '{}' }));
+  } catch (error) {
+    if (error instanceof TaskTimedOut || error instanceof TaskDoesNotExist || error instanceof InvalidToken)
+      return;
+    throw error;
+  }
+}

@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import type { EventBridgeEvent } from 'aws-lambda';
+import { XensnapError } from './errors.ts';
+import type { ExecutionState } from './executions.ts';
+import type { Debt, Job, JobError } from './job.ts';
+import { errorOfCaught } from './outcome.ts';
+import { lambdaRuntime, type Runtime } from './runtime.ts';
+import { type StepDeps, secondsSince } from './step.ts';
+import { cancelUpload } from './steps/CancelUpload.ts';
+import { destroySnapshot } from './steps/DestroySnapshot.ts';
+import { discardImage } from './steps/DiscardImage.ts';
+import { releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
+import { relockVm } from './steps/RelockVm.ts';
+import { translate } from './translate.ts';
+
+/** What a reconcile found. `busy`: the job still runs, or another reconciler has it, or it is just starting. */
+export type Reconciled =
+  | { readonly state: 'settled' }
+  | { readonly state: 'busy' }
+  | { readonly state: 'owing'; readonly owes: readonly string[] };
+
+/** The rule on an execution's FAILED, TIMED_OUT and ABORTED. Its name is the job's id. */
+type StatusChange = EventBridgeEvent<
+  'Step Functions Execution Status Change',
+  { name: string; status: string }
+>;
+
+/** Pays what a job whose execution has ended still owes. Throws while something is owed, so that Lambda tries again. */
+export async function handler(event: StatusChange): Promise<void> {
+  await reconcileEvent(event, lambdaRuntime());
+}
+
+export async function reconcileEvent(event: StatusChange, runtime: Runtime): Promise<void> {
+  const result = await reconcile(event.detail.name, runtime);
+  if (result.state === 'owing')
+    throw new XensnapError('StillOwed', `Job ${event.detail.name} still owes ${result.owes.join(', ')}.`);
+}
+
+/** Each debt's payment; the same functions that the steps of the cleanup line run. */
+const PAYMENTS: readonly [Debt | 'close', (deps: StepDeps) => Promise<void>][] = [
+  ['close', cancelUpload],
+  ['image', discardImage],
+  ['snapshot', destroySnapshot],
+  ['relock', relockVm],
+  ['slot', releaseSlot],
+];
+
+/**
+ * Brings a job that no longer runs to its end: closes it, waits out a step that may still be at work, pays its debts,
+ * tells the outcome and frees the VM. Under a claim, so that of two at once one does it.
+ */
+export async function reconcile(jobId: string, runtime: Runtime): Promise<Reconciled> {
+  const { store, clock, config } = runtime;
+  const me = randomUUID();
+  const until = new Date(clock.now().getTime() + config.timings.claimSeconds * 1000);
+  const claimed = await store.jobs.claim(jobId, me, clock.now(), until);
+  if (!claimed) return { state: 'busy' };
+  try {
+    if (claimed.open === undefined) return { state: 'settled' };
+    const execution = await runtime.executions.describe(jobId);
+    if (execution?.status === 'RUNNING' || execution?.status === 'PENDING_REDRIVE') return { state: 'busy' };
+    if (claimed.status === 'starting' && !execution && isStarting(claimed, runtime)) return { state: 'busy' };
+    await store.jobs.close(jobId);
+    const job = await waitOutStep(jobId, runtime);
+    if (!job) return { state: 'busy' };
+    return await settle(job, endOf(job, execution), runtime);
+  } finally {
+    await store.jobs.unclaim(jobId, me);
+  }
+}
+
+function isStarting(job: Job, { clock, config }: Runtime): boolean {
+  return (
+    job.finishedAt === undefined && secondsSince({ clock }, job.createdAt) < config.timings.startingSeconds
+  );
+}
+
+/** A stopped execution leaves its Lambda at work. Undefined when that takes longer than we may wait. */
+async function waitOutStep(jobId: string, { store, clock, config, wait }: Runtime): Promise<Job | undefined> {
+  const give = clock.now().getTime() + config.timings.reconcileWaitSeconds * 1000;
+  for (;;) {
+    const job = await store.jobs.get(jobId);
+    const now = clock.now();
+    if (!job || job.stepUntil === undefined || job.stepUntil < now.toISOString()) return job;
+    if (now.getTime() >= give) return undefined;
+    await wait(1);
+  }
+}
+
+async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconciled> {
+  const log = runtime.log.with({ jobId: job.id });
+  const problems: string[] = [];
+  await runtime.withSession(job.pool, async (xapi) => {
+    const deps: StepDeps = { ...runtime, log, job, xapi };
+    for (const [debt, pay] of PAYMENTS)
+      try {
+        await pay(deps);
+      } catch (error) {
+        const { name, message } = translate(error);
+        log.warn('a debt could not be paid yet', { debt, error: name, reason: message });
+        problems.push(message);
+      }
+    if (job.finishedAt === undefined && problems.length > 0)
+      await runtime.store.jobs.warn(
+        job.id,
+        `Not tidied up yet: ${problems.join(' ')} xensnap goes on trying.`,
+      );
+    await tellOutcome(deps, end);
+  });
+  const owes = await releaseVm({ ...runtime, job });
+  return owes.length > 0 ? { state: 'owing', owes } : { state: 'settled' };
+}
+
+/** Why the execution ended without an outcome. */
+function endOf(job: Job, execution: ExecutionState | undefined): JobError {
+  if (!execution)
+    return job.status === 'starting'
+      ? { name: 'Interrupted', message: 'The job was never started.' }
+      : { name: 'Interrupted', message: 'The service was stopped while the job ran.' };
+  const { status, error, cause = '' } = execution;
+  if (status === 'ABORTED') return { name: 'Interrupted', message: cause || 'The execution was stopped.' };
+  if (status === 'TIMED_OUT') return { name: 'TimedOut', message: 'The job took longer than it may.' };
+  return errorOfCaught(error === undefined ? undefined : { Error: error, Cause: cause });
+}

@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto';
+import { poolConfig } from './config.ts';
+import { XensnapError } from './errors.ts';
+import { imageProperties, refuseReservedMetadata } from './image-properties.ts';
+import { findVm, type Inspection, inspectVm } from './inspect.ts';
+import type { Job, JobRequest, Quiesce } from './job.ts';
+import type { Runtime } from './runtime.ts';
+import { asJobError, translate } from './translate.ts';
+
+/** A wish for an image of a VM, from whichever API or schedule it came. */
+export interface SnapshotRequest {
+  /** UUID or name. */
+  readonly vm: string;
+  /** Needed only where several pools have a VM of that name. */
+  readonly pool?: string;
+  /** Name of the image; `<VM's name>-<time>` if absent. */
+  readonly name?: string;
+  readonly quiesce?: Quiesce;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly maxSizeGib?: number;
+  readonly detached?: boolean;
+  /** What must not act twice, with the caller it belongs to; the same key answers with the same job. */
+  readonly idempotencyKey?: string;
+}
+
+/** Seconds for which an idempotency key is remembered: while the request is served, and once it has made a job. */
+const KEY_SECONDS = { serving: 60, served: 86_400 };
+
+interface Target extends Inspection {
+  readonly pool: string;
+  readonly xapiCalls: number;
+}
+
+/**
+ * Starts a job, or finds the one that this request started before. Refuses what can be known beforehand, with an
+ * error whose name says what it is: see ERROR_STATUS. Each write leaves a record before its effect, so that a
+ * failure half-way is undone or found by the janitor.
+ */
+export async function requestSnapshot(
+  wish: SnapshotRequest,
+  runtime: Runtime,
+): Promise<{ job: Job; created: boolean }> {
+  const { store } = runtime;
+  refuseReservedMetadata(wish.metadata ?? {});
+  const earlier = await jobOfKey(wish, runtime);
+  if (earlier) return { job: earlier, created: false };
+  const target = await findTarget(wish, runtime);
+  const job = newJob(randomUUID(), wish, target, runtime);
+  const other = await bindKey(wish, job, runtime);
+  if (other) return { job: other, created: false };
+  try {
+    await store.jobs.create(job);
+    await takeVm(job, runtime);
+    await begin(job, target, runtime);
+    if (wish.idempotencyKey !== undefined)
+      await store.leases.takeKey(wish.idempotencyKey, job.id, runtime.clock.now(), KEY_SECONDS.served);
+  } catch (error) {
+    await abandon(job, wish, error, runtime);
+    throw translate(error);
+  }
+  return { job: (await store.jobs.get(job.id)) ?? job, created: true };
+}
+
+/** The job that this request's key started before. */
+async function jobOfKey(wish: SnapshotRequest, { store, clock }: Runtime): Promise<Job | undefined> {
+  if (wish.idempotencyKey === undefined) return undefined;
+  const jobId = await store.leases.jobOfKey(wish.idempotencyKey, clock.now());
+  return jobId === undefined ? undefined : store.jobs.get(jobId);
+}
+
+/** Binds the request's key to the new job; answers the job that another request with the key has made by now. */
+async function bindKey(wish: SnapshotRequest, job: Job, { store, clock }: Runtime): Promise<Job | undefined> {
+  if (wish.idempotencyKey === undefined) return undefined;
+  const holder = await store.leases.takeKey(wish.idempotencyKey, job.id, clock.now(), KEY_SECONDS.serving);
+  if (holder === job.id) return undefined;
+  const other = await store.jobs.get(holder);
+  if (other) return other;
+  throw new XensnapError(
+    'IdempotencyConflict',
+    'A request with this Idempotency-Key is being served. Try again.',
+  );
+}
+
+/** The VM's lease is the flag "snapshot in progress": of many requests at once, one gets it. */
+async function takeVm(job: Job, { store }: Runtime): Promise<void> {
+  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id);
+  if (holder === job.id) return;
+  throw new XensnapError(
+    'SnapshotInProgress',
+    `The VM "${job.vmName}" is being imaged by the job ${holder}.`,
+    {
+      details: { jobId: holder },
+    },
+  );
+}
+
+async function begin(
+  job: Job,
+  target: Target,
+  { store, glance, executions, config }: Runtime,
+): Promise<void> {
+  await store.jobs.owe(job.id, 'image');
+  await glance.createImage({
+    id: job.id,
+    name: job.request.name,
+    diskFormat: 'vhd',
+    containerFormat: 'ovf',
+    visibility: 'private',
+    properties: imageProperties(job, target.vm, config.installation),
+  });
+  await executions.start(job.id);
+}
+
+function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, config }: Runtime): Job {
+  const now = clock.now();
+  const { vm } = target;
+  const request: JobRequest = {
+    name: wish.name ?? `${vm.name_label}-${now.toISOString().slice(0, 16)}Z`,
+    quiesce: wish.quiesce ?? 'never',
+    metadata: wish.metadata ?? {},
+    ...(wish.maxSizeGib !== undefined && { maxSizeGib: wish.maxSizeGib }),
+    detached: wish.detached ?? false,
+  };
+  return {
+    id,
+    status: 'starting',
+    phase: 'Requested',
+    request,
+    pool: target.pool,
+    vmUuid: vm.uuid,
+    vmName: vm.name_label,
+    virtualBytes: target.virtualBytes,
+    xapiCalls: target.xapiCalls,
+    createdAt: now.toISOString(),
+    deadline: new Date(now.getTime() + config.timings.jobMaxSeconds * 1000).toISOString(),
+  };
+}
+
+/** Looks for the VM in the pool that is named, else in every pool. */
+async function findTarget(wish: SnapshotRequest, runtime: Runtime): Promise<Target> {
+  const pools = wish.pool === undefined ? runtime.config.pools : [poolConfig(runtime.config, wish.pool)];
+  const needs = { quiesce: wish.quiesce ?? 'never', ...(wish.maxSizeGib && { maxSizeGib: wish.maxSizeGib }) };
+  const found: Target[] = [];
+  for (const { name, driver } of pools) {
+    if (driver === 'libvirt')
+      if (pools.length === 1)
+        throw new XensnapError(
+          'DriverNotImplemented',
+          `Pool "${name}" has the driver libvirt, for which snapshots are not implemented.`,
+        );
+      else continue;
+    try {
+      found.push(
+        await runtime.withSession(name, async (xapi) => {
+          const inspection = await inspectVm(xapi, await findVm(xapi, wish.vm), needs);
+          return { ...inspection, pool: name, xapiCalls: xapi.callCount + 1 };
+        }),
+      );
+    } catch (error) {
+      const translated = translate(error);
+      if (translated.name !== 'VmNotFound' || pools.length === 1) throw translated;
+    }
+  }
+  const [target, ...others] = found;
+  if (!target) throw new XensnapError('VmNotFound', `There is no VM "${wish.vm}" in any pool.`);
+  if (others.length === 0) return target;
+  const candidates = found.map(({ pool, vm }) => ({ uuid: vm.uuid, name: vm.name_label, pool }));
+  throw new XensnapError(
+    'VmNameAmbiguous',
+    `Several pools have a VM "${wish.vm}": ${found.map(({ pool }) => pool).join(', ')}. Name one with "pool".`,
+    { details: { candidates } },
+  );
+}
+
+/** Undoes a request half-way: the job becomes terminal, never removed, so that an execution of it finds itself dead. */
+async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime: Runtime): Promise<void> {
+  const { store, clock, glance, log } = runtime;
+  const ttl = expiryOf(clock.now(), runtime.config.retainJobsDays);
+  await store.jobs.finish(job.id, {
+    status: 'failed',
+    error: asJobError(error),
+    finishedAt: clock.now(),
+    ttl,
+  });
+  if (wish.idempotencyKey !== undefined) await store.leases.releaseKey(wish.idempotencyKey, job.id);
+  try {
+    if ((await store.jobs.get(job.id))?.debts?.has('image')) {
+      await store.jobs.discard(job.id);
+      await glance.deleteImage(job.id);
+      await store.jobs.pay(job.id, 'image');
+    }
+    await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
+    await store.jobs.settle(job.id);
+  } catch (problem) {
+    // The debt stays on record, and the lease with it: the janitor pays it.
+    log.warn('a refused job is left for the janitor', { jobId: job.id, reason: translate(problem).message });
+  }
+}
+
+/** When the table may forget a job, in seconds since 1970. */
+export function expiryOf(now: Date, days: number): number {
+  return Math.floor(now.getTime() / 1000 + days * 86_400);
+}
+
+/** Cancels a job: from now on it only cleans up. Throws JobNotFound, JobCommitted or JobFinished. */
+export async function cancelJob(jobId: string, runtime: Runtime): Promise<Job> {
+  const { store, executions } = runtime;
+  const cancelled = await store.jobs.cancel(jobId);
+  if (cancelled) {
+    await executions.stop(jobId, 'cancelled by its caller');
+    return cancelled;
+  }
+  const job = await store.jobs.get(jobId);
+  if (!job) throw new XensnapError('JobNotFound', `There is no job ${jobId}.`);
+  if (job.finishedAt !== undefined)
+    throw new XensnapError('JobFinished', `The job ended ${job.status} at ${job.finishedAt}.`);
+  throw new XensnapError('JobCommitted', 'The image is verified and stays; the job only tidies up now.');
+}

@@ -1,0 +1,114 @@
+import {
+  CLEANUP_STEPS,
+  type JobInput,
+  type ResultOf,
+  STEPS,
+  type StateBefore,
+  type StepName,
+} from '../statemachine/contract.ts';
+import type { Session } from '../xapi/session.ts';
+import { XensnapError } from './errors.ts';
+import type { Debt, Job } from './job.ts';
+import { lambdaRuntime, type Runtime } from './runtime.ts';
+import type { JobFacts } from './store/jobs.ts';
+import { translate } from './translate.ts';
+
+/** What a step works with: the job as it was when the step began, and a session of the job's pool. */
+export interface StepDeps
+  extends Pick<Runtime, 'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'log'> {
+  readonly job: Job;
+  readonly xapi: Session;
+}
+
+export type StepFunction<S extends StepName> = (
+  state: StateBefore<S>,
+  deps: StepDeps,
+) => Promise<ResultOf<S>>;
+
+/** A Lambda handler; `in` gives the same handler within another runtime than the process's own. */
+export interface StepHandler<S extends StepName> {
+  (state: StateBefore<S>): Promise<ResultOf<S>>;
+  in(runtime: Runtime): (state: StateBefore<S>) => Promise<ResultOf<S>>;
+}
+
+/**
+ * Makes the handler of a step: checks that the job still lives, marks that a step runs and until when, opens one
+ * session, always logs out, and gives every error the name on which the state machine routes.
+ */
+export function step<S extends StepName>(name: S, run: StepFunction<S>): StepHandler<S> {
+  const handler = (state: StateBefore<S>) => runStep(name, run, state, lambdaRuntime());
+  return Object.assign(handler, {
+    in: (runtime: Runtime) => (state: StateBefore<S>) => runStep(name, run, state, runtime),
+  });
+}
+
+async function runStep<S extends StepName>(
+  name: S,
+  run: StepFunction<S>,
+  state: StateBefore<S>,
+  runtime: Runtime,
+): Promise<ResultOf<S>> {
+  const log = runtime.log.with({ jobId: state.jobId, step: name });
+  const job = await begin(name, state, runtime);
+  let xapiCalls = 0;
+  try {
+    const result = await runtime.withSession(job.pool, async (xapi) => {
+      try {
+        return await run(state, { ...runtime, log, job, xapi });
+      } finally {
+        // The logout is still to come.
+        xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;
+      }
+    });
+    if (xapiCalls > 0) await runtime.store.pools.reached(job.pool);
+    return result;
+  } catch (error) {
+    const translated = translate(error);
+    log.warn('step failed', { error: translated.name, reason: translated.message });
+    if (translated.name === 'PoolUnreachable')
+      await notePoolUnreachable(job.pool, translated.message, runtime);
+    throw translated;
+  } finally {
+    await runtime.store.jobs.end(job.id, xapiCalls);
+  }
+}
+
+async function begin(name: StepName, { jobId }: JobInput, { store, clock }: Runtime): Promise<Job> {
+  const until = new Date(clock.now().getTime() + STEPS[name].lambdaSeconds * 1000);
+  const cleanup = (CLEANUP_STEPS as readonly StepName[]).includes(name);
+  const status = name === 'TakeVm' || name === 'InspectVm' ? 'queued' : 'running';
+  const job = cleanup
+    ? await store.jobs.beginCleanup(jobId, name, until)
+    : await store.jobs.begin(jobId, name, status, until);
+  if (job) return job;
+  const found = await store.jobs.get(jobId);
+  if (!found) throw new XensnapError('JobUnknown', `There is no job ${jobId}.`);
+  if (found.cancelRequested) throw new XensnapError('JobCancelled', 'The job was cancelled.');
+  throw new XensnapError('JobClosing', 'The job is being closed: the step does not start.');
+}
+
+async function notePoolUnreachable(
+  pool: string,
+  reason: string,
+  { store, clock, config }: Runtime,
+): Promise<void> {
+  const pauseUntil = new Date(clock.now().getTime() + config.timings.poolPauseSeconds * 1000);
+  await store.pools.unreachable(pool, reason, pauseUntil);
+}
+
+/** Puts a debt on record before its effect. Throws when the job is being closed: then the effect must not be. */
+export async function owe({ store, job }: StepDeps, debt: Debt, facts: JobFacts = {}): Promise<Job> {
+  const owing = await store.jobs.owe(job.id, debt, facts);
+  if (owing) return owing;
+  throw new XensnapError('JobClosing', 'The job is being closed: nothing new is begun.');
+}
+
+/** Puts facts on record. */
+export async function record({ store, job }: StepDeps, facts: JobFacts): Promise<void> {
+  await store.jobs.record(job.id, facts);
+}
+
+/** Seconds between a time on record and now. */
+export function secondsSince(deps: Pick<StepDeps, 'clock'>, time: string): number {
+  return (deps.clock.now().getTime() - Date.parse(time)) / 1000;
+}

@@ -1,0 +1,51 @@
+import { isCode } from '../../xapi/errors.ts';
+import { cancelPlugin } from '../dom0.ts';
+import { XensnapError } from '../errors.ts';
+import { type StepDeps, step } from '../step.ts';
+import { TAGS } from '../tags.ts';
+import { forgetTask } from './PollUpload.ts';
+import { destroySecret } from './StartUpload.ts';
+
+/** Closes the job, stops an upload that may run, and sees to it that the token is gone. Pays `plugin` and `secret`. */
+export async function cancelUpload(deps: StepDeps): Promise<void> {
+  const { store } = deps;
+  const job = (await store.jobs.close(deps.job.id)) ?? deps.job;
+  if (job.debts?.has('plugin')) {
+    await stopPlugin({ ...deps, job });
+    await forgetTask({ ...deps, job });
+    await store.jobs.pay(job.id, 'plugin');
+  }
+  if (job.debts?.has('secret')) {
+    if (job.secretUuid !== undefined) await destroySecret(deps.xapi, job.secretUuid);
+    else await destroySecretsOfJob(deps);
+    await store.jobs.pay(job.id, 'secret');
+  }
+}
+
+export const handler = step('CancelUpload', async (_state, deps) => {
+  await cancelUpload(deps);
+  return undefined;
+});
+
+/** Proof that nothing uploads any more: the plugin says so, or the host has no plugin, or is no longer in the pool. */
+async function stopPlugin({ job, xapi }: StepDeps): Promise<void> {
+  if (job.hostRef === undefined) return;
+  try {
+    const { state } = await cancelPlugin(xapi, job.hostRef, job.id);
+    if (state === 'running') throw new XensnapError('StillOwed', 'The upload has not stopped yet.');
+  } catch (error) {
+    if (!isCode(error, 'HANDLE_INVALID', 'XENAPI_MISSING_PLUGIN')) throw error;
+  }
+}
+
+/** The secret was made, but a crash came before its UUID was on record: it is found by its tags. */
+async function destroySecretsOfJob({ job, xapi }: StepDeps): Promise<void> {
+  for (const ref of await xapi.call('secret.get_all')) {
+    try {
+      if ((await xapi.call('secret.get_other_config', ref))[TAGS.job] === job.id)
+        await xapi.call('secret.destroy', ref);
+    } catch (error) {
+      if (!isCode(error, 'HANDLE_INVALID')) throw error;
+    }
+  }
+}

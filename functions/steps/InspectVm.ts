@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { isCode } from '../../xapi/errors.ts';
+import { NULL_REF, type Ref } from '../../xapi/types.ts';
+import { requirePlugin } from '../dom0.ts';
+import { XensnapError } from '../errors.ts';
+import { chooseHost } from '../host.ts';
+import { inspectVm } from '../inspect.ts';
+import { type StepDeps, step } from '../step.ts';
+
+/** The key of the guest's xenstore that locks its snapshots; see docs/adr. */
+export const LOCK_KEY = 'vm-data/allowvssprovider';
+
+/** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
+export const handler = step('InspectVm', async (_state, deps) => {
+  const { job, xapi, store } = deps;
+  const { vmRef, vm, rootVdi, diskRefs, sr, virtualBytes } = await inspectVm(
+    xapi,
+    await vmRefOf(deps),
+    job.request,
+  );
+  const host = await chooseHost(xapi, store, {
+    pool: job.pool,
+    srRef: rootVdi.SR,
+    srName: sr.name_label,
+    residentOn: vm.resident_on === NULL_REF ? undefined : vm.resident_on,
+  });
+  await requirePlugin(xapi, host.ref);
+  const place = { group: `${job.pool}/${host.record.uuid}`, ticket: randomUUID() };
+  const queued = await store.jobs.queue(job.id, place, {
+    vmRef,
+    vmName: vm.name_label,
+    hostRef: host.ref,
+    hostUuid: host.record.uuid,
+    hostName: host.record.name_label,
+    srRef: rootVdi.SR,
+    srUuid: sr.uuid,
+    taggedDisks: diskRefs,
+    virtualBytes,
+    lockBefore: vm.xenstore_data[LOCK_KEY] ?? null,
+    startedAt: job.startedAt ?? deps.clock.now().toISOString(),
+  });
+  if (!queued) throw new XensnapError('JobClosing', 'The job is being closed: it does not queue.');
+  return { ...place, confirmed: false };
+});
+
+async function vmRefOf({ job, xapi }: StepDeps): Promise<Ref<'VM'>> {
+  try {
+    return await xapi.call('VM.get_by_uuid', job.vmUuid);
+  } catch (error) {
+    if (!isCode(error, 'UUID_INVALID')) throw error;
+    throw new XensnapError('VmGone', `The VM "${job.vmName}" is no longer there.`, { cause: error });
+  }
+}

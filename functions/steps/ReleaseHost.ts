@@ -1,0 +1,59 @@
+import type { FinalStatus } from '../../statemachine/contract.ts';
+import type { Job, JobError } from '../job.ts';
+import { errorOfCaught, outcomeOf } from '../outcome.ts';
+import { expiryOf } from '../request.ts';
+import { type StepDeps, step } from '../step.ts';
+
+/** Gives the slot back. Pays `slot`. */
+export async function releaseSlot({ store, ...deps }: Pick<StepDeps, 'store' | 'job'>): Promise<void> {
+  const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
+  if (!job.debts?.has('slot')) return;
+  if (job.group !== undefined) await store.slots.release(`host#${job.group}`, job.id);
+  if (job.srUuid !== undefined) await store.slots.release(`sr#${job.pool}/${job.srUuid}`, job.id);
+  await store.jobs.pay(job.id, 'slot');
+}
+
+/** Tells the outcome, once. What is still owed then is a warning of a job that succeeded. */
+export async function tellOutcome(
+  { store, clock, config, log, ...deps }: StepDeps,
+  failure: JobError,
+): Promise<FinalStatus> {
+  const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
+  const outcome = outcomeOf(job, failure);
+  const told = await store.jobs.finish(job.id, {
+    ...outcome,
+    finishedAt: clock.now(),
+    ttl: expiryOf(clock.now(), config.retainJobsDays),
+  });
+  if (told) log.info('job ended', { status: outcome.status, error: outcome.error?.name });
+  return outcome.status;
+}
+
+/** Frees the VM, last of all and only when nothing is owed. Answers what is owed still. */
+export async function releaseVm({
+  store,
+  ...deps
+}: Pick<StepDeps, 'store' | 'job'>): Promise<readonly string[]> {
+  const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
+  const owed = [...(job.debts ?? [])];
+  if (owed.length > 0) return owed;
+  await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
+  await store.jobs.settle(job.id);
+  return [];
+}
+
+/** Gives the slot back, tells the outcome, and frees the VM if nothing is owed; what is owed, reconcile pays. */
+export const handler = step('ReleaseHost', async (state, deps) => {
+  await releaseSlot(deps);
+  const job = await deps.store.jobs.get(deps.job.id);
+  if (state.cleanupFailure) await warnOfDebts(deps, job, errorOfCaught(state.cleanupFailure));
+  const status = await tellOutcome(deps, errorOfCaught(state.failure));
+  await releaseVm(deps);
+  return { status };
+});
+
+async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: JobError): Promise<void> {
+  const owed = [...(job?.debts ?? [])].join(', ');
+  if (owed === '' || !job) return;
+  await store.jobs.warn(job.id, `Not tidied up yet (${owed}): ${problem.message} xensnap goes on trying.`);
+}

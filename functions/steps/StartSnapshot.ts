@@ -1,0 +1,65 @@
+import { isCode } from '../../xapi/errors.ts';
+import type { Ref } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
+import { snapshotLabel } from '../job.ts';
+import { known } from '../known.ts';
+import { owe, record, type StepDeps, step } from '../step.ts';
+
+/**
+ * Sends the snapshot call, once in a job's life (once more after a quiesced one that failed for sure). A reply that
+ * is lost is settled by PollSnapshot, which looks for the template.
+ */
+export const handler = step('StartSnapshot', async (_state, deps) => {
+  const { job, store, clock } = deps;
+  if (job.templateUuid !== undefined || job.snapshotSentAt !== undefined) return undefined;
+  await owe(deps, 'snapshot');
+  if (!(await store.jobs.sendSnapshot(job.id, clock.now())))
+    throw new XensnapError('JobClosing', 'The job is being closed: no snapshot is made.');
+  try {
+    await record(deps, { snapshotTask: await send(deps) });
+  } catch (error) {
+    if (error instanceof Error && error.name === 'XapiReplyLost') {
+      deps.log.warn('the reply to the snapshot call was lost; looking for the snapshot', {
+        reason: error.message,
+      });
+      return undefined;
+    }
+    // Refused, or never sent: it may be sent again.
+    await store.jobs.record(job.id, {}, ['snapshotSentAt']);
+    throw error;
+  }
+  return undefined;
+});
+
+async function send(deps: StepDeps): Promise<Ref<'task'>> {
+  const { job, xapi } = deps;
+  const vmRef = known(job, 'vmRef');
+  const label = snapshotLabel(job.id);
+  const { quiesce } = job.request;
+  if (quiesce !== 'never' && job.quiesceFailure === undefined) {
+    try {
+      return await xapi.call('Async.VM.snapshot_with_quiesce', vmRef, label);
+    } catch (error) {
+      if (!isCode(error, 'MESSAGE_REMOVED', 'MESSAGE_METHOD_UNKNOWN')) throw error;
+      const reason = 'this release of XenServer has no quiesced snapshots';
+      if (quiesce === 'require')
+        throw new XensnapError('QuiesceNotSupported', `Refused: ${reason}.`, { cause: error });
+      await noteFallback(deps, reason);
+    }
+  }
+  const [, ...others] = known(job, 'taggedDisks');
+  if (others.length === 0) return xapi.call('Async.VM.snapshot', vmRef, label);
+  try {
+    return await xapi.call('Async.VM.snapshot', vmRef, label, others);
+  } catch (error) {
+    // ignore_vdis came in 2021: an older release snapshots every disk, and all are destroyed with the template.
+    if (!isCode(error, 'MESSAGE_PARAMETER_COUNT_MISMATCH')) throw error;
+    return xapi.call('Async.VM.snapshot', vmRef, label);
+  }
+}
+
+/** Notes that the snapshot will not be quiesced although the caller would have liked it. */
+export async function noteFallback({ job, store }: StepDeps, reason: string): Promise<void> {
+  await store.jobs.record(job.id, { quiesceFailure: reason });
+  await store.jobs.warn(job.id, `Not quiesced, only crash-consistent: ${reason}.`);
+}

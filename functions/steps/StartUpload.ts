@@ -1,0 +1,64 @@
+import { isCode } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import { putVdis, uploadStatus } from '../dom0.ts';
+import { known } from '../known.ts';
+import { owe, record, type StepDeps, step } from '../step.ts';
+import { TAGS } from '../tags.ts';
+
+/**
+ * Has the plugin bundle and upload. The plugin refuses a second upload of the same job while the first runs, so
+ * that a reply that was lost can't make two; that one runs or is over is seen from its status.
+ */
+export const handler = step('StartUpload', async (_state, deps) => {
+  const { job, xapi, clock, config } = deps;
+  const hostRef = known(job, 'hostRef');
+  const { state } = await uploadStatus(xapi, hostRef, job.id);
+  if (state === 'running' || state === 'succeeded') return undefined;
+  const now = clock.now().toISOString();
+  await owe(deps, 'plugin', {
+    uploadAttempts: (job.uploadAttempts ?? 0) + 1,
+    uploadStartedAt: now,
+    firstUploadAt: job.firstUploadAt ?? now,
+  });
+  const tokenSecret = await makeTokenSecret(deps);
+  const { url, ca, fingerprint } = config.glance;
+  try {
+    const uploadTask = await putVdis(xapi, hostRef, {
+      jobId: job.id,
+      imageId: job.id,
+      templateRef: known(job, 'templateRef'),
+      glanceUrl: url,
+      tokenSecret,
+      ...(ca !== undefined && { caPem: ca }),
+      ...(fingerprint !== undefined && { fingerprint }),
+    });
+    await record(deps, { uploadTask });
+  } catch (error) {
+    if (!(error instanceof Error && error.name === 'XapiReplyLost')) throw error;
+    deps.log.warn('the reply to put_vdis was lost; asking the plugin itself', { reason: error.message });
+  }
+  return undefined;
+});
+
+/** Hands the Glance token to the plugin through a xapi secret, which the plugin destroys once it has read it. */
+async function makeTokenSecret(deps: StepDeps): Promise<string | null> {
+  const { job, xapi, config } = deps;
+  const token = await deps.glanceToken();
+  if (token === undefined) return null;
+  if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
+  await owe(deps, 'secret');
+  const other_config = { [TAGS.job]: job.id, [TAGS.installation]: config.installation };
+  const secretRef = await xapi.call('secret.create', { value: token, other_config });
+  const secretUuid = await xapi.call('secret.get_uuid', secretRef);
+  await record(deps, { secretUuid });
+  return secretUuid;
+}
+
+/** Destroys a secret; one that is gone is fine. */
+export async function destroySecret(xapi: Session, secretUuid: string): Promise<void> {
+  try {
+    await xapi.call('secret.destroy', await xapi.call('secret.get_by_uuid', secretUuid));
+  } catch (error) {
+    if (!isCode(error, 'UUID_INVALID', 'HANDLE_INVALID')) throw error;
+  }
+}

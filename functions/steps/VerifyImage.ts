@@ -1,0 +1,45 @@
+import type { Image } from '../../glance/image.ts';
+import { XensnapError } from '../errors.ts';
+import type { Job } from '../job.ts';
+import { known } from '../known.ts';
+import { step } from '../step.ts';
+
+/**
+ * The commit point. The image is good when Glance has it, active, with the size and the sha512 that the plugin
+ * computed of what it sent; from then on the job succeeds, and nothing but rotation deletes the image.
+ */
+export const handler = step('VerifyImage', async (_state, { job, glance, store }) => {
+  if (job.committed) return undefined;
+  const image = await glance.getImage(job.id);
+  if (!image) throw new XensnapError('ImageDeleted', 'The image was deleted while the job ran.');
+  if (image.status === 'saving' || image.status === 'queued')
+    throw new XensnapError(
+      'GlanceUnavailable',
+      `Glance has all data but says that the image is ${image.status}.`,
+    );
+  refuseDifference(job, image);
+  await glance.updateImage(job.id, {
+    xensnap_consistency: known(job, 'consistency'),
+    xensnap_verified: 'true',
+  });
+  if (!(await store.jobs.commit(job.id)))
+    throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
+  return undefined;
+});
+
+function refuseDifference(job: Job, image: Image): void {
+  if (image.status !== 'active')
+    throw new XensnapError('ImageCorrupt', `The image is ${image.status}, not active.`);
+  if (image.sizeBytes !== known(job, 'imageBytes'))
+    throw new XensnapError(
+      'ImageCorrupt',
+      `Glance has ${image.sizeBytes} bytes, but the plugin sent ${job.imageBytes}.`,
+    );
+  if (image.osHashAlgo === 'sha512' && image.osHashValue === known(job, 'sha512')) return;
+  throw new XensnapError(
+    'ImageCorrupt',
+    image.osHashAlgo === 'sha512'
+      ? 'The sha512 that Glance computed differs from what the plugin sent.'
+      : `Glance computes ${image.osHashAlgo ?? 'no hash'}; xensnap needs os_hash_algo sha512 to verify.`,
+  );
+}

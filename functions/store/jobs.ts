@@ -1,0 +1,219 @@
+import type { FinalStatus } from '../../statemachine/contract.ts';
+import type { Debt, Job, JobError, JobStatus } from '../job.ts';
+import type { Page, Table } from './table.ts';
+
+const key = (jobId: string) => `job#${jobId}`;
+type Stored = Omit<Job, 'id'> & { id: string };
+
+/** Fields of a job that steps may write freely: facts they found, none that decide who may do what. */
+export type JobFacts = Facts<
+  Omit<
+    Job,
+    | 'id'
+    | 'status'
+    | 'debts'
+    | 'open'
+    | 'closing'
+    | 'cancelRequested'
+    | 'committed'
+    | 'discarding'
+    | 'claimedBy'
+    | 'claimedUntil'
+    | 'stepUntil'
+    | 'finishedAt'
+    | 'error'
+    | 'warnings'
+    | 'xapiCalls'
+  >
+>;
+type Facts<T> = { [K in keyof T]?: T[K] | undefined };
+
+/** A job may be worked on: it is there, not closing and has no outcome. */
+const ALIVE = 'attribute_exists(id) AND attribute_not_exists(closing) AND attribute_not_exists(finishedAt)';
+
+/** The job records. Every method is one conditional write; `undefined` and `false` say that its condition failed. */
+export class Jobs {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  async get(jobId: string): Promise<Job | undefined> {
+    return jobOf(await this.#table.get<Stored>(key(jobId)));
+  }
+
+  /** Writes the new job, `starting` and open. False when the id is taken. */
+  create(job: Job): Promise<boolean> {
+    const vmKey = `${job.pool}#${job.vmUuid}`;
+    return this.#table.create({ ...job, id: key(job.id), kind: 'job', open: 'open', vmKey });
+  }
+
+  /** A forward step starts: only for a job that is alive. `until` is when its Lambda has surely ended. */
+  async begin(jobId: string, phase: Job['phase'], status: JobStatus, until: Date): Promise<Job | undefined> {
+    return this.#change(jobId, { set: { phase, status, stepUntil: until.toISOString() }, when: ALIVE });
+  }
+
+  /** A step of the cleanup line starts: for every job that is there. */
+  async beginCleanup(jobId: string, phase: Job['phase'], until: Date): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { phase, stepUntil: until.toISOString() },
+      when: 'attribute_exists(id)',
+    });
+  }
+
+  /** A step has ended, having made so many xapi calls. */
+  async end(jobId: string, xapiCalls: number): Promise<void> {
+    await this.#change(jobId, {
+      remove: ['stepUntil'],
+      add: { xapiCalls },
+      when: 'attribute_exists(id)',
+    });
+  }
+
+  /** Puts facts on record. */
+  async record(
+    jobId: string,
+    facts: JobFacts,
+    forget: readonly (keyof JobFacts)[] = [],
+  ): Promise<Job | undefined> {
+    return this.#change(jobId, { set: facts, remove: forget, when: 'attribute_exists(id)' });
+  }
+
+  /** Puts a debt on record before the effect that makes it; undefined when the job is not alive: then don't. */
+  async owe(jobId: string, debt: Debt, facts: JobFacts = {}): Promise<Job | undefined> {
+    return this.#change(jobId, { set: facts, add: { debts: new Set([debt]) }, when: ALIVE });
+  }
+
+  /** Strikes a debt, once it is proved paid. */
+  async pay(jobId: string, debt: Debt, facts: JobFacts = {}): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: facts,
+      take: { debts: new Set([debt]) },
+      when: 'attribute_exists(id)',
+    });
+  }
+
+  /** Claims the moment at which the snapshot call goes out; false when it went out before. */
+  async sendSnapshot(jobId: string, now: Date): Promise<boolean> {
+    const sent = { snapshotSentAt: now.toISOString() };
+    const when = `${ALIVE} AND attribute_not_exists(snapshotSentAt)`;
+    return (await this.#change(jobId, { set: sent, when })) !== undefined;
+  }
+
+  /** The commit point: from here on the job succeeds and its image stays. False when the job is being undone. */
+  async commit(jobId: string): Promise<boolean> {
+    const when = `${ALIVE} AND attribute_not_exists(discarding)`;
+    return (
+      (await this.#change(jobId, { set: { committed: true }, take: { debts: new Set(['image']) }, when })) !==
+      undefined
+    );
+  }
+
+  /** Decides that the image goes. False when it is committed. */
+  async discard(jobId: string): Promise<boolean> {
+    const when = 'attribute_exists(id) AND attribute_not_exists(committed)';
+    return (await this.#change(jobId, { set: { discarding: true, closing: true }, when })) !== undefined;
+  }
+
+  /** From here on only the cleanup has effects. */
+  async close(jobId: string): Promise<Job | undefined> {
+    return this.#change(jobId, { set: { closing: true }, when: 'attribute_exists(id)' });
+  }
+
+  /** The caller wants no more of it. Undefined when it is too late: committed, or over. */
+  async cancel(jobId: string): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { closing: true, cancelRequested: true },
+      when: 'attribute_exists(id) AND attribute_not_exists(committed) AND attribute_not_exists(finishedAt)',
+    });
+  }
+
+  /** Tells the outcome, once; undefined when it has been told. */
+  async finish(
+    jobId: string,
+    outcome: { status: FinalStatus; error?: JobError; finishedAt: Date; ttl: number },
+  ): Promise<Job | undefined> {
+    const { status, error, ttl } = outcome;
+    return this.#change(jobId, {
+      set: { status, error, ttl, finishedAt: outcome.finishedAt.toISOString(), closing: true },
+      when: 'attribute_exists(id) AND attribute_not_exists(finishedAt)',
+    });
+  }
+
+  async warn(jobId: string, warning: string): Promise<void> {
+    await this.#change(jobId, { append: { warnings: [warning] }, when: 'attribute_exists(id)' });
+  }
+
+  /** Takes the job for one reconciler. False when another has it. */
+  async claim(jobId: string, by: string, now: Date, until: Date): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { claimedBy: by, claimedUntil: until.toISOString() },
+      when: 'attribute_exists(id) AND (attribute_not_exists(claimedUntil) OR #claimedUntil < :now OR #claimedBy = :claimedBy)',
+      values: { now: now.toISOString() },
+    });
+  }
+
+  async unclaim(jobId: string, by: string): Promise<void> {
+    await this.#change(jobId, {
+      remove: ['claimedBy', 'claimedUntil'],
+      when: '#claimedBy = :by',
+      values: { by },
+    });
+  }
+
+  /** Nothing is owed and the lease is back: the janitor need not look any more. */
+  async settle(jobId: string): Promise<void> {
+    await this.#change(jobId, {
+      remove: ['open'],
+      when: 'attribute_exists(id) AND attribute_not_exists(debts) AND attribute_exists(finishedAt)',
+    });
+  }
+
+  /** Puts the job in a host's line, with a new ticket. */
+  async queue(
+    jobId: string,
+    place: { group: string; ticket: string },
+    facts: JobFacts = {},
+  ): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { ...facts, ...place, ticketState: 'waiting' },
+      add: { debts: new Set(['slot']) },
+      when: ALIVE,
+    });
+  }
+
+  /** The ticket is granted, or was before. Undefined when the job is over or has another ticket. */
+  async grant(jobId: string, ticket: string): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { ticketState: 'granted' },
+      when: `${ALIVE} AND #ticket = :ticket`,
+      names: ['ticket'],
+      values: { ticket },
+    });
+  }
+
+  /** A page of jobs, newest first: of one VM (`pool#uuid`), of one status, all, or those that are still open. */
+  async list(
+    of: { vmKey: string } | { status: JobStatus } | 'all' | 'open',
+    options: { limit?: number; after?: Record<string, unknown> } = {},
+  ): Promise<Page<Job>> {
+    const page =
+      of === 'all'
+        ? await this.#table.query<Stored>('byKind', 'job', options)
+        : of === 'open'
+          ? await this.#table.query<Stored>('byOpen', 'open', options)
+          : 'vmKey' in of
+            ? await this.#table.query<Stored>('byVm', of.vmKey, options)
+            : await this.#table.query<Stored>('byStatus', of.status, options);
+    return { ...page, items: page.items.flatMap((item) => jobOf(item) ?? []) };
+  }
+
+  async #change(jobId: string, change: Parameters<Table['change']>[1]): Promise<Job | undefined> {
+    return jobOf(await this.#table.change<Stored>(key(jobId), change));
+  }
+}
+
+function jobOf(item: Stored | undefined): Job | undefined {
+  return item && { ...item, id: item.id.slice('job#'.length) };
+}

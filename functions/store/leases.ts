@@ -1,0 +1,62 @@
+import type { Table } from './table.ts';
+
+/** Who has which VM, and which job a caller's key stands for. */
+export class Leases {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  /** Takes the VM for a job, or finds that the job has it. Answers the id of the job that has it now. */
+  async takeVm(pool: string, vmUuid: string, jobId: string): Promise<string> {
+    const id = vmKey(pool, vmUuid);
+    const taken = await this.#table.change<{ job: string }>(id, {
+      set: { job: jobId },
+      when: 'attribute_not_exists(id) OR #job = :job',
+    });
+    return taken?.job ?? (await this.holderOfVm(pool, vmUuid)) ?? (await this.takeVm(pool, vmUuid, jobId));
+  }
+
+  async holderOfVm(pool: string, vmUuid: string): Promise<string | undefined> {
+    return (await this.#table.get<{ job: string }>(vmKey(pool, vmUuid)))?.job;
+  }
+
+  /** Gives the VM back, if this job has it. */
+  async releaseVm(pool: string, vmUuid: string, jobId: string): Promise<void> {
+    await this.#table.remove(vmKey(pool, vmUuid), 'job', jobId);
+  }
+
+  /** Binds a key that must not act twice to a job; answers the job that has it. Free again after `keepSeconds`. */
+  async takeKey(name: string, jobId: string, now: Date, keepSeconds: number): Promise<string> {
+    const seconds = Math.floor(now.getTime() / 1000);
+    const bound = await this.#table.change<{ job: string }>(keyKey(name), {
+      set: { job: jobId, ttl: seconds + keepSeconds },
+      // The table's own clean-up lags by days: an expired key is free at once.
+      when: 'attribute_not_exists(id) OR #job = :job OR #ttl < :now',
+      values: { now: seconds },
+    });
+    return (
+      bound?.job ?? (await this.jobOfKey(name, now)) ?? (await this.takeKey(name, jobId, now, keepSeconds))
+    );
+  }
+
+  /** The job that a key is bound to. */
+  async jobOfKey(name: string, now: Date): Promise<string | undefined> {
+    const item = await this.#table.get<{ job: string; ttl: number }>(keyKey(name));
+    return item && item.ttl >= Math.floor(now.getTime() / 1000) ? item.job : undefined;
+  }
+
+  /** Frees a key whose request came to nothing. */
+  async releaseKey(name: string, jobId: string): Promise<void> {
+    await this.#table.remove(keyKey(name), 'job', jobId);
+  }
+}
+
+function vmKey(pool: string, vmUuid: string): string {
+  return `vm#${pool}#${vmUuid}`;
+}
+
+function keyKey(name: string): string {
+  return `key#${name}`;
+}

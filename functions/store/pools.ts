@@ -1,0 +1,40 @@
+import type { Table } from './table.ts';
+
+/** Failures in a row after which a pool's line is paused. */
+const FAILURES_BEFORE_PAUSE = 3;
+
+/** How a pool answers: its line is paused while it does not, instead of failing every job in it. */
+export interface PoolHealth {
+  readonly failures: number;
+  readonly pausedUntil?: string;
+  readonly reason?: string;
+}
+
+/** Health of each pool as the steps saw it. */
+export class Pools {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  async health(pool: string): Promise<PoolHealth> {
+    return (await this.#table.get<PoolHealth>(`pool#${pool}`)) ?? { failures: 0 };
+  }
+
+  /** A step could not reach the pool. After the third time in a row its line waits until `pauseUntil`. */
+  async unreachable(pool: string, reason: string, pauseUntil: Date): Promise<void> {
+    const health = await this.#table.change<PoolHealth>(`pool#${pool}`, {
+      add: { failures: 1 },
+      set: { reason },
+    });
+    if ((health?.failures ?? 0) < FAILURES_BEFORE_PAUSE) return;
+    await this.#table.change(`pool#${pool}`, { set: { pausedUntil: pauseUntil.toISOString() } });
+  }
+
+  /** The pool answered: its line goes on. */
+  async reached(pool: string): Promise<void> {
+    if ((await this.health(pool)).failures === 0) return;
+    await this.#table.change(`pool#${pool}`, { set: { failures: 0 }, remove: ['pausedUntil', 'reason'] });
+  }
+}

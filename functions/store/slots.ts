@@ -1,0 +1,33 @@
+import type { Table } from './table.ts';
+
+/** A place with a limited number of uploads at a time: `host#pool/uuid` or `sr#pool/uuid`. */
+export type SlotPlace = `${'host' | 'sr'}#${string}`;
+
+/** Counting leases: the set of jobs that hold a slot of a host or an SR. */
+export class Slots {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  /** Takes a slot for the job, or finds that it has one. False when all `limit` are held by others. */
+  async take(place: SlotPlace, jobId: string, limit: number): Promise<boolean> {
+    const taken = await this.#table.change(place, {
+      add: { holders: new Set([jobId]) },
+      when: 'attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :job)',
+      values: { limit, job: jobId },
+    });
+    return taken !== undefined;
+  }
+
+  /** Gives the job's slot back, if it has one. */
+  async release(place: SlotPlace, jobId: string): Promise<void> {
+    await this.#table.change(place, { take: { holders: new Set([jobId]) } });
+  }
+
+  async holders(place: SlotPlace): Promise<readonly string[]> {
+    const item = await this.#table.get<{ holders?: Set<string> }>(place);
+    return [...(item?.holders ?? [])];
+  }
+}

@@ -1,0 +1,74 @@
+import { XapiError } from '../xapi/errors.ts';
+import { type ErrorName, XensnapError } from './errors.ts';
+
+/** xapi's codes by what they mean to a job: another try may help, or a person must. */
+const BY_CODE: Readonly<Record<string, [ErrorName, string]>> = {
+  SESSION_AUTHENTICATION_FAILED: [
+    'PoolLoginRefused',
+    'The pool refused user name and password. Put the right ones into the secret.',
+  ],
+  SESSION_AUTHORIZATION_FAILED: [
+    'PoolLoginRefused',
+    'The pool refused the login: the account has no access.',
+  ],
+  RBAC_PERMISSION_DENIED: [
+    'PoolPermissionDenied',
+    'The account may not do this in the pool. xensnap needs the role pool-admin, for host.call_plugin.',
+  ],
+  XENAPI_MISSING_PLUGIN: [
+    'PluginMissing',
+    'The glance plugin is not installed on the host. Install it as plugin/README.md says.',
+  ],
+  SR_BACKEND_FAILURE_44: ['StorageFull', 'The storage repository is full. Free some space and try again.'],
+  SR_FULL: ['StorageFull', 'The storage repository is full. Free some space and try again.'],
+  SR_BACKEND_FAILURE_109: [
+    'SnapshotChainTooLong',
+    "The disk's chain of snapshots is too long. Delete snapshots, let the pool coalesce, and try again.",
+  ],
+  SR_HAS_NO_PBDS: ['StorageNotAttached', 'The storage repository is attached to no host.'],
+  VM_IS_TEMPLATE: ['VmIsTemplate', 'This is a template, not a VM.'],
+  VM_IS_SNAPSHOT: ['VmIsSnapshot', 'This is a snapshot, not a VM.'],
+};
+
+/** Codes that say "not now". xapi.md section 7 lists them. */
+const BUSY =
+  /^(OTHER_OPERATION_IN_PROGRESS|VDI_IN_USE|HOST_STILL_BOOTING|CANNOT_CONTACT_HOST|HOST_OFFLINE|TOO_MANY_PENDING_TASKS|SR_BACKEND_FAILURE_(24|37|40|46|47|150))$/;
+
+/**
+ * The error under the name on which the state machine routes and that callers see. An error of ours or of Glance
+ * passes as it is.
+ */
+export function translate(error: unknown): Error {
+  if (!(error instanceof Error)) return new XensnapError('Internal', String(error));
+  if (error instanceof XapiError) return ofCode(error);
+  const message = error.message;
+  switch (error.name) {
+    case 'XapiUnreachable':
+      return new XensnapError('PoolUnreachable', message, { cause: error });
+    case 'XapiCertificateMismatch':
+      return new XensnapError('PoolCertificateMismatch', message, { cause: error });
+    case 'XapiReplyLost':
+      return new XensnapError('XapiReplyLost', message, { cause: error });
+    case 'XapiProtocolError':
+    case 'XapiRequestTooLarge':
+      return new XensnapError('XapiFailure', message, { cause: error });
+    default:
+      return error;
+  }
+}
+
+function ofCode(error: XapiError): XensnapError {
+  const known = BY_CODE[error.code];
+  if (known) return new XensnapError(known[0], `${known[1]} (${error.message})`, { cause: error });
+  if (BUSY.test(error.code))
+    return new XensnapError('XapiBusy', `The pool is busy: ${error.message}`, { cause: error });
+  if (error.code === 'HANDLE_INVALID' && error.params[0] === 'VM')
+    return new XensnapError('VmGone', 'The VM is no longer there.', { cause: error });
+  return new XensnapError('XapiFailure', `The pool answered ${error.message}.`, { cause: error });
+}
+
+/** The error's own name and message, for a job's record. */
+export function asJobError(error: unknown): { name: string; message: string } {
+  const translated = translate(error);
+  return { name: translated.name, message: translated.message };
+}

@@ -1,0 +1,136 @@
+/**
+ * What the state machine, the Lambdas, the local engine and the CDK stack agree on: the steps in their order, what
+ * each adds to the execution's state, and the error names on which the state machine routes. Imports nothing.
+ */
+
+/** How a step's Lambda is deployed, and how long it may run. */
+export interface StepSettings {
+  /** Seconds until Lambda ends it; the state's TimeoutSeconds lies above. */
+  readonly lambdaSeconds: number;
+  readonly memoryMib: number;
+  /** What it reaches beside the table: decides its place in the VPC and its rights. */
+  readonly reaches: readonly ('pool' | 'glance')[];
+  /** The key of the execution's state that its result is written to. */
+  readonly writes: keyof StepResults | null;
+}
+
+/** One entry a step: the name of its state, of its file in functions/steps/ and of its Lambda. In the order of the ASL. */
+export const STEPS = {
+  TakeVm: { lambdaSeconds: 20, memoryMib: 256, reaches: [], writes: 'take' },
+  InspectVm: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'place' },
+  ConfirmHost: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'place' },
+  UnlockVm: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  StartSnapshot: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  PollSnapshot: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'snapshot' },
+  AwaitCoalesce: { lambdaSeconds: 120, memoryMib: 1024, reaches: ['pool'], writes: 'coalesce' },
+  StartUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  PollUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'upload' },
+  VerifyImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
+  CancelUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  DiscardImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
+  DestroySnapshot: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
+  RelockVm: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  ReleaseHost: { lambdaSeconds: 20, memoryMib: 256, reaches: [], writes: 'outcome' },
+} as const satisfies Record<string, StepSettings>;
+
+/** A step: a Lambda task of the state machine. */
+export type StepName = keyof typeof STEPS;
+
+/** The steps that failure and success both pass, in this order. They run although the job is closing. */
+export const CLEANUP_STEPS = [
+  'CancelUpload',
+  'DiscardImage',
+  'DestroySnapshot',
+  'RelockVm',
+  'ReleaseHost',
+] as const satisfies readonly StepName[];
+
+/** What an execution is started with; its name is the job's id as well. */
+export interface JobInput {
+  /** Random UUID: of the job, the Glance image and the execution. */
+  readonly jobId: string;
+}
+
+/** The parts of the execution's state, each written by the steps that name it in {@link STEPS}. */
+export interface StepResults {
+  /** Whether this job has its VM; if not, how long to wait before the next look. */
+  readonly take: { readonly taken: boolean; readonly waitSeconds: number };
+  /** Where the job queues. `confirmed` once the granted host is known to be the right one. */
+  readonly place: { readonly group: string; readonly ticket: string; readonly confirmed: boolean };
+  /** `again`: the quiesced snapshot failed and a plain one is to be taken. */
+  readonly snapshot: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
+  /** `chain`: UUIDs of the parents of the snapshot's disk at this look, nearest first. */
+  readonly coalesce: {
+    readonly settled: boolean;
+    readonly waitSeconds: number;
+    readonly chain: readonly string[];
+    readonly since: string;
+  };
+  /** `again`: the upload failed in a way that another try may mend. */
+  readonly upload: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
+  readonly outcome: { readonly status: FinalStatus };
+}
+
+/** Final states of a job. */
+export type FinalStatus = 'succeeded' | 'failed' | 'cancelled' | 'skipped';
+
+/** What a Catch writes: the error's name, and a JSON text with `errorMessage`. */
+export interface Caught {
+  readonly Error: string;
+  readonly Cause: string;
+}
+
+/** Which steps have surely ended when a step starts. The cleanup line can be entered from everywhere, so it lists none. */
+interface StepsBefore {
+  TakeVm: never;
+  InspectVm: 'TakeVm';
+  ConfirmHost: 'TakeVm' | 'InspectVm';
+  UnlockVm: 'TakeVm' | 'ConfirmHost';
+  StartSnapshot: 'TakeVm' | 'ConfirmHost';
+  PollSnapshot: 'TakeVm' | 'ConfirmHost';
+  AwaitCoalesce: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot';
+  StartUpload: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce';
+  PollUpload: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce';
+  VerifyImage: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce' | 'PollUpload';
+  CancelUpload: never;
+  DiscardImage: never;
+  DestroySnapshot: never;
+  RelockVm: never;
+  ReleaseHost: never;
+}
+
+type Written<S extends StepName> = Exclude<(typeof STEPS)[S]['writes'], null>;
+
+/** The execution's state as a step receives it: what earlier steps wrote is certain, all else may be there. */
+export type StateBefore<S extends StepName> = JobInput &
+  Pick<StepResults, Written<StepsBefore[S]>> &
+  Partial<StepResults> & { readonly failure?: Caught; readonly cleanupFailure?: Caught };
+
+/** What a step returns. */
+export type ResultOf<S extends StepName> = (typeof STEPS)[S]['writes'] extends keyof StepResults
+  ? StepResults[(typeof STEPS)[S]['writes'] & keyof StepResults]
+  : Record<string, never> | undefined;
+
+/** What QueueForHost puts into the queue, and queue/admit reads. */
+export interface QueueMessage {
+  readonly jobId: string;
+  readonly ticket: string;
+  readonly group: string;
+  readonly taskToken: string;
+}
+
+/** Errors that another try of the same step may mend; the ASL's Retry names them. */
+export const RETRYABLE_ERRORS = [
+  'PoolUnreachable',
+  'XapiReplyLost',
+  'XapiBusy',
+  'GlanceUnavailable',
+  'StillOwed',
+] as const;
+
+/** Errors that end a job as `skipped` or `cancelled` rather than `failed`. */
+export const OUTCOME_OF_ERROR: Readonly<Record<string, FinalStatus>> = {
+  VmBusy: 'skipped',
+  JobCancelled: 'cancelled',
+  ImageDeleted: 'cancelled',
+};
