@@ -1,0 +1,51 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Runtime } from '../runtime.ts';
+import { failureHandler } from './failure.ts';
+import { routeHealth } from './health.ts';
+import { routeHosts } from './hosts.ts';
+import { type RunJanitor, routeJanitor } from './janitor.ts';
+import { unroutedHandler } from './methods.ts';
+import { problem } from './problem.ts';
+import { routeSnapshots } from './snapshots.ts';
+import { refuseInvalid } from './validation.ts';
+import { routeVms } from './vms.ts';
+
+export interface ApiOptions {
+  /** Runs the janitor for POST /janitor; without it, that answers 501. */
+  readonly janitor?: RunJanitor;
+}
+
+const MOST_BODY_BYTES = 64 * 1024;
+
+/** The native HTTP API, for API Gateway and for the local service alike. */
+export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHono {
+  const app = new OpenAPIHono({ defaultHook: refuseInvalid });
+  app.use(
+    bodyLimit({
+      maxSize: MOST_BODY_BYTES,
+      onError: (c) => problem(c, 'BodyTooLarge', `The body has more than ${MOST_BODY_BYTES} bytes.`),
+    }),
+  );
+  routeSnapshots(app, runtime);
+  routeVms(app, runtime);
+  routeHosts(app, runtime);
+  routeHealth(app, runtime);
+  routeJanitor(app, options.janitor);
+  routeDocument(app);
+  app.notFound(unroutedHandler(app));
+  app.onError(failureHandler(runtime.log));
+  return app;
+}
+
+function routeDocument(app: OpenAPIHono): void {
+  let document: object | undefined;
+  app.get('/openapi.json', (c) => {
+    document ??= app.getOpenAPI31Document({
+      openapi: '3.1.0',
+      info: { title: 'xensnap', version: packageJson.version, description: packageJson.description },
+    });
+    return c.json(document);
+  });
+}

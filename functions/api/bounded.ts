@@ -1,0 +1,25 @@
+/** What `map` makes of each item, in the items' order, at most `limit` of them under way at a time. */
+export async function mapBounded<T, R>(
+  items: readonly T[],
+  limit: number,
+  map: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  const rest = items.entries();
+  const worker = async () => {
+    for (const [index, item] of rest) results[index] = await map(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return results;
+}
+
+/** What `promise` gives, or `otherwise` when it takes longer than `seconds` of real time. */
+export async function within<T, U>(seconds: number, promise: Promise<T>, otherwise: U): Promise<T | U> {
+  const { promise: late, resolve } = Promise.withResolvers<U>();
+  const timer = setTimeout(() => resolve(otherwise), seconds * 1000);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

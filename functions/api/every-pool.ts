@@ -1,0 +1,40 @@
+import type { Session } from '../../xapi/session.ts';
+import type { PoolConfig } from '../config.ts';
+import { XensnapError } from '../errors.ts';
+import type { Runtime } from '../runtime.ts';
+import { translate } from '../translate.ts';
+
+/**
+ * Asks every pool at once, each with a session of its own. Pools of a driver that is not implemented are left out,
+ * unless there is no other. One pool that does not answer fails the whole, by its name: half a list looks like all.
+ */
+export async function askEveryPool<T>(
+  { config, withSession }: Runtime,
+  ask: (xapi: Session, pool: PoolConfig) => Promise<readonly T[]>,
+): Promise<T[]> {
+  const pools = config.pools.filter(({ driver }) => driver === 'xenapi');
+  if (pools.length === 0)
+    throw new XensnapError(
+      'DriverNotImplemented',
+      'Every pool has the driver libvirt, which is not implemented.',
+    );
+  const answers = await Promise.all(
+    pools.map(async (pool) => {
+      try {
+        return await withSession(pool.name, (xapi) => ask(xapi, pool));
+      } catch (error) {
+        throw ofPool(pool.name, error);
+      }
+    }),
+  );
+  return answers.flat();
+}
+
+function ofPool(pool: string, error: unknown): Error {
+  const translated = translate(error);
+  if (!(translated instanceof XensnapError)) return translated;
+  return new XensnapError(translated.name, `Pool "${pool}": ${translated.message}`, {
+    cause: error,
+    details: { ...translated.details, pool },
+  });
+}

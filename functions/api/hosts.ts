@@ -1,0 +1,62 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { HostRecord } from '../../xapi/types.ts';
+import { isFinished } from '../job.ts';
+import type { Runtime } from '../runtime.ts';
+import { mapBounded } from './bounded.ts';
+import { askEveryPool } from './every-pool.ts';
+import { openJobs } from './listing.ts';
+import { problems } from './problem.ts';
+
+const HostView = z
+  .object({
+    uuid: z.string(),
+    name: z.string(),
+    pool: z.string(),
+    slots: z.int().min(1).openapi({ description: 'Uploads that it may have at a time.' }),
+    holders: z.array(z.uuid()).openapi({ description: 'The jobs that have a slot.' }),
+    waiting: z.int().min(0).openapi({ description: 'Jobs that stand in its line.' }),
+  })
+  .openapi('Host');
+
+const list = createRoute({
+  method: 'get',
+  path: '/hosts',
+  operationId: 'listHosts',
+  summary: 'Lists the hosts of every pool with their uploads and lines',
+  responses: {
+    200: {
+      description: 'By pool and name.',
+      content: { 'application/json': { schema: z.object({ hosts: z.array(HostView) }) } },
+    },
+    ...problems(500, 501, 503),
+  },
+});
+
+export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
+  const { store } = runtime;
+  app.openapi(list, async (c) => {
+    const [found, jobs] = await Promise.all([
+      askEveryPool(runtime, async (xapi, { name: pool, slotsPerHost, hostSlots }) => {
+        const records: HostRecord[] = Object.values(await xapi.call('host.get_all_records'));
+        return records.map(({ uuid, name_label: name }) => ({
+          uuid,
+          name,
+          pool,
+          slots: hostSlots[uuid] ?? slotsPerHost,
+        }));
+      }),
+      openJobs(store),
+    ]);
+    const queued = jobs.filter((job) => job.ticketState === 'waiting' && !isFinished(job));
+    const hosts = await mapBounded(found, 8, async (host) => {
+      const group = `${host.pool}/${host.uuid}`;
+      return {
+        ...host,
+        holders: [...(await store.slots.holders(`host#${group}`))].sort(),
+        waiting: queued.filter((job) => job.group === group).length,
+      };
+    });
+    hosts.sort((a, b) => a.pool.localeCompare(b.pool) || a.name.localeCompare(b.name));
+    return c.json({ hosts }, 200);
+  });
+}

@@ -1,0 +1,103 @@
+import type { Config } from '../config.ts';
+import type { Job, JobStatus } from '../job.ts';
+import { TABLE } from '../store/table.ts';
+import type { Store } from '../store.ts';
+import type { Position } from './marker.ts';
+
+/** Which jobs to list. `vm` is a UUID, or the name that the VM had when the job began. */
+export interface JobFilter {
+  readonly vm?: string | undefined;
+  readonly pool?: string | undefined;
+  readonly status?: JobStatus | undefined;
+}
+
+/** Jobs that one answer looks at, at most; a filter that fits few of them gives a short page and a `next`. */
+const MOST_SCANNED = 1000;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** A page of jobs, newest first, and where it ended; null at the end. */
+export async function listJobs(
+  store: Store,
+  config: Config,
+  filter: JobFilter,
+  { limit, after }: { limit: number; after?: Position },
+): Promise<{ jobs: Job[]; next: Position | null }> {
+  const read = reader(store, config, filter);
+  const jobs: Job[] = [];
+  let position = after;
+  for (let scanned = 0; scanned < MOST_SCANNED; ) {
+    const page = await read(position);
+    for (const [index, job] of page.items.entries()) {
+      position = job;
+      scanned += 1;
+      if (fits(job, filter)) jobs.push(job);
+      const atEnd = index === page.items.length - 1 && !page.more;
+      if (jobs.length === limit) return { jobs, next: atEnd ? null : job };
+    }
+    if (!page.more) return { jobs, next: null };
+  }
+  return { jobs, next: position ?? null };
+}
+
+/** Every job that still owes something or has its VM. */
+export async function openJobs(store: Store): Promise<Job[]> {
+  const jobs: Job[] = [];
+  let after: Record<string, unknown> | undefined;
+  do {
+    const page = await store.jobs.list('open', after ? { after } : {});
+    jobs.push(...page.items);
+    after = page.next;
+  } while (after);
+  return jobs;
+}
+
+function fits(job: Job, { vm, pool, status }: JobFilter): boolean {
+  return (
+    (vm === undefined || job.vmUuid === vm.toLowerCase() || job.vmName === vm) &&
+    (pool === undefined || job.pool === pool) &&
+    (status === undefined || job.status === status)
+  );
+}
+
+type Reader = (after: Position | undefined) => Promise<{ items: readonly Job[]; more: boolean }>;
+
+/** Reads from the narrowest index: a VM's in each pool that may have it, else a status's, else all. */
+function reader(store: Store, config: Config, { vm, pool, status }: JobFilter): Reader {
+  if (vm !== undefined && UUID.test(vm)) {
+    const pools = pool === undefined ? config.pools.map(({ name }) => name) : [pool];
+    return merged(
+      pools.map((name) => {
+        const vmKey = `${name}#${vm.toLowerCase()}`;
+        return from(store, { vmKey }, { [TABLE.indexes.byVm]: vmKey });
+      }),
+    );
+  }
+  if (status !== undefined) return from(store, { status }, { [TABLE.indexes.byStatus]: status });
+  return from(store, 'all', { [TABLE.indexes.byKind]: 'job' });
+}
+
+const PAGE = 100;
+
+function from(
+  store: Store,
+  of: Parameters<Store['jobs']['list']>[0],
+  indexKey: Record<string, string>,
+): Reader {
+  return async (after) => {
+    const start = after && { id: `job#${after.id}`, createdAt: after.createdAt, ...indexKey };
+    const page = await store.jobs.list(of, { limit: PAGE, ...(start && { after: start }) });
+    return { items: page.items, more: page.next !== undefined };
+  };
+}
+
+/** The newest of several readers; what does not fit into the page is read again for the next. */
+function merged(readers: readonly Reader[]): Reader {
+  return async (after) => {
+    const pages = await Promise.all(readers.map((read) => read(after)));
+    const items = pages.flatMap((page) => page.items).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
+    return {
+      items: items.slice(0, PAGE),
+      more: items.length > PAGE || pages.some((page) => page.more),
+    };
+  };
+}

@@ -1,0 +1,49 @@
+import { z } from '@hono/zod-openapi';
+import { line, strict } from './validation.ts';
+import { JOB_STATUSES } from './view.ts';
+
+/** Glance takes 128 properties of an image; Nova's and our own need room beside the caller's. */
+const MOST_METADATA = 100;
+
+/** The body of POST /snapshots. */
+export const NewSnapshot = strict({
+  vm: line(255).openapi({ description: "The VM's UUID, or its name where only one has it." }),
+  pool: line(60).optional().openapi({ description: 'Where several pools have such a VM.' }),
+  name: line(255).optional().openapi({ description: "The image's; the VM's name and the time if absent." }),
+  quiesce: z
+    .enum(['never', 'prefer', 'require'])
+    .optional()
+    .openapi({ description: 'Whether the guest flushes its file systems first (VSS).', default: 'never' }),
+  metadata: z
+    .record(line(255), line(255, 0))
+    .refine(
+      (entries) => Object.keys(entries).length <= MOST_METADATA,
+      `has more than ${MOST_METADATA} entries`,
+    )
+    .optional()
+    .openapi({ description: 'Custom properties of the image.', maxProperties: MOST_METADATA }),
+  maxSizeGib: z
+    .number()
+    .positive()
+    .optional()
+    .openapi({ description: 'Refuses a root disk whose virtual size is larger.' }),
+  detached: z
+    .boolean()
+    .optional()
+    .openapi({ description: 'The image is not tied to the VM: no instance_uuid.', default: false }),
+}).openapi('NewSnapshot');
+
+/** The query of GET /snapshots. */
+export const ListQuery = strict({
+  vm: line(255).optional().openapi({ description: "The VM's UUID, or its name when the job began." }),
+  pool: line(60).optional(),
+  status: z.enum(JOB_STATUSES).optional(),
+  limit: z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(50)
+    .openapi({ type: 'integer', minimum: 1, maximum: 100, default: 50 }),
+  marker: z.string().max(255).optional().openapi({ description: '`next` of the page before.' }),
+});

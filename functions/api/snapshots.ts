@@ -1,0 +1,120 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { XensnapError } from '../errors.ts';
+import type { Job } from '../job.ts';
+import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
+import type { Runtime } from '../runtime.ts';
+import { callerOf } from './caller.ts';
+import { listJobs } from './listing.ts';
+import { markerOf, positionOf } from './marker.ts';
+import { problems } from './problem.ts';
+import { ListQuery, NewSnapshot } from './snapshot-input.ts';
+import { JobView, jobView } from './view.ts';
+
+const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
+const ofJob = { 'application/json': { schema: JobView } };
+const Location = z.object({ Location: z.string().openapi({ example: '/snapshots/{id}' }) });
+
+const request = createRoute({
+  method: 'post',
+  path: '/snapshots',
+  operationId: 'requestSnapshot',
+  summary: 'Takes an image of a VM',
+  request: {
+    headers: z.object({
+      'idempotency-key': z
+        .string()
+        .min(1)
+        .max(255)
+        .optional()
+        .openapi({ description: 'The same key answers with the same job, for a day.' }),
+    }),
+    body: { required: true, content: { 'application/json': { schema: NewSnapshot } } },
+  },
+  responses: {
+    202: {
+      description: 'The job has begun, or had begun before with this key.',
+      content: ofJob,
+      headers: Location,
+    },
+    ...problems(400, 404, 409, 413, 415, 500, 501, 502, 503),
+  },
+});
+
+const list = createRoute({
+  method: 'get',
+  path: '/snapshots',
+  operationId: 'listSnapshots',
+  summary: 'Lists jobs, newest first',
+  request: { query: ListQuery },
+  responses: {
+    200: {
+      description: 'A page. Go on with marker=next until next is null; a page may be shorter than the limit.',
+      content: {
+        'application/json': {
+          schema: z.object({ snapshots: z.array(JobView), next: z.string().nullable() }).openapi('JobPage'),
+        },
+      },
+    },
+    ...problems(400, 500),
+  },
+});
+
+const get = createRoute({
+  method: 'get',
+  path: '/snapshots/{id}',
+  operationId: 'getSnapshot',
+  summary: 'Tells how a job stands',
+  request: { params: Id },
+  responses: { 200: { description: 'The job.', content: ofJob }, ...problems(404, 500) },
+});
+
+const cancel = createRoute({
+  method: 'delete',
+  path: '/snapshots/{id}',
+  operationId: 'cancelSnapshot',
+  summary: 'Cancels a job that is not past its commit point',
+  description: 'The job undoes what it has done and ends as cancelled.',
+  request: { params: Id },
+  responses: { 202: { description: 'It is being undone.', content: ofJob }, ...problems(404, 409, 500) },
+});
+
+export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
+  const { store, config } = runtime;
+
+  app.openapi(request, async (c) => {
+    const key = c.req.valid('header')['idempotency-key'];
+    const wish: SnapshotRequest = {
+      ...present(c.req.valid('json')),
+      ...(key !== undefined && { idempotencyKey: `${callerOf(c)}/${key}` }),
+    };
+    const { job } = await requestSnapshot(wish, runtime);
+    c.header('Location', `/snapshots/${job.id}`);
+    return c.json(jobView(job), 202);
+  });
+
+  app.openapi(list, async (c) => {
+    const { marker, limit, ...filter } = c.req.valid('query');
+    const after = marker === undefined ? {} : { after: positionOf(marker) };
+    const { jobs, next } = await listJobs(store, config, filter, { limit, ...after });
+    return c.json({ snapshots: jobs.map(jobView), next: next && markerOf(next) }, 200);
+  });
+
+  app.openapi(get, async (c) => c.json(jobView(await jobOf(c.req.valid('param').id)), 200));
+
+  app.openapi(cancel, async (c) => {
+    const { id } = await jobOf(c.req.valid('param').id);
+    return c.json(jobView(await cancelJob(id, runtime)), 202);
+  });
+
+  async function jobOf(id: string): Promise<Job> {
+    // What is no UUID is not even asked for: the table refuses keys of more than 2,048 bytes.
+    const job = z.uuid().safeParse(id).success ? await store.jobs.get(id) : undefined;
+    if (job) return job;
+    throw new XensnapError('JobNotFound', `There is no job ${id.slice(0, 60)}.`);
+  }
+}
+
+/** The object as it is: a validated body has no field whose value is undefined, only TypeScript can't know. */
+function present<T extends object>(body: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return body as { [K in keyof T]: Exclude<T[K], undefined> };
+}

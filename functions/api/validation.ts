@@ -1,0 +1,40 @@
+import { type Hook, z } from '@hono/zod-openapi';
+import type { Env } from 'hono';
+import { problem } from './problem.ts';
+
+/** Control characters and half surrogate pairs, which XML 1.0, in which names travel to the pool, cannot carry. */
+const NO_CONTROLS = /^[^\p{Cc}\p{Cs}\ufffe\uffff]*$/u;
+
+/** A line of text that every system on its way can carry: `min` to `max` characters. */
+export function line(max: number, min = 1) {
+  return z.string().min(min).max(max).regex(NO_CONTROLS, 'has a control character');
+}
+
+/** An object that names each field it does not know, instead of ignoring what the caller meant by it. */
+export function strict<T extends z.core.$ZodLooseShape>(shape: T) {
+  const known = Object.keys(shape).join(', ');
+  return z.strictObject(shape, {
+    error: ({ code, keys = [] }) =>
+      code === 'unrecognized_keys'
+        ? `there is no field ${(keys as string[]).map((key) => JSON.stringify(key)).join(', ')}; there is ${known}`
+        : undefined,
+  });
+}
+
+const PLACES: Readonly<Record<string, string>> = {
+  json: 'the body',
+  query: 'the query',
+  header: 'the header',
+  param: 'the path',
+};
+
+/** Answers 400 for what a route's schemas refuse, naming each field. */
+export const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) => {
+  if (result.success) return undefined;
+  const fields = result.error.issues.map(({ path, message }) => ({
+    field: path.map(String).join('.') || (PLACES[result.target] ?? result.target),
+    message: message.replace(/^Invalid input: /, ''),
+  }));
+  const message = fields.map(({ field, message }) => `${field}: ${message}`).join('; ');
+  return problem(c, 'BadRequest', message, { fields });
+};

@@ -1,0 +1,84 @@
+import { z } from '@hono/zod-openapi';
+import { isFinished, type Job } from '../job.ts';
+import { progressOf } from './progress.ts';
+
+const bytes = z.int().min(0);
+const time = z.iso.datetime();
+
+export const JOB_STATUSES = [
+  'starting',
+  'queued',
+  'running',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'skipped',
+] as const satisfies readonly Job['status'][];
+
+/** A job as callers see it. */
+export const JobView = z
+  .object({
+    id: z.uuid().openapi({ description: 'Of the job, of its image and of its execution.' }),
+    status: z.enum(JOB_STATUSES),
+    phase: z.string().openapi({ description: 'The step that runs or ran last.', example: 'PollUpload' }),
+    progress: z.int().min(0).max(100).openapi({ description: 'Never falls; 100 only once succeeded.' }),
+    bytesRead: bytes.nullable().openapi({ description: 'Read of the VHDs, uncompressed; of bytesTotal.' }),
+    bytesSent: bytes.nullable().openapi({ description: 'Sent to Glance, compressed.' }),
+    bytesTotal: bytes.nullable().openapi({ description: 'Of all VHDs, uncompressed.' }),
+    etaSeconds: z.number().min(0).nullable(),
+    vm: z.object({ uuid: z.string(), name: z.string() }),
+    pool: z.string(),
+    host: z.string().nullable().openapi({ description: 'Name of the host that uploads.' }),
+    hostUuid: z.string().nullable(),
+    imageId: z.uuid().nullable().openapi({ description: 'Null once the image is gone.' }),
+    imageName: z.string(),
+    consistency: z.enum(['crash-consistent', 'quiesced']).nullable(),
+    warnings: z.array(z.string()),
+    error: z.object({ name: z.string(), message: z.string() }).nullable(),
+    createdAt: time,
+    startedAt: time.nullable(),
+    finishedAt: time.nullable(),
+    virtualBytes: bytes.nullable().openapi({ description: 'Virtual size of the root disk.' }),
+    sizeBytes: bytes.nullable().openapi({ description: 'Size of the image.' }),
+    sha512: z.string().nullable(),
+    vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes })),
+    xapiCalls: z.int().min(0),
+    owes: z
+      .array(z.enum(['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot']))
+      .openapi({ description: 'What is still to be undone; the VM is free once this is empty.' }),
+  })
+  .openapi('Job');
+
+export type JobView = z.infer<typeof JobView>;
+
+export function jobView(job: Job): JobView {
+  const finished = isFinished(job);
+  return {
+    id: job.id,
+    status: job.status,
+    phase: job.phase,
+    progress: progressOf(job),
+    bytesRead: job.bytesRead ?? null,
+    bytesSent: job.bytesSent ?? null,
+    bytesTotal: job.bytesTotal ?? null,
+    etaSeconds: finished ? null : (job.etaSeconds ?? null),
+    vm: { uuid: job.vmUuid, name: job.vmName },
+    pool: job.pool,
+    host: job.hostName ?? job.hostUuid ?? null,
+    hostUuid: job.hostUuid ?? null,
+    imageId: job.discarding || (finished && !job.committed) ? null : job.id,
+    imageName: job.request.name,
+    consistency: job.consistency ?? null,
+    warnings: [...(job.warnings ?? [])],
+    error: job.error ? { name: job.error.name, message: job.error.message } : null,
+    createdAt: job.createdAt,
+    startedAt: job.startedAt ?? null,
+    finishedAt: job.finishedAt ?? null,
+    virtualBytes: job.virtualBytes ?? null,
+    sizeBytes: job.imageBytes ?? null,
+    sha512: job.sha512 ?? null,
+    vhds: (job.vhds ?? []).map(({ name, uuid, bytes }) => ({ name, uuid, bytes })),
+    xapiCalls: job.xapiCalls ?? 0,
+    owes: [...(job.debts ?? [])],
+  };
+}
