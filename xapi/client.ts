@@ -4,7 +4,7 @@ import { decodeReply, encodeCall } from './codec.ts';
 import type { CredentialsSource, KnownPool } from './login.ts';
 import { openSession, type Session } from './session.ts';
 import { createTransport } from './transport.ts';
-import { parseFingerprint } from './trust.ts';
+import { parseAuthority, parseFingerprint } from './trust.ts';
 
 export interface PoolClientOptions {
   /** Members of the pool, as URLs (or bare names, for https); the first is tried first. Any of them will do. */
@@ -38,7 +38,7 @@ export interface PoolClient {
   close(): Promise<void>;
 }
 
-/** @throws TypeError for an address or a fingerprint that is none, or a fingerprint where there is no TLS */
+/** @throws TypeError for an address, a fingerprint or a CA that is none, or a fingerprint where there is no TLS */
 export function createPoolClient(options: PoolClientOptions): PoolClient {
   const addresses = options.addresses.map(memberAddress);
   if (addresses.length === 0) throw new TypeError('a pool needs the address of at least one member');
@@ -47,7 +47,8 @@ export function createPoolClient(options: PoolClientOptions): PoolClient {
   if (clear && fingerprints.length > 0) {
     throw new TypeError(`${clear.origin} has no certificate to compare with the fingerprint: use https`);
   }
-  const transport = createTransport({ fingerprints, ca: options.ca }, options.callTimeoutSeconds ?? 60);
+  const ca = options.ca === undefined ? undefined : parseAuthority(options.ca);
+  const transport = createTransport({ fingerprints, ca }, options.callTimeoutSeconds ?? 60);
   const pool: KnownPool = { addresses, originator: options.originator ?? 'xensnap', master: undefined };
 
   const ask: Ask = async (member, method, args, signal) => {

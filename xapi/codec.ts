@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import CustomType from 'xmlrpc/lib/customtype.js';
 import Deserializer from 'xmlrpc/lib/deserializer.js';
 import serializer from 'xmlrpc/lib/serializer.js';
@@ -87,9 +88,12 @@ async function decodeResponse(xml: Buffer, source: string): Promise<unknown> {
 }
 
 /** In slices, between which the process can do other work: 1,000 VM records are some 10 MB, seconds of parsing. */
-function* slices(xml: Buffer): Generator<Buffer> {
+async function* slices(xml: Buffer): AsyncGenerator<Buffer> {
   const sliceBytes = 65_536;
-  for (let at = 0; at < xml.length; at += sliceBytes) yield xml.subarray(at, at + sliceBytes);
+  for (let at = 0; at < xml.length; at += sliceBytes) {
+    if (at > 0) await nextTurn();
+    yield xml.subarray(at, at + sliceBytes);
+  }
 }
 
 /** The package's deserializer, with the four readings that it gets wrong for xapi. */

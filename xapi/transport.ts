@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
 import {
   reasonOf,
@@ -9,7 +10,7 @@ import {
 } from './transport-errors.ts';
 import { type Trust, trustingConnector } from './trust.ts';
 
-/** Constants.ml, http_limit_max_rpc_size. */
+/** `constants.ml`, http_limit_max_rpc_size. */
 const maxRequestBytes = 300 * 1024;
 const maxConnectSeconds = 10;
 /** Idle connections go before xapi, which waits 10 s for a header, can close one under a request. */
@@ -46,6 +47,8 @@ export function createTransport(trust: Trust, callTimeoutSeconds: number): Trans
     async post(address, method, xml, signal) {
       const body = Buffer.from(xml);
       if (body.length > maxRequestBytes) throw new XapiRequestTooLarge(method, body.length, maxRequestBytes);
+      // undici frees a connection one turn after the answer; a call made at once would open another.
+      await nextTurn();
       signal?.throwIfAborted();
       const request = { address, method, body, signal, timeoutSeconds: callTimeoutSeconds };
       const answer = await exchange(agent, request);

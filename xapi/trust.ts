@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { createSecureContext, getCACertificates, TLSSocket } from 'node:tls';
 import { buildConnector } from 'undici';
 import { XapiCertificateMismatch } from './transport-errors.ts';
@@ -20,6 +21,19 @@ export function parseFingerprint(text: string): string {
     throw new TypeError(`not a SHA-256 certificate fingerprint (64 hex digits): ${JSON.stringify(text)}`);
   }
   return hex.match(/../g)?.join(':') ?? '';
+}
+
+/**
+ * The PEM itself, once it is seen to hold a certificate: node:tls takes any text without a word, and trusts nobody.
+ * @throws TypeError when it holds none
+ */
+export function parseAuthority(pem: string): string {
+  try {
+    new X509Certificate(pem);
+    return pem;
+  } catch (cause) {
+    throw new TypeError('the CA is no certificate in PEM', { cause });
+  }
 }
 
 /**

@@ -77,6 +77,18 @@ describe('a reply', () => {
     expect(await valueIn(long)).toBe(long);
   });
 
+  it('leaves the process time for other work while it is long', async () => {
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns += 1;
+    }, 1);
+    const item = '<value>0123456789</value>';
+    const items = await valueIn(`<array><data>${item.repeat(100_000)}</data></array>`);
+    clearInterval(timer);
+    expect(items).toHaveLength(100_000);
+    expect(turns).toBeGreaterThan(5);
+  });
+
   it('keeps a key named __proto__', async () => {
     const map = await valueIn('<struct><member><name>__proto__</name><value>x</value></member></struct>');
     expect(Object.entries(map as object)).toEqual([['__proto__', 'x']]);
