@@ -11,7 +11,7 @@ import { checkSession, login, sessionCalls } from './session.ts';
 import { srCalls } from './sr.ts';
 import type { CallLogEntry, Context, Host, PoolState } from './state.ts';
 import { completeTask, createTask, failTask, taskCalls } from './task.ts';
-import { NULL_REF, type Value } from './value.ts';
+import { isMap, NULL_REF, type Value } from './value.ts';
 import { vdiCalls } from './vdi.ts';
 import { vmCalls } from './vm.ts';
 
@@ -31,6 +31,8 @@ const implementations: Record<string, Implementation> = {
   ...vmCalls,
 };
 
+const LONGEST_LOG = 100_000;
+
 export interface Request {
   readonly host: Host;
   readonly channel: 'tcp' | 'unix';
@@ -47,6 +49,7 @@ export interface Request {
 export async function dispatch(pool: PoolState, request: Request): Promise<Value> {
   const entry = logCall(pool, request);
   pool.calls.push(entry);
+  if (pool.calls.length > LONGEST_LOG) pool.calls.shift();
   try {
     const fault = pool.faults.forCall(request.method, entry.args);
     return await withFault(fault, pool.clock, () => carryOut(pool, request, entry.args));
@@ -79,7 +82,7 @@ async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]
   }
   const context: Context = { pool, host, session, task: NULL_REF };
   if (!call.hasAsync) return run(context, call, args);
-  const task = createTask(pool, { label: method, session, host: host.ref });
+  const task = createTask(pool, { label: method, session, host: host.ref, ofCall: !isAsync });
   const work = async (): Promise<Value> => {
     const fault = isAsync ? pool.faults.forOperation(name, loggedArgs) : undefined;
     return withFault(fault, pool.clock, async () => run({ ...context, task }, call, args));
@@ -159,7 +162,8 @@ function maskArguments(method: string, params: readonly Value[]): unknown[] {
   }
   if (params.length === 0) return [];
   const [, ...rest] = params;
-  if (/secret\.create$/.test(method)) return ['<session>', '<secret>'];
+  if (/secret\.create$/.test(method) && isMap(rest[0]))
+    return ['<session>', { ...rest[0], value: '<secret>' }];
   if (/secret\.set_value$/.test(method)) return ['<session>', rest[0], '<secret>'];
   return ['<session>', ...rest];
 }

@@ -11,6 +11,8 @@ const MAX_BODY_BYTES = 300 * 1024;
 /** max_header_length_tcp: the request line and all headers together. */
 const MAX_HEADER_BYTES = 1024;
 
+const KEEP_ALIVE_MILLISECONDS = 300_000;
+
 /** A listening server of one host, on its network port or its control domain's socket. */
 export interface Listener {
   readonly port: number;
@@ -40,6 +42,7 @@ export async function listen(
     : createServer(answer);
   server.maxHeadersCount = 0;
   server.requestTimeout = 0;
+  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
   const sockets = new Set<Socket>();
   server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
     sockets.add(socket);

@@ -57,6 +57,7 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
     ),
     tasks: db
       .refs('task')
+      .filter((task) => !db.flag('task', task, 'ofCall'))
       .map((task) => db.text('task', task, 'name_label'))
       .filter((name) => name !== 'Garbage Collection')
       .sort(),

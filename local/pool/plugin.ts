@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
-import { constants } from 'node:os';
+import { once } from 'node:events';
+import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { XapiFailure } from './failure.ts';
 import type { Host, PoolState } from './state.ts';
@@ -56,38 +57,54 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function execute(pool: PoolState, file: string, call: string, env: Record<string, string>): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    // A process group of its own: it lives on when a terminal stops the pool, and is ended as a whole.
-    const child = spawn(file, [call], { cwd: '/', env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-    pool.plugins.add(child);
-    const output = { stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output.stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      output.stderr += text;
-    });
-    child.on('error', (error) => {
-      pool.plugins.delete(child);
-      reject(error);
-    });
-    child.on('close', (code, signal) => {
-      pool.plugins.delete(child);
-      resolve({ code, signal, ...output });
-    });
-  });
+/**
+ * The output goes to files, as in a real control domain: what the plugin leaves running behind it may keep them open
+ * without holding up the answer.
+ */
+async function execute(
+  pool: PoolState,
+  file: string,
+  call: string,
+  env: Record<string, string>,
+): Promise<Outcome> {
+  const folder = await mkdtemp(join(tmpdir(), 'xs-plugin-'));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const stdout = await open(join(folder, 'stdout'), 'w+');
+  stack.defer(() => stdout.close());
+  const stderr = await open(join(folder, 'stderr'), 'w+');
+  stack.defer(() => stderr.close());
+  // A process group of its own: it lives on when a terminal stops the pool, and is ended as a whole.
+  const stdio = ['ignore' as const, stdout.fd, stderr.fd];
+  const child = spawn(file, [call], { cwd: '/', env, stdio, detached: true });
+  pool.plugins.add(child);
+  try {
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    return {
+      code,
+      signal,
+      stdout: await readFile(join(folder, 'stdout'), 'utf8'),
+      stderr: await readFile(join(folder, 'stderr'), 'utf8'),
+    };
+  } finally {
+    pool.plugins.delete(child);
+  }
 }
 
 /** Ends the plugins that still run, with what they have started. */
-export function killPlugins({ plugins }: PoolState): void {
-  for (const { pid } of plugins) {
-    try {
-      if (pid !== undefined) process.kill(-pid, constants.signals.SIGKILL);
-    } catch {
-      // It has ended by itself.
-    }
-  }
+export async function killPlugins({ plugins }: PoolState): Promise<void> {
+  await Promise.all(
+    [...plugins].map(async (child) => {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      const ended = once(child, 'exit');
+      try {
+        process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        return;
+      }
+      await ended;
+    }),
+  );
 }
 
 /**

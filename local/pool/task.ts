@@ -1,4 +1,5 @@
-import { XapiFailure as Failure, type XapiFailure } from './failure.ts';
+import { randomUUID } from 'node:crypto';
+import { XapiFailure } from './failure.ts';
 import type { Context, PoolState } from './state.ts';
 import { EPOCH, NULL_REF, type Value } from './value.ts';
 import { encodeValue } from './xmlrpc.ts';
@@ -13,6 +14,8 @@ export interface NewTask {
   readonly session?: string;
   readonly host: string;
   readonly subtaskOf?: string;
+  /** The task of a call that its caller waits for: it goes with the answer. */
+  readonly ofCall?: boolean;
 }
 
 export function createTask(pool: PoolState, task: NewTask): string {
@@ -28,6 +31,7 @@ export function createTask(pool: PoolState, task: NewTask): string {
     subtask_of: task.subtaskOf ?? NULL_REF,
     backtrace: '()',
     session: task.session ?? NULL_REF,
+    ofCall: task.ofCall ?? false,
   });
 }
 
@@ -68,13 +72,13 @@ export function setCancellable({ pool, task }: Context): void {
 export function throwIfCancelling({ pool, task }: Context): void {
   if (!pool.db.has('task', task)) return;
   if (Object.values(pool.db.map('task', task, 'current_operations')).includes('cancel')) {
-    throw new Failure('TASK_CANCELLED', task);
+    throw new XapiFailure('TASK_CANCELLED', task);
   }
 }
 
 function assertStatus(value: string): void {
   if (!['pending', 'success', 'failure', 'cancelling', 'cancelled'].includes(value)) {
-    throw new Failure('INVALID_VALUE', `task_status_type: ${value}`);
+    throw new XapiFailure('INVALID_VALUE', `task_status_type: ${value}`);
   }
 }
 
@@ -92,7 +96,8 @@ export const taskCalls = {
   },
   'task.cancel': ({ pool: { db }, task: own }: Context, task: string) => {
     db.row('task', task);
-    const key = own === NULL_REF ? 'OpaqueRef:task.cancel' : own;
+    // The cancelling call has no task in the database, only the name of one.
+    const key = own === NULL_REF ? `DummyRef:|${randomUUID()}|task.cancel` : own;
     db.set('task', task, 'current_operations', { [key]: 'cancel' });
   },
   'task.set_status': ({ pool: { db } }: Context, task: string, value: string) => {
@@ -132,4 +137,19 @@ export function collectTasks({ db, clock }: PoolState): void {
   complete.sort((one, other) => one.finished - other.finished);
   const surplus = db.refs('task').length - MAX_TASKS;
   for (const { task } of complete.slice(0, Math.max(0, surplus))) db.destroy('task', task);
+}
+
+/**
+ * What a restart of xapi does to the work under way: the records of incomplete tasks go, with no status left behind,
+ * and so do their marks on VMs and disks (cancel_tasks.ml).
+ */
+export function forgetPendingTasks({ db, released }: PoolState): void {
+  for (const task of db.refs('task'))
+    if (db.text('task', task, 'status') === 'pending') db.destroy('task', task);
+  for (const className of ['VM', 'VDI', 'SR']) {
+    for (const ref of db.refs(className)) {
+      db.set(className, ref, 'current_operations', {});
+      released.emit(`${className}/${ref}`);
+    }
+  }
 }

@@ -1,0 +1,81 @@
+import { deepen, shareParent } from './build-chain.ts';
+import { buildDisk, type DiskFormat } from './build-disk.ts';
+import { newVbd, newVif, newVm } from './build-vm.ts';
+import type { Vss } from './guest.ts';
+import { type VmHandle, vmHandle } from './handle.ts';
+import type { Host, PoolState } from './state.ts';
+import { enterPowerState, type PowerState } from './vm.ts';
+
+export interface VmSpec {
+  readonly name: string;
+  /** A host's UUID or name; the master if left out. */
+  readonly host?: string;
+  /** Where its disks are: the host's local SR (default) or the shared one. */
+  readonly sr?: 'local' | 'nfs';
+  readonly diskMib?: number;
+  /** Random data in each disk from the start; 4 MiB, or a quarter of a smaller disk. */
+  readonly dataMib?: number;
+  /** Sizes in MiB of further disks, on the same SR. */
+  readonly extraDisks?: readonly number[];
+  readonly powerState?: PowerState;
+  /** How many base copies the root disk already stands on, each with some data. */
+  readonly baseCopies?: number;
+  /** Another VM: the root disk shares its newest base copy with that one's, as clones of one image do. */
+  readonly sharedParentOf?: string;
+  readonly kind?: 'vm' | 'template' | 'noDisk';
+  readonly rootFormat?: DiskFormat;
+  /** How its guest's VSS behaves; by default it works on releases that have quiesced snapshots. */
+  readonly vss?: Vss;
+  /** Locked (default): `vm-data/allowvssprovider` is `false`. */
+  readonly locked?: boolean;
+  readonly otherConfig?: Record<string, string>;
+}
+
+export async function addVm(pool: PoolState, spec: VmSpec, guestWrites: boolean): Promise<VmHandle> {
+  const { db, settings } = pool;
+  const host = findHost(pool, spec.host);
+  const isTemplate = spec.kind === 'template';
+  const vm = newVm(pool, {
+    name_label: spec.name,
+    is_a_template: isTemplate,
+    affinity: host.ref,
+    xenstore_data: (spec.locked ?? true) && !isTemplate ? { 'vm-data/allowvssprovider': 'false' } : {},
+    ...(spec.otherConfig && { other_config: spec.otherConfig }),
+  });
+  const [network] = db.refs('network');
+  if (network) newVif(pool, vm, network);
+  const sr = findSr(pool, host, spec.sr ?? 'local');
+  const sizes = spec.kind === 'noDisk' ? [] : [spec.diskMib ?? 64, ...(spec.extraDisks ?? [])];
+  for (const [device, mib] of sizes.entries()) {
+    const format = device === 0 ? (spec.rootFormat ?? 'vhd') : 'vhd';
+    const dataMib = spec.dataMib ?? Math.min(4, mib / 4);
+    const vdi = await buildDisk(pool, { name: `${spec.name} ${device}`, sr, mib, format, dataMib });
+    // xapi puts the CD drive at 3.
+    newVbd(pool, vm, device < 3 ? device : device + 1, vdi);
+  }
+  newVbd(pool, vm, 3, null);
+  const handle = vmHandle(pool, vm, guestWrites);
+  await deepen(pool, handle, spec.baseCopies ?? 0);
+  if (spec.sharedParentOf !== undefined) await shareParent(pool, handle, spec.sharedParentOf);
+  const state = spec.powerState ?? (isTemplate ? 'Halted' : 'Running');
+  const vss = spec.vss ?? (settings.quiesce ? 'works' : 'none');
+  enterPowerState(pool, vm, state, host.ref, { vss, writing: guestWrites });
+  return handle;
+}
+
+function findHost({ hosts }: PoolState, wanted: string | undefined): Host {
+  const host =
+    wanted === undefined ? hosts[0] : hosts.find(({ uuid, name }) => uuid === wanted || name === wanted);
+  if (!host) throw new Error(`The pool has no host ${wanted}`);
+  return host;
+}
+
+function findSr({ db }: PoolState, host: Host, kind: 'local' | 'nfs'): string {
+  const type = kind === 'nfs' ? 'nfs' : 'ext';
+  const sr = db
+    .referrers('PBD', 'host', host.ref)
+    .map((pbd) => db.text('PBD', pbd, 'SR'))
+    .find((each) => db.text('SR', each, 'type') === type);
+  if (!sr) throw new Error(`${host.name} has no SR of type ${type}`);
+  return sr;
+}

@@ -1,0 +1,44 @@
+import { rm } from 'node:fs/promises';
+import { XapiFailure } from './failure.ts';
+import { type VmHandle, vmHandle } from './handle.ts';
+import type { Context, PoolState } from './state.ts';
+import { storageOf, vhdPath } from './storage.ts';
+import { NULL_REF } from './value.ts';
+import { snapshotVdi } from './vdi.ts';
+import { writeBurst } from './writer.ts';
+
+function internalContext(pool: PoolState): Context {
+  const [host] = pool.hosts;
+  if (!host) throw new XapiFailure('HOST_STILL_BOOTING');
+  return { pool, host, session: NULL_REF, task: 'OpaqueRef:internal' };
+}
+
+/** Stands the root disk on base copies by snapshots whose own leaves are gone. */
+export async function deepen(pool: PoolState, { rootVdi }: VmHandle, count: number): Promise<void> {
+  for (let done = 0; rootVdi && done < count; done += 1) {
+    const snapshot = await snapshotVdi(internalContext(pool), rootVdi.ref);
+    await dropLeaf(pool, snapshot);
+    await writeBurst(pool, pool.db.text('VBD', pool.db.referrers('VBD', 'VDI', rootVdi.ref)[0] ?? '', 'VM'));
+  }
+}
+
+async function dropLeaf(pool: PoolState, vdi: string): Promise<void> {
+  const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
+  await rm(vhdPath(storage, pool.db.text('VDI', vdi, 'uuid')), { force: true });
+  pool.db.destroy('VDI', vdi);
+}
+
+/** Gives the VM, in the place of its root disk, a leaf beside the other VM's. */
+export async function shareParent(pool: PoolState, handle: VmHandle, other: string): Promise<void> {
+  const { db } = pool;
+  const source = db
+    .refs('VM')
+    .find((vm) => [db.text('VM', vm, 'uuid'), db.text('VM', vm, 'name_label')].includes(other));
+  const sourceVdi = source && vmHandle(pool, source, false).rootVdi;
+  const own = handle.rootVdi;
+  if (!sourceVdi || !own) throw new Error(`${other} has no root disk to share`);
+  const leaf = await snapshotVdi(internalContext(pool), sourceVdi.ref);
+  db.update('VDI', leaf, { is_a_snapshot: false, snapshot_of: NULL_REF, name_label: `${handle.name} 0` });
+  for (const vbd of db.referrers('VBD', 'VDI', own.ref)) db.set('VBD', vbd, 'VDI', leaf);
+  await dropLeaf(pool, own.ref);
+}

@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { addVm, type VmSpec } from './add-vm.ts';
+import { buildHost, buildSr } from './build-hosts.ts';
+import { newVm } from './build-vm.ts';
+import { installPlugin } from './dom0.ts';
+import type { PoolOptions } from './simulated-pool.ts';
+import type { PoolState } from './state.ts';
+import { NULL_REF } from './value.ts';
+
+const DEMO_NAMES = ['web', 'db', 'cache', 'mail', 'build', 'files'];
+
+/** The hosts, their SRs, the network and the templates that every pool has. */
+export async function buildPool(
+  pool: PoolState,
+  options: PoolOptions,
+  dataDir: string,
+  roots: string,
+): Promise<void> {
+  const { db } = pool;
+  db.create('network', {
+    name_label: 'Pool-wide network associated with eth0',
+    bridge: 'xenbr0',
+    MTU: '1500',
+    managed: true,
+  });
+  for (let index = 0; index < (options.hosts ?? 2); index += 1) {
+    const host = await buildHost(pool, `xen${index + 1}`, join(roots, String(index + 1)));
+    if (options.pluginFile !== undefined) await installPlugin(host.dom0Root, options.pluginFile);
+    await buildSr(pool, dataDir, { name: 'Local storage', type: 'ext', hosts: [host] });
+  }
+  const shared = await buildSr(pool, dataDir, { name: 'NFS shared storage', type: 'nfs', hosts: pool.hosts });
+  db.create('pool', { name_label: 'demo', master: pool.hosts[0]?.ref ?? NULL_REF, default_SR: shared });
+  for (const name of ['Other install media', 'Debian Bookworm 12', 'Windows Server 2022 (64-bit)']) {
+    newVm(pool, {
+      name_label: name,
+      is_a_template: true,
+      is_default_template: true,
+      other_config: { default_template: 'true', mac_seed: randomUUID() },
+    });
+  }
+}
+
+/** Demo VMs, in turn on every host, on its local SR and on the shared one. */
+export async function buildDemoVms(
+  pool: PoolState,
+  options: PoolOptions,
+  guestWrites: boolean,
+): Promise<void> {
+  const count = options.vms ?? 6;
+  const hosts = pool.hosts.length;
+  for (let index = 0; index < count; index += 1) {
+    const name = `${DEMO_NAMES[index % DEMO_NAMES.length]}-${Math.floor(index / DEMO_NAMES.length) + 1}`;
+    const spec: VmSpec = {
+      name,
+      sr: Math.floor(index / hosts) % 2 === 0 ? 'local' : 'nfs',
+      diskMib: options.diskMib ?? 64,
+      ...(pool.hosts[index % hosts] && { host: pool.hosts[index % hosts]?.name ?? '' }),
+      // Big pools are for counting calls, not bytes.
+      ...(count > 50 && { dataMib: 0 }),
+    };
+    await addVm(pool, spec, guestWrites);
+  }
+}

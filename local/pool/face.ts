@@ -1,0 +1,87 @@
+import { addVm } from './add-vm.ts';
+import { installPlugin } from './dom0.ts';
+import { vmHandle } from './handle.ts';
+import type { Listener } from './http.ts';
+import { listBaseCopies, takeInventory } from './inventory.ts';
+import { setPlugged } from './pbd.ts';
+import type { SimulatedPool } from './simulated-pool.ts';
+import type { Host, PoolState } from './state.ts';
+import { forgetPendingTasks } from './task.ts';
+
+/** What a test or the command line holds of a running pool. */
+export function face(
+  pool: PoolState,
+  listeners: readonly Listener[],
+  guestWrites: boolean,
+  isTls: boolean,
+  close: () => Promise<void>,
+): SimulatedPool {
+  const { db, storage } = pool;
+  const hosts = pool.hosts.map((host, index) => ({
+    ...host,
+    url: `${isTls ? 'https' : 'http'}://127.0.0.1:${listeners[index]?.port}`,
+  }));
+  const isProper = (vm: string): boolean =>
+    !db.flag('VM', vm, 'is_a_template') && !db.flag('VM', vm, 'is_control_domain');
+  const hostOf = (hostUuid: string): Host => {
+    const host = pool.hosts.find(({ uuid }) => uuid === hostUuid);
+    if (!host) throw new Error(`The pool has no host ${hostUuid}`);
+    return host;
+  };
+  return {
+    url: hosts[0]?.url ?? '',
+    memberUrls: hosts.slice(1).map(({ url }) => url),
+    username: pool.settings.username,
+    password: pool.settings.password,
+    hosts,
+    srs: [...storage.values()].map(({ ref, uuid, folder }) => ({
+      ref,
+      uuid,
+      folder,
+      name: db.text('SR', ref, 'name_label'),
+    })),
+    vms: () =>
+      db
+        .refs('VM')
+        .filter(isProper)
+        .map((vm) => vmHandle(pool, vm, guestWrites)),
+    vm(nameOrUuid) {
+      const found = db
+        .refs('VM')
+        .filter((vm) => [db.text('VM', vm, 'uuid'), db.text('VM', vm, 'name_label')].includes(nameOrUuid));
+      const [vm] = found;
+      if (vm === undefined || found.length > 1)
+        throw new Error(`${found.length} VMs are called ${nameOrUuid}`);
+      return vmHandle(pool, vm, guestWrites);
+    },
+    addVm: (spec) => addVm(pool, spec, guestWrites),
+    calls: pool.calls,
+    faults: pool.faults,
+    async setReachable(reachable) {
+      await Promise.all(listeners.map((listener) => (reachable ? listener.start() : listener.stop())));
+    },
+    inventory: () => takeInventory(pool),
+    baseCopies: () => listBaseCopies(pool),
+    record: (className, ref) => db.record(className, ref),
+    records: (className) =>
+      Object.fromEntries(db.refs(className).map((ref) => [ref, db.record(className, ref)])),
+    modelPath: (vdiUuid) => pool.models.path(vdiUuid),
+    installPlugin: (hostUuid, file) => installPlugin(hostOf(hostUuid).dom0Root, file),
+    fillSr(srUuid, full) {
+      const found = storage.get(db.byUuid('SR', srUuid));
+      if (found) found.full = full;
+    },
+    async setPbdPlugged(hostUuid, srUuid, plugged) {
+      const pbd = db
+        .referrers('PBD', 'SR', db.byUuid('SR', srUuid))
+        .find((each) => db.text('PBD', each, 'host') === hostOf(hostUuid).ref);
+      if (pbd) await setPlugged(pool, pbd, plugged);
+    },
+    async restartXapi() {
+      await Promise.all(listeners.map((listener) => listener.stop()));
+      forgetPendingTasks(pool);
+      await Promise.all(listeners.map((listener) => listener.start()));
+    },
+    close,
+  };
+}

@@ -1,0 +1,90 @@
+import type { LocalClock } from '../clock.ts';
+import type { VmSpec } from './add-vm.ts';
+import type { Fault } from './faults.ts';
+import type { VmHandle } from './handle.ts';
+import type { PoolInventory } from './inventory.ts';
+import type { CallLogEntry, Host } from './state.ts';
+import type { Row } from './value.ts';
+
+export interface PoolOptions {
+  /** Folder for the SRs' files and the models; made if missing. */
+  readonly dataDir: string;
+  /** Installed as `glance` in every control domain, executable; none if left out. */
+  readonly pluginFile?: string;
+  /** 2 by default; the first is the master. */
+  readonly hosts?: number;
+  /** Demo VMs: 6 of 64 MiB. */
+  readonly vms?: number;
+  readonly diskMib?: number;
+  /** The master's, 0 for any; with one given, members take the following. */
+  readonly port?: number;
+  readonly username?: string;
+  /** Random if left out. */
+  readonly password?: string;
+  /**
+   * The release: true is XenServer 7.x, where `VM.snapshot_with_quiesce` works; false, the default, a release of today,
+   * where it is removed and `VM.snapshot` knows `ignore_vdis`.
+   */
+  readonly quiesce?: boolean;
+  readonly clock?: LocalClock;
+  readonly tls?: { readonly key: string; readonly cert: string };
+  /** Keeps a raw model of every disk, frozen where the disk is: see `modelPath`. */
+  readonly keepModels?: boolean;
+  /** Whether the running guests go on writing by themselves; true by default. */
+  readonly guestWrites?: boolean;
+  /** How long a failed login takes: 5. */
+  readonly failedLoginSeconds?: number;
+  /** How long the coalescer waits before it begins: 300. */
+  readonly gcQuietSeconds?: number;
+  /** How long it rests after each step: 5. */
+  readonly gcPairSeconds?: number;
+}
+
+export interface PoolHost extends Host {
+  readonly url: string;
+}
+
+export interface SimulatedPool {
+  /** The master's. */
+  readonly url: string;
+  readonly memberUrls: string[];
+  readonly username: string;
+  readonly password: string;
+  readonly hosts: readonly PoolHost[];
+  readonly srs: readonly {
+    readonly ref: string;
+    readonly uuid: string;
+    readonly name: string;
+    readonly folder: string;
+  }[];
+  /** VMs proper: no templates, snapshots, control domains. */
+  vms(): VmHandle[];
+  /** @throws Error when there is none or more than one of the name */
+  vm(nameOrUuid: string): VmHandle;
+  addVm(spec: VmSpec): Promise<VmHandle>;
+  /** Every call that came, in order. */
+  readonly calls: CallLogEntry[];
+  readonly faults: { add(fault: Fault): () => void };
+  /** False: all hosts cut their connections and refuse new ones; the control domains' sockets stay. */
+  setReachable(reachable: boolean): Promise<void>;
+  inventory(): Promise<PoolInventory>;
+  /** UUIDs of the base copies by SR UUID. */
+  baseCopies(): Record<string, string[]>;
+  /** A record by reference, without a session. */
+  record(className: string, ref: string): Row;
+  /** All records of a class by reference. */
+  records(className: string): Record<string, Row>;
+  /** The raw file that the VDI must read as; only with `keepModels`. */
+  modelPath(vdiUuid: string): string;
+  installPlugin(hostUuid: string, file: string | null): Promise<void>;
+  /** A full SR refuses snapshots; its folder still takes hard links. */
+  fillSr(srUuid: string, full: boolean): void;
+  setPbdPlugged(hostUuid: string, srUuid: string, plugged: boolean): Promise<void>;
+  /**
+   * xapi restarts on the master: connections are cut, incomplete tasks vanish without a status, plugins run on. What the
+   * tasks were doing is done nevertheless, as if a member did it.
+   */
+  restartXapi(): Promise<void>;
+  /** Ends plugins, servers and guests, and removes the control domains' folders; `dataDir` stays. */
+  close(): Promise<void>;
+}
