@@ -34,7 +34,8 @@ export interface Glance {
    */
   deleteImage(id: string): Promise<void>;
   /**
-   * Sets custom properties, new or not; the others stay.
+   * Sets custom properties, new or not; the others stay. Not while an upload runs: at its end Glance (Zed) writes
+   * the record as it was at the upload's start, and the change is lost without a word.
    * @throws GlanceNotFound when there is no such image
    */
   updateImage(id: string, properties: Record<string, string>): Promise<Image>;

@@ -61,18 +61,22 @@ export const attributes: Record<string, Attribute> = {
 const reserved = ['location', 'locations', 'deleted', 'deleted_at'];
 const custom = text('Custom property');
 
-/**
- * @throws Refused 403 for what only Glance writes, 400 for a value that the schema does not allow
- */
-export function checkAttribute(key: string, value: unknown): void {
+/** @throws Refused 403 for what only Glance writes */
+export function checkWritable(key: string): void {
   if (attributes[key]?.readOnly) throw new Refused(403, `Attribute '${key}' is read-only.`);
   if (reserved.includes(key) || key.startsWith('os_glance')) {
     throw new Refused(403, `Attribute '${key}' is reserved.`);
   }
-  if (key.length > 255) throw new Refused(400, `Invalid property name: longer than 255 characters`);
+}
+
+/** @throws Refused 400 for a value that the schema does not allow, also where nobody may write it */
+export function checkValue(key: string, value: unknown): void {
+  if (reserved.includes(key)) return;
+  if (key.length > 255) throw new Refused(400, 'A property name is longer than 255 characters');
   const complaint = complaintAbout(value, attributes[key] ?? custom);
-  if (complaint)
+  if (complaint) {
     throw new Refused(400, `Provided object does not match schema 'image': ${complaint} (${key})`);
+  }
   if ((key === 'min_disk' || key === 'min_ram') && Number(value) < 0) {
     throw new Refused(400, `Invalid value '${value}' for parameter '${key}': Cannot be a negative value`);
   }

@@ -12,6 +12,7 @@ type Ending = Stop | 'garbage';
 
 /** A connection whose request is not answered yet. */
 interface Reading {
+  req: IncomingMessage;
   stopped?: Ending;
   tell?: (ending: Ending) => void;
 }
@@ -19,8 +20,8 @@ interface Reading {
 const readings = new WeakMap<Socket, Reading>();
 
 /** Notes that a request of this connection is at work; what its body does meanwhile is not lost. */
-export function beginRequest({ socket }: IncomingMessage): void {
-  readings.set(socket, {});
+export function beginRequest(req: IncomingMessage): void {
+  readings.set(req.socket, { req });
 }
 
 /**
@@ -31,7 +32,7 @@ export function beginRequest({ socket }: IncomingMessage): void {
  */
 export function receive(req: IncomingMessage, take: (piece: Buffer) => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
-    const reading = readings.get(req.socket) ?? {};
+    const reading = readings.get(req.socket) ?? { req };
     let busy = false;
     let cutShort = false;
     const settle = (end: () => void) => {
@@ -62,7 +63,7 @@ export function receive(req: IncomingMessage, take: (piece: Buffer) => Promise<v
       } else if (ending === 'inside-data') settle(() => reject(new Refused(500, serverError)));
       else settle(() => reject(new Refused(400, "invalid literal for int() with base 16: b''")));
     };
-    if (reading.stopped) reading.tell(reading.stopped);
+    if (reading.stopped && !req.complete) reading.tell(reading.stopped);
     if (req.destroyed && !req.readableEnded) onLost();
   });
 }
@@ -72,7 +73,8 @@ export function endBody(socket: Socket, ending: Ending): boolean {
   const reading = readings.get(socket);
   if (!reading) return false;
   reading.stopped = ending;
-  reading.tell?.(ending);
+  // What follows a whole body is the next request's misfortune.
+  if (!reading.req.complete) reading.tell?.(ending);
   return true;
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { type Answer, Refused } from './answer.ts';
-import { checkAttribute, checkCounts } from './attributes.ts';
+import { checkCounts, checkValue, checkWritable } from './attributes.ts';
 import { receiveJson, serverError } from './body.ts';
 import { type Exchange, saveChanged, timestamp } from './exchange.ts';
 import type { ImageRecord } from './records.ts';
@@ -15,8 +15,10 @@ export async function create(exchange: Exchange): Promise<Answer> {
   // Zed answers 500 to JSON that is no object.
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Refused(500, serverError);
   let record = emptyRecord(timestamp(service));
+  // The schema comes first: a read-only attribute of the wrong type is 400, of the right one 403.
+  for (const [key, value] of Object.entries(body)) checkValue(key, value);
   for (const [key, value] of Object.entries(body)) {
-    checkAttribute(key, value);
+    checkWritable(key);
     record = withAttribute(record, key, value);
   }
   checkCounts(record);
@@ -50,7 +52,7 @@ export async function remove({ service }: Exchange, id: string): Promise<Answer>
 export async function addTag({ service }: Exchange, id: string, tag: string): Promise<Answer> {
   const record = found(service.records.get(id), id);
   const tags = [...new Set([...record.tags, tag])];
-  checkAttribute('tags', tags);
+  checkValue('tags', tags);
   checkCounts({ ...record, tags });
   saveChanged(service, { ...record, tags });
   return { status: 204 };

@@ -1,5 +1,5 @@
 import { type Answer, Refused } from './answer.ts';
-import { attributes, checkAttribute, checkCounts } from './attributes.ts';
+import { attributes, checkCounts, checkValue, checkWritable } from './attributes.ts';
 import { receiveJson } from './body.ts';
 import { type Exchange, saveChanged } from './exchange.ts';
 import { found, withAttribute } from './images.ts';
@@ -62,7 +62,8 @@ function apply(record: ImageRecord, { op, key, value }: Operation): ImageRecord 
     const { [key]: _, ...properties } = record.properties;
     return { ...record, properties };
   }
-  checkAttribute(key, value);
+  checkWritable(key);
+  checkValue(key, value);
   if (/^(disk|container)_format$/.test(key) && record.status !== 'queued') {
     throw new Refused(403, `Attribute ${key} can be only replaced for a queued image.`);
   }

@@ -9,7 +9,8 @@ import type { ImageRecord } from './records.ts';
 /**
  * PUT /v2/images/{id}/file: queued → saving → active. What ends early goes back to queued and loses its partial
  * file; two ends do not (both as in Zed): a killed server leaves `saving`, and so does a chunked upload that turns
- * out to exceed the quota once all of it has come.
+ * out to exceed the quota once all of it has come. At its end, good or bad, an upload writes the record as it was
+ * at its start: what a PATCH changed meanwhile is lost, as in Zed.
  */
 export async function upload(exchange: Exchange, id: string): Promise<Answer> {
   const { service, req } = exchange;
@@ -33,13 +34,11 @@ export async function upload(exchange: Exchange, id: string): Promise<Answer> {
     checkQuota(service, id, length === undefined ? undefined : Number(length));
     exchange.proceed();
     const written = await store(exchange, id, progress.add);
-    return await activate(service, id, written);
+    return await activate(service, record, written);
   } catch (error) {
-    // DELETE may have come first: a deleted image stays deleted.
-    const current = service.records.get(id);
-    if (current?.status === 'saving' && !(error instanceof StuckSaving)) {
-      saveChanged(service, { ...current, status: 'queued' });
-    }
+    // A deleted image stays deleted.
+    const back = service.records.get(id) && !(error instanceof StuckSaving);
+    if (back) saveChanged(service, { ...record, status: 'queued' });
     throw error;
   } finally {
     progress.end();
@@ -89,9 +88,10 @@ async function store(exchange: Exchange, id: string, add: (bytes: number) => voi
   }
 }
 
-async function activate(service: Service, id: string, { size, md5, sha512 }: Written): Promise<Answer> {
-  const current = service.records.get(id);
-  if (!current) {
+async function activate(service: Service, record: ImageRecord, written: Written): Promise<Answer> {
+  const { id } = record;
+  const { size, md5, sha512 } = written;
+  if (!service.records.get(id)) {
     await rm(service.records.dataPath(id), { force: true });
     const detail = `Image ${id} could not be found after upload. The image may have been deleted during the upload`;
     throw new Refused(410, detail);
@@ -104,7 +104,7 @@ async function activate(service: Service, id: string, { size, md5, sha512 }: Wri
     throw error;
   }
   const hashes = { checksum: md5, os_hash_algo: 'sha512', os_hash_value: sha512 };
-  saveChanged(service, { ...current, ...hashes, size, status: 'active' } satisfies ImageRecord);
+  saveChanged(service, { ...record, ...hashes, size, status: 'active' });
   return { status: 204, headers: { 'Content-Type': 'text/html; charset=UTF-8' } };
 }
 
