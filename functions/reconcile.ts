@@ -48,25 +48,54 @@ const PAYMENTS: readonly [Debt | 'close', (deps: StepDeps) => Promise<void>][] =
 /**
  * Brings a job that no longer runs to its end: closes it, waits out a step that may still be at work, pays its debts,
  * tells the outcome and frees the VM. Under a claim, so that of two at once one does it.
+ * @param options.alone nobody else can be at work on any job: claims and running steps are of a process that is dead
  */
-export async function reconcile(jobId: string, runtime: Runtime): Promise<Reconciled> {
+export async function reconcile(
+  jobId: string,
+  runtime: Runtime,
+  options: { alone?: boolean } = {},
+): Promise<Reconciled> {
   const { store, clock, config } = runtime;
+  const { alone = false } = options;
   const me = randomUUID();
   const until = new Date(clock.now().getTime() + config.timings.claimSeconds * 1000);
-  const claimed = await store.jobs.claim(jobId, me, clock.now(), until);
+  const claimed = await store.jobs.claim(jobId, me, alone ? END_OF_TIME : clock.now(), until);
   if (!claimed) return { state: 'busy' };
   try {
     if (claimed.open === undefined) return { state: 'settled' };
     const execution = await runtime.executions.describe(jobId);
     if (execution?.status === 'RUNNING' || execution?.status === 'PENDING_REDRIVE') return { state: 'busy' };
-    if (claimed.status === 'starting' && !execution && isStarting(claimed, runtime)) return { state: 'busy' };
+    if (!alone && claimed.status === 'starting' && isStarting(claimed, runtime)) return { state: 'busy' };
     await store.jobs.close(jobId);
-    const job = await waitOutStep(jobId, runtime);
+    const job = alone ? await store.jobs.get(jobId) : await waitOutStep(jobId, runtime);
     if (!job) return { state: 'busy' };
     return await settle(job, endOf(job, execution), runtime);
   } finally {
     await store.jobs.unclaim(jobId, me);
   }
+}
+
+/** A time after every claim. */
+const END_OF_TIME = new Date('9999-12-31T00:00:00Z');
+
+/** Reconciles every open job, knowing that no other process works on the table. Answers how many there were. */
+export async function reconcileStranded(runtime: Runtime): Promise<number> {
+  let count = 0;
+  for await (const { id } of openJobs(runtime)) {
+    count += 1;
+    await reconcile(id, runtime, { alone: true });
+  }
+  return count;
+}
+
+/** Every job that is not settled yet. */
+export async function* openJobs({ store }: Pick<Runtime, 'store'>): AsyncGenerator<Job> {
+  let after: Record<string, unknown> | undefined;
+  do {
+    const page = await store.jobs.list('open', after ? { after } : {});
+    yield* page.items;
+    after = page.next;
+  } while (after);
 }
 
 function isStarting(job: Job, { clock, config }: Runtime): boolean {

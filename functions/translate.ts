@@ -48,8 +48,9 @@ export function translate(error: unknown): Error {
     case 'XapiCertificateMismatch':
       return new XensnapError('PoolCertificateMismatch', message, { cause: error });
     case 'XapiReplyLost':
-      return new XensnapError('XapiReplyLost', message, { cause: error });
     case 'XapiProtocolError':
+      return new XensnapError('XapiReplyLost', message, { cause: error });
+    case 'XapiRequestInvalid':
     case 'XapiRequestTooLarge':
       return new XensnapError('XapiFailure', message, { cause: error });
     default:
@@ -65,6 +66,11 @@ function ofCode(error: XapiError): XensnapError {
   if (error.code === 'HANDLE_INVALID' && error.params[0] === 'VM')
     return new XensnapError('VmGone', 'The VM is no longer there.', { cause: error });
   return new XensnapError('XapiFailure', `The pool answered ${error.message}.`, { cause: error });
+}
+
+/** Whether a call went out and what it did is unknown: no answer came, or none that can be read. */
+export function isReplyLost(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'XapiReplyLost' || error.name === 'XapiProtocolError');
 }
 
 /** The error's own name and message, for a job's record. */

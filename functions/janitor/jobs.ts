@@ -1,5 +1,5 @@
 import type { Job } from '../job.ts';
-import { reconcile } from '../reconcile.ts';
+import { openJobs, reconcile } from '../reconcile.ts';
 import type { Runtime } from '../runtime.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
@@ -12,15 +12,6 @@ export async function settleJobs(runtime: Runtime, dryRun: boolean): Promise<Fin
     if (finding) findings.push(finding);
   }
   return findings;
-}
-
-async function* openJobs({ store }: Runtime): AsyncGenerator<Job> {
-  let after: Record<string, unknown> | undefined;
-  do {
-    const page = await store.jobs.list('open', after ? { after } : {});
-    yield* page.items;
-    after = page.next;
-  } while (after);
 }
 
 async function look(job: Job, { executions }: Runtime): Promise<Finding | undefined> {

@@ -4,6 +4,7 @@ import { XensnapError } from '../errors.ts';
 import { snapshotLabel } from '../job.ts';
 import { known } from '../known.ts';
 import { owe, record, type StepDeps, step } from '../step.ts';
+import { isReplyLost } from '../translate.ts';
 
 /**
  * Sends the snapshot call, once in a job's life (once more after a quiesced one that failed for sure). A reply that
@@ -18,9 +19,9 @@ export const handler = step('StartSnapshot', async (_state, deps) => {
   try {
     await record(deps, { snapshotTask: await send(deps) });
   } catch (error) {
-    if (error instanceof Error && error.name === 'XapiReplyLost') {
+    if (isReplyLost(error)) {
       deps.log.warn('the reply to the snapshot call was lost; looking for the snapshot', {
-        reason: error.message,
+        reason: String(error),
       });
       return undefined;
     }

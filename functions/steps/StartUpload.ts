@@ -4,6 +4,7 @@ import { putVdis, uploadStatus } from '../dom0.ts';
 import { known } from '../known.ts';
 import { owe, record, type StepDeps, step } from '../step.ts';
 import { TAGS } from '../tags.ts';
+import { isReplyLost } from '../translate.ts';
 
 /**
  * Has the plugin bundle and upload. The plugin refuses a second upload of the same job while the first runs, so
@@ -34,8 +35,8 @@ export const handler = step('StartUpload', async (_state, deps) => {
     });
     await record(deps, { uploadTask });
   } catch (error) {
-    if (!(error instanceof Error && error.name === 'XapiReplyLost')) throw error;
-    deps.log.warn('the reply to put_vdis was lost; asking the plugin itself', { reason: error.message });
+    if (!isReplyLost(error)) throw error;
+    deps.log.warn('the reply to put_vdis was lost; asking the plugin itself', { reason: String(error) });
   }
   return undefined;
 });

@@ -1,0 +1,66 @@
+import { isDeepStrictEqual } from 'node:util';
+import { openJobs } from '../functions/reconcile.ts';
+import type { SimulatedPool } from './pool/pool.ts';
+import type { LocalService } from './service.ts';
+
+/** Everything that a job could leave behind, in the simulated pool and in the service. */
+export interface Surroundings {
+  readonly pool: Awaited<ReturnType<SimulatedPool['inventory']>>;
+  readonly leases: readonly string[];
+  readonly slots: readonly string[];
+  readonly openJobs: readonly string[];
+  readonly queue: number;
+}
+
+/** Looks at everything that a job could leave behind. `pool` is the pool's name in the service. */
+export async function lookAround(
+  service: LocalService,
+  pool: SimulatedPool,
+  poolName: string,
+): Promise<Surroundings> {
+  const { store } = service.runtime;
+  const leases = await Promise.all(pool.vms().map(({ uuid }) => store.leases.holderOfVm(poolName, uuid)));
+  const slots = await Promise.all(
+    pool.hosts.map(({ uuid }) => store.slots.holders(`host#${poolName}/${uuid}`)),
+  );
+  const jobs: string[] = [];
+  for await (const { id } of openJobs(service.runtime)) jobs.push(id);
+  const { waiting, inFlight } = await service.queue.depth();
+  return {
+    pool: await pool.inventory(),
+    leases: leases.filter((job) => job !== undefined),
+    slots: slots.flat(),
+    openJobs: jobs,
+    queue: waiting + inFlight,
+  };
+}
+
+/** What is there after a job that was not there before, a line each; empty: nothing is left behind. */
+export function leftBehind(before: Surroundings, after: Surroundings): string[] {
+  const found: string[] = [];
+  const parts: [string, unknown, unknown][] = [
+    ...Object.entries(after.pool).map(([name, now]): [string, unknown, unknown] => [
+      `pool: ${name}`,
+      before.pool[name as keyof Surroundings['pool']],
+      now,
+    ]),
+    ['leases', before.leases, after.leases],
+    ['slots', before.slots, after.slots],
+    ['open jobs', before.openJobs, after.openJobs],
+    ['messages in the queue', before.queue, after.queue],
+  ];
+  for (const [name, was, is] of parts)
+    if (!isDeepStrictEqual(was, is)) found.push(`${name}: ${describe(was, is)}`);
+  return found;
+}
+
+function describe(was: unknown, is: unknown): string {
+  if (!Array.isArray(was) || !Array.isArray(is))
+    return `was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`;
+  const missing = was.filter((item) => !is.some((other) => isDeepStrictEqual(item, other)));
+  const more = is.filter((item) => !was.some((other) => isDeepStrictEqual(item, other)));
+  return [
+    ...more.map((item) => `more: ${JSON.stringify(item)}`),
+    ...missing.map((item) => `gone: ${JSON.stringify(item)}`),
+  ].join('; ');
+}

@@ -1,0 +1,36 @@
+import type { StepHandler } from '../functions/step.ts';
+import { handler as AwaitCoalesce } from '../functions/steps/AwaitCoalesce.ts';
+import { handler as CancelUpload } from '../functions/steps/CancelUpload.ts';
+import { handler as ConfirmHost } from '../functions/steps/ConfirmHost.ts';
+import { handler as DestroySnapshot } from '../functions/steps/DestroySnapshot.ts';
+import { handler as DiscardImage } from '../functions/steps/DiscardImage.ts';
+import { handler as InspectVm } from '../functions/steps/InspectVm.ts';
+import { handler as PollSnapshot } from '../functions/steps/PollSnapshot.ts';
+import { handler as PollUpload } from '../functions/steps/PollUpload.ts';
+import { handler as ReleaseHost } from '../functions/steps/ReleaseHost.ts';
+import { handler as RelockVm } from '../functions/steps/RelockVm.ts';
+import { handler as StartSnapshot } from '../functions/steps/StartSnapshot.ts';
+import { handler as StartUpload } from '../functions/steps/StartUpload.ts';
+import { handler as TakeVm } from '../functions/steps/TakeVm.ts';
+import { handler as UnlockVm } from '../functions/steps/UnlockVm.ts';
+import { handler as VerifyImage } from '../functions/steps/VerifyImage.ts';
+import type { StepName } from '../statemachine/contract.ts';
+
+/** Every step's handler by its state: the compiler refuses one that is missing or that is another's. */
+export const STEP_HANDLERS: { readonly [S in StepName]: StepHandler<S> } = {
+  TakeVm,
+  InspectVm,
+  ConfirmHost,
+  UnlockVm,
+  StartSnapshot,
+  PollSnapshot,
+  AwaitCoalesce,
+  StartUpload,
+  PollUpload,
+  VerifyImage,
+  CancelUpload,
+  DiscardImage,
+  DestroySnapshot,
+  RelockVm,
+  ReleaseHost,
+};

@@ -1,0 +1,143 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { isFinished, type Job } from '../../functions/job.ts';
+import { jsonLog } from '../../functions/log.ts';
+import { type LocalClock, localClock } from '../../local/clock.ts';
+import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../local/glance/server.ts';
+import { leftBehind, lookAround } from '../../local/leftovers.ts';
+import { type PoolOptions, type SimulatedPool, startPool } from '../../local/pool/pool.ts';
+import { type LocalService, type ServiceOptions, startService } from '../../local/service.ts';
+
+/** The plugin as it is installed in every simulated dom0. */
+export const PLUGIN_FILE = fileURLToPath(new URL('../../plugin/glance', import.meta.url));
+export const POOL_NAME = 'demo';
+
+export interface ScenarioOptions {
+  readonly pool?: Partial<PoolOptions>;
+  readonly glance?: Partial<GlanceServerOptions>;
+  readonly service?: Partial<ServiceOptions>;
+  /** How fast the clock runs; 20 by default. */
+  readonly speed?: number;
+  readonly slots?: number;
+}
+
+/** A pool, a Glance and the service on them, all over their real protocols. Gone when the test is over. */
+export interface Scenario {
+  readonly pool: SimulatedPool;
+  readonly glance: GlanceServer;
+  readonly service: LocalService;
+  readonly clock: LocalClock;
+  readonly folder: string;
+  readonly logs: string[];
+  /** Sends a request to the API. */
+  ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** Asks for a snapshot; answers the job's id. Throws when it is refused. */
+  request(vm: string, more?: object): Promise<string>;
+  /** The job once `until` holds; by default once it is finished and nothing is owed. */
+  job(jobId: string, until?: (job: Job) => boolean): Promise<Job>;
+  /** What is there now that was not when the scenario began. */
+  leftBehind(): Promise<string[]>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever the API says
+  readonly body: any;
+}
+
+/** Whether nothing more will happen to a job. */
+export const isSettled = (job: Job): boolean => isFinished(job) && job.open === undefined;
+
+export async function scenario(options: ScenarioOptions = {}): Promise<Scenario> {
+  const folder = await mkdtemp(join(tmpdir(), 'xensnap-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const clock = localClock(options.speed ?? 20);
+  const pool = await startPool({
+    dataDir: join(folder, 'pool'),
+    pluginFile: PLUGIN_FILE,
+    clock,
+    diskMib: 8,
+    vms: 2,
+    guestWrites: false,
+    ...options.pool,
+  });
+  onTestFinished(() => pool.close());
+  const glance = await startGlance({ dataDir: join(folder, 'glance'), clock, ...options.glance });
+  onTestFinished(() => glance.close());
+  const logs: string[] = [];
+  const service = await startService({
+    dataDir: join(folder, 'service'),
+    pools: [poolOf(pool, options.slots)],
+    glance: { url: glance.url, ...(options.glance?.token !== undefined && { token: options.glance.token }) },
+    clock,
+    log: jsonLog((line) => logs.push(line)),
+    ...options.service,
+  });
+  onTestFinished(() => service.close());
+  const before = await lookAround(service, pool, POOL_NAME);
+  const ask: Scenario['ask'] = (...request) => askApi(service.apiUrl, ...request);
+  return {
+    pool,
+    glance,
+    service,
+    clock,
+    folder,
+    logs,
+    ask,
+    async request(vm, more = {}) {
+      const { status, body } = await ask('POST', '/snapshots', { vm, ...more });
+      if (status !== 202) throw new Error(`${status} ${JSON.stringify(body)}`);
+      return body.id;
+    },
+    job: (jobId, until = isSettled) => jobWhen(service, jobId, until),
+    leftBehind: async () => leftBehind(before, await lookAround(service, pool, POOL_NAME)),
+  };
+}
+
+/** A simulated pool as the service's configuration names it. */
+export function poolOf(pool: SimulatedPool, slotsPerHost?: number) {
+  return {
+    name: POOL_NAME,
+    addresses: [pool.url, ...pool.memberUrls],
+    username: pool.username,
+    password: pool.password,
+    ...(slotsPerHost !== undefined && { slotsPerHost }),
+  };
+}
+
+export async function askApi(
+  apiUrl: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(`${apiUrl}${path}`, {
+    method,
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === '' ? undefined : JSON.parse(text),
+  };
+}
+
+/** Looks at a job again and again until `until` holds. The test's own timeout ends it otherwise. */
+export async function jobWhen(
+  service: LocalService,
+  jobId: string,
+  until: (job: Job) => boolean,
+): Promise<Job> {
+  for (;;) {
+    const job = await service.runtime.store.jobs.get(jobId);
+    if (job && until(job)) return job;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
