@@ -9,9 +9,10 @@ import {
   ServiceError,
   serveJson,
 } from './json-service.ts';
+import { describe, summary } from './states/descriptions.ts';
 import { type Execution, executions } from './states/executions.ts';
-import { payloadLimitBytes } from './states/failures.ts';
 import { page } from './states/paging.ts';
+import { checkJson, executionName, text } from './states/requests.ts';
 import type { StatusChangeEvent } from './states/status-event.ts';
 import type { Handler, SendMessage } from './states/tasks.ts';
 import { type Asl, statesOf } from './states/walk.ts';
@@ -85,7 +86,7 @@ export async function startStepFunctions(
       const input = typeof request.input === 'string' ? request.input : '{}';
       checkJson(input, 'InvalidExecutionInput', 'Invalid State Machine Execution Input');
       const name = executionName(request.name);
-      const before = running.get(`${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`);
+      const before = running.named(name);
       if (before && (before.status !== 'RUNNING' || before.input !== input))
         throw new ServiceError('ExecutionAlreadyExists', `Execution Already Exists: '${before.arn}'`);
       const execution = before ?? running.start(name, input);
@@ -108,7 +109,11 @@ export async function startStepFunctions(
     },
     StopExecution(request) {
       const execution = find(request);
-      running.stop(execution, text(request.error), text(request.cause));
+      const [error, cause] = [text(request.error), text(request.cause)];
+      running.stop(execution, {
+        ...(error !== undefined && { error }),
+        ...(cause !== undefined && { cause }),
+      });
       return { stopDate: epochSeconds(execution.stopDate ?? clock.now()) };
     },
     SendTaskSuccess(request) {
@@ -162,56 +167,4 @@ function refuseUnsupported(definition: Asl, resources: Record<string, Handler>):
   } catch (cause) {
     throw new UnsupportedDefinitionError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
-}
-
-function executionName(name: unknown): string {
-  if (name === undefined) return crypto.randomUUID();
-  // Step Functions' rule: no white space, no brackets, no wildcards, none of "#%\^|~`$&,;:/, no control characters.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  const forbidden = /[\s<>{}[\]?*"#%\\^|~`$&,;:/\u0000-\u001f\u007f-\u009f]/;
-  if (typeof name !== 'string' || name === '' || name.length > 80 || forbidden.test(name))
-    throw new ServiceError('InvalidName', `Invalid Name: '${String(name)}'`);
-  return name;
-}
-
-function checkJson(json: string, type: string, message: string): unknown {
-  if (Buffer.byteLength(json) > payloadLimitBytes)
-    throw new ServiceError(
-      'ValidationException',
-      `${message}: Member must have length less than or equal to ${payloadLimitBytes}`,
-    );
-  try {
-    return JSON.parse(json);
-  } catch (cause) {
-    throw new ServiceError(type, `${message}: '${String(cause)}'`);
-  }
-}
-
-function summary({ arn, name, status, startDate, stopDate }: Execution, stateMachineArn: string) {
-  return {
-    executionArn: arn,
-    stateMachineArn,
-    name,
-    status,
-    startDate: epochSeconds(startDate),
-    ...(stopDate && { stopDate: epochSeconds(stopDate) }),
-  };
-}
-
-function describe(execution: Execution, stateMachineArn: string) {
-  const { input, output, error, cause } = execution;
-  return {
-    ...summary(execution, stateMachineArn),
-    input,
-    inputDetails: { included: true },
-    ...(output !== undefined && { output, outputDetails: { included: true } }),
-    ...(error !== undefined && { error }),
-    ...(cause !== undefined && { cause }),
-    redriveCount: 0,
-    redriveStatus: 'NOT_REDRIVABLE',
-  };
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }

@@ -28,6 +28,7 @@ it('finds nothing in what runs the same here and in AWS', () => {
     Done: { Type: 'Succeed' },
     Placeholder: {
       ...aTask('x'),
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's placeholder
       Resource: '${TakeVmArn}',
       Parameters: { 'at.$': '$$.Execution.StartTime' },
     },

@@ -166,22 +166,24 @@ it('times the whole execution out without a Catch', async () => {
 it('fails past any Catch and Retry when a payload is too large', async () => {
   const much = 'x'.repeat(200_000);
   const handling = { Retry: [{ ErrorEquals: ['States.ALL'] }], Catch: catchAll };
-  let called = 0;
+  const called: string[] = [];
   const machine = await aStateMachine(
     {
       Grow: aTask('grow', { ...handling, ResultPath: '$.more', Next: 'Clean' }),
       ...failsAfterCleaning,
+      Clean: aTask('clean', { Parameters: {}, ResultPath: null, Next: 'Fail' }),
     },
     {
-      Grow: async (input) => much.repeat((input as { times: number }).times),
-      Clean: async () => {
-        called += 1;
+      Grow: async (input) => {
+        called.push('Grow');
+        return much.repeat((input as { times: number }).times);
       },
+      Clean: async () => called.push('Clean'),
     },
   );
   for (const input of [{ times: 2 }, { times: 1, before: 'x'.repeat(100_000) }])
     expect(await machine.run(input)).toMatchObject({ status: 'FAILED', error: 'States.DataLimitExceeded' });
-  expect(called).toBe(0);
+  expect(called).toEqual(['Grow', 'Grow']);
 });
 
 it('leaves out the error and the cause of a Fail state that has none', async () => {

@@ -200,6 +200,29 @@ it('reports every change of status as EventBridge would', async () => {
   });
 });
 
+it('forgets what runs, without an event, when the service is closed', async () => {
+  const entered = Promise.withResolvers<void>();
+  let ended = false;
+  const machine = await aStateMachine(
+    { Hold: aTask('hold', { Next: 'After' }), After: aTask('after') },
+    {
+      Hold: (_input, stopping) => {
+        entered.resolve();
+        return new Promise((resolve) => stopping.addEventListener('abort', resolve));
+      },
+      After: async () => {
+        ended = true;
+      },
+    },
+  );
+  await machine.start();
+  await entered.promise;
+  await machine.service.close();
+  await expect(machine.start()).rejects.toThrow();
+  expect(machine.changes.map(({ detail }) => detail.status)).toEqual(['RUNNING']);
+  expect(ended).toBe(false);
+});
+
 it('forgets the oldest of the executions that have ended', async () => {
   const machine = await aStateMachine({ Only: aTask('only') }, { Only: async () => null }, { keepClosed: 1 });
   const first = await machine.run({}, 'first');
