@@ -1,9 +1,29 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { JanitorReport } from '../janitor/finding.ts';
 import { NotImplemented, problems } from './problem.ts';
 import { strict } from './validation.ts';
 
-/** Runs the janitor once; what it answers is the report as callers see it. */
-export type RunJanitor = (dryRun: boolean) => Promise<object>;
+/** Runs the janitor once. */
+export type RunJanitor = (dryRun: boolean) => Promise<JanitorReport>;
+
+const Report = z
+  .object({
+    dryRun: z.boolean(),
+    startedAt: z.iso.datetime(),
+    finishedAt: z.iso.datetime(),
+    findings: z.array(
+      z.object({
+        kind: z.enum(['job', 'slot', 'snapshot', 'tag', 'secret', 'image', 'pool']),
+        pool: z.string().optional(),
+        id: z.string().openapi({ description: 'UUID or id of what was found.' }),
+        what: z.string(),
+        action: z.enum(['removed', 'would', 'left', 'failed']).openapi({
+          description: 'would: a dry run; left: a person must look; failed: tried again the next time.',
+        }),
+      }),
+    ),
+  })
+  .openapi('JanitorReport');
 
 const run = createRoute({
   method: 'post',
@@ -25,7 +45,7 @@ const run = createRoute({
   responses: {
     200: {
       description: 'What was found and done.',
-      content: { 'application/json': { schema: z.looseObject({}).openapi('JanitorReport') } },
+      content: { 'application/json': { schema: Report } },
     },
     ...problems(400, 413, 415, 500, 501, 502, 503),
   },
@@ -35,6 +55,7 @@ export function routeJanitor(app: OpenAPIHono, runJanitor: RunJanitor | undefine
   app.openapi(run, async (c) => {
     if (!runJanitor)
       throw new NotImplemented('The janitor is not run by this API; it has a schedule of its own.');
-    return c.json({ ...(await runJanitor(c.req.valid('json').dryRun)) }, 200);
+    const report = await runJanitor(c.req.valid('json').dryRun);
+    return c.json({ ...report, findings: [...report.findings] }, 200);
   });
 }

@@ -52,11 +52,17 @@ export async function openJobs(store: Store): Promise<Job[]> {
 }
 
 function fits(job: Job, { vm, pool, status }: JobFilter): boolean {
+  if (wasRefused(job)) return false;
   return (
     (vm === undefined || job.vmUuid === vm.toLowerCase() || job.vmName === vm) &&
     (pool === undefined || job.pool === pool) &&
     (status === undefined || job.status === status)
   );
+}
+
+/** A request for a VM that another job had left a record, so that nothing is lost; its caller was told of no job. */
+function wasRefused({ phase, error }: Job): boolean {
+  return phase === 'Requested' && error?.name === 'SnapshotInProgress';
 }
 
 type Reader = (after: Position | undefined) => Promise<{ items: readonly Job[]; more: boolean }>;

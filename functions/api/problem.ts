@@ -46,7 +46,7 @@ export function problem(
 ): Response {
   const status = PROBLEM_STATUS[name] ?? 500;
   if (status === 503) retryLater(c);
-  return c.json({ error: { ...details, name, message } }, status);
+  return c.json({ error: { name, message, ...details } }, status);
 }
 
 /** Says when to ask again; every 503 does. */

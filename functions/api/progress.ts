@@ -22,8 +22,7 @@ export function progressOf(job: Job): number {
   if (job.status === 'succeeded') return 100;
   if (job.committed) return TIDYING[job.phase] ?? DONE.committed;
   if (job.uploadAttempts) return uploadProgress(job, job.uploadAttempts);
-  if (job.templateUuid !== undefined) return DONE.settled;
-  if (job.snapshotSentAt !== undefined || job.quiesceFailure !== undefined) return DONE.snapshot;
+  if (job.templateUuid !== undefined) return DONE.snapshot;
   if (job.group !== undefined) return DONE.queued;
   if (job.hostUuid !== undefined) return DONE.placed;
   return job.phase === 'Requested' ? 0 : DONE.begun;
@@ -31,7 +30,7 @@ export function progressOf(job: Job): number {
 
 /** The first attempt goes to 80, the second to 85, the third to 87.5, and so on. */
 function uploadProgress(job: Job, attempt: number): number {
-  const floor = attempt === 1 ? DONE.settled : DONE.uploaded - 20 / 2 ** (attempt - 1);
+  const floor = attempt === 1 ? DONE.snapshot : DONE.uploaded - 20 / 2 ** (attempt - 1);
   const ceiling = DONE.uploaded - 20 / 2 ** attempt;
   const { bytesRead = 0, bytesTotal = 0 } = job;
   const part = bytesTotal > 0 ? Math.min(1, bytesRead / bytesTotal) : 0;

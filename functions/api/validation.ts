@@ -5,9 +5,12 @@ import { problem } from './problem.ts';
 /** Control characters and half surrogate pairs, which XML 1.0, in which names travel to the pool, cannot carry. */
 const NO_CONTROLS = /^[^\p{Cc}\p{Cs}\ufffe\uffff]*$/u;
 
+const notText = ({ code, input }: { code: string; input: unknown }) =>
+  code !== 'invalid_type' ? undefined : input === undefined ? 'is missing' : 'must be a string';
+
 /** A line of text that every system on its way can carry: `min` to `max` characters. */
 export function line(max: number, min = 1) {
-  return z.string().min(min).max(max).regex(NO_CONTROLS, 'has a control character');
+  return z.string({ error: notText }).min(min).max(max).regex(NO_CONTROLS, 'has a control character');
 }
 
 /** An object that names each field it does not know, instead of ignoring what the caller meant by it. */
@@ -31,10 +34,15 @@ const PLACES: Readonly<Record<string, string>> = {
 /** Answers 400 for what a route's schemas refuse, naming each field. */
 export const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) => {
   if (result.success) return undefined;
-  const fields = result.error.issues.map(({ path, message }) => ({
-    field: path.map(String).join('.') || (PLACES[result.target] ?? result.target),
-    message: message.replace(/^Invalid input: /, ''),
+  const fields = result.error.issues.map((issue) => ({
+    field: issue.path.map(String).join('.').toWellFormed() || (PLACES[result.target] ?? result.target),
+    message: (issue.code === 'invalid_key' ? 'as a name: ' : '') + reasonOf(issue),
   }));
   const message = fields.map(({ field, message }) => `${field}: ${message}`).join('; ');
   return problem(c, 'BadRequest', message, { fields });
 };
+
+function reasonOf(issue: z.core.$ZodIssue): string {
+  const inner = issue.code === 'invalid_key' ? issue.issues[0] : undefined;
+  return inner ? reasonOf(inner) : issue.message.replace(/^Invalid (input|option): /, '');
+}

@@ -1,0 +1,18 @@
+import { randomUUID } from 'node:crypto';
+import type { Job } from '../../../functions/job.ts';
+
+/** A job as the store keeps it, for tests that need no pool to have made it. */
+export function aJob(fields: Partial<Job> = {}): Job {
+  return {
+    id: randomUUID(),
+    status: 'queued',
+    phase: 'TakeVm',
+    request: { name: 'image', quiesce: 'never', metadata: {}, detached: false },
+    pool: 'demo',
+    vmUuid: randomUUID(),
+    vmName: 'web-1',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    deadline: '2026-01-07T00:00:00.000Z',
+    ...fields,
+  };
+}
