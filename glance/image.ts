@@ -70,10 +70,9 @@ const notCustom = new Set([...Object.keys(wire.shape), 'file', 'schema', 'self',
 
 /** Reads one image as Glance v2 sends it: custom properties lie beside the attributes. */
 export const imageOnTheWire = wire.transform((image): Image => {
-  const properties: Record<string, string> = {};
-  for (const [key, value] of Object.entries(image)) {
-    if (typeof value === 'string' && !notCustom.has(key)) properties[key] = value;
-  }
+  const custom = Object.entries(image).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string' && !notCustom.has(entry[0]),
+  );
   return {
     id: image.id,
     name: image.name ?? null,
@@ -89,7 +88,7 @@ export const imageOnTheWire = wire.transform((image): Image => {
     protected: image.protected,
     createdAt: image.created_at,
     updatedAt: image.updated_at,
-    properties,
+    properties: Object.fromEntries(custom),
   };
 });
 

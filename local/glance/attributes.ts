@@ -61,9 +61,14 @@ export const attributes: Record<string, Attribute> = {
 const reserved = ['location', 'locations', 'deleted', 'deleted_at'];
 const custom = text('Custom property');
 
+/** The base attribute of this name; undefined for a property, whatever it is called. */
+function attributeOf(key: string): Attribute | undefined {
+  return Object.hasOwn(attributes, key) ? attributes[key] : undefined;
+}
+
 /** @throws Refused 403 for what only Glance writes */
 export function checkWritable(key: string): void {
-  if (attributes[key]?.readOnly) throw new Refused(403, `Attribute '${key}' is read-only.`);
+  if (attributeOf(key)?.readOnly) throw new Refused(403, `Attribute '${key}' is read-only.`);
   if (reserved.includes(key) || key.startsWith('os_glance')) {
     throw new Refused(403, `Attribute '${key}' is reserved.`);
   }
@@ -73,7 +78,7 @@ export function checkWritable(key: string): void {
 export function checkValue(key: string, value: unknown): void {
   if (reserved.includes(key)) return;
   if (key.length > 255) throw new Refused(400, 'A property name is longer than 255 characters');
-  const complaint = complaintAbout(value, attributes[key] ?? custom);
+  const complaint = complaintAbout(value, attributeOf(key) ?? custom);
   if (complaint) {
     throw new Refused(400, `Provided object does not match schema 'image': ${complaint} (${key})`);
   }

@@ -34,15 +34,24 @@ export function receive(req: IncomingMessage, take: (piece: Buffer) => Promise<v
   return new Promise((resolve, reject) => {
     const reading = readings.get(req.socket) ?? { req };
     let busy = false;
+    let ended = false;
     let cutShort = false;
     const settle = (end: () => void) => {
       req.off('data', onData).off('end', onEnd).off('error', onLost).off('close', onLost);
       delete reading.tell;
       end();
     };
-    const finishCut = () => cutShort && !busy && req.readableLength === 0 && settle(resolve);
-    const onEnd = () => settle(resolve);
-    const onLost = () => settle(() => reject(new ConnectionLost('The connection was lost')));
+    const finish = () => {
+      if (!busy && (ended || (cutShort && req.readableLength === 0))) settle(resolve);
+    };
+    // A paused stream that holds no more data may say 'end' nevertheless, while the last piece is still at work.
+    const onEnd = () => {
+      ended = true;
+      finish();
+    };
+    const onLost = () => {
+      if (!ended) settle(() => reject(new ConnectionLost('The connection was lost')));
+    };
     const onData = (piece: Buffer) => {
       busy = true;
       req.pause();
@@ -50,7 +59,7 @@ export function receive(req: IncomingMessage, take: (piece: Buffer) => Promise<v
         () => {
           busy = false;
           req.resume();
-          finishCut();
+          finish();
         },
         (reason) => settle(() => reject(reason)),
       );
@@ -59,7 +68,7 @@ export function receive(req: IncomingMessage, take: (piece: Buffer) => Promise<v
     reading.tell = (ending) => {
       if (ending === 'after-last-chunk') {
         cutShort = true;
-        finishCut();
+        finish();
       } else if (ending === 'inside-data') settle(() => reject(new Refused(500, serverError)));
       else settle(() => reject(new Refused(400, "invalid literal for int() with base 16: b''")));
     };

@@ -60,12 +60,13 @@ async function store(exchange: Exchange, id: string, add: (bytes: number) => voi
   const md5 = createHash('md5');
   const sha512 = createHash('sha512');
   let size = 0;
-  let seen = service.clock.now();
+  // When the client last sent something; it is not its fault while we are busy.
+  let seen: Date | undefined = service.clock.now();
   const over = new AbortController();
-  dropStalled(exchange, () => seen, over.signal);
+  dropStalled(exchange, () => seen ?? service.clock.now(), over.signal);
   try {
     await receive(req, async (piece) => {
-      seen = service.clock.now();
+      seen = undefined;
       if (fault?.midway && size + piece.length >= (fault.afterBytes ?? 1)) await strike(exchange, fault);
       size += piece.length;
       if (size > service.sizeCapBytes) {
@@ -75,6 +76,7 @@ async function store(exchange: Exchange, id: string, add: (bytes: number) => voi
       sha512.update(piece);
       await writeAll(file, piece);
       add(piece.length);
+      seen = service.clock.now();
     });
     return { size, md5: md5.digest('hex'), sha512: sha512.digest('hex') };
   } catch (error) {
