@@ -13,7 +13,7 @@ export interface NewDisk {
   readonly sr: string;
   readonly mib: number;
   readonly format: DiskFormat;
-  /** Random data written at once; with none the disk is all zeros but for its first and last sector. */
+  /** Random data from the start; with none the disk is all zeros. */
   readonly dataMib: number;
 }
 
@@ -57,12 +57,14 @@ export async function buildDisk(pool: PoolState, disk: NewDisk): Promise<string>
   const path = vhdPath(storage, uuid);
   await createDynamicVhd(path, { uuid: randomUUID(), virtualBytes, createdAt: new Date() });
   await models.create(uuid, virtualBytes);
-  await writeDisk(pool, vdi, firstData(virtualBytes, disk.dataMib));
+  const writes = firstData(virtualBytes, disk.dataMib);
+  if (writes.length > 0) await writeDisk(pool, vdi, writes);
   db.set('VDI', vdi, 'physical_utilisation', String(await physicalBytes(path)));
   return vdi;
 }
 
 function firstData(virtualBytes: number, dataMib: number): { sector: number; data: Buffer }[] {
+  if (dataMib === 0) return [];
   const sectors = virtualBytes / SECTOR_BYTES;
   const boot = Buffer.alloc(SECTOR_BYTES);
   boot.write('simulated boot sector');

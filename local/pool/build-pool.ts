@@ -8,6 +8,8 @@ import type { PoolOptions } from './simulated-pool.ts';
 import type { PoolState } from './state.ts';
 import { NULL_REF } from './value.ts';
 
+const BUILDERS = 8;
+const MANY = 50;
 const DEMO_NAMES = ['web', 'db', 'cache', 'mail', 'build', 'files'];
 
 /** The hosts, their SRs, the network and the templates that every pool has. */
@@ -47,18 +49,21 @@ export async function buildDemoVms(
   options: PoolOptions,
   guestWrites: boolean,
 ): Promise<void> {
-  const count = options.vms ?? 6;
-  const hosts = pool.hosts.length;
-  for (let index = 0; index < count; index += 1) {
-    const name = `${DEMO_NAMES[index % DEMO_NAMES.length]}-${Math.floor(index / DEMO_NAMES.length) + 1}`;
-    const spec: VmSpec = {
-      name,
-      sr: Math.floor(index / hosts) % 2 === 0 ? 'local' : 'nfs',
-      diskMib: options.diskMib ?? 64,
-      ...(pool.hosts[index % hosts] && { host: pool.hosts[index % hosts]?.name ?? '' }),
-      // Big pools are for counting calls, not bytes.
-      ...(count > 50 && { dataMib: 0 }),
-    };
-    await addVm(pool, spec, guestWrites);
-  }
+  const specs = Array.from({ length: options.vms ?? 6 }, (_, index) => demoVm(pool, options, index));
+  const build = async (): Promise<void> => {
+    for (let spec = specs.shift(); spec; spec = specs.shift()) await addVm(pool, spec, guestWrites);
+  };
+  await Promise.all(Array.from({ length: BUILDERS }, build));
+}
+
+function demoVm({ hosts }: PoolState, { vms = 6, diskMib = 64 }: PoolOptions, index: number): VmSpec {
+  const host = hosts[index % hosts.length]?.uuid;
+  return {
+    name: `${DEMO_NAMES[index % DEMO_NAMES.length]}-${Math.floor(index / DEMO_NAMES.length) + 1}`,
+    sr: Math.floor(index / hosts.length) % 2 === 0 ? 'local' : 'nfs',
+    diskMib,
+    ...(host !== undefined && { host }),
+    // Big pools are for counting calls, not bytes.
+    ...(vms > MANY && { dataMib: 0 }),
+  };
 }

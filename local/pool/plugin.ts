@@ -4,6 +4,7 @@ import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { XapiFailure } from './failure.ts';
+import { pluginPath } from './interpreter.ts';
 import type { Host, PoolState } from './state.ts';
 import { elements, escapeXml, parseXml, textOf, type XmlElement, XmlError } from './xml.ts';
 import { only } from './xmlrpc.ts';
@@ -43,7 +44,7 @@ export async function callPlugin(
     pool,
     join(folder, plugin),
     encodePluginCall(fn, session, args),
-    { PATH: process.env.PATH ?? '/usr/bin:/bin', XENSNAP_DOM0_ROOT: host.dom0Root },
+    { PATH: await pluginPath(), XENSNAP_DOM0_ROOT: host.dom0Root },
   );
   if (signal) throw new XapiFailure('XENAPI_PLUGIN_FAILURE', `signal: ${signal}`, stdout, stderr);
   if (code !== 0) throw new XapiFailure('XENAPI_PLUGIN_FAILURE', 'non-zero exit', stdout, stderr);

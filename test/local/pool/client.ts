@@ -19,10 +19,13 @@ interface Response {
 /** One call without a session. */
 export function request(url: string, method: string, ...params: unknown[]): Promise<Response> {
   return new Promise((resolve, reject) => {
-    xmlrpc.createClient({ url }).methodCall(method, params, (error: unknown, value: unknown) => {
-      if (error) reject(error);
-      else resolve(value as Response);
-    });
+    // A kept connection might be one that the pool has cut.
+    xmlrpc
+      .createClient({ url, headers: { Connection: 'close' } })
+      .methodCall(method, params, (error: unknown, value: unknown) => {
+        if (error) reject(error);
+        else resolve(value as Response);
+      });
   });
 }
 

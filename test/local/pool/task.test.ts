@@ -1,0 +1,108 @@
+import { expect, it } from 'vitest';
+import { localClock } from '../../../local/clock.ts';
+import { aPool, resultRef, until } from './a-pool.ts';
+
+it('shows an asynchronous call as a task: pending, then its result as XML', async () => {
+  await using world = await aPool();
+  const { pool, client } = world;
+  let release = (): void => undefined;
+  const hold = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  pool.faults.add({ method: 'VM.snapshot', hold });
+  const vm = pool.vm('web-1').ref;
+  const task = await client.call('Async.VM.snapshot', vm, 'held');
+  expect(await client.call('task.get_record', task)).toMatchObject({
+    name_label: 'Async.VM.snapshot',
+    status: 'pending',
+    result: '',
+    finished: new Date(0),
+    progress: 0,
+    type: '<none/>',
+  });
+  release();
+  await until(async () => (await client.call('task.get_status', task)) === 'success');
+  const record = (await client.call('task.get_record', task)) as Record<string, unknown>;
+  expect(record).toMatchObject({ progress: 1, error_info: [], allowed_operations: [] });
+  expect(await client.call('VM.get_name_label', resultRef(record))).toBe('held');
+});
+
+it('keeps the error of a failed task, and never changes a finished one', async () => {
+  await using world = await aPool();
+  const task = await world.client.task('VM.snapshot', 'OpaqueRef:NULL', 'x');
+  expect(task).toMatchObject({
+    status: 'failure',
+    result: '',
+    error_info: ['HANDLE_INVALID', 'VM', 'OpaqueRef:NULL'],
+  });
+  await world.client.call('task.cancel', task.ref);
+  expect(await world.client.call('task.get_status', task.ref)).toBe('failure');
+});
+
+it('answers void as an empty value', async () => {
+  await using world = await aPool();
+  const [sr] = world.pool.srs;
+  expect(await world.client.task('SR.scan', sr?.ref)).toMatchObject({
+    status: 'success',
+    result: '<value></value>',
+  });
+});
+
+it('lets a destroyed task live until it is complete', async () => {
+  await using world = await aPool();
+  const { pool, client } = world;
+  let release = (): void => undefined;
+  pool.faults.add({
+    method: 'VM.snapshot',
+    hold: new Promise<void>((resolve) => {
+      release = resolve;
+    }),
+  });
+  const task = await client.call('Async.VM.snapshot', pool.vm('web-1').ref, 'x');
+  await client.call('task.destroy', task);
+  expect(await client.call('task.get_current_operations', task)).toEqual({ task: 'destroy' });
+  release();
+  await until(
+    async () => (await client.fails('task.get_status', task)).join() === `HANDLE_INVALID,task,${task}`,
+  );
+});
+
+it('cancels where the operation looks: between two disks', async () => {
+  await using world = await aPool({ vms: 0 });
+  const { pool, client } = world;
+  const vm = await pool.addVm({ name: 'two', diskMib: 4, extraDisks: [4] });
+  const before = await pool.inventory();
+  let release = (): void => undefined;
+  pool.faults.add({
+    method: 'VDI.snapshot',
+    times: 1,
+    hold: new Promise<void>((resolve) => {
+      release = resolve;
+    }),
+  });
+  const task = await client.call('Async.VM.snapshot', vm.ref, 'x');
+  await until(async () =>
+    ((await client.call('task.get_allowed_operations', task)) as string[]).includes('cancel'),
+  );
+  await client.call('task.cancel', task);
+  release();
+  await until(async () => (await client.call('task.get_status', task)) === 'cancelled');
+  await client.call('task.destroy', task);
+  expect(await pool.inventory()).toEqual(before);
+});
+
+it('forgets finished tasks after 65 minutes', async () => {
+  await using world = await aPool({ clock: localClock(100_000) });
+  const task = await world.client.call('task.create', 'mine', 'of a test');
+  await world.client.call('task.set_status', task, 'success');
+  await until(async () => (await world.client.fails('task.get_status', task)).length > 0);
+});
+
+it('drops the records of incomplete tasks when xapi restarts', async () => {
+  await using world = await aPool();
+  const { pool, client } = world;
+  pool.faults.add({ method: 'VM.snapshot', hold: new Promise(() => undefined) });
+  const task = await client.call('Async.VM.snapshot', pool.vm('web-1').ref, 'x');
+  await pool.restartXapi();
+  expect(await client.fails('task.get_status', task)).toEqual(['HANDLE_INVALID', 'task', task]);
+});
