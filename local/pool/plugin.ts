@@ -68,7 +68,7 @@ async function execute(
   call: string,
   env: Record<string, string>,
 ): Promise<Outcome> {
-  const folder = await mkdtemp(join(tmpdir(), 'xs-plugin-'));
+  const folder = await mkdtemp(join(env.XENSNAP_DOM0_ROOT ?? tmpdir(), 'tmp/plugin-'));
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const stdout = await open(join(folder, 'stdout'), 'w+');

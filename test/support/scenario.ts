@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { jsonLog } from '../../functions/log.ts';
 import { type LocalClock, localClock } from '../../local/clock.ts';
 import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../local/glance/server.ts';
 import { leftBehind, lookAround } from '../../local/leftovers.ts';
-import { type PoolOptions, type SimulatedPool, startPool } from '../../local/pool/pool.ts';
+import { type PoolOptions, type SimulatedPool, startPool, type VmSpec } from '../../local/pool/pool.ts';
 import { type LocalService, type ServiceOptions, startService } from '../../local/service.ts';
 
 /** The plugin as it is installed in every simulated dom0. */
@@ -18,16 +19,26 @@ export const POOL_NAME = 'demo';
 export interface ScenarioOptions {
   readonly pool?: Partial<PoolOptions>;
   readonly glance?: Partial<GlanceServerOptions>;
-  readonly service?: Partial<ServiceOptions>;
-  /** How fast the clock runs; 20 by default. */
+  readonly service?: Partial<ServiceOptions> | ((servers: Servers) => Partial<ServiceOptions>);
+  /** Further VMs, made before the first look around. */
+  readonly vms?: readonly VmSpec[];
+  /** Something else that is there before the service starts. */
+  readonly prepare?: (pool: SimulatedPool) => Promise<unknown>;
+  /** How fast the clock runs; 5 by default. More, and a busy machine's steps seem to take longer than they may. */
   readonly speed?: number;
   readonly slots?: number;
+  /** Takes what ends the scenario's parts, the last one first; by default they end with the test. */
+  readonly atEnd?: (close: () => Promise<unknown>) => void;
+}
+
+/** What is there when the service starts. */
+export interface Servers {
+  readonly pool: SimulatedPool;
+  readonly glance: GlanceServer;
 }
 
 /** A pool, a Glance and the service on them, all over their real protocols. Gone when the test is over. */
-export interface Scenario {
-  readonly pool: SimulatedPool;
-  readonly glance: GlanceServer;
+export interface Scenario extends Servers {
   readonly service: LocalService;
   readonly clock: LocalClock;
   readonly folder: string;
@@ -53,9 +64,10 @@ export interface Answer {
 export const isSettled = (job: Job): boolean => isFinished(job) && job.open === undefined;
 
 export async function scenario(options: ScenarioOptions = {}): Promise<Scenario> {
+  const atEnd = options.atEnd ?? onTestFinished;
   const folder = await mkdtemp(join(tmpdir(), 'xensnap-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
-  const clock = localClock(options.speed ?? 20);
+  atEnd(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const clock = localClock(options.speed ?? 5);
   const pool = await startPool({
     dataDir: join(folder, 'pool'),
     pluginFile: PLUGIN_FILE,
@@ -65,19 +77,21 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
     guestWrites: false,
     ...options.pool,
   });
-  onTestFinished(() => pool.close());
+  atEnd(() => pool.close());
+  for (const vm of options.vms ?? []) await pool.addVm(vm);
+  await options.prepare?.(pool);
   const glance = await startGlance({ dataDir: join(folder, 'glance'), clock, ...options.glance });
-  onTestFinished(() => glance.close());
+  atEnd(() => glance.close());
   const logs: string[] = [];
   const service = await startService({
     dataDir: join(folder, 'service'),
-    pools: [poolOf(pool, options.slots)],
-    glance: { url: glance.url, ...(options.glance?.token !== undefined && { token: options.glance.token }) },
+    pools: [{ ...poolOf(pool, options.slots), ...pinned(options.pool?.tls) }],
+    glance: glanceOf(glance, options.glance),
     clock,
     log: jsonLog((line) => logs.push(line)),
-    ...options.service,
+    ...(typeof options.service === 'function' ? options.service({ pool, glance }) : options.service),
   });
-  onTestFinished(() => service.close());
+  atEnd(() => service.close());
   const before = await lookAround(service, pool, POOL_NAME);
   const ask: Scenario['ask'] = (...request) => askApi(service.apiUrl, ...request);
   return {
@@ -107,6 +121,16 @@ export function poolOf(pool: SimulatedPool, slotsPerHost?: number) {
     password: pool.password,
     ...(slotsPerHost !== undefined && { slotsPerHost }),
   };
+}
+
+/** Over TLS a pool is known by the certificate that it shows, as members sign for themselves. */
+function pinned(tls: PoolOptions['tls']) {
+  return tls && { fingerprints: [new X509Certificate(tls.cert).fingerprint256] };
+}
+
+/** The embedded Glance as the service's configuration names it. */
+export function glanceOf({ url }: GlanceServer, { token, tls }: Partial<GlanceServerOptions> = {}) {
+  return { url, ...(token !== undefined && { token }), ...(tls && { ca: tls.cert }) };
 }
 
 export async function askApi(

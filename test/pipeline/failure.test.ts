@@ -1,0 +1,85 @@
+import { expect, it } from 'vitest';
+import { STEPS, type StepName } from '../../statemachine/contract.ts';
+import { scenario } from '../support/scenario.ts';
+
+const steps = Object.keys(STEPS) as StepName[];
+const cleanup: readonly StepName[] = ['DestroySnapshot', 'RelockVm', 'ReleaseHost'];
+/** Passed only after a failure. */
+const undoing: readonly StepName[] = ['CancelUpload', 'DiscardImage'];
+const forward = steps.filter((name) => !cleanup.includes(name) && !undoing.includes(name));
+
+class Broken extends Error {
+  override readonly name = 'Broken';
+}
+
+/** Runs one job for each case at the same time, each on a VM of its own, and breaks each where its case says. */
+async function breakEach(cases: readonly { step: StepName; when: 'before' | 'after' }[]) {
+  const broken = new Map<string, (typeof cases)[number]>();
+  const all = await scenario({
+    pool: { vms: cases.length, diskMib: 2 },
+    slots: cases.length,
+    service: {
+      async aroundStep(step, jobId, run) {
+        // A job starts before the request that made it is answered.
+        while (!broken.has(jobId)) await new Promise((resolve) => setTimeout(resolve, 5));
+        const { step: at, when } = broken.get(jobId) ?? { step: '', when: 'before' };
+        if (step === at && when === 'before') throw new Broken(`before ${step}`);
+        const result = await run();
+        if (step === at) throw new Broken(`after ${step}`);
+        return result;
+      },
+    },
+  });
+  const vms = all.pool.vms();
+  const ids = await Promise.all(
+    cases.map(async (each, index) => {
+      const id = await all.request(vms[index]?.uuid ?? '');
+      broken.set(id, each);
+      return id;
+    }),
+  );
+  return { ...all, ids };
+}
+
+it.each(['before', 'after'] as const)(
+  'undoes everything when a step fails %s its effect, and says why',
+  async (when) => {
+    const cases = forward.map((step) => ({ step, when }));
+    const { ids, job, leftBehind, glance } = await breakEach(cases);
+    const jobs = await Promise.all(ids.map((id) => job(id)));
+    const ended = jobs.map(({ status, error }, index) => ({ step: cases[index]?.step, status, error }));
+    // What is verified and committed stays, whatever fails then.
+    const kept = (step: StepName) => when === 'after' && step === 'VerifyImage';
+    expect(ended).toEqual(
+      forward.map((step) =>
+        kept(step)
+          ? { step, status: 'succeeded', error: undefined }
+          : { step, status: 'failed', error: { name: 'Broken', message: `${when} ${step}` } },
+      ),
+    );
+    expect(glance.images()).toHaveLength(when === 'after' ? 1 : 0);
+    expect(await leftBehind()).toEqual([]);
+  },
+  300_000,
+);
+
+it('keeps a committed image when the cleanup fails, warns, and pays what is owed later', async () => {
+  const cases = cleanup.flatMap((step) => [
+    { step, when: 'before' as const },
+    { step, when: 'after' as const },
+  ]);
+  const { ids, job, leftBehind, glance, service } = await breakEach(cases);
+  const told = await Promise.all(ids.map((id) => job(id, ({ finishedAt }) => finishedAt !== undefined)));
+  expect(told.map(({ status }) => status)).toEqual(cases.map(() => 'succeeded'));
+  await service.settled();
+  await service.janitor();
+  const settled = await Promise.all(ids.map((id) => job(id)));
+  expect(settled.map(({ debts }) => debts)).toEqual(cases.map(() => undefined));
+  const warned = settled.filter(({ warnings = [] }) => warnings.length > 0);
+  expect(warned.map(({ warnings }) => warnings?.[0])).toEqual([
+    expect.stringMatching(/^Not tidied up yet \(snapshot\): before DestroySnapshot/),
+    expect.stringMatching(/^Not tidied up yet \(relock\): before RelockVm/),
+  ]);
+  expect(glance.images().filter(({ status }) => status === 'active')).toHaveLength(cases.length);
+  expect(await leftBehind()).toEqual([]);
+}, 300_000);
