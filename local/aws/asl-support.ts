@@ -65,7 +65,7 @@ function* machineProblems(name: string, machine: Asl, fields: string[]): Generat
   if (isJsonata(machine)) yield `${name}: QueryLanguage JSONata is ignored`;
   if (isObject(machine.ProcessorConfig) && (machine.ProcessorConfig.Mode ?? 'INLINE') !== 'INLINE')
     yield `${name}: a distributed Map is run as an inline one`;
-  yield* timeoutProblems(machine.TimeoutSeconds).map((problem) => `${name}: ${problem}`);
+  yield* timerProblems('TimeoutSeconds', machine.TimeoutSeconds).map((problem) => `${name}: ${problem}`);
 }
 
 function stateProblems(state: Asl): string[] {
@@ -79,7 +79,8 @@ function stateProblems(state: Asl): string[] {
     ...[state, ...objects(state.Catch)].flatMap(resultPathProblems),
     ...objects(state.Choices).flatMap(choiceProblems),
     ...contextProblems(state),
-    ...timeoutProblems(state.TimeoutSeconds),
+    ...timerProblems('TimeoutSeconds', state.TimeoutSeconds),
+    ...timerProblems('Seconds', state.Seconds),
     ...(state.Type === 'Task' ? resourceProblems(state) : []),
     ...['ErrorPath', 'CausePath']
       .filter((field) => String(state[field] ?? '$').startsWith('States.'))
@@ -121,9 +122,9 @@ function contextProblems(state: Asl): string[] {
     .map((path) => `${path} is not in the context`);
 }
 
-function timeoutProblems(seconds: unknown): string[] {
+function timerProblems(field: string, seconds: unknown): string[] {
   return typeof seconds === 'number' && seconds > longestTimerSeconds
-    ? [`TimeoutSeconds ends after ${longestTimerSeconds}, the longest timer`]
+    ? [`${field} ends after ${longestTimerSeconds}, the longest timer`]
     : [];
 }
 

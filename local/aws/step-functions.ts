@@ -15,10 +15,10 @@ import { page } from './states/paging.ts';
 import { checkJson, executionName, text } from './states/requests.ts';
 import type { StatusChangeEvent } from './states/status-event.ts';
 import type { Handler, SendMessage } from './states/tasks.ts';
-import { type Asl, statesOf } from './states/walk.ts';
+import { type Asl, mapStrings, statesOf } from './states/walk.ts';
 
 export interface StepFunctionsOptions {
-  /** The ASL document, its placeholders replaced (see `substitute`). */
+  /** The ASL document; a task's Resource may be a placeholder, others must be replaced (see `substitute`). */
   readonly definition: Asl;
   /** A handler for each Lambda task, by the state's name. */
   readonly resources: Record<string, Handler>;
@@ -37,6 +37,8 @@ export interface StepFunctionsOptions {
   /** Called when a state is entered, before its handler starts. */
   readonly onState?: (executionName: string, stateName: string) => void;
 }
+
+const placeholderArn = 'arn:aws:lambda:us-east-1:000000000000:function:placeholder';
 
 /** The document cannot run here as it would in AWS. */
 export class UnsupportedDefinitionError extends Error {
@@ -162,8 +164,9 @@ function refuseUnsupported(definition: Asl, resources: Record<string, Handler>):
       problems.push(`${name}: there is no handler for it`);
   if (problems.length > 0) throw new UnsupportedDefinitionError(problems.join('\n'));
   try {
-    // Placeholders are no ARNs; whether a Resource is one that can run here has been checked above.
-    new StateMachine(definition as never, { validationOptions: { checkArn: false } });
+    // The validator wants ARNs; a handler is found by its state's name, so that a placeholder is as good here.
+    const withArns = mapStrings(definition, (text) => text.replace(/^\$\{\w+\}$/, placeholderArn));
+    new StateMachine(withArns as never, { validationOptions: { checkArn: false } });
   } catch (cause) {
     throw new UnsupportedDefinitionError(cause instanceof Error ? cause.message : String(cause), { cause });
   }

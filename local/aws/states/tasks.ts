@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LocalClock } from '../../clock.ts';
-import type { StateFacts } from './definition.ts';
+import { longestTimerSeconds, type StateFacts } from './definition.ts';
 import { checkPayload, ExecutionOver, FatalStateError, lambdaFailure, TaskFailure } from './failures.ts';
 import type { AppendEvent } from './history.ts';
 import type { TaskTokens } from './tokens.ts';
@@ -72,7 +72,7 @@ export function callbackTask(
   return (input) => {
     const token = takeToken();
     const timedOut = () => append('TaskTimedOut', { ...resource, error: 'States.Timeout' });
-    const work = supervise(
+    return supervise(
       run,
       timedOut,
       async (current) => {
@@ -98,7 +98,6 @@ export function callbackTask(
       },
       () => token !== undefined && tokens.close(token),
     );
-    return work;
   };
 }
 
@@ -114,7 +113,7 @@ export function waitTask({ over, stateName }: TaskRun, clock: LocalClock, overri
         `${stateName} cannot wait for ${JSON.stringify(seconds ?? until)}`,
       );
     if (left > 0)
-      await clock.sleep(left, over).catch(() => {
+      await clock.sleep(Math.min(left, longestTimerSeconds * clock.speed), over).catch(() => {
         throw new ExecutionOver();
       });
     return input;

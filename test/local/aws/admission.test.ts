@@ -1,5 +1,5 @@
 import { SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
-import { SQSClient } from '@aws-sdk/client-sqs';
+import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, it, onTestFinished } from 'vitest';
 import { startEventSource } from '../../../local/aws/event-source.ts';
 import { startQueue } from '../../../local/aws/queue.ts';
@@ -10,7 +10,7 @@ import { aCallback, aStateMachine, fakeAws } from './machines.ts';
 
 it('lets executions wait in the queue until a consumer that refuses at first grants them a place', async () => {
   const clock = localClock(1000);
-  const queue = await startQueue({ name: 'hosts.fifo', visibilitySeconds: 90, clock });
+  const queue = await startQueue({ name: 'hosts.fifo', visibilitySeconds: 43_200, clock });
   const sqs = new SQSClient({ endpoint: queue.endpoint, ...fakeAws });
   // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's placeholder
   const Parameters = { ...aCallback().Parameters, QueueUrl: '${QueueUrl}', 'MessageGroupId.$': '$.host' };
@@ -25,8 +25,12 @@ it('lets executions wait in the queue until a consumer that refuses at first gra
     concurrency: 3,
     async handler({ Records: [record] }) {
       const { token: taskToken, job } = JSON.parse(record?.body ?? '');
-      if (record?.attributes.ApproximateReceiveCount === '1')
+      if (record?.attributes.ApproximateReceiveCount === '1') {
+        const QueueUrl = queue.queueUrl;
+        const hide = { QueueUrl, ReceiptHandle: record.receiptHandle, VisibilityTimeout: 15 };
+        await sqs.send(new ChangeMessageVisibilityCommand(hide));
         return { batchItemFailures: [{ itemIdentifier: record.messageId }] };
+      }
       admitted.push(job);
       await states.send(new SendTaskSuccessCommand({ taskToken, output: JSON.stringify({ job }) }));
       return { batchItemFailures: [] };

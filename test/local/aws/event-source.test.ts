@@ -9,7 +9,7 @@ import { fakeAws } from './machines.ts';
 /** A queue with an event source whose handler sees one record at a time. */
 async function anEventSource(
   handle: (record: SQSRecord, client: SQSClient) => ReturnType<QueueHandler>,
-  { concurrency = 3, visibilitySeconds = 30, speed = 1000 } = {},
+  { concurrency = 3, visibilitySeconds = 30, speed = 1 } = {},
 ) {
   const clock = localClock(speed);
   const { queueUrl, queueArn, ...queue } = await startQueue({ name: 'hosts.fifo', visibilitySeconds, clock });
@@ -65,18 +65,15 @@ it('has one message of a group in work and keeps their order, several groups at 
   const all = Promise.withResolvers<void>();
   const both = Promise.withResolvers<void>();
   const atWork = new Map<string, number>();
-  const source = await anEventSource(
-    async ({ body, attributes }) => {
-      const group = attributes.MessageGroupId ?? '';
-      atWork.set(group, (atWork.get(group) ?? 0) + 1);
-      expect(atWork.get(group)).toBe(1);
-      if ((atWork.get('a') ?? 0) + (atWork.get('b') ?? 0) === 2) both.resolve();
-      await both.promise;
-      atWork.set(group, 0);
-      if (done.push(body) === 6) all.resolve();
-    },
-    { speed: 1 },
-  );
+  const source = await anEventSource(async ({ body, attributes }) => {
+    const group = attributes.MessageGroupId ?? '';
+    atWork.set(group, (atWork.get(group) ?? 0) + 1);
+    expect(atWork.get(group)).toBe(1);
+    if ((atWork.get('a') ?? 0) + (atWork.get('b') ?? 0) === 2) both.resolve();
+    await both.promise;
+    atWork.set(group, 0);
+    if (done.push(body) === 6) all.resolve();
+  });
   for (const n of [1, 2, 3]) for (const group of ['a', 'b']) await source.send(group, `${group}${n}`);
   await all.promise;
   expect(source.errors).toEqual([]);
@@ -95,7 +92,7 @@ it('leaves what the handler reports as failed to the visibility that the handler
       await client.send(new ChangeMessageVisibilityCommand(hide));
       return { batchItemFailures: [{ itemIdentifier: messageId }] };
     },
-    { visibilitySeconds: 43_200 },
+    { visibilitySeconds: 43_200, speed: 1000 },
   );
   await source.send('a', 'waits for a slot');
   await taken.promise;
@@ -106,11 +103,14 @@ it('leaves what the handler reports as failed to the visibility that the handler
 it('delivers a message again when the handler threw', async () => {
   let calls = 0;
   const taken = Promise.withResolvers<void>();
-  const source = await anEventSource(async () => {
-    calls += 1;
-    if (calls === 1) throw new Error('fell over');
-    taken.resolve();
-  });
+  const source = await anEventSource(
+    async () => {
+      calls += 1;
+      if (calls === 1) throw new Error('fell over');
+      taken.resolve();
+    },
+    { speed: 1000 },
+  );
   await source.send('a', 'one');
   await taken.promise;
   expect(source.errors).toEqual([new Error('fell over')]);

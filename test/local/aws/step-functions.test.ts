@@ -33,6 +33,13 @@ it('runs the handlers named after the states and describes what came of it', asy
   expect(done.stopDate?.getTime()).toBeGreaterThanOrEqual(done.startDate?.getTime() ?? 0);
 });
 
+it('runs a document whose Lambdas are still placeholders', async () => {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's placeholder
+  const Resource = '${OnlyArn}';
+  const machine = await aStateMachine({ Only: { ...aTask('only'), Resource } }, { Only: async () => 1 });
+  expect((await machine.run()).result).toBe(1);
+});
+
 it('gives handlers copies, so that one cannot change what the next one sees', async () => {
   const machine = await aStateMachine(
     { Spoil: aTask('spoil', { ResultPath: null, Next: 'Look' }), Look: aTask('look') },
