@@ -54,7 +54,7 @@ interface Written {
 class StuckSaving extends Refused {}
 
 async function store(exchange: Exchange, id: string, add: (bytes: number) => void): Promise<Written> {
-  const { service, req, fault } = exchange;
+  const { service, req } = exchange;
   const path = service.records.dataPath(id);
   const file = await open(path, 'w');
   const md5 = createHash('md5');
@@ -67,6 +67,7 @@ async function store(exchange: Exchange, id: string, add: (bytes: number) => voi
   try {
     await receive(req, async (piece) => {
       seen = undefined;
+      const { fault } = exchange;
       if (fault?.midway && size + piece.length >= (fault.afterBytes ?? 1)) await strike(exchange, fault);
       size += piece.length;
       if (size > service.sizeCapBytes) {

@@ -102,3 +102,12 @@ it('holds a request until it is let go, before the work or at a byte of an uploa
   second.resolve();
   expect(await uploading).toBe(204);
 });
+
+it('does not wait for a hold when it is closed', async () => {
+  const { server, glance } = await aGlance();
+  server.faults.add({ method: 'POST', path: /./, hold: new Promise(() => undefined) });
+  const creating = anImage(glance);
+  await expect.poll(() => server.faults.pending(), patience).toBe(0);
+  await Promise.all([server.close(), expect(creating).rejects.toMatchObject({ name: 'GlanceUnavailable' })]);
+  expect(server.images()).toEqual([]);
+});
