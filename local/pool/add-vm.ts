@@ -31,7 +31,8 @@ export interface VmSpec {
   readonly otherConfig?: Record<string, string>;
 }
 
-export async function addVm(pool: PoolState, spec: VmSpec, guestWrites: boolean): Promise<VmHandle> {
+/** Adds a VM with its disks, its empty CD drive and its interface. */
+export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
   const { db, settings } = pool;
   const host = findHost(pool, spec.host);
   const isTemplate = spec.kind === 'template';
@@ -41,6 +42,8 @@ export async function addVm(pool: PoolState, spec: VmSpec, guestWrites: boolean)
     affinity: host.ref,
     xenstore_data: (spec.locked ?? true) && !isTemplate ? { 'vm-data/allowvssprovider': 'false' } : {},
     ...(spec.otherConfig && { other_config: spec.otherConfig }),
+    vss: spec.vss ?? (settings.quiesce ? 'works' : 'none'),
+    writing: settings.guestWrites,
   });
   const [network] = db.refs('network');
   if (network) newVif(pool, vm, network);
@@ -54,12 +57,11 @@ export async function addVm(pool: PoolState, spec: VmSpec, guestWrites: boolean)
     newVbd(pool, vm, device < 3 ? device : device + 1, vdi);
   }
   newVbd(pool, vm, 3, null);
-  const handle = vmHandle(pool, vm, guestWrites);
+  const handle = vmHandle(pool, vm);
   await deepen(pool, handle, spec.baseCopies ?? 0);
   if (spec.sharedParentOf !== undefined) await shareParent(pool, handle, spec.sharedParentOf);
   const state = spec.powerState ?? (isTemplate ? 'Halted' : 'Running');
-  const vss = spec.vss ?? (settings.quiesce ? 'works' : 'none');
-  enterPowerState(pool, vm, state, host.ref, { vss, writing: guestWrites });
+  enterPowerState(pool, vm, state, host.ref);
   return handle;
 }
 

@@ -37,17 +37,6 @@ export async function buildDisk(pool: PoolState, disk: NewDisk): Promise<string>
     type: 'user',
     managed: true,
     on_boot: 'persist',
-    allowed_operations: [
-      'clone',
-      'copy',
-      'destroy',
-      'force_unlock',
-      'forget',
-      'generate_config',
-      'resize',
-      'snapshot',
-      'update',
-    ],
     sm_config: { vhd: {}, raw: { type: 'raw' }, qcow2: { 'image-format': 'qcow2' } }[disk.format],
   });
   if (disk.format !== 'vhd') {

@@ -44,14 +44,10 @@ export async function buildPool(
 }
 
 /** Demo VMs, in turn on every host, on its local SR and on the shared one. */
-export async function buildDemoVms(
-  pool: PoolState,
-  options: PoolOptions,
-  guestWrites: boolean,
-): Promise<void> {
+export async function buildDemoVms(pool: PoolState, options: PoolOptions): Promise<void> {
   const specs = Array.from({ length: options.vms ?? 6 }, (_, index) => demoVm(pool, options, index));
   const build = async (): Promise<void> => {
-    for (let spec = specs.shift(); spec; spec = specs.shift()) await addVm(pool, spec, guestWrites);
+    for (let spec = specs.shift(); spec; spec = specs.shift()) await addVm(pool, spec);
   };
   await Promise.all(Array.from({ length: BUILDERS }, build));
 }

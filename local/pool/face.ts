@@ -12,7 +12,6 @@ import { forgetPendingTasks } from './task.ts';
 export function face(
   pool: PoolState,
   listeners: readonly Listener[],
-  guestWrites: boolean,
   isTls: boolean,
   close: () => Promise<void>,
 ): SimulatedPool {
@@ -44,7 +43,7 @@ export function face(
       db
         .refs('VM')
         .filter(isProper)
-        .map((vm) => vmHandle(pool, vm, guestWrites)),
+        .map((vm) => vmHandle(pool, vm)),
     vm(nameOrUuid) {
       const found = db
         .refs('VM')
@@ -52,9 +51,9 @@ export function face(
       const [vm] = found;
       if (vm === undefined || found.length > 1)
         throw new Error(`${found.length} VMs are called ${nameOrUuid}`);
-      return vmHandle(pool, vm, guestWrites);
+      return vmHandle(pool, vm);
     },
-    addVm: (spec) => addVm(pool, spec, guestWrites),
+    addVm: (spec) => addVm(pool, spec),
     calls: pool.calls,
     faults: pool.faults,
     async setReachable(reachable) {
@@ -67,6 +66,11 @@ export function face(
       Object.fromEntries(db.refs(className).map((ref) => [ref, db.record(className, ref)])),
     modelPath: (vdiUuid) => pool.models.path(vdiUuid),
     installPlugin: (hostUuid, file) => installPlugin(hostOf(hostUuid).dom0Root, file),
+    setHost(hostUuid, { enabled, live }) {
+      const { ref } = hostOf(hostUuid);
+      if (enabled !== undefined) db.set('host', ref, 'enabled', enabled);
+      if (live !== undefined) db.set('host_metrics', db.text('host', ref, 'metrics'), 'live', live);
+    },
     fillSr(srUuid, full) {
       const found = storage.get(db.byUuid('SR', srUuid));
       if (found) found.full = full;

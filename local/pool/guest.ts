@@ -1,10 +1,17 @@
 import type { PoolState } from './state.ts';
+import type { Value } from './value.ts';
 
 /**
  * How the guest's VSS answers a quiesced snapshot: `half` takes its snapshot and then reports an error, `silent` never
  * reads the request, `none` has no agent that could.
  */
-export type Vss = 'works' | 'half' | 'silent' | 'timeout' | 'none';
+export type Vss = (typeof VSS)[number];
+
+const VSS = ['works', 'half', 'silent', 'timeout', 'none'] as const;
+
+function vssOf(value: Value): Vss {
+  return VSS.find((each) => each === value) ?? 'none';
+}
 
 /** A running or paused domain: what lives in xenstore and not in the database. */
 export interface Guest {
@@ -12,6 +19,8 @@ export interface Guest {
   readonly xenstore: Map<string, string>;
   vss: Vss;
   writing: boolean;
+  /** The writes under way, or the last ones. */
+  burst?: Promise<void>;
 }
 
 /** Keys that a VM's `xenstore_data` carries into its domain (xenopsd Domain.set_xsdata); others stay behind. */
@@ -19,9 +28,10 @@ function reachesGuest(key: string): boolean {
   return key.startsWith('vm-data/') || key.startsWith('FIST/');
 }
 
-/** Starts a domain with what the database holds. */
-export function bootGuest(pool: PoolState, vmRef: string, vss: Vss, writing: boolean): void {
-  const guest: Guest = { xenstore: new Map(), vss, writing };
+/** Starts a domain with what the database holds, and with the habits that the VM was given outside the data model. */
+export function bootGuest(pool: PoolState, vmRef: string): void {
+  const vss = vssOf(pool.db.get('VM', vmRef, 'vss'));
+  const guest: Guest = { xenstore: new Map(), vss, writing: pool.db.flag('VM', vmRef, 'writing') };
   if (vss !== 'none') guest.xenstore.set('control/feature-snapshot', '1');
   pool.guests.set(vmRef, guest);
   writeXenstoreData(pool, vmRef);

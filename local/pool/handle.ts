@@ -16,17 +16,20 @@ export interface VmHandle {
   readonly rootVdi: { readonly uuid: string; readonly ref: string; readonly path: string } | undefined;
   /** The domain's own keys; undefined while it has no domain. */
   liveXenstore(): Record<string, string> | undefined;
+  /** At once, whatever is under way; it boots where it was, or where it has its affinity. */
   setPowerState(state: PowerState): void;
+  /** Its disks stay where they are, even if the new host cannot see them. */
   migrate(hostUuid: string): void;
-  /** One burst of the guest's writes into each of its disks. */
+  /** One burst of writes into each of its disks, in any power state. */
   writeSome(): Promise<void>;
   startWriting(): void;
-  /** No burst begins after this; one may be under way until the next `writeSome` of the same VM returns. */
-  stopWriting(): void;
+  /** Resolves when the last burst is over. */
+  stopWriting(): Promise<void>;
+  /** How its guest answers quiesced snapshots from now on. */
   setVss(vss: Vss): void;
 }
 
-export function vmHandle(pool: PoolState, ref: string, guestWrites: boolean): VmHandle {
+export function vmHandle(pool: PoolState, ref: string): VmHandle {
   const { db, guests } = pool;
   return {
     ref,
@@ -51,8 +54,7 @@ export function vmHandle(pool: PoolState, ref: string, guestWrites: boolean): Vm
     setPowerState(state) {
       const resident = db.text('VM', ref, 'resident_on');
       const host = db.has('host', resident) ? resident : db.text('VM', ref, 'affinity');
-      const vss = pool.settings.quiesce ? 'works' : 'none';
-      enterPowerState(pool, ref, state, host, { vss, writing: guestWrites });
+      enterPowerState(pool, ref, state, host);
     },
     migrate(hostUuid) {
       const state = db.text('VM', ref, 'power_state') === 'Paused' ? 'Paused' : 'Running';
@@ -60,14 +62,18 @@ export function vmHandle(pool: PoolState, ref: string, guestWrites: boolean): Vm
     },
     writeSome: () => writeBurst(pool, ref),
     startWriting() {
+      db.set('VM', ref, 'writing', true);
       const guest = guests.get(ref);
       if (guest) guest.writing = true;
     },
-    stopWriting() {
+    async stopWriting() {
+      db.set('VM', ref, 'writing', false);
       const guest = guests.get(ref);
       if (guest) guest.writing = false;
+      await guest?.burst;
     },
     setVss(vss) {
+      db.set('VM', ref, 'vss', vss);
       const guest = guests.get(ref);
       if (!guest) return;
       guest.vss = vss;

@@ -12,7 +12,8 @@ export const hostCalls = {
   ) => {
     pool.db.row('host', hostRef);
     const host = pool.hosts.find(({ ref }) => ref === hostRef);
-    if (!host) throw new XapiFailure('HOST_OFFLINE', hostRef);
+    if (!host || !pool.db.flag('host_metrics', pool.db.text('host', hostRef, 'metrics'), 'live'))
+      throw new XapiFailure('HOST_OFFLINE', hostRef);
     return callPlugin(pool, host, session, plugin, fn, args);
   },
   'host.get_servertime': ({ pool }: Context, hostRef: string) => {

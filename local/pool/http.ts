@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -96,8 +97,12 @@ async function handle(
       return refuse(request, response, 500, 'We require a content-length: HTTP header');
     if (Number(length) > MAX_BODY_BYTES)
       return refuse(request, response, 500, 'Client_requested_size_over_limit');
-    const call = decodeCall(await readBody(request));
-    send(response, await answerCall(pool, host, channel, call.method, call.params));
+    const body = await readBody(request);
+    if (!isUtf8(body)) {
+      return send(response, encodeFailure(['INVALID_VALUE', 'Invalid UTF-8 string in parameter', '']));
+    }
+    const { method, params } = decodeCall(body.toString('utf8'));
+    send(response, await answerCall(pool, host, channel, method, params));
   } catch (error) {
     if (error instanceof ConnectionCut) request.socket.destroy();
     else refuse(request, response, 500, asFailure(error).message);
@@ -126,10 +131,10 @@ function headerBytes({ method = '', url = '', rawHeaders }: IncomingMessage): nu
   return line + headers + 2;
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 const COMMON_HEADERS = {

@@ -1,4 +1,4 @@
-import { link, mkdir, open, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -40,6 +40,14 @@ export class Models {
     if (!this.#enabled) return;
     await copySparse(this.path(vdiUuid), this.path(snapshotUuid));
     await link(this.path(snapshotUuid), this.path(baseUuid));
+  }
+
+  /** A frozen disk will be written to from now on: its model gets a file of its own. */
+  async thaw(vdiUuid: string): Promise<void> {
+    if (!this.#enabled) return;
+    const copy = `${this.path(vdiUuid)}.new`;
+    await copySparse(this.path(vdiUuid), copy);
+    await rename(copy, this.path(vdiUuid));
   }
 
   /** A base copy took its child's data: it reads as the child did. */

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { XapiFailure } from './failure.ts';
 import { pluginPath } from './interpreter.ts';
@@ -42,9 +41,9 @@ export async function callPlugin(
   if (!installed.includes(plugin)) throw new XapiFailure('XENAPI_MISSING_PLUGIN', plugin);
   const { code, signal, stdout, stderr } = await execute(
     pool,
+    host,
     join(folder, plugin),
     encodePluginCall(fn, session, args),
-    { PATH: await pluginPath(), XENSNAP_DOM0_ROOT: host.dom0Root },
   );
   if (signal) throw new XapiFailure('XENAPI_PLUGIN_FAILURE', `signal: ${signal}`, stdout, stderr);
   if (code !== 0) throw new XapiFailure('XENAPI_PLUGIN_FAILURE', 'non-zero exit', stdout, stderr);
@@ -62,13 +61,9 @@ interface Outcome {
  * The output goes to files, as in a real control domain: what the plugin leaves running behind it may keep them open
  * without holding up the answer.
  */
-async function execute(
-  pool: PoolState,
-  file: string,
-  call: string,
-  env: Record<string, string>,
-): Promise<Outcome> {
-  const folder = await mkdtemp(join(env.XENSNAP_DOM0_ROOT ?? tmpdir(), 'tmp/plugin-'));
+async function execute(pool: PoolState, { dom0Root }: Host, file: string, call: string): Promise<Outcome> {
+  const env = { PATH: await pluginPath(), XENSNAP_DOM0_ROOT: dom0Root };
+  const folder = await mkdtemp(join(dom0Root, 'tmp/plugin-'));
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const stdout = await open(join(folder, 'stdout'), 'w+');

@@ -41,6 +41,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
       failedLoginSeconds: options.failedLoginSeconds ?? 5,
       gcQuietSeconds: options.gcQuietSeconds ?? 300,
       gcPairSeconds: options.gcPairSeconds ?? 5,
+      guestWrites: options.guestWrites ?? true,
     },
     hosts: [],
     guests: new Map(),
@@ -64,12 +65,12 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
     await Promise.all([...listeners, ...sockets].map((listener) => listener.stop()));
     await Promise.all(background);
     await Promise.all([...pool.storage.values()].map(({ chains }) => chains.run(async () => undefined)));
-    await rm(roots, { recursive: true, force: true });
+    // A plugin's last answer may still be tidied up.
+    await rm(roots, { recursive: true, force: true, maxRetries: 3 });
   };
   try {
     await buildPool(pool, options, dataDir, roots);
-    const guestWrites = options.guestWrites ?? true;
-    await buildDemoVms(pool, options, guestWrites);
+    await buildDemoVms(pool, options);
     for (const [index, host] of pool.hosts.entries()) {
       const at = options.port ? options.port + index : 0;
       const listener = await listen(pool, host, {
@@ -82,8 +83,8 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
       pool.db.set('host', host.ref, 'address', `127.0.0.1:${listener.port}`);
     }
     background.push(keepCollecting(pool));
-    if (guestWrites) background.push(keepWriting(pool));
-    return face(pool, listeners, guestWrites, options.tls !== undefined, close);
+    background.push(keepWriting(pool));
+    return face(pool, listeners, options.tls !== undefined, close);
   } catch (error) {
     await close();
     throw error;

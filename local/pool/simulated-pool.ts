@@ -77,6 +77,8 @@ export interface SimulatedPool {
   /** The raw file that the VDI must read as; only with `keepModels`. */
   modelPath(vdiUuid: string): string;
   installPlugin(hostUuid: string, file: string | null): Promise<void>;
+  /** A host that is not live takes no calls: `host.call_plugin` answers HOST_OFFLINE. */
+  setHost(hostUuid: string, state: { readonly enabled?: boolean; readonly live?: boolean }): void;
   /** A full SR refuses snapshots; its folder still takes hard links. */
   fillSr(srUuid: string, full: boolean): void;
   setPbdPlugged(hostUuid: string, srUuid: string, plugged: boolean): Promise<void>;

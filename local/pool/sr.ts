@@ -6,6 +6,8 @@ import type { Context, PoolState } from './state.ts';
 import { assertAttached, type Storage, storageOf, vhdPath } from './storage.ts';
 import { openVhd, physicalBytes } from './vhd.ts';
 
+const READERS = 8;
+
 /**
  * Brings the database in step with the folder: sizes, `vhd-parent`, files that came (any `.vhd` in it becomes a VDI of
  * its name) and files that went. Kicks the coalescer.
@@ -38,17 +40,15 @@ async function readFolder(pool: PoolState, storage: Storage): Promise<void> {
     const isVhd = !db.map('VDI', vdi, 'sm_config').type && !db.map('VDI', vdi, 'sm_config')['image-format'];
     if (isVhd && !uuids.includes(uuid) && db.flag('VDI', vdi, 'managed')) db.set('VDI', vdi, 'missing', true);
   }
-  for (const uuid of uuids) {
-    try {
+  const refreshNext = async (): Promise<void> => {
+    for (let uuid = uuids.shift(); uuid !== undefined; uuid = uuids.shift()) {
       await refresh(pool, storage, uuid, known.get(uuid));
-    } catch (error) {
-      throw new XapiFailure(
-        'SR_BACKEND_FAILURE_40',
-        '',
-        `The SR scan failed  [opterr=${uuid}: ${error}]`,
-        '',
-      );
     }
+  };
+  try {
+    await Promise.all(Array.from({ length: READERS }, refreshNext));
+  } catch (error) {
+    throw new XapiFailure('SR_BACKEND_FAILURE_40', '', `The SR scan failed  [opterr=${error}]`, '');
   }
 }
 
@@ -62,6 +62,7 @@ async function refresh(
   const path = vhdPath(storage, uuid);
   const vhd = await openVhd(path);
   await vhd.close();
+  const bytes = await physicalBytes(path);
   const vdi =
     known ??
     db.create('VDI', {
@@ -75,7 +76,7 @@ async function refresh(
   const { 'vhd-parent': _old, ...rest } = db.map('VDI', vdi, 'sm_config');
   const parent = vhd.parentName === null ? {} : { 'vhd-parent': basename(vhd.parentName, '.vhd') };
   db.update('VDI', vdi, {
-    physical_utilisation: String(await physicalBytes(path)),
+    physical_utilisation: String(bytes),
     sm_config: { ...rest, ...parent },
   });
 }

@@ -40,6 +40,8 @@ export interface PoolSettings {
   readonly failedLoginSeconds: number;
   readonly gcQuietSeconds: number;
   readonly gcPairSeconds: number;
+  /** Whether guests write by themselves from the start. */
+  readonly guestWrites: boolean;
 }
 
 /** All that the simulated pool consists of. */

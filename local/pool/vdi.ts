@@ -2,18 +2,29 @@ import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { XapiFailure } from './failure.ts';
 import { kickCollector } from './gc.ts';
-import type { Context } from './state.ts';
+import type { Context, PoolState } from './state.ts';
 import { assertAttached, diskLock, type Storage, storageOf, vhdPath } from './storage.ts';
-import type { Row } from './value.ts';
 import { createChildVhd, physicalBytes, setHidden } from './vhd.ts';
 import { untilAllowed } from './vm-operations.ts';
 
 const LONGEST_CHAIN = 30;
+/** What SM's file-based SRs can do with a disk; the first of them also while it is attached. */
+const LIVE_OPERATIONS = ['snapshot', 'clone', 'mirror', 'enable_cbt', 'disable_cbt'];
+const OPERATIONS = [
+  ...LIVE_OPERATIONS,
+  'copy',
+  'destroy',
+  'forget',
+  'generate_config',
+  'resize',
+  'update',
+  'force_unlock',
+];
 
-function refusal({ pool: { db } }: Context, vdi: string, operation: string): XapiFailure | undefined {
+function refusal({ db }: PoolState, vdi: string, operation: string): XapiFailure | undefined {
   const [current] = Object.entries(db.map('VDI', vdi, 'current_operations'));
   if (current) return new XapiFailure('OTHER_OPERATION_IN_PROGRESS', 'VDI', vdi, current[1], current[0]);
-  if (operation === 'snapshot') return undefined;
+  if (LIVE_OPERATIONS.includes(operation)) return undefined;
   const inUse = db
     .referrers('VBD', 'VDI', vdi)
     .some((vbd) => db.flag('VBD', vbd, 'currently_attached') || db.flag('VBD', vbd, 'reserved'));
@@ -23,6 +34,13 @@ function refusal({ pool: { db } }: Context, vdi: string, operation: string): Xap
   return db.flag('SR', sr, 'is_tools_sr') ? new XapiFailure('SR_OPERATION_NOT_SUPPORTED', sr) : undefined;
 }
 
+export function updateAllowedVdiOperations(pool: PoolState, vdi: string): void {
+  const allowed = pool.db.flag('VDI', vdi, 'managed')
+    ? OPERATIONS.filter((operation) => !refusal(pool, vdi, operation))
+    : [];
+  pool.db.set('VDI', vdi, 'allowed_operations', allowed);
+}
+
 async function withVdiOperation<T>(
   context: Context,
   vdi: string,
@@ -30,20 +48,24 @@ async function withVdiOperation<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const { db, released } = context.pool;
-  await untilAllowed(context, 'VDI', vdi, () => refusal(context, vdi, operation));
+  await untilAllowed(context, 'VDI', vdi, () => refusal(context.pool, vdi, operation));
   db.set('VDI', vdi, 'current_operations', { [context.task]: operation });
+  updateAllowedVdiOperations(context.pool, vdi);
   try {
     assertAttached(context.pool, db.text('VDI', vdi, 'SR'));
     if (!db.flag('VDI', vdi, 'managed')) throw new XapiFailure('VDI_NOT_MANAGED', vdi);
     return await work();
   } finally {
-    if (db.has('VDI', vdi)) db.set('VDI', vdi, 'current_operations', {});
+    if (db.has('VDI', vdi)) {
+      db.set('VDI', vdi, 'current_operations', {});
+      updateAllowedVdiOperations(context.pool, vdi);
+    }
     released.emit(`VDI/${vdi}`);
   }
 }
 
 /** How many files a disk's chain has, by the database. */
-export function chainDepth({ pool: { db } }: Context, vdi: string): number {
+function chainDepth({ db }: PoolState, vdi: string): number {
   let depth = 0;
   for (let at: string | undefined = vdi; at !== undefined; depth += 1) {
     const parent: string | undefined = db.map('VDI', at, 'sm_config')['vhd-parent'];
@@ -57,66 +79,65 @@ export function chainDepth({ pool: { db } }: Context, vdi: string): number {
  * snapshot become empty children of it (SM's FileSR, SNAPSHOT_DOUBLE).
  */
 export function snapshotVdi(context: Context, vdi: string): Promise<string> {
-  const { db, models, clock } = context.pool;
+  const { pool } = context;
   return withVdiOperation(context, vdi, 'snapshot', async () => {
-    const record = db.record('VDI', vdi);
-    const storage = storageOf(context.pool, String(record.SR));
-    const smConfig = db.map('VDI', vdi, 'sm_config');
-    if (smConfig.type === 'raw' || smConfig['image-format']) {
-      throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
-    }
-    const uuid = String(record.uuid);
-    const [baseUuid, snapshotUuid] = [randomUUID(), randomUUID()];
-    await storage.chains.run(async () => {
-      if (chainDepth(context, vdi) >= LONGEST_CHAIN) {
+    const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
+    const { type, 'image-format': format } = pool.db.map('VDI', vdi, 'sm_config');
+    if (type === 'raw' || format) throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
+    // Files and records change under one lock, so that no scan sees a file that has no record yet.
+    const snapshot = await storage.chains.run(async () => {
+      if (chainDepth(pool, vdi) >= LONGEST_CHAIN) {
         throw new XapiFailure('SR_BACKEND_FAILURE_109', '', 'The snapshot chain is too long', '');
       }
       if (storage.full) throw new XapiFailure('SR_BACKEND_FAILURE_44', '', 'There is insufficient space', '');
-      await diskLock(storage, uuid).run(async () => {
-        await splitFile(storage, uuid, baseUuid, snapshotUuid);
-        await models.freeze(uuid, snapshotUuid, baseUuid);
-      });
-      const parent = smConfig['vhd-parent'];
-      db.create('VDI', {
-        ...sizesOf(record),
-        uuid: baseUuid,
-        location: baseUuid,
-        name_label: 'base copy',
-        SR: storage.ref,
-        type: 'user',
-        read_only: true,
-        managed: false,
-        physical_utilisation: String(await physicalBytes(vhdPath(storage, baseUuid))),
-        ...(parent !== undefined && { sm_config: { 'vhd-parent': parent } }),
-      });
-      db.set('VDI', vdi, 'sm_config', { ...smConfig, 'vhd-parent': baseUuid });
+      return splitDisk(pool, storage, vdi);
     });
-    return db.create('VDI', {
-      ...sizesOf(record),
-      uuid: snapshotUuid,
-      location: snapshotUuid,
-      name_label: record.name_label ?? '',
-      name_description: record.name_description ?? '',
-      SR: storage.ref,
-      type: record.type ?? 'user',
-      sharable: record.sharable ?? false,
-      other_config: record.other_config ?? {},
-      xenstore_data: record.xenstore_data ?? {},
-      tags: record.tags ?? [],
-      on_boot: 'persist',
-      managed: true,
-      physical_utilisation: String(await physicalBytes(vhdPath(storage, snapshotUuid))),
-      sm_config: { 'vhd-parent': baseUuid },
-      allowed_operations: record.allowed_operations ?? [],
-      is_a_snapshot: true,
-      snapshot_of: vdi,
-      snapshot_time: clock.now(),
-    });
+    updateAllowedVdiOperations(pool, snapshot);
+    return snapshot;
   });
 }
 
-function sizesOf(record: Row): Row {
-  return { virtual_size: record.virtual_size ?? '0', storage_lock: false };
+async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promise<string> {
+  const { db, models, clock } = pool;
+  const [uuid, baseUuid, snapshotUuid] = [db.text('VDI', vdi, 'uuid'), randomUUID(), randomUUID()];
+  await diskLock(storage, uuid).run(async () => {
+    await splitFile(storage, uuid, baseUuid, snapshotUuid);
+    await models.freeze(uuid, snapshotUuid, baseUuid);
+  });
+  const bytes = (each: string): Promise<string> => physicalBytes(vhdPath(storage, each)).then(String);
+  const [baseBytes, snapshotBytes] = [await bytes(baseUuid), await bytes(snapshotUuid)];
+  const record = db.record('VDI', vdi);
+  const { 'vhd-parent': grandparent, ...smConfig } = db.map('VDI', vdi, 'sm_config');
+  db.set('VDI', vdi, 'sm_config', { ...smConfig, 'vhd-parent': baseUuid });
+  const common = { SR: storage.ref, virtual_size: record.virtual_size ?? '0', type: record.type ?? 'user' };
+  db.create('VDI', {
+    ...common,
+    uuid: baseUuid,
+    location: baseUuid,
+    name_label: 'base copy',
+    read_only: true,
+    managed: false,
+    physical_utilisation: baseBytes,
+    sm_config: grandparent === undefined ? {} : { 'vhd-parent': grandparent },
+  });
+  return db.create('VDI', {
+    ...common,
+    uuid: snapshotUuid,
+    location: snapshotUuid,
+    name_label: record.name_label ?? '',
+    name_description: record.name_description ?? '',
+    sharable: record.sharable ?? false,
+    other_config: record.other_config ?? {},
+    xenstore_data: record.xenstore_data ?? {},
+    tags: record.tags ?? [],
+    on_boot: 'persist',
+    managed: true,
+    physical_utilisation: snapshotBytes,
+    sm_config: { 'vhd-parent': baseUuid },
+    is_a_snapshot: true,
+    snapshot_of: vdi,
+    snapshot_time: clock.now(),
+  });
 }
 
 async function splitFile(
@@ -133,9 +154,15 @@ async function splitFile(
   // A file's own UUID is not its name, and stays when the file is renamed; files carry real time, as their mtimes do.
   const child = () => ({ uuid: randomUUID(), parentPath: base, createdAt: new Date() });
   await rename(live, base);
-  await createChildVhd(`${live}.new`, child());
-  await rename(`${live}.new`, live);
-  await createChildVhd(snapshot, child());
+  try {
+    await createChildVhd(`${live}.new`, child());
+    await createChildVhd(snapshot, child());
+    await rename(`${live}.new`, live);
+  } catch (error) {
+    for (const file of [`${live}.new`, snapshot]) await rm(file, { force: true });
+    await rename(base, live);
+    throw new XapiFailure('SR_BACKEND_FAILURE_82', '', `Failed to snapshot VDI [opterr=${error}]`, '');
+  }
   await setHidden(base, true);
 }
 

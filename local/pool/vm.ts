@@ -1,9 +1,10 @@
 import { XapiFailure } from './failure.ts';
-import { bootGuest, type Vss, writeXenstoreData } from './guest.ts';
+import { bootGuest, writeXenstoreData } from './guest.ts';
 import { snapshotWithQuiesce } from './quiesce.ts';
 import { snapshotVm } from './snapshot.ts';
 import type { Context, PoolState } from './state.ts';
 import { NULL_REF } from './value.ts';
+import { updateAllowedVdiOperations } from './vdi.ts';
 import { refusal, updateAllowedOperations, withVmOperation } from './vm-operations.ts';
 
 export type PowerState = 'Running' | 'Paused' | 'Suspended' | 'Halted';
@@ -39,22 +40,15 @@ function setXenstoreData({ pool }: Context, vm: string, value: Record<string, st
 }
 
 /** Puts the VM into a power state, with what hangs on it: domain, residence, attached disks. */
-export function enterPowerState(
-  pool: PoolState,
-  vm: string,
-  state: PowerState,
-  host: string,
-  guest: { vss: Vss; writing: boolean } = { vss: 'none', writing: false },
-): void {
+export function enterPowerState(pool: PoolState, vm: string, state: PowerState, host: string): void {
   const { db, guests } = pool;
   const hasDomain = state === 'Running' || state === 'Paused';
-  const had = guests.get(vm);
   db.update('VM', vm, {
     power_state: state,
     resident_on: hasDomain ? host : NULL_REF,
     domid: hasDomain ? String(db.refs('VM').indexOf(vm) + 1) : '-1',
   });
-  if (hasDomain && !had) bootGuest(pool, vm, guest.vss, guest.writing);
+  if (hasDomain && !guests.has(vm)) bootGuest(pool, vm);
   if (!hasDomain) guests.delete(vm);
   for (const vbd of db.referrers('VBD', 'VM', vm))
     attachVbd(pool, vbd, hasDomain || state === 'Suspended', host);
@@ -62,7 +56,8 @@ export function enterPowerState(
 }
 
 /** A disk in use says by which host in its `sm_config`, as SM's blktap has it. */
-function attachVbd({ db }: PoolState, vbd: string, attached: boolean, host: string): void {
+function attachVbd(pool: PoolState, vbd: string, attached: boolean, host: string): void {
+  const { db } = pool;
   const empty = db.flag('VBD', vbd, 'empty');
   const disk = db.text('VBD', vbd, 'type') === 'Disk';
   db.update('VBD', vbd, {
@@ -75,6 +70,7 @@ function attachVbd({ db }: PoolState, vbd: string, attached: boolean, host: stri
     Object.entries(db.map('VDI', vdi, 'sm_config')).filter(([key]) => !key.startsWith('host_')),
   );
   db.set('VDI', vdi, 'sm_config', attached ? { ...smConfig, [`host_${host}`]: 'RW' } : smConfig);
+  updateAllowedVdiOperations(pool, vdi);
 }
 
 function transition(operation: string, state: PowerState) {

@@ -6,7 +6,7 @@ import { openVhd } from './vhd.ts';
 
 const SECTOR_BYTES = 512;
 const HOT_BYTES = 4 * 1024 * 1024;
-const BURSTS_AT_ONCE = 8;
+const BURSTS_AT_ONCE = 2;
 const PAUSE_MILLISECONDS = 100;
 
 /** Writes into a disk and, where there is one, into its model. */
@@ -71,10 +71,11 @@ export async function keepWriting(pool: PoolState): Promise<void> {
       ([vm, guest]) => guest.writing && pool.db.text('VM', vm, 'power_state') === 'Running',
     );
     for (let count = 0; count < Math.min(BURSTS_AT_ONCE, busy.length); count += 1) {
-      const [vm] = busy[randomInt(busy.length)] ?? [];
-      if (vm === undefined || pool.stopped.aborted) continue;
+      const [vm, guest] = busy[randomInt(busy.length)] ?? [];
+      if (!vm || !guest?.writing || pool.stopped.aborted) continue;
       // A disk may go while it is written to; the pool says so to whoever asks for it.
-      await writeBurst(pool, vm).catch(() => undefined);
+      guest.burst = writeBurst(pool, vm).catch(() => undefined);
+      await guest.burst;
     }
   }
 }
