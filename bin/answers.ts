@@ -1,0 +1,68 @@
+/** What the API answers, as far as the command line reads it. `--json` prints all of it. */
+
+export interface JobView {
+  readonly id: string;
+  readonly status: 'starting' | 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'skipped';
+  /** The step that runs or ran last. */
+  readonly phase: string;
+  /** 0 to 100. */
+  readonly progress: number;
+  /** Uncompressed, of `bytesTotal`. */
+  readonly bytesRead: number | null;
+  /** Compressed. */
+  readonly bytesSent: number | null;
+  readonly bytesTotal: number | null;
+  readonly etaSeconds: number | null;
+  readonly vm: { readonly uuid: string; readonly name: string };
+  readonly pool: string;
+  readonly host: string | null;
+  readonly imageId: string | null;
+  readonly imageName: string;
+  readonly consistency: string | null;
+  readonly warnings: readonly string[];
+  readonly error: { readonly name: string; readonly message: string } | null;
+  /** ISO 8601, as all times. */
+  readonly createdAt: string;
+  readonly finishedAt: string | null;
+  readonly sizeBytes: number | null;
+  readonly sha512: string | null;
+  readonly vhds: readonly { readonly name: string; readonly uuid: string; readonly bytes: number }[];
+  readonly xapiCalls: number;
+  /** What is still to be undone. */
+  readonly owes: readonly string[];
+}
+
+export interface JobPage {
+  readonly snapshots: readonly JobView[];
+  readonly next: string | null;
+}
+
+export interface VmView {
+  readonly uuid: string;
+  readonly name: string;
+  readonly pool: string;
+  readonly powerState: string;
+  readonly host: string | null;
+  readonly rootDiskBytes: number | null;
+  readonly job: string | null;
+}
+
+export interface HostView {
+  readonly uuid: string;
+  readonly name: string;
+  readonly pool: string;
+  readonly slots: number;
+  readonly holders: readonly string[];
+  readonly waiting: number;
+}
+
+export interface JanitorReport {
+  readonly dryRun: boolean;
+  readonly findings: readonly {
+    readonly kind: string;
+    readonly pool?: string | undefined;
+    readonly id: string;
+    readonly what: string;
+    readonly action: string;
+  }[];
+}

@@ -1,0 +1,26 @@
+import type { Command } from 'commander';
+import type { HostView } from '../answers.ts';
+import { apiCommand, show } from '../options.ts';
+import { table } from '../table.ts';
+
+export function hostsCommand(): Command {
+  return apiCommand('hosts', 'List the hosts with their uploads and lines', ['hosts', 'hosts --json']).action(
+    async (options) => {
+      await show(options, (client) => client.get<{ hosts: HostView[] }>('/hosts'), hostsTable);
+    },
+  );
+}
+
+function hostsTable({ hosts }: { hosts: readonly HostView[] }): string {
+  if (hosts.length === 0) return 'No hosts.';
+  return table(
+    hosts.map((host) => ({
+      NAME: host.name,
+      UUID: host.uuid,
+      POOL: host.pool,
+      SLOTS: host.slots,
+      TAKEN: host.holders.length,
+      WAITING: host.waiting,
+    })),
+  );
+}

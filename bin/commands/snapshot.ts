@@ -1,0 +1,50 @@
+import { type Command, Option } from 'commander';
+import type { JobView } from '../answers.ts';
+import { createClient } from '../client.ts';
+import { printable } from '../format.ts';
+import { type ApiOptions, apiCommand, keyValue, positiveNumber, print } from '../options.ts';
+import { expectOutcome, waitForJob } from '../wait.ts';
+
+interface SnapshotOptions extends ApiOptions {
+  readonly pool?: string;
+  readonly name?: string;
+  readonly quiesce?: string;
+  readonly metadata?: Record<string, string>;
+  readonly maxSizeGib?: number;
+  readonly detached?: boolean;
+  readonly wait?: boolean;
+}
+
+export function snapshotCommand(): Command {
+  return apiCommand('snapshot', 'Take an image of a VM into Glance', [
+    'snapshot web-1 --wait',
+    'snapshot web-1 --name before-upgrade --quiesce prefer --metadata owner=ops --metadata ticket=4711',
+    'snapshot 0c7d2f4e-9f0b-4b0c-9d3e-0c9f5f6a7b8c --pool berlin --json',
+  ])
+    .argument('<vm>', 'UUID or name of the VM')
+    .option('--pool <pool>', 'where several pools have such a VM')
+    .option('--name <name>', "the image's name (default: the VM's and the time)")
+    .addOption(
+      new Option('--quiesce <wish>', 'whether the guest flushes its file systems first').choices([
+        'never',
+        'prefer',
+        'require',
+      ]),
+    )
+    .option('--metadata <key=value>', 'a property of the image; may be repeated', keyValue)
+    .option('--max-size-gib <gib>', 'refuse a root disk whose virtual size is larger', positiveNumber)
+    .option('--detached', 'do not tie the image to the VM')
+    .option('--wait', 'show the progress, and end when the job has')
+    .action(async (vm: string, { api, json = false, wait, ...wish }: SnapshotOptions) => {
+      const client = createClient(api);
+      const job = await client.post<JobView>('/snapshots', { vm, ...wish });
+      if (!wait) return print(json ? JSON.stringify(job, null, 2) : begun(job));
+      if (!json) print(`Job ${job.id}: an image of ${printable(job.vm.name)} in the pool ${job.pool}`);
+      expectOutcome(await waitForJob(client, job.id, json), 'succeeded');
+    });
+}
+
+function begun(job: JobView): string {
+  const name = printable(job.vm.name);
+  return `Job ${job.id} has begun: an image of ${name} in the pool ${job.pool}.\nFollow it with: xensnap job ${job.id} --wait`;
+}

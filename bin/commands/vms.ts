@@ -1,0 +1,26 @@
+import type { Command } from 'commander';
+import type { VmView } from '../answers.ts';
+import { size } from '../format.ts';
+import { apiCommand, show } from '../options.ts';
+import { table } from '../table.ts';
+
+export function vmsCommand(): Command {
+  return apiCommand('vms', 'List the VMs of every pool', ['vms', 'vms --json']).action(async (options) => {
+    await show(options, (client) => client.get<{ vms: VmView[] }>('/vms'), vmsTable);
+  });
+}
+
+function vmsTable({ vms }: { vms: readonly VmView[] }): string {
+  if (vms.length === 0) return 'No VMs.';
+  return table(
+    vms.map((vm) => ({
+      NAME: vm.name,
+      UUID: vm.uuid,
+      POOL: vm.pool,
+      STATE: vm.powerState,
+      HOST: vm.host,
+      'ROOT DISK': vm.rootDiskBytes === null ? null : size(vm.rootDiskBytes),
+      JOB: vm.job,
+    })),
+  );
+}

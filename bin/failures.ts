@@ -1,0 +1,31 @@
+/** Ends the command with one line on standard error and status 1. */
+export class CommandFailure extends Error {
+  override readonly name: string = 'CommandFailure';
+}
+
+/** The command was used wrongly: one line, a hint, and status 2. */
+export class UsageFailure extends Error {
+  override readonly name = 'UsageFailure';
+}
+
+/** Nothing answers at the API's address, or not in time, or something that is not xensnap. */
+export class ApiUnreachable extends CommandFailure {
+  override readonly name = 'ApiUnreachable';
+}
+
+/** The API refused, for the reason that the message gives. */
+export class ApiRefused extends CommandFailure {
+  override readonly name = 'ApiRefused';
+  /** Of HTTP. */
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Ctrl-C while the command waited; the message says what goes on. Status 130, as of a shell. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}

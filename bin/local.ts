@@ -1,0 +1,185 @@
+import { homedir, hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, Option } from 'commander';
+import type { ServicePool } from '../local/service.ts';
+import { type DemoSurroundings, demo } from './demo.ts';
+import { CommandFailure, UsageFailure } from './failures.ts';
+import { examplesText, wholeNumber } from './options.ts';
+import { readSecretFile, type Server, serveUntilStopped } from './serve.ts';
+
+interface LocalFlags {
+  readonly apiPort: number;
+  readonly poolPort: number;
+  readonly glancePort: number;
+  readonly data?: string;
+  readonly hosts: number;
+  readonly vms: number;
+  readonly diskMib: number;
+  readonly slots: number;
+  readonly driver: 'xenapi' | 'libvirt';
+  readonly quiesce: boolean;
+  readonly demo: boolean;
+  readonly once: boolean;
+  readonly verbose: boolean;
+  readonly pool?: string;
+  readonly user: string;
+  readonly passwordFile?: string;
+  readonly fingerprint?: string[];
+  readonly glance?: string;
+  readonly glanceTokenFile?: string;
+}
+
+const PLUGIN = fileURLToPath(new URL('../plugin/glance', import.meta.url));
+
+export function localCommand(): Command {
+  const port = wholeNumber(0, 65_535);
+  return new Command('local')
+    .description('Run the whole service on this machine, against a simulated pool or a real one')
+    .option('--api-port <port>', "the API's; 0: any free one", port, 8700)
+    .option('--pool-port <port>', "the simulated pool's master's; its members take the next ones", port, 8720)
+    .option('--glance-port <port>', "the embedded Glance's", port, 8710)
+    .option(
+      '--data <folder>',
+      'keeps the jobs, and the images of the embedded Glance (default: a temporary one)',
+    )
+    .option('--hosts <number>', 'hosts of the simulated pool', wholeNumber(1, 16), 2)
+    .option('--vms <number>', 'VMs of the simulated pool', wholeNumber(0, 10_000), 6)
+    .option('--disk-mib <mib>', 'size of their disks', wholeNumber(1, 1_048_576), 64)
+    .option('--slots <number>', 'uploads at a time on each host', wholeNumber(1, 100), 2)
+    .option('--quiesce', 'simulate a release that has VM.snapshot_with_quiesce', false)
+    .addOption(
+      new Option('--driver <driver>', 'the hypervisor of the pool')
+        .choices(['xenapi', 'libvirt'])
+        .default('xenapi'),
+    )
+    .option('--no-demo', 'make no demo snapshot')
+    .option('--once', 'make the demo snapshot, then exit: 0 if it succeeded and left nothing behind', false)
+    .option('--verbose', "print the service's log to standard error", false)
+    .option('--pool <url>', 'a real pool instead: URL of any of its members')
+    .option('--user <name>', 'who logs in to it', 'root')
+    .option('--password-file <file>', 'with the password in its first line')
+    .option(
+      '--fingerprint <sha256>',
+      "a member's certificate, instead of an authority's word; may be repeated",
+      (value: string, before: string[] = []) => [...before, value],
+    )
+    .option('--glance <url>', 'a real Glance instead: its endpoint')
+    .option('--glance-token-file <file>', 'with a token for it in its first line')
+    .addHelpText(
+      'after',
+      examplesText([
+        'local',
+        'local --once',
+        'local --no-demo --hosts 3 --vms 20 --slots 1',
+        'local --pool https://xen1.example.com --password-file pw --glance https://glance.example.com:9292',
+      ]),
+    )
+    .action(runLocal);
+}
+
+async function runLocal(flags: LocalFlags): Promise<void> {
+  if (flags.pool === undefined && (flags.fingerprint ?? flags.passwordFile) !== undefined)
+    throw new UsageFailure('--fingerprint and --password-file belong to a real pool: name it with --pool');
+  if (flags.pool !== undefined && flags.passwordFile === undefined)
+    throw new UsageFailure('--pool needs --password-file');
+  if (flags.glance === undefined && flags.glanceTokenFile !== undefined)
+    throw new UsageFailure('--glance-token-file belongs to a real Glance: name it with --glance');
+  if (flags.once && (flags.pool !== undefined || flags.driver === 'libvirt'))
+    throw new UsageFailure('--once makes the demo snapshot, which needs the simulated pool');
+  await serveUntilStopped(
+    flags.data ?? (flags.pool === undefined ? undefined : stateFolder()),
+    (dataDir) => startAll(flags, dataDir),
+    { once: flags.once },
+  );
+}
+
+/** What a service on a real pool must not forget: which snapshots are its own. */
+function stateFolder(): string {
+  return join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'xensnap', hostname());
+}
+
+async function startAll(flags: LocalFlags, dataDir: string): Promise<{ server: Server; lines: string[] }> {
+  const closers: (() => Promise<void>)[] = [];
+  const server = {
+    async close() {
+      for (const closer of closers.splice(0).reverse()) await closer();
+    },
+  };
+  try {
+    const glance = await glanceOf(flags, dataDir, closers);
+    const { pool, simulated, lines } = await poolOf(flags, dataDir, closers);
+    const { startService } = await import('../local/service.ts');
+    const { jsonLog } = await import('../functions/log.ts');
+    const service = await startService({
+      dataDir: join(dataDir, 'service'),
+      pools: [pool],
+      glance,
+      apiPort: flags.apiPort,
+      log: jsonLog(flags.verbose ? (line) => process.stderr.write(`${line}\n`) : () => {}),
+    });
+    closers.push(() => service.close());
+    closers.push(() => service.drain());
+    if (flags.pool !== undefined || flags.glance !== undefined) await refuseUnreachable(service.apiUrl);
+    if (simulated && flags.demo) {
+      const surroundings: DemoSurroundings = { service, pool: simulated, poolName: pool.name };
+      await demo(surroundings, process.stdout);
+    }
+    return { server, lines: [`api ${service.apiUrl}`, ...lines, `glance ${glance.url}`] };
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
+
+async function glanceOf(flags: LocalFlags, dataDir: string, closers: (() => Promise<void>)[]) {
+  if (flags.glance !== undefined) {
+    const token = flags.glanceTokenFile && (await readSecretFile(flags.glanceTokenFile));
+    return { url: flags.glance, ...(token !== undefined && { token }) };
+  }
+  const { startGlance } = await import('../local/glance/server.ts');
+  const glance = await startGlance({ dataDir: join(dataDir, 'glance'), port: flags.glancePort });
+  closers.push(() => glance.close());
+  return { url: glance.url };
+}
+
+async function poolOf(flags: LocalFlags, dataDir: string, closers: (() => Promise<void>)[]) {
+  const common = { slotsPerHost: flags.slots, driver: flags.driver };
+  if (flags.driver === 'libvirt') {
+    const pool: ServicePool = { ...common, name: 'libvirt', addresses: [], username: '', password: '' };
+    return { pool, simulated: undefined, lines: [] };
+  }
+  if (flags.pool !== undefined) {
+    const password = await readSecretFile(flags.passwordFile ?? '');
+    const pool: ServicePool = {
+      ...common,
+      name: 'pool',
+      addresses: [flags.pool],
+      username: flags.user,
+      password,
+      ...(flags.fingerprint && { fingerprints: flags.fingerprint }),
+    };
+    return { pool, simulated: undefined, lines: [`pool ${flags.pool} ${flags.user}`] };
+  }
+  const { startPool } = await import('../local/pool/pool.ts');
+  const { hosts, vms, diskMib, quiesce, poolPort: port } = flags;
+  const simulated = await startPool({
+    dataDir: join(dataDir, 'pool'),
+    pluginFile: PLUGIN,
+    ...{ hosts, vms, diskMib, quiesce, port },
+  });
+  closers.push(() => simulated.close());
+  const { url, memberUrls, username, password } = simulated;
+  const pool: ServicePool = { ...common, name: 'demo', addresses: [url, ...memberUrls], username, password };
+  return { pool, simulated, lines: [`pool ${url} ${username} ${password}`] };
+}
+
+/** A real pool or Glance that does not answer is told at once, not by the first job. */
+async function refuseUnreachable(apiUrl: string): Promise<void> {
+  const vms = await fetch(`${apiUrl}/vms`);
+  if (!vms.ok) throw new CommandFailure(((await vms.json()) as { error: Error }).error.message);
+  const health = (await (await fetch(`${apiUrl}/healthz`)).json()) as {
+    glance: { ok: boolean; reason?: string };
+  };
+  if (!health.glance.ok) throw new CommandFailure(health.glance.reason ?? 'Glance does not answer.');
+}

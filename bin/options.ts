@@ -1,0 +1,60 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { type ApiClient, createClient } from './client.ts';
+
+/** What every command that speaks to the API takes. */
+export interface ApiOptions {
+  readonly api?: string;
+  readonly json?: boolean;
+}
+
+/** A command that speaks to the API, with its options and with examples under its help. */
+export function apiCommand(name: string, description: string, examples: readonly string[]): Command {
+  return new Command(name)
+    .description(description)
+    .option('--api <url>', "the API's address (default: XENSNAP_API, else http://127.0.0.1:8700)")
+    .option('--json', 'print one JSON document, for scripts')
+    .addHelpText('after', examplesText(examples));
+}
+
+/** The examples under a command's help. */
+export function examplesText(examples: readonly string[]): string {
+  return `\nExamples:\n${examples.map((example) => `  $ xensnap ${example}`).join('\n')}`;
+}
+
+/** Runs `use` with the API; prints what it gives as JSON, or as `text` makes it for people. */
+export async function show<T>(
+  { api, json }: ApiOptions,
+  use: (client: ApiClient) => Promise<T>,
+  text: (answer: T) => string,
+): Promise<T> {
+  const answer = await use(createClient(api));
+  print(json ? JSON.stringify(answer, null, 2) : text(answer));
+  return answer;
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Reads an option that is a whole number. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
+
+/** Reads an option that is a number above 0. */
+export function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('It must be a number above 0.');
+}
+
+/** Reads a repeated `key=value` option. */
+export function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It must be key=value.');
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}

@@ -1,0 +1,77 @@
+import { Command, CommanderError } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { glanceCommand } from './commands/glance.ts';
+import { hostsCommand } from './commands/hosts.ts';
+import { janitorCommand } from './commands/janitor.ts';
+import { cancelCommand, jobCommand } from './commands/job.ts';
+import { jobsCommand } from './commands/jobs.ts';
+import { poolCommand } from './commands/pool.ts';
+import { snapshotCommand } from './commands/snapshot.ts';
+import { vmsCommand } from './commands/vms.ts';
+import { Interrupted, UsageFailure } from './failures.ts';
+import { examplesText } from './options.ts';
+
+/** Runs one command line; answers the process's exit status. */
+export async function run(args: readonly string[]): Promise<number> {
+  const program = await createProgram(args.slice(0, 2).includes('local'));
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    return explain(error, args);
+  }
+}
+
+async function createProgram(runsLocal: boolean): Promise<Command> {
+  const program = new Command('xensnap')
+    .description(packageJson.description)
+    .version(packageJson.version)
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .addHelpText('after', examplesText(['local', 'vms', 'snapshot web-1 --wait', 'snapshot --help']));
+  const commands = [
+    // The local service brings all of AWS's parts with it: other commands do not wait for them.
+    runsLocal ? (await import('./local.ts')).localCommand() : localStub(),
+    snapshotCommand(),
+    vmsCommand(),
+    hostsCommand(),
+    jobsCommand(),
+    jobCommand(),
+    cancelCommand(),
+    janitorCommand(),
+    poolCommand(),
+    glanceCommand(),
+  ];
+  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  return program;
+}
+
+/** Stands for the local service in the list of commands. */
+function localStub(): Command {
+  return new Command('local').description('Run the whole service on this machine');
+}
+
+/** Tells what went wrong in one line, with a hint where the command was used wrongly. */
+function explain(error: unknown, args: readonly string[]): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    // Called without a command: the help that was shown says it all.
+    if (error.code === 'commander.help') return 2;
+    const known = error.code === 'commander.unknownCommand' ? [] : args;
+    return usage(error.message.replace(/^error: /, ''), known);
+  }
+  if (error instanceof UsageFailure) return usage(error.message, args);
+  tell(error instanceof Error ? error.message : String(error));
+  return error instanceof Interrupted ? 130 : 1;
+}
+
+function usage(message: string, args: readonly string[]): number {
+  const command = args.find((arg) => !arg.startsWith('-'));
+  tell(message);
+  process.stderr.write(`Try: xensnap ${command === undefined ? '' : `${command} `}--help\n`);
+  return 2;
+}
+
+function tell(message: string): void {
+  process.stderr.write(`xensnap: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+}

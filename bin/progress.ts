@@ -1,0 +1,60 @@
+import type { JobView } from './answers.ts';
+import { duration, size } from './format.ts';
+
+/** What a line of progress needs beside the job. */
+export interface ProgressState {
+  /** Of what is read, uncompressed; undefined while it is not known. */
+  readonly bytesPerSecond?: number | undefined;
+  /** Width of the terminal; without one, the line has no bar. */
+  readonly columns?: number | undefined;
+}
+
+const WIDEST_BAR = 30;
+const NARROWEST_BAR = 8;
+/** The longest name of a step. */
+const PHASE_WIDTH = 'DestroySnapshot'.length;
+
+/** How a job stands, in one line that fits into the terminal: step, bar, percent, bytes, rate, time left. */
+export function progressLine(job: JobView, { bytesPerSecond, columns }: ProgressState = {}): string {
+  const percent = `${String(job.progress).padStart(3)} %`;
+  const uploading = job.phase === 'PollUpload';
+  const facts = [
+    ...(job.bytesRead !== null && job.bytesTotal !== null
+      ? [`${size(job.bytesRead)} of ${size(job.bytesTotal)}`]
+      : []),
+    ...(uploading && bytesPerSecond !== undefined ? [`${size(Math.round(bytesPerSecond))}/s`] : []),
+    ...(uploading && job.etaSeconds !== null ? [`ETA ${duration(job.etaSeconds)}`] : []),
+  ];
+  const phase = job.finishedAt === null ? job.phase : job.status;
+  if (columns === undefined) return [phase, percent.trim(), ...facts].join('  ');
+  const rest = [percent, ...facts].join('  ');
+  const room = columns - 1 - PHASE_WIDTH - rest.length - 4;
+  const bar = room >= NARROWEST_BAR ? `${barOf(job.progress, Math.min(WIDEST_BAR, room))}  ` : '';
+  return `${phase.padEnd(PHASE_WIDTH)}  ${bar}${rest}`.slice(0, columns - 1);
+}
+
+function barOf(percent: number, width: number): string {
+  const inner = width - 2;
+  const done = Math.floor((inner * percent) / 100);
+  return `[${'#'.repeat(done)}${'-'.repeat(inner - done)}]`;
+}
+
+/** Seconds over which a rate is taken: long enough to be calm, short enough to be of now. */
+const RATE_WINDOW_SECONDS = 15;
+
+/** Measures a rate out of counts and the times at which they were read. */
+export function rateMeter(): (bytes: number | null, now: Date) => number | undefined {
+  let samples: { bytes: number; seconds: number }[] = [];
+  return (bytes, now) => {
+    if (bytes === null) return undefined;
+    const seconds = now.getTime() / 1000;
+    // An upload that starts anew counts from 0 again.
+    if (bytes < (samples.at(-1)?.bytes ?? 0)) samples = [];
+    samples = [
+      ...samples.filter((sample) => seconds - sample.seconds <= RATE_WINDOW_SECONDS),
+      { bytes, seconds },
+    ];
+    const [first] = samples;
+    return first && seconds > first.seconds ? (bytes - first.bytes) / (seconds - first.seconds) : undefined;
+  };
+}

@@ -1,0 +1,25 @@
+import type { JobView } from './answers.ts';
+import { duration, size, time } from './format.ts';
+import { details } from './table.ts';
+
+/** All of a job that a person wants to know. */
+export function jobReport(job: JobView): string {
+  return details({
+    Job: job.id,
+    VM: `${job.vm.name} (${job.vm.uuid})`,
+    Pool: job.pool,
+    Host: job.host,
+    Status: job.finishedAt === null ? `${job.status}, ${job.phase}, ${job.progress} %` : job.status,
+    Error: job.error && `${job.error.name}: ${job.error.message}`,
+    Image: job.imageId && `${job.imageId} "${job.imageName}"`,
+    Size: job.sizeBytes === null ? null : `${size(job.sizeBytes)} (${job.sizeBytes} bytes)`,
+    sha512: job.sha512,
+    VHDs: job.vhds.length || null,
+    Consistency: job.consistency,
+    Warnings: job.warnings.join('; ') || null,
+    Begun: time(job.createdAt),
+    Took: job.finishedAt && duration((Date.parse(job.finishedAt) - Date.parse(job.createdAt)) / 1000),
+    'xapi calls': job.xapiCalls || null,
+    'Still owes': job.owes.join(', ') || null,
+  });
+}

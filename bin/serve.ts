@@ -1,0 +1,57 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CommandFailure } from './failures.ts';
+
+/** Something that serves until it is closed. */
+export interface Server {
+  close(): Promise<void>;
+}
+
+/**
+ * Runs a server until SIGINT or SIGTERM.
+ * @param dataDir its folder; without one, a temporary one that goes with it
+ * @param start starts it and gives the lines that say where it is; `ready` follows them
+ */
+export async function serveUntilStopped(
+  dataDir: string | undefined,
+  start: (dataDir: string) => Promise<{ server: Server; lines: readonly string[] }>,
+): Promise<void> {
+  const temporary = dataDir === undefined ? await mkdtemp(join(tmpdir(), 'xensnap-')) : undefined;
+  try {
+    const stopped = untilStopped();
+    const { server, lines } = await start(dataDir ?? temporary ?? '').catch(explain);
+    process.stdout.write([...lines, 'ready', ''].join('\n'));
+    await stopped;
+    await server.close();
+  } finally {
+    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+function untilStopped(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+}
+
+function explain(error: NodeJS.ErrnoException & { port?: number }): never {
+  if (error.code === 'EADDRINUSE')
+    throw new CommandFailure(`the port ${error.port ?? ''} is in use; name another with --port`, {
+      cause: error,
+    });
+  throw error;
+}
+
+/** The first line of a file that holds a secret. @throws CommandFailure when it cannot be read or is empty */
+export async function readSecretFile(path: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new CommandFailure(`cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+  const [secret = ''] = text.split(/\r?\n/);
+  if (secret === '') throw new CommandFailure(`${path} is empty`);
+  return secret;
+}

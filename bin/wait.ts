@@ -1,0 +1,33 @@
+import type { JobView } from './answers.ts';
+import type { ApiClient } from './client.ts';
+import { CommandFailure, Interrupted } from './failures.ts';
+import { followJob } from './follow.ts';
+import { print } from './options.ts';
+import { jobReport } from './report.ts';
+
+/** Follows a job to its outcome and prints it. @throws Interrupted on Ctrl-C: the job goes on */
+export async function waitForJob(client: ApiClient, jobId: string, json: boolean): Promise<JobView> {
+  const interrupt = new AbortController();
+  const stop = () => interrupt.abort();
+  process.once('SIGINT', stop);
+  const getJob = () => client.get<JobView>(`/snapshots/${encodeURIComponent(jobId)}`);
+  // With --json standard output has the document alone.
+  const out = json ? process.stderr : process.stdout;
+  try {
+    const job = await followJob({ getJob, out, signal: interrupt.signal });
+    print(json ? JSON.stringify(job, null, 2) : jobReport(job));
+    return job;
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    throw new Interrupted(`the job goes on; cancel it with: xensnap cancel ${jobId}`);
+  } finally {
+    process.removeListener('SIGINT', stop);
+  }
+}
+
+/** @throws CommandFailure when the job ended otherwise than `wanted` */
+export function expectOutcome(job: JobView, wanted: JobView['status']): void {
+  if (job.status === wanted) return;
+  const reason = job.error ? `: ${job.error.message}` : '';
+  throw new CommandFailure(`the job ${job.id} ended ${job.status}${reason}`);
+}

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const XENSNAP = fileURLToPath(new URL('../../bin/xensnap.ts', import.meta.url));
+
+/** How a run of the command line ended. */
+export interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  /** Resolves once standard output holds `text`; rejects when it ends without. */
+  printed(text: string): Promise<void>;
+  /** Of standard output, as far as it has come. */
+  firstLine(): string;
+  signal(signal: NodeJS.Signals): void;
+  readonly ended: Promise<Ended>;
+}
+
+/** Starts `xensnap` as a process of its own, as a shell would. */
+export function startXensnap(args: readonly string[], env: Record<string, string> = {}): Running {
+  const child = spawn(process.execPath, [XENSNAP, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  const ended = new Promise<Ended>((resolve) => {
+    child.on('close', (status) => resolve({ status, stdout, stderr }));
+  });
+  return {
+    ended,
+    firstLine: () => stdout.split('\n')[0] ?? '',
+    signal: (signal) => child.kill(signal),
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => stdout.includes(text) && resolve();
+        child.stdout.on('data', look);
+        ended.then(() => reject(new Error(`it ended without ${text}: ${stdout}${stderr}`)));
+        look();
+      }),
+  };
+}
+
+/** Runs `xensnap` to its end. */
+export function xensnap(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return startXensnap(args, env).ended;
+}

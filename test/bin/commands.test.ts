@@ -1,0 +1,136 @@
+import { expect, it } from 'vitest';
+import { xensnap } from './command-line.ts';
+import { aJobView, JOB_ID, SUCCEEDED, stubApi } from './stub-api.ts';
+
+it('sends what a snapshot is to be like', async () => {
+  await using api = await stubApi({ 'POST /snapshots': () => [202, aJobView()] });
+  const options = [
+    '--pool',
+    'demo',
+    '--name',
+    'n',
+    '--quiesce',
+    'prefer',
+    '--max-size-gib',
+    '1.5',
+    '--detached',
+  ];
+  const metadata = ['--metadata', 'owner=ops', '--metadata', 'note=a=b'];
+  const { status, stdout } = await xensnap(['snapshot', 'web-1', ...options, ...metadata, '--api', api.url]);
+  expect(status).toBe(0);
+  expect(stdout).toContain(`Job ${JOB_ID} has begun`);
+  expect(api.requests).toEqual([
+    {
+      line: 'POST /snapshots',
+      body: {
+        vm: 'web-1',
+        pool: 'demo',
+        name: 'n',
+        quiesce: 'prefer',
+        maxSizeGib: 1.5,
+        detached: true,
+        metadata: { owner: 'ops', note: 'a=b' },
+      },
+    },
+  ]);
+});
+
+it('tells why the API refused, in one line', async () => {
+  const message = 'The VM "web-1" is being imaged\nby the job x.';
+  await using api = await stubApi({
+    'POST /snapshots': () => [409, { error: { name: 'SnapshotInProgress', message } }],
+  });
+  const { status, stdout, stderr } = await xensnap(['snapshot', 'web-1'], { XENSNAP_API: `${api.url}/` });
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toBe('xensnap: The VM "web-1" is being imaged by the job x.\n');
+});
+
+it('says so when something else answers at the address', async () => {
+  await using api = await stubApi({ 'GET /vms': () => [200, '<html>'] });
+  const { status, stderr } = await xensnap(['vms', '--api', api.url]);
+  expect(status).toBe(1);
+  expect(stderr).toBe(`xensnap: ${api.url} does not answer as xensnap does (HTTP 200 to GET /vms)\n`);
+});
+
+it('lines up VMs in columns, and shows no control character that a VM is named with', async () => {
+  const vm = {
+    uuid: 'u1',
+    pool: 'demo',
+    powerState: 'Running',
+    host: 'xen1',
+    rootDiskBytes: 2 ** 26,
+    job: null,
+  };
+  const vms = [
+    { ...vm, name: 'web-1' },
+    { ...vm, name: 'a\u001b[2Jlong-name', host: null, powerState: 'Halted', rootDiskBytes: null },
+  ];
+  await using api = await stubApi({ 'GET /vms': () => [200, { vms }] });
+  const { stdout } = await xensnap(['vms', '--api', api.url]);
+  expect(stdout).toBe(
+    [
+      'NAME            UUID  POOL  STATE    HOST  ROOT DISK  JOB',
+      'web-1           u1    demo  Running  xen1  64.0 MiB   -',
+      'a?[2Jlong-name  u1    demo  Halted   -     -          -',
+      '',
+    ].join('\n'),
+  );
+});
+
+it('prints one JSON document with --json and nothing else', async () => {
+  const answers = {
+    'GET /vms': { vms: [] },
+    'GET /hosts': { hosts: [{ uuid: 'h' }] },
+    [`GET /snapshots/${JOB_ID}`]: aJobView(),
+  };
+  await using api = await stubApi(
+    Object.fromEntries(
+      Object.entries(answers).map(([line, body]) => [line, () => [200, body] as const]),
+    ) as never,
+  );
+  for (const [command, answer] of [
+    [['vms'], answers['GET /vms']],
+    [['hosts'], answers['GET /hosts']],
+    [['job', JOB_ID], answers[`GET /snapshots/${JOB_ID}`]],
+  ] as const) {
+    const { status, stdout, stderr } = await xensnap([...command, '--json', '--api', api.url]);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toEqual(answer);
+  }
+});
+
+it('lists jobs over as many pages as the limit needs', async () => {
+  const page = (name: string, next: string | null) => () =>
+    [200, { snapshots: [aJobView({ vm: { uuid: 'u', name } })], next }] as [number, object];
+  await using api = await stubApi({
+    'GET /snapshots?limit=3&vm=web-1&status=failed': page('first', 'm1'),
+    'GET /snapshots?limit=2&vm=web-1&status=failed&marker=m1': page('second', 'm2'),
+    'GET /snapshots?limit=1&vm=web-1&status=failed&marker=m2': page('third', 'm3'),
+  });
+  const args = ['jobs', '--vm', 'web-1', '--status', 'failed', '--limit', '3', '--api', api.url];
+  const { stdout } = await xensnap(args);
+  expect(stdout.match(/first|second|third/g)).toEqual(['first', 'second', 'third']);
+  expect(api.requests).toHaveLength(3);
+});
+
+it('shows all of a job', async () => {
+  await using api = await stubApi({ [`GET /snapshots/${JOB_ID}`]: () => [200, aJobView(SUCCEEDED)] });
+  const { stdout } = await xensnap(['job', JOB_ID, '--api', api.url]);
+  for (const text of ['succeeded', 'nightly', '3.0 MiB', 'abc123', 'crash-consistent', 'it was cold', '1:05'])
+    expect(stdout).toContain(text);
+});
+
+it('cancels a job', async () => {
+  await using api = await stubApi({ [`DELETE /snapshots/${JOB_ID}`]: () => [202, aJobView()] });
+  const { status, stdout } = await xensnap(['cancel', JOB_ID, '--api', api.url]);
+  expect([status, stdout]).toEqual([0, `Job ${JOB_ID} is being cancelled.\n`]);
+});
+
+it('runs the janitor, dry or not, and shows what it found', async () => {
+  const finding = { kind: 'secret', pool: 'demo', id: 's1', what: 'a token', action: 'would' };
+  await using api = await stubApi({ 'POST /janitor': () => [200, { dryRun: true, findings: [finding] }] });
+  const { stdout } = await xensnap(['janitor', '--dry-run', '--api', api.url]);
+  expect(stdout).toMatch(/secret +s1 +demo +a token +would be removed/);
+  await xensnap(['janitor', '--api', api.url]);
+  expect(api.requests.map(({ body }) => body)).toEqual([{ dryRun: true }, { dryRun: false }]);
+});

@@ -1,0 +1,33 @@
+import { expect, it } from 'vitest';
+import { duration, size } from '../../bin/format.ts';
+import { rateMeter } from '../../bin/progress.ts';
+
+it.each([
+  [0, '0 B'],
+  [1023, '1023 B'],
+  [1024, '1.0 KiB'],
+  [1.5 * 2 ** 30, '1.5 GiB'],
+  [2 ** 50, '1.0 PiB'],
+])('writes %i bytes as %s', (bytes, text) => {
+  expect(size(bytes)).toBe(text);
+});
+
+it.each([
+  [0, '0:00'],
+  [59.6, '1:00'],
+  [3599, '59:59'],
+  [3723, '1:02:03'],
+])('writes %d seconds as %s', (seconds, text) => {
+  expect(duration(seconds)).toBe(text);
+});
+
+it('measures a rate, and anew when the count begins again', () => {
+  const rate = rateMeter();
+  const at = (seconds: number) => new Date(seconds * 1000);
+  expect(rate(null, at(0))).toBeUndefined();
+  expect(rate(0, at(1))).toBeUndefined();
+  expect(rate(100, at(2))).toBe(100);
+  expect(rate(400, at(3))).toBe(200);
+  expect(rate(10, at(4))).toBeUndefined();
+  expect(rate(20, at(5))).toBe(10);
+});

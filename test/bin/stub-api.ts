@@ -1,0 +1,81 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { JobView } from '../../bin/answers.ts';
+
+/** What the stub answers to `METHOD /path?query`: a status and a document, or a text that is no JSON. */
+export type Answers = Record<string, () => [status: number, body: object | string]>;
+
+export interface StubApi extends AsyncDisposable {
+  readonly url: string;
+  /** `METHOD /path?query` and body of each request. */
+  readonly requests: { readonly line: string; readonly body: unknown }[];
+}
+
+/** An API that answers what it is told, for tests of how the command line asks and shows. */
+export async function stubApi(answers: Answers): Promise<StubApi> {
+  const requests: StubApi['requests'] = [];
+  const server = createServer(async (request, response) => {
+    const chunks = await request.toArray();
+    const line = `${request.method} ${request.url}`;
+    const text = Buffer.concat(chunks).toString();
+    requests.push({ line, body: text === '' ? undefined : JSON.parse(text) });
+    const [status, body] = answers[line]?.() ?? [404, { error: { name: 'NotFound', message: `no ${line}` } }];
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+export const JOB_ID = '4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11';
+
+export function aJobView(fields: Partial<JobView> = {}): JobView {
+  return {
+    id: JOB_ID,
+    status: 'running',
+    phase: 'PollUpload',
+    progress: 40,
+    bytesRead: null,
+    bytesSent: null,
+    bytesTotal: null,
+    etaSeconds: null,
+    vm: { uuid: '0c7d2f4e-9f0b-4b0c-9d3e-0c9f5f6a7b8c', name: 'web-1' },
+    pool: 'demo',
+    host: 'xen1',
+    imageId: JOB_ID,
+    imageName: 'nightly',
+    consistency: null,
+    warnings: [],
+    error: null,
+    createdAt: '2026-01-01T00:00:00.000Z',
+    finishedAt: null,
+    sizeBytes: null,
+    sha512: null,
+    vhds: [],
+    xapiCalls: 0,
+    owes: [],
+    ...fields,
+  };
+}
+
+export const SUCCEEDED = {
+  status: 'succeeded',
+  phase: 'ReleaseHost',
+  progress: 100,
+  finishedAt: '2026-01-01T00:01:05.000Z',
+  sizeBytes: 3 * 2 ** 20,
+  sha512: 'abc123',
+  vhds: [{ name: '0.vhd', uuid: 'u', bytes: 5 }],
+  consistency: 'crash-consistent',
+  warnings: ['it was cold'],
+  xapiCalls: 44,
+} as const satisfies Partial<JobView>;

@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest';
+import { xensnap } from './command-line.ts';
+
+const COMMANDS = ['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'janitor', 'pool', 'glance'];
+
+it('lists every command in its help', async () => {
+  const { status, stdout } = await xensnap(['--help']);
+  expect(status).toBe(0);
+  for (const command of ['local', ...COMMANDS]) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+});
+
+it.each(COMMANDS)('explains %s with examples', async (command) => {
+  const { status, stdout, stderr } = await xensnap([command, '--help']);
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toContain(`Usage: xensnap ${command}`);
+  expect(stdout).toContain(`$ xensnap ${command}`);
+});
+
+it.each([
+  [['snapshot'], "missing required argument 'vm'"],
+  [['snapshot', 'web-1', '--wiat'], "unknown option '--wiat' (Did you mean --wait?)"],
+  [['snapshot', 'web-1', '--quiesce', 'always'], 'Allowed choices are never, prefer, require.'],
+  [['snapshot', 'web-1', '--metadata', 'owner'], 'It must be key=value.'],
+  [['snapshot', 'web-1', '--max-size-gib', '0'], 'It must be a number above 0.'],
+  [['jobs', '--limit', 'many'], 'It must be a whole number from 1 to 100000.'],
+  [['job', 'a', 'b'], 'too many arguments'],
+  [['pool', '--port', '65536'], 'It must be a whole number from 0 to 65535.'],
+  [['vms', '--api', 'localhost'], 'is no http(s) URL'],
+])('refuses %j with one line, a hint and status 2', async (args, message) => {
+  const { status, stdout, stderr } = await xensnap(args);
+  expect([status, stdout]).toEqual([2, '']);
+  const [line, hint, ...more] = stderr.trimEnd().split('\n');
+  expect(line).toMatch(/^xensnap: /);
+  expect(line).toContain(message);
+  expect(hint).toBe(`Try: xensnap ${args[0]} --help`);
+  expect(more).toEqual([]);
+});
+
+it('guesses what a mistyped command was to be', async () => {
+  const { status, stderr } = await xensnap(['snpshot', 'web-1']);
+  expect(status).toBe(2);
+  expect(stderr).toBe("xensnap: unknown command 'snpshot' (Did you mean snapshot?)\nTry: xensnap --help\n");
+});
+
+it('shows its help and ends with status 2 when it is called without a command', async () => {
+  const { status, stdout, stderr } = await xensnap([]);
+  expect([status, stdout]).toEqual([2, '']);
+  expect(stderr).toContain('Usage: xensnap');
+});
+
+it('says how to start the service when nothing answers', async () => {
+  const { status, stdout, stderr } = await xensnap(['vms'], { XENSNAP_API: 'http://127.0.0.1:9' });
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toBe(
+    'xensnap: nothing answers at http://127.0.0.1:9 - is "npm start" running? (XENSNAP_API names another address)\n',
+  );
+});
