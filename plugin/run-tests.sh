@@ -5,19 +5,21 @@ cd "$(dirname "$0")" || exit 1
 
 works() { "$1" -c 'import sys; sys.exit(0)' >/dev/null 2>&1; }
 
-# The first of: a name on PATH that really runs (a pyenv shim may not), pyenv's newest of that version.
+version_of() { "$1" -c 'import platform; print(platform.python_version())'; }
+
+# The newest of that version that really runs (a shim of pyenv on PATH may not).
 find_python() {
   local found
-  for found in "$(command -v "python$1")" $(ls -d "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1"*/bin/python 2>/dev/null | sort -rV); do
-    if [ -n "$found" ] && works "$found"; then echo "$found"; return; fi
-  done
+  for found in "$(command -v "python$1")" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+    if [ -n "$found" ] && works "$found"; then echo "$(version_of "$found") $found"; fi
+  done | sort -V | tail -n 1 | cut -d ' ' -f 2-
 }
 
 passed=0 failed=0 seen=' '
 for wanted in 2.7 3.6 3; do
   python=$(find_python "$wanted")
   if [ -z "$python" ]; then echo "python$wanted: not found, not tested"; continue; fi
-  version=$("$python" -c 'import platform; print(platform.python_version())')
+  version=$(version_of "$python")
   case $seen in *" $version "*) continue ;; esac
   seen="$seen$version "
   echo "python $version ($python)"

@@ -25,6 +25,8 @@ class FakeGlance(object):
         self.at_bytes, self.behaviour = 0, None
         self.sends_continue = True
         self.before_answer = None  # 'drop', 'stall', or a status, once everything has come
+        self.spoilt = {}  # fields of the record that come out wrong
+        self.error_body = '<html><title>no</title><body>too <b>bad</b></body></html>'
         self.context = None
         if tls_files:
             self.context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
@@ -78,7 +80,7 @@ class FakeGlance(object):
 
     def get(self, sock):
         status = self.get_status_after_put if self.data is not None else self.get_status
-        self.reply(sock, status, json.dumps(self.image) if status == 200 else '<html><body>no <b>way</b></body></html>')
+        self.reply(sock, status, json.dumps(self.image) if status == 200 else self.error_body)
 
     def reply(self, sock, status, body=''):
         sock.sendall(('HTTP/1.1 %d Word\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s'
@@ -124,7 +126,7 @@ class FakeGlance(object):
             self.go_on.wait(60)
             return behaviour == 'hold'
         if behaviour != 'drop':
-            self.reply(sock, behaviour, 'too <b>bad</b>')
+            self.reply(sock, behaviour, self.error_body)
             return self.received > 0  # a real Glance goes on reading what it has refused
         return False
 
@@ -132,6 +134,7 @@ class FakeGlance(object):
         self.data = data
         self.image.update(status='active', size=len(data), checksum=hashlib.md5(data).hexdigest(),
                           os_hash_algo='sha512', os_hash_value=hashlib.sha512(data).hexdigest())
+        self.image.update(self.spoilt)
         if self.before_answer == 'drop':
             return
         if self.before_answer == 'stall':
