@@ -1,0 +1,85 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { downloadBundle } from '../support/bundle.ts';
+import { scenario } from '../support/scenario.ts';
+
+it('is private, says of which VM it is, and has the size and hash that the job tells', async () => {
+  const { pool, glance, folder, service, ask, request, job } = await scenario({
+    pool: { vms: 1, diskMib: 2 },
+  });
+  const [vm] = pool.vms();
+  const id = await request(vm?.uuid ?? '', { name: 'friday', metadata: { team: 'blue', empty: '' } });
+  const done = await job(id);
+  const [image] = glance.images();
+  expect(image).toMatchObject({
+    id,
+    name: 'friday',
+    status: 'active',
+    visibility: 'private',
+    disk_format: 'vhd',
+    container_format: 'ovf',
+    protected: false,
+    size: done.imageBytes,
+    os_hash_algo: 'sha512',
+    os_hash_value: done.sha512,
+  });
+  expect(image?.properties).toEqual({
+    team: 'blue',
+    empty: '',
+    image_type: 'snapshot',
+    instance_uuid: vm?.uuid,
+    vm_mode: 'hvm',
+    xensnap_consistency: 'crash-consistent',
+    xensnap_installation: service.runtime.config.installation,
+    xensnap_job: id,
+    xensnap_pool: 'demo',
+    xensnap_verified: 'true',
+    xensnap_vm: vm?.uuid,
+    xensnap_vm_name: vm?.name,
+  });
+  const { sizeBytes, sha512 } = await downloadBundle(glance.url, id, join(folder, 'bundle'));
+  expect({ imageBytes: sizeBytes, sha512 }).toEqual({ imageBytes: done.imageBytes, sha512: done.sha512 });
+  expect((await ask('GET', `/snapshots/${id}`)).body).toMatchObject({
+    status: 'succeeded',
+    progress: 100,
+    imageId: id,
+    imageName: 'friday',
+    sizeBytes,
+    sha512,
+    owes: [],
+  });
+});
+
+it('is not tied to the VM when it is asked for detached', async () => {
+  const { pool, glance, request, job } = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  const [vm] = pool.vms();
+  await job(await request(vm?.uuid ?? '', { detached: true }));
+  expect(glance.images()).toMatchObject([{ status: 'active', properties: { image_type: 'snapshot' } }]);
+  expect(glance.images()[0]?.properties).not.toHaveProperty('instance_uuid');
+});
+
+it('cannot be given a property that Nova, Glance or xensnap reserve', async () => {
+  const { pool, glance, ask, leftBehind } = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  const vm = pool.vms()[0]?.uuid;
+  const reserved = [
+    'image_type',
+    'Image_Type',
+    'instance_uuid',
+    'instance-uuid',
+    'backup_type',
+    'base_image_ref',
+    'os_hash_value',
+    'owner',
+    'size',
+    'xensnap_verified',
+  ];
+  for (const key of reserved) {
+    const { status, body } = await ask('POST', '/snapshots', { vm, metadata: { ok: '1', [key]: 'x' } });
+    expect({ key, status, name: body.error.name }).toEqual({ key, status: 400, name: 'MetadataReserved' });
+    expect(body.error.message).toContain(key);
+  }
+  expect((await ask('GET', '/snapshots')).body.snapshots).toEqual([]);
+  expect(glance.images()).toEqual([]);
+  expect(pool.calls.map(({ method }) => method)).toEqual([]);
+  expect(await leftBehind()).toEqual([]);
+});

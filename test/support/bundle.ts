@@ -1,0 +1,50 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** An image's data, downloaded and unpacked. */
+export interface Bundle {
+  readonly folder: string;
+  /** Leaf first, as Nova numbers them. */
+  readonly vhds: readonly string[];
+  readonly sizeBytes: number;
+  /** Hexadecimal. */
+  readonly sha512: string;
+}
+
+/** Downloads an image from Glance and unpacks it with tar into `folder`, which it makes. */
+export async function downloadBundle(glanceUrl: string, imageId: string, folder: string): Promise<Bundle> {
+  const response = await fetch(`${glanceUrl}/v2/images/${imageId}/file`);
+  if (response.status !== 200) throw new Error(`The download was answered ${response.status}`);
+  const data = new Uint8Array(await response.arrayBuffer());
+  await mkdir(folder);
+  const archive = `${folder}.tar.gz`;
+  await writeFile(archive, data);
+  await run('tar', ['-xzf', archive, '-C', folder]);
+  const names = (await readdir(folder)).sort(
+    (one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10),
+  );
+  return {
+    folder,
+    vhds: names.map((name) => join(folder, name)),
+    sizeBytes: data.length,
+    sha512: createHash('sha512').update(data).digest('hex'),
+  };
+}
+
+/** SHA-256 of a file, hexadecimal: for disks that are too big to be shown when they differ. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path)) hash.update(piece);
+  return hash.digest('hex');
+}
+
+/** Flattens a base VHD with qemu-img. */
+export async function convertWithQemu(tool: string, vhd: string, outRaw: string): Promise<void> {
+  await run(tool, ['convert', '-f', 'vpc', '-O', 'raw', vhd, outRaw]);
+}
