@@ -1,9 +1,11 @@
+import { EventEmitter } from 'node:events';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import type { ServicePool } from '../local/service.ts';
-import { type DemoSurroundings, demo } from './demo.ts';
+import { translate } from '../functions/translate.ts';
+import type { LocalService, ServicePool } from '../local/service.ts';
+import { demo } from './demo.ts';
 import { CommandFailure, UsageFailure } from './failures.ts';
 import { examplesText, wholeNumber } from './options.ts';
 import { readSecretFile, type Server, serveUntilStopped } from './serve.ts';
@@ -111,20 +113,20 @@ async function startAll(flags: LocalFlags, dataDir: string): Promise<{ server: S
     const { pool, simulated, lines } = await poolOf(flags, dataDir, closers);
     const { startService } = await import('../local/service.ts');
     const { jsonLog } = await import('../functions/log.ts');
+    const states = new EventEmitter<{ state: [jobId: string, state: string] }>();
     const service = await startService({
       dataDir: join(dataDir, 'service'),
       pools: [pool],
       glance,
       apiPort: flags.apiPort,
+      onState: (jobId, state) => states.emit('state', jobId, state),
       log: jsonLog(flags.verbose ? (line) => process.stderr.write(`${line}\n`) : () => {}),
     });
     closers.push(() => service.close());
     closers.push(() => service.drain());
-    if (flags.pool !== undefined || flags.glance !== undefined) await refuseUnreachable(service.apiUrl);
-    if (simulated && flags.demo) {
-      const surroundings: DemoSurroundings = { service, pool: simulated, poolName: pool.name };
-      await demo(surroundings, process.stdout);
-    }
+    await refuseUnreachable(service, pool);
+    if (simulated && flags.demo)
+      await demo({ service, pool: simulated, poolName: pool.name, states }, process.stdout);
     return { server, lines: [`api ${service.apiUrl}`, ...lines, `glance ${glance.url}`] };
   } catch (error) {
     await server.close();
@@ -174,12 +176,13 @@ async function poolOf(flags: LocalFlags, dataDir: string, closers: (() => Promis
   return { pool, simulated, lines: [`pool ${url} ${username} ${password}`] };
 }
 
-/** A real pool or Glance that does not answer is told at once, not by the first job. */
-async function refuseUnreachable(apiUrl: string): Promise<void> {
-  const vms = await fetch(`${apiUrl}/vms`);
-  if (!vms.ok) throw new CommandFailure(((await vms.json()) as { error: Error }).error.message);
-  const health = (await (await fetch(`${apiUrl}/healthz`)).json()) as {
-    glance: { ok: boolean; reason?: string };
-  };
-  if (!health.glance.ok) throw new CommandFailure(health.glance.reason ?? 'Glance does not answer.');
+/** A pool or a Glance that does not answer is told at once, not by the first job. */
+async function refuseUnreachable({ runtime }: LocalService, pool: ServicePool): Promise<void> {
+  try {
+    if (pool.driver !== 'libvirt')
+      await runtime.withSession(pool.name, (xapi) => xapi.call('pool.get_all_records'));
+    await runtime.glance.check();
+  } catch (error) {
+    throw new CommandFailure(translate(error).message, { cause: error });
+  }
 }

@@ -12,17 +12,19 @@ export interface Server {
  * Runs a server until SIGINT or SIGTERM.
  * @param dataDir its folder; without one, a temporary one that goes with it
  * @param start starts it and gives the lines that say where it is; `ready` follows them
+ * @param options.once stops it as soon as it is started
  */
 export async function serveUntilStopped(
   dataDir: string | undefined,
   start: (dataDir: string) => Promise<{ server: Server; lines: readonly string[] }>,
+  options: { once?: boolean } = {},
 ): Promise<void> {
   const temporary = dataDir === undefined ? await mkdtemp(join(tmpdir(), 'xensnap-')) : undefined;
   try {
     const stopped = untilStopped();
     const { server, lines } = await start(dataDir ?? temporary ?? '').catch(explain);
     process.stdout.write([...lines, 'ready', ''].join('\n'));
-    await stopped;
+    if (!options.once) await stopped;
     await server.close();
   } finally {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });

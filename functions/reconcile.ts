@@ -68,7 +68,7 @@ export async function reconcile(
     if (!alone && claimed.status === 'starting' && isStarting(claimed, runtime)) return { state: 'busy' };
     await store.jobs.close(jobId);
     const job = alone ? await store.jobs.get(jobId) : await waitOutStep(jobId, runtime);
-    if (!job) return { state: 'busy' };
+    if (!job) return { state: 'owing', owes: ['what the step that still runs does'] };
     return await settle(job, endOf(job, execution), runtime);
   } finally {
     await store.jobs.unclaim(jobId, me);

@@ -55,12 +55,21 @@ export function leftBehind(before: Surroundings, after: Surroundings): string[] 
 }
 
 function describe(was: unknown, is: unknown): string {
-  if (!Array.isArray(was) || !Array.isArray(is))
-    return `was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`;
-  const missing = was.filter((item) => !is.some((other) => isDeepStrictEqual(item, other)));
-  const more = is.filter((item) => !was.some((other) => isDeepStrictEqual(item, other)));
+  const [before, after] = [entriesOf(was), entriesOf(is)];
+  if (!before || !after) return `was ${JSON.stringify(was)}, is ${JSON.stringify(is)}`;
+  const without = (entries: readonly unknown[], others: readonly unknown[]) =>
+    entries.filter((entry) => !others.some((other) => isDeepStrictEqual(entry, other)));
   return [
-    ...more.map((item) => `more: ${JSON.stringify(item)}`),
-    ...missing.map((item) => `gone: ${JSON.stringify(item)}`),
+    ...without(after, before).map((entry) => `more: ${JSON.stringify(entry)}`),
+    ...without(before, after).map((entry) => `gone: ${JSON.stringify(entry)}`),
   ].join('; ');
+}
+
+/** The parts that are compared one by one: a list's items, a map's entries with their lists taken apart. */
+function entriesOf(value: unknown): unknown[] | undefined {
+  if (Array.isArray(value)) return value;
+  if (typeof value !== 'object' || value === null) return undefined;
+  return Object.entries(value).flatMap(([key, item]) =>
+    Array.isArray(item) ? item.map((each) => [key, each]) : [[key, item]],
+  );
 }

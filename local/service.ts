@@ -10,7 +10,7 @@ import type { JanitorReport } from '../functions/janitor/finding.ts';
 import { tidy } from '../functions/janitor.ts';
 import { jsonLog, type Log } from '../functions/log.ts';
 import { admitBatch } from '../functions/queue/admit.ts';
-import { reconcileEvent, reconcileStranded } from '../functions/reconcile.ts';
+import { openJobs, reconcileEvent, reconcileStranded } from '../functions/reconcile.ts';
 import { createRuntime, type Runtime } from '../functions/runtime.ts';
 import { TABLE } from '../functions/store/table.ts';
 import type { JobInput } from '../statemachine/contract.ts';
@@ -67,6 +67,8 @@ export interface LocalService {
   readonly queue: LocalQueue;
   /** One round of the janitor, now. */
   janitor(dryRun?: boolean): Promise<JanitorReport>;
+  /** Stops every job and tidies up after it, as far as that can be done in a minute. */
+  drain(): Promise<void>;
   /** Resolves when the status events so far have been dealt with. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -126,8 +128,8 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
       target: (event) => reconcileEvent(event, ready()),
       clock,
       matches: ({ detail }) => ['FAILED', 'TIMED_OUT', 'ABORTED'].includes(detail.status),
-      // As Lambda tries an event: three times. What is owed then, the janitor pays.
-      attempts: 3,
+      // For some minutes, as Lambda does with an event. What is owed then, the janitor pays.
+      attempts: 8,
     });
     const states = await started(
       startStepFunctions({
@@ -196,6 +198,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
       runtime,
       queue,
       janitor,
+      drain: () => drain(ready(), clock),
       settled: () => reconciling.settled(),
       close,
     };
@@ -209,6 +212,20 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
 function lambdaArns(): Record<string, string> {
   const arn = (name: string) => `arn:aws:lambda:${AWS.region}:000000000000:function:xensnap-${name}:1`;
   return Object.fromEntries(Object.keys(STEP_HANDLERS).map((name) => [`${name}Arn`, arn(name)]));
+}
+
+const DRAIN_SECONDS = 60;
+
+async function drain(runtime: Runtime, clock: LocalClock): Promise<void> {
+  const { jobs } = runtime.store;
+  const deadline = clock.now().getTime() + DRAIN_SECONDS * 1000;
+  for await (const { id } of openJobs(runtime)) await runtime.executions.stop(id, 'The service was stopped.');
+  // The status events do the work; what they could not pay stays on record for the next start.
+  while (clock.now().getTime() < deadline) {
+    const { items } = await jobs.list('open');
+    if (items.length === 0) return;
+    await clock.sleep(0.2);
+  }
 }
 
 async function listen(

@@ -14,8 +14,6 @@ export async function relockVm(deps: StepDeps): Promise<void> {
   if (!job.debts?.has('relock') || job.vmRef === undefined) return;
   try {
     const vm = await xapi.call('VM.get_record', job.vmRef);
-    if (vm.other_config[TAGS.job] !== undefined || job.templateUuid === undefined)
-      await untag(xapi, job.vmRef, job.taggedDisks ?? []);
     const wanted = lockAfter(job, config);
     const { [LOCK_KEY]: _lock, ...rest } = vm.xenstore_data;
     await xapi.call(
@@ -28,6 +26,14 @@ export async function relockVm(deps: StepDeps): Promise<void> {
         'StillOwed',
         `"${vm.name_label}" is paused, and xapi can't lock a paused guest: it is locked once it runs or is halted.`,
       );
+    // A snapshot that may still be made must be found to be ours by the tags that it takes over.
+    if (job.debts.has('snapshot') && job.templateUuid === undefined)
+      throw new XensnapError(
+        'StillOwed',
+        'The tags stay until it is known whether a snapshot is still to come.',
+      );
+    if (vm.other_config[TAGS.job] !== undefined || job.templateUuid === undefined)
+      await untag(xapi, job.vmRef, job.taggedDisks ?? []);
   } catch (error) {
     // No VM, nothing to lock.
     if (!isCode(error, 'HANDLE_INVALID')) throw error;

@@ -11,21 +11,30 @@ import { step } from '../step.ts';
 export const handler = step('VerifyImage', async (_state, { job, glance, store }) => {
   if (job.committed) return undefined;
   const image = await glance.getImage(job.id);
-  if (!image) throw new XensnapError('ImageDeleted', 'The image was deleted while the job ran.');
+  if (!image) throw deleted();
   if (image.status === 'saving' || image.status === 'queued')
     throw new XensnapError(
       'GlanceUnavailable',
       `Glance has all data but says that the image is ${image.status}.`,
     );
   refuseDifference(job, image);
-  await glance.updateImage(job.id, {
-    xensnap_consistency: known(job, 'consistency'),
-    xensnap_verified: 'true',
-  });
+  try {
+    // Not earlier: Glance forgets what is changed while it receives the data.
+    await glance.updateImage(job.id, {
+      xensnap_consistency: known(job, 'consistency'),
+      xensnap_verified: 'true',
+    });
+  } catch (error) {
+    throw error instanceof Error && error.name === 'GlanceNotFound' ? deleted(error) : error;
+  }
   if (!(await store.jobs.commit(job.id)))
     throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
   return undefined;
 });
+
+function deleted(cause?: unknown): XensnapError {
+  return new XensnapError('ImageDeleted', 'The image was deleted while the job ran.', { cause });
+}
 
 function refuseDifference(job: Job, image: Image): void {
   if (image.status !== 'active')

@@ -1,0 +1,99 @@
+import type { EventEmitter } from 'node:events';
+import { leftBehind, lookAround } from '../local/leftovers.ts';
+import type { SimulatedPool } from '../local/pool/pool.ts';
+import type { LocalService } from '../local/service.ts';
+import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+import type { JobView, VmView } from './answers.ts';
+import { createClient } from './client.ts';
+import { CommandFailure } from './failures.ts';
+import { followJob } from './follow.ts';
+import { duration, size } from './format.ts';
+import { details } from './table.ts';
+
+/** Where the demo takes place. */
+export interface DemoSurroundings {
+  readonly service: LocalService;
+  readonly pool: SimulatedPool;
+  readonly poolName: string;
+  /** Emits `state` with job and state as each is entered. */
+  readonly states: EventEmitter<{ state: [jobId: string, state: string] }>;
+}
+
+/**
+ * Takes a snapshot of the first VM of the simulated pool through the API, shows how it goes, and reports on it.
+ * @throws CommandFailure when the job did not succeed, or left something behind
+ */
+export async function demo(at: DemoSurroundings, out: NodeJS.WriteStream): Promise<void> {
+  const { service, pool, poolName } = at;
+  const api = createClient(service.apiUrl);
+  const { vms } = await api.get<{ vms: VmView[] }>('/vms');
+  const vm = vms.find(({ powerState }) => powerState === 'Running');
+  if (!vm)
+    throw new CommandFailure('the demo needs a running VM; start with --vms 1 or more, or with --no-demo');
+  const before = await lookAround(service, pool, poolName);
+  const callsBefore = pool.calls.length;
+  out.write(`Snapshot of the running VM ${vm.name} (${size(vm.rootDiskBytes ?? 0)}) into Glance\n`);
+  const { id } = await api.post<JobView>('/snapshots', { vm: vm.uuid });
+  const getJob = () => api.get<JobView>(`/snapshots/${id}`);
+  const quiet = showPhases(at, id, out);
+  await followJob({ getJob, out, intervalSeconds: out.isTTY ? 0.2 : 0.5 });
+  quiet();
+  await service.settled();
+  const job = await getJob();
+  const left = await leftovers(at, before);
+  out.write(`${await report(job, pool.calls.length - callsBefore, left, service)}\n`);
+  if (job.status !== 'succeeded') throw new CommandFailure(`the demo failed: ${job.error?.message}`);
+  if (left.length > 0) throw new CommandFailure('the demo left something behind');
+}
+
+/** Tells each step as the state machine enters it: some are over before anyone could ask. Returns what ends it. */
+function showPhases({ states }: DemoSurroundings, jobId: string, out: NodeJS.WriteStream): () => void {
+  const started = Date.now();
+  let last = '';
+  const show = (id: string, state: string) => {
+    if (id !== jobId || state === last || !(state in definition.States)) return;
+    const { Type: type } = definition.States[state as keyof typeof definition.States];
+    if (type !== 'Task') return;
+    last = state;
+    const seconds = ((Date.now() - started) / 1000).toFixed(1).padStart(5);
+    out.write(`${out.isTTY ? '\r\u001b[K' : ''}${seconds} s  ${state}\n`);
+  };
+  states.on('state', show);
+  return () => states.off('state', show);
+}
+
+/** The outcome is told a moment before the VM is free again. */
+async function leftovers(
+  at: DemoSurroundings,
+  before: Awaited<ReturnType<typeof lookAround>>,
+): Promise<string[]> {
+  const { service, pool, poolName } = at;
+  for (let look = 1; ; look += 1) {
+    const left = leftBehind(before, await lookAround(service, pool, poolName));
+    if (left.length === 0 || look === 25) return left;
+    await service.runtime.wait(0.2);
+  }
+}
+
+async function report(
+  job: JobView,
+  calls: number,
+  left: readonly string[],
+  { runtime }: LocalService,
+): Promise<string> {
+  const image = await runtime.glance.getImage(job.id);
+  const seconds = (Date.parse(job.finishedAt ?? job.createdAt) - Date.parse(job.createdAt)) / 1000;
+  return details({
+    Status: job.status,
+    Image: image ? `${image.id} "${image.name}", ${image.status}` : 'none',
+    Size: job.sizeBytes === null ? null : `${size(job.sizeBytes)} of ${size(job.bytesRead ?? 0)} read`,
+    'sha512 (plugin)': job.sha512,
+    'sha512 (Glance)': image?.osHashValue ?? null,
+    VHDs: job.vhds.map(({ name, bytes }) => `${name} ${size(bytes)}`).join(', ') || null,
+    Consistency: job.consistency,
+    Warnings: job.warnings.join('; ') || null,
+    Took: duration(seconds),
+    'xapi calls': calls,
+    'Left behind': left.length === 0 ? 'nothing' : left.join('\n'),
+  });
+}
