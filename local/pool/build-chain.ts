@@ -4,7 +4,7 @@ import { type VmHandle, vmHandle } from './handle.ts';
 import type { Context, PoolState } from './state.ts';
 import { storageOf, vhdPath } from './storage.ts';
 import { NULL_REF } from './value.ts';
-import { snapshotVdi } from './vdi.ts';
+import { snapshotVdi } from './vdi-snapshot.ts';
 import { writeBurst } from './writer.ts';
 
 function internalContext(pool: PoolState): Context {
@@ -38,6 +38,7 @@ export async function shareParent(pool: PoolState, handle: VmHandle, other: stri
   const own = handle.rootVdi;
   if (!sourceVdi || !own) throw new Error(`${other} has no root disk to share`);
   const leaf = await snapshotVdi(internalContext(pool), sourceVdi.ref);
+  await pool.models.thaw(db.text('VDI', leaf, 'uuid'));
   await pool.models.thaw(db.text('VDI', leaf, 'uuid'));
   db.update('VDI', leaf, { is_a_snapshot: false, snapshot_of: NULL_REF, name_label: `${handle.name} 0` });
   for (const vbd of db.referrers('VBD', 'VDI', own.ref)) db.set('VBD', vbd, 'VDI', leaf);

@@ -1,3 +1,4 @@
+import { logCall } from './call-log.ts';
 import { coerce } from './coerce.ts';
 import { type Call, calls } from './datamodel.ts';
 import { asFailure, ConnectionCut, XapiFailure } from './failure.ts';
@@ -9,9 +10,9 @@ import { pbdCalls } from './pbd.ts';
 import { secretCalls } from './secret.ts';
 import { checkSession, login, sessionCalls } from './session.ts';
 import { srCalls } from './sr.ts';
-import type { CallLogEntry, Context, Host, PoolState } from './state.ts';
+import type { Context, Host, PoolState } from './state.ts';
 import { completeTask, createTask, failTask, taskCalls } from './task.ts';
-import { isMap, NULL_REF, type Value } from './value.ts';
+import { NULL_REF, type Value } from './value.ts';
 import { vdiCalls } from './vdi.ts';
 import { vmCalls } from './vm.ts';
 
@@ -54,9 +55,16 @@ export async function dispatch(pool: PoolState, request: Request): Promise<Value
     const fault = pool.faults.forCall(request.method, entry.args);
     return await withFault(fault, pool.clock, () => carryOut(pool, request, entry.args));
   } catch (error) {
-    entry.error = error instanceof ConnectionCut ? 'connection cut' : asFailure(error).description.join(' ');
+    entry.error = errorText(error);
     throw error;
   }
+}
+
+function errorText(error: unknown): string {
+  if (error instanceof ConnectionCut) return 'connection cut';
+  const { code, description } = asFailure(error);
+  // Its parameter is a session.
+  return code === 'SESSION_INVALID' ? code : description.join(' ');
 }
 
 async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]): Promise<Value> {
@@ -135,35 +143,4 @@ function readArguments(pool: PoolState, call: Call, params: readonly Value[]): V
     const param = declared[index];
     return param ? coerce(param, value) : value;
   });
-}
-
-function logCall({ db, clock }: PoolState, { host, channel, method, params }: Request): CallLogEntry {
-  const isLogin = /login_with_password$/.test(method);
-  const session = String(params[0] ?? '');
-  const originator = isLogin
-    ? String(params[3] ?? '')
-    : db.has('session', session)
-      ? db.text('session', session, 'originator')
-      : '';
-  return {
-    at: clock.now(),
-    host: host.name,
-    channel,
-    method,
-    args: maskArguments(method, params),
-    originator,
-  };
-}
-
-/** The arguments without what must not be read in a log. */
-function maskArguments(method: string, params: readonly Value[]): unknown[] {
-  if (/login_with_password$/.test(method)) {
-    return params.map((value, index) => (index === 1 ? '<password>' : value));
-  }
-  if (params.length === 0) return [];
-  const [, ...rest] = params;
-  if (/secret\.create$/.test(method) && isMap(rest[0]))
-    return ['<session>', { ...rest[0], value: '<secret>' }];
-  if (/secret\.set_value$/.test(method)) return ['<session>', rest[0], '<secret>'];
-  return ['<session>', ...rest];
 }

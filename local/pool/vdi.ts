@@ -1,13 +1,11 @@
-import { randomUUID } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { XapiFailure } from './failure.ts';
 import { kickCollector } from './gc.ts';
 import type { Context, PoolState } from './state.ts';
-import { assertAttached, diskLock, type Storage, storageOf, vhdPath } from './storage.ts';
-import { createChildVhd, physicalBytes, setHidden } from './vhd.ts';
+import { assertAttached, storageOf, vhdPath } from './storage.ts';
+import { snapshotVdi } from './vdi-snapshot.ts';
 import { untilAllowed } from './vm-operations.ts';
 
-const LONGEST_CHAIN = 30;
 /** What SM's file-based SRs can do with a disk; the first of them also while it is attached. */
 const LIVE_OPERATIONS = ['snapshot', 'clone', 'mirror', 'enable_cbt', 'disable_cbt'];
 const OPERATIONS = [
@@ -41,7 +39,8 @@ export function updateAllowedVdiOperations(pool: PoolState, vdi: string): void {
   pool.db.set('VDI', vdi, 'allowed_operations', allowed);
 }
 
-async function withVdiOperation<T>(
+/** Marks the disk while `work` runs, waiting for its turn as `withVmOperation` does. */
+export async function withVdiOperation<T>(
   context: Context,
   vdi: string,
   operation: string,
@@ -62,108 +61,6 @@ async function withVdiOperation<T>(
     }
     released.emit(`VDI/${vdi}`);
   }
-}
-
-/** How many files a disk's chain has, by the database. */
-function chainDepth({ db }: PoolState, vdi: string): number {
-  let depth = 0;
-  for (let at: string | undefined = vdi; at !== undefined; depth += 1) {
-    const parent: string | undefined = db.map('VDI', at, 'sm_config')['vhd-parent'];
-    at = parent === undefined ? undefined : db.byUuid('VDI', parent);
-  }
-  return depth;
-}
-
-/**
- * Snapshots a disk: its file becomes a base copy under a new UUID, hidden; the disk, under the UUID it had, and the
- * snapshot become empty children of it (SM's FileSR, SNAPSHOT_DOUBLE).
- */
-export function snapshotVdi(context: Context, vdi: string): Promise<string> {
-  const { pool } = context;
-  return withVdiOperation(context, vdi, 'snapshot', async () => {
-    const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
-    const { type, 'image-format': format } = pool.db.map('VDI', vdi, 'sm_config');
-    if (type === 'raw' || format) throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
-    // Files and records change under one lock, so that no scan sees a file that has no record yet.
-    const snapshot = await storage.chains.run(async () => {
-      if (chainDepth(pool, vdi) >= LONGEST_CHAIN) {
-        throw new XapiFailure('SR_BACKEND_FAILURE_109', '', 'The snapshot chain is too long', '');
-      }
-      if (storage.full) throw new XapiFailure('SR_BACKEND_FAILURE_44', '', 'There is insufficient space', '');
-      return splitDisk(pool, storage, vdi);
-    });
-    updateAllowedVdiOperations(pool, snapshot);
-    return snapshot;
-  });
-}
-
-async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promise<string> {
-  const { db, models, clock } = pool;
-  const [uuid, baseUuid, snapshotUuid] = [db.text('VDI', vdi, 'uuid'), randomUUID(), randomUUID()];
-  await diskLock(storage, uuid).run(async () => {
-    await splitFile(storage, uuid, baseUuid, snapshotUuid);
-    await models.freeze(uuid, snapshotUuid, baseUuid);
-  });
-  const bytes = (each: string): Promise<string> => physicalBytes(vhdPath(storage, each)).then(String);
-  const [baseBytes, snapshotBytes] = [await bytes(baseUuid), await bytes(snapshotUuid)];
-  const record = db.record('VDI', vdi);
-  const { 'vhd-parent': grandparent, ...smConfig } = db.map('VDI', vdi, 'sm_config');
-  db.set('VDI', vdi, 'sm_config', { ...smConfig, 'vhd-parent': baseUuid });
-  const common = { SR: storage.ref, virtual_size: record.virtual_size ?? '0', type: record.type ?? 'user' };
-  db.create('VDI', {
-    ...common,
-    uuid: baseUuid,
-    location: baseUuid,
-    name_label: 'base copy',
-    read_only: true,
-    managed: false,
-    physical_utilisation: baseBytes,
-    sm_config: grandparent === undefined ? {} : { 'vhd-parent': grandparent },
-  });
-  return db.create('VDI', {
-    ...common,
-    uuid: snapshotUuid,
-    location: snapshotUuid,
-    name_label: record.name_label ?? '',
-    name_description: record.name_description ?? '',
-    sharable: record.sharable ?? false,
-    other_config: record.other_config ?? {},
-    xenstore_data: record.xenstore_data ?? {},
-    tags: record.tags ?? [],
-    on_boot: 'persist',
-    managed: true,
-    physical_utilisation: snapshotBytes,
-    sm_config: { 'vhd-parent': baseUuid },
-    is_a_snapshot: true,
-    snapshot_of: vdi,
-    snapshot_time: clock.now(),
-  });
-}
-
-async function splitFile(
-  storage: Storage,
-  uuid: string,
-  baseUuid: string,
-  snapshotUuid: string,
-): Promise<void> {
-  const [live, base, snapshot] = [
-    vhdPath(storage, uuid),
-    vhdPath(storage, baseUuid),
-    vhdPath(storage, snapshotUuid),
-  ];
-  // A file's own UUID is not its name, and stays when the file is renamed; files carry real time, as their mtimes do.
-  const child = () => ({ uuid: randomUUID(), parentPath: base, createdAt: new Date() });
-  await rename(live, base);
-  try {
-    await createChildVhd(`${live}.new`, child());
-    await createChildVhd(snapshot, child());
-    await rename(`${live}.new`, live);
-  } catch (error) {
-    for (const file of [`${live}.new`, snapshot]) await rm(file, { force: true });
-    await rename(base, live);
-    throw new XapiFailure('SR_BACKEND_FAILURE_82', '', `Failed to snapshot VDI [opterr=${error}]`, '');
-  }
-  await setHidden(base, true);
 }
 
 /** Unlinks the disk's file and removes its VBDs with it; the coalescer comes for what is left of the chain. */

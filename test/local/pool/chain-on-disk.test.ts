@@ -83,3 +83,14 @@ it('waits its quiet time before it coalesces', async () => {
   expect(world.pool.baseCopies()[sr?.uuid ?? '']).toHaveLength(3);
   expect(vm.rootVdi).toBeDefined();
 });
+
+it('keeps the other disk’s model when one of two that share a base copy is written to', async () => {
+  await using world = await aPool({ keepModels: true });
+  const other = await world.pool.addVm({ name: 'clone', diskMib: 8, sharedParentOf: 'web-1' });
+  await other.writeSome();
+  await world.pool.vm('web-1').writeSome();
+  const [base] = Object.values(world.pool.baseCopies()).flat();
+  for (const uuid of [base, other.rootVdi?.uuid, world.pool.vm('web-1').rootVdi?.uuid]) {
+    expect(await isExact(world.pool, uuid)).toBe(true);
+  }
+});

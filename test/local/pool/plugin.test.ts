@@ -2,7 +2,7 @@ import { mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { encodePluginCall, readOutput } from '../../../local/pool/plugin.ts';
+import { encodePluginCall, readOutput } from '../../../local/pool/plugin-wire.ts';
 import { aPool, until } from './a-pool.ts';
 
 /** A plugin whose function's name says what it does; a shell script, since that starts fast. */
