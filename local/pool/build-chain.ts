@@ -39,7 +39,6 @@ export async function shareParent(pool: PoolState, handle: VmHandle, other: stri
   if (!sourceVdi || !own) throw new Error(`${other} has no root disk to share`);
   const leaf = await snapshotVdi(internalContext(pool), sourceVdi.ref);
   await pool.models.thaw(db.text('VDI', leaf, 'uuid'));
-  await pool.models.thaw(db.text('VDI', leaf, 'uuid'));
   db.update('VDI', leaf, { is_a_snapshot: false, snapshot_of: NULL_REF, name_label: `${handle.name} 0` });
   for (const vbd of db.referrers('VBD', 'VDI', own.ref)) db.set('VBD', vbd, 'VDI', leaf);
   await dropLeaf(pool, own.ref);

@@ -50,14 +50,6 @@ export class Models {
     await rename(copy, this.path(vdiUuid));
   }
 
-  /** Makes a frozen disk one that can be written to. */
-  async thaw(vdiUuid: string): Promise<void> {
-    if (!this.#enabled) return;
-    const copy = `${this.path(vdiUuid)}.copy`;
-    await copySparse(this.path(vdiUuid), copy);
-    await rename(copy, this.path(vdiUuid));
-  }
-
   /** A base copy took its child's data: it reads as the child did. */
   async merge(childUuid: string, parentUuid: string): Promise<void> {
     if (!this.#enabled) return;
