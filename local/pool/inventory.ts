@@ -13,7 +13,7 @@ export interface PoolInventory {
   readonly files: Record<string, string[]>;
   /** By VM UUID: `vm-data/allowvssprovider` in the live domain and in the database; null for a key that is not there. */
   readonly locks: Record<string, { live: string | null; database: string | null }>;
-  /** Names; the coalescer's and the running calls' are left out. */
+  /** Names; the coalescer's, the running calls' and those that only wait for xapi's collector are left out. */
   readonly tasks: string[];
   readonly sessions: number;
   /** UUIDs. */
@@ -58,6 +58,8 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
     tasks: db
       .refs('task')
       .filter((task) => !db.flag('task', task, 'ofCall'))
+      // Destroyed while it was pending: it goes with the collector's next pass after its end.
+      .filter((task) => !Object.values(db.map('task', task, 'current_operations')).includes('destroy'))
       .map((task) => db.text('task', task, 'name_label'))
       .filter((name) => name !== 'Garbage Collection')
       .sort(),
