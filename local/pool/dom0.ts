@@ -13,7 +13,6 @@ export async function makeDom0(dom0Root: string, hostUuid: string): Promise<void
   const inventory = [
     "PRODUCT_BRAND='XCP-ng'",
     `INSTALLATION_UUID='${hostUuid}'`,
-    `CONTROL_DOMAIN_UUID='${hostUuid}'`,
     "MANAGEMENT_INTERFACE='xenbr0'",
   ];
   await writeFile(join(dom0Root, 'etc/xensource-inventory'), `${inventory.join('\n')}\n`);

@@ -5,7 +5,8 @@ import { ConnectionCut, XapiFailure } from './failure.ts';
 export interface Fault {
   /**
    * `VM.snapshot` strikes the operation, also when it runs as a task or inside another call (a disk's `VDI.snapshot`);
-   * `Async.VM.snapshot` strikes the call that starts the task. A fault with `drop` always strikes the call.
+   * `Async.VM.snapshot` strikes the call that starts the task. A regular expression is matched with the name on the
+   * wire. A fault with `drop` always strikes the call.
    */
   readonly method: string | RegExp;
   /** So many matching calls pass first. */

@@ -50,6 +50,7 @@ async function providersSnapshot(context: Context, vm: string, guest: Guest): Pr
   const { writing } = guest;
   const name = `VSS snapshot of ${db.text('VM', vm, 'name_label')}`;
   guest.writing = false;
+  await guest.burst;
   try {
     const template = await withSubtask(context, 'VM.snapshot', [vm, name], (subtask) =>
       snapshotVm(subtask, vm, name),

@@ -98,6 +98,21 @@ it('forgets finished tasks after 65 minutes', async () => {
   await until(async () => (await world.client.fails('task.get_status', task)).length > 0);
 });
 
+it('keeps no more than 200 tasks, and drops the oldest that are complete', async () => {
+  await using world = await aPool();
+  const { pool, client } = world;
+  const pending = await client.call('task.create', 'pending', '');
+  for (let count = 0; count < 210; count += 1) {
+    await client.call(
+      'task.set_status',
+      await client.call('task.create', `complete ${count}`, ''),
+      'success',
+    );
+  }
+  await until(() => Object.keys(pool.records('task')).length <= 200);
+  expect(Object.keys(pool.records('task'))).toContain(pending);
+});
+
 it('drops the records of incomplete tasks when xapi restarts', async () => {
   await using world = await aPool();
   const { pool, client } = world;

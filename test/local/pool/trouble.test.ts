@@ -1,5 +1,11 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { startPool } from '../../../local/pool/pool.ts';
 import { decodeCall, encodeValue } from '../../../local/pool/xmlrpc.ts';
 import { aPool, until } from './a-pool.ts';
 import { request } from './client.ts';
@@ -50,6 +56,41 @@ it('goes away and comes back on the same address', async () => {
   await pool.setReachable(true);
   expect(await client.call('VM.get_all')).not.toHaveLength(0);
 });
+
+it.runIf(spawnSync('openssl', ['version']).status === 0)(
+  'speaks TLS with the certificate it is given',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tls-'));
+    const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
+    const subject = ['-subj', '/CN=xen1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    spawnSync('openssl', [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      ...subject,
+    ]);
+    const tls = { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
+    await rm(folder, { recursive: true });
+    const dataDir = await mkdtemp(join(tmpdir(), 'pool-'));
+    const pool = await startPool({ dataDir, vms: 0, tls });
+    const status = await new Promise((resolve, reject) => {
+      const sent = httpsRequest(pool.url, { ca: tls.cert, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sent.on('error', reject).end();
+    });
+    expect(status).toBe(404);
+    await pool.close();
+    await rm(dataDir, { recursive: true });
+  },
+);
 
 it('sees what is left behind', async () => {
   await using world = await aPool();
