@@ -1,4 +1,5 @@
 """A dom0 in a temporary folder, with a fake xapi and a fake Glance; the plugin runs as xapi runs it."""
+import io
 import json
 import os
 import shutil
@@ -6,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 import unittest
 import uuid
 
@@ -17,6 +19,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PLUGIN = os.path.join(os.path.dirname(HERE), 'glance')
 TOKEN = 'gAAAAA-a-token-nobody-may-see'
 CALLER_SESSION = 'OpaqueRef:caller-session'
+
+
+def load_plugin():
+    """The file as a module, for what needs no process."""
+    plugin = types.ModuleType('plugin')
+    with io.open(PLUGIN, 'rb') as source:
+        exec(compile(source.read(), PLUGIN, 'exec'), plugin.__dict__)
+    return plugin
 
 
 class PluginFailure(Exception):
@@ -150,9 +160,10 @@ class PluginTest(unittest.TestCase):
         return caught.exception
 
     def put_fails(self, code, retryable, **changes):
-        """put_vdis fails with this code, tells `status` the same, and leaves nothing behind."""
+        """put_vdis fails with this code, leaves the same for `status`, and nothing else behind."""
         error = self.fails(code, retryable, self.put, **changes)
-        state = self.status()
+        with io.open(os.path.join(self.root, 'var/run/xensnap', self.job + '.json'), encoding='ascii') as handle:
+            state = json.loads(handle.read())
         self.assertEqual((state['state'], state['error']['code'], state['error']['retryable']),
                          ('failed', code, retryable))
         self.assert_nothing_left()

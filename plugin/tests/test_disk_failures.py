@@ -129,7 +129,7 @@ class DiskFailureTest(PluginTest):
 class ChangedChainTest(PluginTest):
     def setUp(self):
         PluginTest.setUp(self)
-        self.a_template(chain=2, blocks=40)
+        self.a_template(chain=2, blocks=250)  # more than fits in the sockets' buffers
         self.glance.at_bytes, self.glance.behaviour = 200000, 'hold'
 
     def change_while_uploading(self, change):

@@ -66,7 +66,7 @@ class GlanceFailureTest(PluginTest):
             self.put_fails(code, retryable)
 
     def test_success_before_everything_was_sent_is_none(self):
-        self.a_template(blocks=40)
+        self.a_template(blocks=250)
         self.glance.at_bytes, self.glance.behaviour = 200000, 204
         self.put_fails('GLANCE_REFUSED', False)
 
@@ -142,7 +142,7 @@ class TlsTest(PluginTest):
 
     def setUp(self):
         PluginTest.setUp(self)
-        self.a_template(blocks=40)
+        self.a_template()
         self.glance = self.a_glance((self.certificate, self.key))
 
     def test_trusts_the_given_ca(self):
@@ -166,6 +166,7 @@ class TlsTest(PluginTest):
         self.assertEqual(self.glance.requests, [])
 
     def test_hears_an_early_answer_through_tls(self):
+        self.a_template(blocks=250)
         self.glance.at_bytes, self.glance.behaviour = 300000, 413
         self.put_fails('IMAGE_TOO_LARGE', False, fingerprint=self.fingerprint)
         self.assert_not_uploaded()

@@ -6,11 +6,10 @@ import re
 import subprocess
 import sys
 import tarfile
-import types
 import unittest
 import uuid
 
-from support import CALLER_SESSION, PLUGIN, TOKEN, PluginTest, xmlrpclib
+from support import CALLER_SESSION, PLUGIN, TOKEN, PluginTest, load_plugin, xmlrpclib
 from vhd_files import DYNAMIC, footer, header
 
 
@@ -68,6 +67,7 @@ class ProtocolTest(PluginTest):
         self.assertEqual(state['state'], 'unknown')
 
     def test_bad_params_name_the_field_and_what_it_must_be(self):
+        plugin = load_plugin()
         self.template = 'OpaqueRef:' + str(uuid.uuid4())
         for changes, words in (
                 ({'jobId': None}, 'jobId is missing'), ({'jobId': '../../etc'}, 'jobId must be a UUID'),
@@ -80,7 +80,11 @@ class ProtocolTest(PluginTest):
                 ({'level': True}, 'level'), ({'level': '1'}, 'level'), ({'timeoutSeconds': 0}, 'timeoutSeconds'),
                 ({'tokenSecret': 'no'}, 'tokenSecret'), ({'caPem': 'no'}, 'caPem'),
                 ({'fingerprint': 'ab'}, 'fingerprint'), ({'fingerprint': 'a' * 64}, 'https://'), ({'vdi_uuids': []}, 'vdi_uuids is not known')):
-            self.assertIn(words, self.fails('BAD_PARAMS', False, self.put, **changes).message)
+            with self.assertRaises(plugin.PluginError) as caught:
+                plugin.read_put_params(json.dumps(self.params(**changes)))
+            self.assertEqual((caught.exception.code, caught.exception.retryable), ('BAD_PARAMS', False))
+            self.assertIn(words, caught.exception.message)
+        plugin.read_put_params(json.dumps(self.params()))
         for text in ('{', '[]', '"x"'):
             self.fails('BAD_PARAMS', False, self.call, 'put_vdis', text)
         self.assertEqual(self.xapi.calls, [])
@@ -179,9 +183,7 @@ class SizeTest(PluginTest):
         self.assertLess(peak_kib, 48 << 10)
 
     def test_tar_headers_hold_sizes_beyond_8_gib(self):
-        plugin = types.ModuleType('plugin')
-        with io.open(PLUGIN, 'rb') as source:
-            exec(compile(source.read(), PLUGIN, 'exec'), plugin.__dict__)
+        plugin = load_plugin()
         for size in (0, 511, 8 ** 11 - 1, 8 ** 11, 2040 << 30):
             block = plugin.tar_header('15.vhd', size)
             if sys.version_info[0] == 2:
