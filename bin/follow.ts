@@ -64,16 +64,22 @@ interface Display {
   end(): void;
 }
 
+/** Where a terminal does not say how wide it is. */
+const USUAL_COLUMNS = 80;
 const ERASE_LINE = '\r\u001b[K';
 
 function terminal(out: NodeJS.WriteStream, clock: FollowClock): Display {
   const rate = rateMeter();
+  const began = clock.now().getTime();
   return {
     job(job) {
-      const bytesPerSecond = rate(job.bytesRead, clock.now());
-      out.write(
-        `${ERASE_LINE}${styleOf(job, progressLine(job, { bytesPerSecond, columns: out.columns }), out)}`,
-      );
+      const now = clock.now();
+      const line = progressLine(job, {
+        bytesPerSecond: rate(job.bytesRead, now),
+        elapsedSeconds: (now.getTime() - began) / 1000,
+        columns: out.columns || USUAL_COLUMNS,
+      });
+      out.write(`${ERASE_LINE}${styleOf(job, line, out)}`);
     },
     end: () => out.write('\n'),
   };

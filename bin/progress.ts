@@ -5,6 +5,8 @@ import { duration, size } from './format.ts';
 export interface ProgressState {
   /** Of what is read, uncompressed; undefined while it is not known. */
   readonly bytesPerSecond?: number | undefined;
+  /** Shown where no other time is. */
+  readonly elapsedSeconds?: number | undefined;
   /** Width of the terminal; without one, the line has no bar. */
   readonly columns?: number | undefined;
 }
@@ -15,15 +17,18 @@ const NARROWEST_BAR = 8;
 const PHASE_WIDTH = 'DestroySnapshot'.length;
 
 /** How a job stands, in one line that fits into the terminal: step, bar, percent, bytes, rate, time left. */
-export function progressLine(job: JobView, { bytesPerSecond, columns }: ProgressState = {}): string {
+export function progressLine(
+  job: JobView,
+  { bytesPerSecond, elapsedSeconds, columns }: ProgressState = {},
+): string {
   const percent = `${String(job.progress).padStart(3)} %`;
   const uploading = job.phase === 'PollUpload';
   const facts = [
-    ...(job.bytesRead !== null && job.bytesTotal !== null
+    ...(job.bytesRead !== null && job.bytesTotal
       ? [`${size(job.bytesRead)} of ${size(job.bytesTotal)}`]
       : []),
     ...(uploading && bytesPerSecond !== undefined ? [`${size(Math.round(bytesPerSecond))}/s`] : []),
-    ...(uploading && job.etaSeconds !== null ? [`ETA ${duration(job.etaSeconds)}`] : []),
+    ...timeOf(uploading ? job.etaSeconds : null, elapsedSeconds),
   ];
   const phase = job.finishedAt === null ? job.phase : job.status;
   if (columns === undefined) return [phase, percent.trim(), ...facts].join('  ');
@@ -31,6 +36,11 @@ export function progressLine(job: JobView, { bytesPerSecond, columns }: Progress
   const room = columns - 1 - PHASE_WIDTH - rest.length - 4;
   const bar = room >= NARROWEST_BAR ? `${barOf(job.progress, Math.min(WIDEST_BAR, room))}  ` : '';
   return `${phase.padEnd(PHASE_WIDTH)}  ${bar}${rest}`.slice(0, columns - 1);
+}
+
+function timeOf(etaSeconds: number | null, elapsedSeconds: number | undefined): string[] {
+  if (etaSeconds !== null) return [`ETA ${duration(etaSeconds)}`];
+  return elapsedSeconds === undefined ? [] : [duration(elapsedSeconds)];
 }
 
 function barOf(percent: number, width: number): string {

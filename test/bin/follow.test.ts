@@ -61,6 +61,12 @@ it.each([20, 40, 60, 80, 200])('keeps the line within a terminal of %i columns',
     expect(stripVTControlCharacters(line).length).toBeLessThan(columns);
 });
 
+it('takes a terminal that does not say its width for one of 80 columns', async () => {
+  const { out, written } = anOut(0);
+  await followJob({ getJob: looks({}, SUCCEEDED), out, clock: aClock() });
+  expect(written()).toMatch(/PollUpload +\[#+-+\] +40 %/);
+});
+
 it('tells of changes only where the output is no terminal', async () => {
   const { out, written } = anOut();
   const getJob = looks({ progress: 40 }, { progress: 41 }, { progress: 50, warnings: ['slow'] }, SUCCEEDED);
