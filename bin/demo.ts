@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { leftBehind, lookAround } from '../local/leftovers.ts';
 import type { SimulatedPool } from '../local/pool/pool.ts';
 import type { LocalService } from '../local/service.ts';
-import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+import { STEP_HANDLERS } from '../local/steps.ts';
 import type { JobView, VmView } from './answers.ts';
 import { createClient } from './client.ts';
 import { CommandFailure } from './failures.ts';
@@ -16,6 +16,7 @@ export interface DemoSurroundings {
   readonly pool: SimulatedPool;
   readonly poolName: string;
   /** Emits `state` with job and state as each is entered. */
+  readonly signal: AbortSignal;
   readonly states: EventEmitter<{ state: [jobId: string, state: string] }>;
 }
 
@@ -36,7 +37,7 @@ export async function demo(at: DemoSurroundings, out: NodeJS.WriteStream): Promi
   const { id } = await api.post<JobView>('/snapshots', { vm: vm.uuid });
   const getJob = () => api.get<JobView>(`/snapshots/${id}`);
   const quiet = showPhases(at, id, out);
-  await followJob({ getJob, out, intervalSeconds: out.isTTY ? 0.2 : 0.5 });
+  await followJob({ getJob, out, intervalSeconds: out.isTTY ? 0.2 : 0.5, signal: at.signal });
   quiet();
   await service.settled();
   const job = await getJob();
@@ -51,9 +52,7 @@ function showPhases({ states }: DemoSurroundings, jobId: string, out: NodeJS.Wri
   const started = Date.now();
   let last = '';
   const show = (id: string, state: string) => {
-    if (id !== jobId || state === last || !(state in definition.States)) return;
-    const { Type: type } = definition.States[state as keyof typeof definition.States];
-    if (type !== 'Task') return;
+    if (id !== jobId || state === last || !(state in STEP_HANDLERS || state === 'QueueForHost')) return;
     last = state;
     const seconds = ((Date.now() - started) / 1000).toFixed(1).padStart(5);
     out.write(`${out.isTTY ? '\r\u001b[K' : ''}${seconds} s  ${state}\n`);

@@ -3,10 +3,9 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import { translate } from '../functions/translate.ts';
-import type { LocalService, ServicePool } from '../local/service.ts';
+import type { ServicePool } from '../local/service.ts';
 import { demo } from './demo.ts';
-import { CommandFailure, UsageFailure } from './failures.ts';
+import { UsageFailure } from './failures.ts';
 import { examplesText, wholeNumber } from './options.ts';
 import { readSecretFile, type Server, serveUntilStopped } from './serve.ts';
 
@@ -91,7 +90,7 @@ async function runLocal(flags: LocalFlags): Promise<void> {
     throw new UsageFailure('--once makes the demo snapshot, which needs the simulated pool');
   await serveUntilStopped(
     flags.data ?? (flags.pool === undefined ? undefined : stateFolder()),
-    (dataDir) => startAll(flags, dataDir),
+    (dataDir, signal) => startAll(flags, dataDir, signal),
     { once: flags.once },
   );
 }
@@ -101,7 +100,11 @@ function stateFolder(): string {
   return join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'xensnap', hostname());
 }
 
-async function startAll(flags: LocalFlags, dataDir: string): Promise<{ server: Server; lines: string[] }> {
+async function startAll(
+  flags: LocalFlags,
+  dataDir: string,
+  signal: AbortSignal,
+): Promise<{ server: Server; lines: string[] }> {
   const closers: (() => Promise<void>)[] = [];
   const server = {
     async close() {
@@ -112,7 +115,6 @@ async function startAll(flags: LocalFlags, dataDir: string): Promise<{ server: S
     const glance = await glanceOf(flags, dataDir, closers);
     const { pool, simulated, lines } = await poolOf(flags, dataDir, closers);
     const { startService } = await import('../local/service.ts');
-    const { jsonLog } = await import('../functions/log.ts');
     const states = new EventEmitter<{ state: [jobId: string, state: string] }>();
     const service = await startService({
       dataDir: join(dataDir, 'service'),
@@ -120,13 +122,13 @@ async function startAll(flags: LocalFlags, dataDir: string): Promise<{ server: S
       glance,
       apiPort: flags.apiPort,
       onState: (jobId, state) => states.emit('state', jobId, state),
-      log: jsonLog(flags.verbose ? (line) => process.stderr.write(`${line}\n`) : () => {}),
+      ...(flags.verbose && { logLine: (line: string) => process.stderr.write(`${line}\n`) }),
     });
     closers.push(() => service.close());
     closers.push(() => service.drain());
-    await refuseUnreachable(service, pool);
+    await service.check();
     if (simulated && flags.demo)
-      await demo({ service, pool: simulated, poolName: pool.name, states }, process.stdout);
+      await demo({ service, pool: simulated, poolName: pool.name, states, signal }, process.stdout);
     return { server, lines: [`api ${service.apiUrl}`, ...lines, `glance ${glance.url}`] };
   } catch (error) {
     await server.close();
@@ -169,20 +171,11 @@ async function poolOf(flags: LocalFlags, dataDir: string, closers: (() => Promis
     dataDir: join(dataDir, 'pool'),
     pluginFile: PLUGIN,
     ...{ hosts, vms, diskMib, quiesce, port },
+    // A real pool waits five minutes; who tries this out has not got them.
+    gcQuietSeconds: 20,
   });
   closers.push(() => simulated.close());
   const { url, memberUrls, username, password } = simulated;
   const pool: ServicePool = { ...common, name: 'demo', addresses: [url, ...memberUrls], username, password };
   return { pool, simulated, lines: [`pool ${url} ${username} ${password}`] };
-}
-
-/** A pool or a Glance that does not answer is told at once, not by the first job. */
-async function refuseUnreachable({ runtime }: LocalService, pool: ServicePool): Promise<void> {
-  try {
-    if (pool.driver !== 'libvirt')
-      await runtime.withSession(pool.name, (xapi) => xapi.call('pool.get_all_records'));
-    await runtime.glance.check();
-  } catch (error) {
-    throw new CommandFailure(translate(error).message, { cause: error });
-  }
 }

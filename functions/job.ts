@@ -105,6 +105,8 @@ export interface Job {
   readonly uploadAttempts?: number;
   readonly uploadStartedAt?: string;
   readonly firstUploadAt?: string;
+  /** When the try before this one began, by the host's clock: its end is not this one's. */
+  readonly earlierUpload?: string;
   readonly secretUuid?: string;
   readonly bytesRead?: number;
   readonly bytesSent?: number;

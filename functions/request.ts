@@ -158,7 +158,10 @@ async function findTarget(wish: SnapshotRequest, runtime: Runtime): Promise<Targ
       );
     } catch (error) {
       const translated = translate(error);
-      if (translated.name !== 'VmNotFound' || pools.length === 1) throw translated;
+      if (translated.name === 'VmNotFound' && pools.length > 1) continue;
+      throw translated instanceof XensnapError && translated.name.startsWith('Pool')
+        ? new XensnapError(translated.name, `Pool "${name}": ${translated.message}`, { cause: error })
+        : translated;
     }
   }
   const [target, ...others] = found;

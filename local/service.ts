@@ -8,11 +8,11 @@ import { createApi } from '../functions/api/app.ts';
 import type { Config } from '../functions/config.ts';
 import type { JanitorReport } from '../functions/janitor/finding.ts';
 import { tidy } from '../functions/janitor.ts';
-import { jsonLog, type Log } from '../functions/log.ts';
+import { jsonLog } from '../functions/log.ts';
 import { admitBatch } from '../functions/queue/admit.ts';
 import { openJobs, reconcileEvent, reconcileStranded } from '../functions/reconcile.ts';
 import { createRuntime, type Runtime } from '../functions/runtime.ts';
-import { TABLE } from '../functions/store/table.ts';
+import { translate } from '../functions/translate.ts';
 import type { JobInput } from '../statemachine/contract.ts';
 import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
 import { startEventSource } from './aws/event-source.ts';
@@ -24,9 +24,10 @@ import { sqsSender } from './aws/sqs-sender.ts';
 import { substitute } from './aws/states/definition.ts';
 import type { StatusChangeEvent } from './aws/states/status-event.ts';
 import { startStepFunctions } from './aws/step-functions.ts';
-import { startTable, type TableDefinition } from './aws/table.ts';
+import { startTable } from './aws/table.ts';
 import { type LocalClock, localClock } from './clock.ts';
 import { STEP_HANDLERS } from './steps.ts';
+import { tableDefinition } from './table-definition.ts';
 
 /** A pool that the service works on, real or simulated. */
 export interface ServicePool {
@@ -49,7 +50,8 @@ export interface ServiceOptions {
   /** 0, the default, takes any free one. */
   readonly apiPort?: number;
   readonly clock?: LocalClock;
-  readonly log?: Log;
+  /** Takes the log's lines, JSON each; without it there is no log. */
+  readonly logLine?: (line: string) => void;
   readonly relock?: Config['relock'];
   readonly timings?: Partial<Config['timings']>;
   /** Waits of the state machine, by state, that last so many seconds whatever the step says; for tests. */
@@ -67,6 +69,8 @@ export interface LocalService {
   readonly queue: LocalQueue;
   /** One round of the janitor, now. */
   janitor(dryRun?: boolean): Promise<JanitorReport>;
+  /** That every pool and Glance answer and take the login. @throws an error with a message for the operator */
+  check(): Promise<void>;
   /** Stops every job and tidies up after it, as far as that can be done in a minute. */
   drain(): Promise<void>;
   /** Resolves when the status events so far have been dealt with. */
@@ -91,7 +95,7 @@ const TIMINGS = {
 /** Starts the service. What it started is stopped again when one of its parts can't. */
 export async function startService(options: ServiceOptions): Promise<LocalService> {
   const clock = options.clock ?? localClock();
-  const log = options.log ?? jsonLog();
+  const log = jsonLog(options.logLine ?? (() => {}));
   const closers: (() => Promise<unknown>)[] = [];
   const started = async <T>(part: Promise<T>, close: (part: T) => Promise<unknown>): Promise<T> => {
     const running = await part;
@@ -198,6 +202,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
       runtime,
       queue,
       janitor,
+      check: () => check(ready()),
       drain: () => drain(ready(), clock),
       settled: () => reconciling.settled(),
       close,
@@ -212,6 +217,16 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
 function lambdaArns(): Record<string, string> {
   const arn = (name: string) => `arn:aws:lambda:${AWS.region}:000000000000:function:xensnap-${name}:1`;
   return Object.fromEntries(Object.keys(STEP_HANDLERS).map((name) => [`${name}Arn`, arn(name)]));
+}
+
+async function check(runtime: Runtime): Promise<void> {
+  try {
+    for (const { name, driver } of runtime.config.pools)
+      if (driver === 'xenapi') await runtime.withSession(name, (xapi) => xapi.call('pool.get_all_records'));
+    await runtime.glance.check();
+  } catch (error) {
+    throw translate(error);
+  }
 }
 
 const DRAIN_SECONDS = 60;
@@ -282,21 +297,4 @@ async function installationOf(dataDir: string): Promise<string> {
   } catch {
     return (await readFile(file, 'utf8')).trim();
   }
-}
-
-function tableDefinition(): TableDefinition {
-  const indexes = Object.entries(TABLE.indexes);
-  const attributes = [TABLE.key, TABLE.sortKey, ...indexes.map(([, key]) => key)];
-  return {
-    KeySchema: [{ AttributeName: TABLE.key, KeyType: 'HASH' }],
-    AttributeDefinitions: attributes.map((name) => ({ AttributeName: name, AttributeType: 'S' })),
-    GlobalSecondaryIndexes: indexes.map(([name, key]) => ({
-      IndexName: name,
-      KeySchema: [
-        { AttributeName: key, KeyType: 'HASH' },
-        { AttributeName: TABLE.sortKey, KeyType: 'RANGE' },
-      ],
-      Projection: { ProjectionType: 'ALL' },
-    })),
-  };
 }

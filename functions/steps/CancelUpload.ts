@@ -3,7 +3,7 @@ import { cancelPlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
 import { type StepDeps, step } from '../step.ts';
 import { TAGS } from '../tags.ts';
-import { forgetTask } from './PollUpload.ts';
+import { forgetTask } from '../tasks.ts';
 import { destroySecret } from './StartUpload.ts';
 
 /** Closes the job, stops an upload that may run, and sees to it that the token is gone. Pays `plugin` and `secret`. */
@@ -12,7 +12,7 @@ export async function cancelUpload(deps: StepDeps): Promise<void> {
   const job = (await store.jobs.close(deps.job.id)) ?? deps.job;
   if (job.debts?.has('plugin')) {
     await stopPlugin({ ...deps, job });
-    await forgetTask({ ...deps, job });
+    if (job.uploadTask !== undefined) await forgetTask(deps.xapi, job.uploadTask);
     await store.jobs.pay(job.id, 'plugin');
   }
   if (job.debts?.has('secret')) {

@@ -3,6 +3,7 @@ import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { type StepDeps, secondsSince, step } from '../step.ts';
+import { forgetTask } from '../tasks.ts';
 import { disksOf, findTemplate } from '../template.ts';
 
 /** Destroys the template's disks, then the template, and nothing that is not provably ours. Pays `snapshot`. */
@@ -14,19 +15,20 @@ export async function destroySnapshot(deps: StepDeps): Promise<void> {
   if (template) {
     // On record before the first is gone: a template without its disks no longer says which they were.
     const refs = await disksOf(xapi, template.ref);
-    const uuids = await Promise.all(refs.map((ref) => xapi.call('VDI.get_uuid', ref)));
-    await store.jobs.record(job.id, {
-      templateRef: template.ref,
-      templateUuid: template.record.uuid,
-      snapshotDisks: job.snapshotDisks ?? uuids,
-    });
+    if (job.snapshotDisks === undefined)
+      await store.jobs.record(job.id, {
+        templateRef: template.ref,
+        templateUuid: template.record.uuid,
+        snapshotDisks: await Promise.all(refs.map((ref) => xapi.call('VDI.get_uuid', ref))),
+      });
     for (const ref of refs) await destroyed(xapi.call('VDI.destroy', ref));
     await destroyed(xapi.call('VM.destroy', template.ref));
   } else {
     for (const uuid of job.snapshotDisks ?? []) await destroyDisk(deps, uuid);
     await refuseIfUnderWay({ ...deps, job });
   }
-  await forgetSnapshotTask({ ...deps, job });
+  if (job.snapshotTask !== undefined && job.templateUuid === undefined)
+    await forgetTask(xapi, job.snapshotTask);
   await store.jobs.pay(job.id, 'snapshot');
 }
 
@@ -69,11 +71,6 @@ async function mayStillCome(xapi: StepDeps['xapi'], job: Job): Promise<boolean> 
     if (isCode(error, 'HANDLE_INVALID')) return false;
     throw error;
   }
-}
-
-async function forgetSnapshotTask({ job, xapi }: StepDeps): Promise<void> {
-  if (job.snapshotTask !== undefined && job.templateUuid === undefined)
-    await destroyed(xapi.call('task.destroy', job.snapshotTask));
 }
 
 /** What is gone is destroyed. */

@@ -1,10 +1,11 @@
 import { isCode, taskError, type XapiError } from '../../xapi/errors.ts';
-import type { TaskRecord } from '../../xapi/types.ts';
+import type { Ref, TaskRecord } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { removeHalfMade } from '../half-made.ts';
 import { known } from '../known.ts';
 import { record, type StepDeps, secondsSince, step } from '../step.ts';
 import { untag } from '../tags.ts';
+import { forgetLostTask, forgetTask } from '../tasks.ts';
 import { disksOf, findTemplate, type Template } from '../template.ts';
 import { noteFallback } from './StartSnapshot.ts';
 
@@ -12,8 +13,8 @@ import { noteFallback } from './StartSnapshot.ts';
 export const handler = step('PollSnapshot', async (_state, deps) => {
   const { job, config } = deps;
   const waitSeconds = Math.ceil(config.timings.snapshotPollSeconds);
-  if (job.templateUuid !== undefined) {
-    await finishTagging(deps);
+  if (job.templateRef !== undefined) {
+    await tidy(deps, job.templateRef);
     return { next: 'done', waitSeconds };
   }
   const task = await taskRecord(deps);
@@ -25,7 +26,7 @@ export const handler = step('PollSnapshot', async (_state, deps) => {
     return { next: 'wait', waitSeconds };
   }
   await adopt(deps, template);
-  await finishTagging(deps);
+  await tidy(deps, template.ref);
   return { next: 'done', waitSeconds };
 });
 
@@ -56,14 +57,10 @@ async function adopt(deps: StepDeps, { ref, record: vm }: Template): Promise<voi
 }
 
 /** Takes the tags off the VM again, so that no snapshot of an operator's inherits them, and forgets the task. */
-async function finishTagging({ xapi, job }: StepDeps): Promise<void> {
+async function tidy({ xapi, job }: StepDeps, templateRef: Ref<'VM'>): Promise<void> {
   await untag(xapi, known(job, 'vmRef'), job.taggedDisks ?? []);
-  if (job.snapshotTask === undefined) return;
-  try {
-    await xapi.call('task.destroy', job.snapshotTask);
-  } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
-  }
+  if (job.snapshotTask !== undefined) await forgetTask(xapi, job.snapshotTask);
+  else await forgetLostTask(xapi, 'Async.VM.snapshot', templateRef);
 }
 
 /** Neither task nor template: the call may still be under way, or may never have arrived. */
@@ -82,7 +79,7 @@ async function afterFailure(
   error: XapiError,
 ): Promise<{ next: 'again'; waitSeconds: number }> {
   const { job, store, config } = deps;
-  if (job.snapshotTask !== undefined) await deps.xapi.call('task.destroy', job.snapshotTask);
+  if (job.snapshotTask !== undefined) await forgetTask(deps.xapi, job.snapshotTask);
   const quiesced = job.request.quiesce !== 'never' && job.quiesceFailure === undefined;
   if (!quiesced) {
     if (BY_STORAGE.has(error.code)) throw error;

@@ -1,8 +1,10 @@
 import { isCode, taskError } from '../../xapi/errors.ts';
 import { pluginFailure, type UploadFailure, type UploadStatus, uploadError, uploadStatus } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
+import type { Job } from '../job.ts';
 import { known } from '../known.ts';
 import { record, type StepDeps, secondsSince, step } from '../step.ts';
+import { forgetLostTask, forgetTask } from '../tasks.ts';
 import { destroySecret } from './StartUpload.ts';
 
 /** Seconds after which an upload of which the plugin knows nothing counts as never begun. */
@@ -12,7 +14,7 @@ const BEGIN_SECONDS = 120;
 export const handler = step('PollUpload', async (_state, deps) => {
   const { job, xapi, config } = deps;
   const { uploadPollMinSeconds, uploadPollMaxSeconds, uploadMaxSeconds, uploadRetrySeconds } = config.timings;
-  const status = await uploadStatus(xapi, known(job, 'hostRef'), job.id);
+  const status = ofThisTry(job, await uploadStatus(xapi, known(job, 'hostRef'), job.id));
   await record(deps, progressOf(status));
   if (status.state === 'succeeded') {
     await conclude(deps, status);
@@ -20,7 +22,7 @@ export const handler = step('PollUpload', async (_state, deps) => {
   }
   const failure = await failureOf(deps, status);
   if (failure) {
-    await forgetTask(deps);
+    if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
     if (!failure.retryable || (job.uploadAttempts ?? 1) >= config.uploadAttempts) throw uploadError(failure);
     deps.log.warn('the upload failed and is tried again', { reason: failure.message });
     return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
@@ -37,6 +39,12 @@ export const handler = step('PollUpload', async (_state, deps) => {
     waitSeconds: Math.ceil(Math.min(Math.max(wished, uploadPollMinSeconds), uploadPollMaxSeconds)),
   };
 });
+
+/** Until the plugin has begun anew, it still tells how the try before ended. */
+function ofThisTry(job: Job, status: UploadStatus): UploadStatus {
+  const isEarlier = status.startedAt != null && status.startedAt === job.earlierUpload;
+  return isEarlier && status.state !== 'succeeded' ? { state: 'unknown' } : status;
+}
 
 function progressOf({ bytesRead, bytesSent, bytesTotal, etaSeconds }: UploadStatus) {
   return {
@@ -77,7 +85,8 @@ async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undef
 async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void> {
   const { job, xapi, store } = deps;
   if (!result) throw new XensnapError('PluginFailure', 'The plugin says it succeeded, but not with what.');
-  await forgetTask(deps);
+  if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
+  else await forgetLostTask(xapi, 'Async.host.call_plugin', job.id);
   if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
   await store.jobs.pay(job.id, 'secret');
   await store.jobs.pay(job.id, 'plugin', {
@@ -89,14 +98,4 @@ async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void>
     bytesTotal: result.bytesRead,
     etaSeconds: 0,
   });
-}
-
-/** Removes the upload's task record; xapi would keep it for an hour. */
-export async function forgetTask({ job, xapi }: Pick<StepDeps, 'job' | 'xapi'>): Promise<void> {
-  if (job.uploadTask === undefined) return;
-  try {
-    await xapi.call('task.destroy', job.uploadTask);
-  } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
-  }
 }

@@ -1,5 +1,5 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
-import type { Job, JobError } from '../job.ts';
+import { DEBTS, type Job, type JobError } from '../job.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { expiryOf } from '../request.ts';
 import { type StepDeps, step } from '../step.ts';
@@ -35,7 +35,7 @@ export async function releaseVm({
   ...deps
 }: Pick<StepDeps, 'store' | 'job'>): Promise<readonly string[]> {
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
-  const owed = [...(job.debts ?? [])];
+  const owed = DEBTS.filter((debt) => job.debts?.has(debt));
   if (owed.length > 0) return owed;
   await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
   await store.jobs.settle(job.id);
@@ -53,7 +53,7 @@ export const handler = step('ReleaseHost', async (state, deps) => {
 });
 
 async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: JobError): Promise<void> {
-  const owed = [...(job?.debts ?? [])].join(', ');
+  const owed = DEBTS.filter((debt) => job?.debts?.has(debt)).join(', ');
   if (owed === '' || !job) return;
   await store.jobs.warn(job.id, `Not tidied up yet (${owed}): ${problem.message} xensnap goes on trying.`);
 }

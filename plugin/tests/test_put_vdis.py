@@ -28,6 +28,7 @@ class PutVdisTest(PluginTest):
         self.assertEqual(result['md5'], hashlib.md5(data).hexdigest())
         self.assertEqual(result['virtualBytes'], 256 * 65536)
         self.assertEqual(result['glance'], 'matches')
+        self.assertEqual(result['jobId'], self.job)
         with tarfile.open(fileobj=io.BytesIO(data), mode='r|gz') as bundle:
             members = [(member.name, bundle.extractfile(member).read()) for member in bundle]
         self.assertEqual(members, [('%d.vhd' % n, contents[n]) for n in range(3)])

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { isFinished, type Job } from '../../functions/job.ts';
-import { jsonLog } from '../../functions/log.ts';
 import { type LocalClock, localClock } from '../../local/clock.ts';
 import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../local/glance/server.ts';
 import { leftBehind, lookAround } from '../../local/leftovers.ts';
@@ -88,7 +87,7 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
     pools: [{ ...poolOf(pool, options.slots), ...pinned(options.pool?.tls) }],
     glance: glanceOf(glance, options.glance),
     clock,
-    log: jsonLog((line) => logs.push(line)),
+    logLine: (line) => logs.push(line),
     ...(typeof options.service === 'function' ? options.service({ pool, glance }) : options.service),
   });
   atEnd(() => service.close());

@@ -7,12 +7,12 @@ import { type ApiOptions, createApi } from '../../../functions/api/app.ts';
 import type { Executions } from '../../../functions/executions.ts';
 import { jsonLog } from '../../../functions/log.ts';
 import { createRuntime, type Runtime } from '../../../functions/runtime.ts';
-import { TABLE } from '../../../functions/store/table.ts';
 import { startSecrets } from '../../../local/aws/secrets.ts';
-import { startTable, type TableDefinition } from '../../../local/aws/table.ts';
+import { startTable } from '../../../local/aws/table.ts';
 import { type GlanceServer, startGlance } from '../../../local/glance/server.ts';
 import { startPool } from '../../../local/pool/pool.ts';
 import type { PoolOptions, SimulatedPool } from '../../../local/pool/simulated-pool.ts';
+import { tableDefinition } from '../../../local/table-definition.ts';
 
 /** The API over HTTP with a real table, simulated pools and an embedded Glance; executions are only noted. */
 export interface ServedApi extends AsyncDisposable {
@@ -120,21 +120,5 @@ export async function serveApi(
       await Promise.all([pool.close(), glance.close(), table.close(), secrets.close()]);
       await rm(dataDir, { recursive: true, force: true });
     },
-  };
-}
-
-function tableDefinition(): TableDefinition {
-  const names = [TABLE.key, TABLE.sortKey, ...Object.values(TABLE.indexes)];
-  return {
-    KeySchema: [{ AttributeName: TABLE.key, KeyType: 'HASH' }],
-    AttributeDefinitions: names.map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
-    GlobalSecondaryIndexes: Object.entries(TABLE.indexes).map(([IndexName, AttributeName]) => ({
-      IndexName,
-      KeySchema: [
-        { AttributeName, KeyType: 'HASH' },
-        { AttributeName: TABLE.sortKey, KeyType: 'RANGE' },
-      ],
-      Projection: { ProjectionType: 'ALL' },
-    })),
   };
 }

@@ -1,0 +1,117 @@
+import { expect, it } from 'vitest';
+import { reconcile } from '../../functions/reconcile.ts';
+import { scenario } from '../support/scenario.ts';
+
+it('pays its debts to a pool that goes away during cleanup and comes back a minute later', async () => {
+  const back = Promise.withResolvers<void>();
+  let away = false;
+  const { pool, clock, request, job, leftBehind } = await scenario({
+    service: {
+      async aroundStep(step, _jobId, run) {
+        if (step === 'DestroySnapshot' && !away) {
+          away = true;
+          await pool.setReachable(false);
+          void clock
+            .sleep(60)
+            .then(() => pool.setReachable(true))
+            .then(back.resolve);
+        }
+        return run();
+      },
+    },
+  });
+  const done = await job(await request('web-1'));
+  await back.promise;
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect(await leftBehind()).toEqual([]);
+}, 180_000);
+
+it('has its debts paid by the janitor when the pool stays away until the execution has ended', async () => {
+  const { pool, glance, service, request, job, leftBehind } = await scenario({
+    speed: 60,
+    service: {
+      async aroundStep(step, _jobId, run) {
+        if (step === 'DestroySnapshot') await pool.setReachable(false);
+        return run();
+      },
+    },
+  });
+  const id = await request('web-1');
+  const told = await job(id, ({ finishedAt }) => finishedAt !== undefined);
+  expect(told).toMatchObject({ status: 'succeeded', open: 'open' });
+  expect(told.warnings?.[0]).toMatch(/^Not tidied up yet \(snapshot, relock\): /);
+  expect(glance.images()).toMatchObject([{ id, status: 'active' }]);
+  await pool.setReachable(true);
+  await service.janitor();
+  expect((await job(id)).debts).toBeUndefined();
+  expect(await leftBehind()).toEqual([]);
+}, 180_000);
+
+it('is reconciled once by two reconcilers at once', async () => {
+  const { pool, service, request, job, leftBehind } = await scenario({
+    service: {
+      onState(jobId, state) {
+        if (state === 'WaitForUpload') void service.runtime.executions.stop(jobId, 'stopped');
+      },
+    },
+  });
+  const id = await request('web-1');
+  const stopped = async () => (await service.runtime.executions.describe(id))?.status === 'ABORTED';
+  while (!(await stopped()));
+  await Promise.all([reconcile(id, service.runtime), reconcile(id, service.runtime)]);
+  expect(await job(id)).toMatchObject({ status: 'failed', error: { name: 'Interrupted' } });
+  const destroyed = pool.calls.filter(({ method, error }) => method === 'VM.destroy' && !error);
+  expect(destroyed).toHaveLength(1);
+  expect(await leftBehind()).toEqual([]);
+}, 180_000);
+
+it.each(['VM.destroy', 'VDI.destroy', 'VM.set_xenstore_data', 'Async.VM.snapshot', 'Async.host.call_plugin'])(
+  'makes nothing twice when the reply to %s is lost',
+  async (method) => {
+    const { pool, glance, request, job, leftBehind } = await scenario();
+    pool.faults.add({ method, times: 1, drop: 'after' });
+    const done = await job(await request('web-1'));
+    expect(done).toMatchObject({ status: 'succeeded' });
+    expect(pool.calls.filter((call) => call.method === 'Async.VM.snapshot')).toHaveLength(1);
+    expect(glance.images()).toHaveLength(1);
+    expect(await leftBehind()).toEqual([]);
+  },
+  180_000,
+);
+
+it('fails with SnapshotLost when the snapshot call never arrives, and makes none later', async () => {
+  const { pool, request, job, leftBehind, service } = await scenario({ speed: 30 });
+  pool.faults.add({ method: 'Async.VM.snapshot', times: 1, drop: 'before' });
+  const id = await request('web-1');
+  expect(await job(id, ({ finishedAt }) => finishedAt !== undefined)).toMatchObject({
+    status: 'failed',
+    error: { name: 'SnapshotLost' },
+  });
+  await service.settled();
+  await service.janitor();
+  await job(id);
+  expect(await leftBehind()).toEqual([]);
+}, 180_000);
+
+it('cancels a job in the middle of its upload', async () => {
+  const { service, glance, request, job, leftBehind, ask } = await scenario({ pool: { diskMib: 64 } });
+  const id = await request('web-1');
+  await job(id, ({ phase }) => phase === 'PollUpload');
+  const { status, body } = await ask('DELETE', `/snapshots/${id}`);
+  expect(status).toBe(202);
+  expect(body.id).toBe(id);
+  expect(await job(id)).toMatchObject({ status: 'cancelled', error: { name: 'JobCancelled' } });
+  expect(glance.images()).toEqual([]);
+  expect((await ask('DELETE', `/snapshots/${id}`)).status).toBe(409);
+  expect(await leftBehind()).toEqual([]);
+  await service.settled();
+}, 180_000);
+
+it('is cancelled when the owner deletes the image while it uploads', async () => {
+  const { service, request, job, leftBehind } = await scenario({ pool: { diskMib: 64 } });
+  const id = await request('web-1');
+  await job(id, ({ phase }) => phase === 'PollUpload');
+  await service.runtime.glance.deleteImage(id);
+  expect(await job(id)).toMatchObject({ status: 'cancelled', error: { name: 'ImageDeleted' } });
+  expect(await leftBehind()).toEqual([]);
+}, 180_000);
