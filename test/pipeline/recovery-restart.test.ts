@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it, onTestFinished } from 'vitest';
+import { startGlance } from '../../local/glance/server.ts';
+import { startPool } from '../../local/pool/pool.ts';
+import { askApi, PLUGIN_FILE } from '../support/scenario.ts';
+
+const XENSNAP = fileURLToPath(new URL('../../bin/xensnap.ts', import.meta.url));
+
+it('ends a job as interrupted, with nothing left, when the service is killed in the middle of its upload', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'xensnap-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const pool = await startPool({
+    dataDir: join(folder, 'pool'),
+    pluginFile: PLUGIN_FILE,
+    vms: 2,
+    diskMib: 8,
+    guestWrites: false,
+  });
+  onTestFinished(() => pool.close());
+  const glance = await startGlance({ dataDir: join(folder, 'glance') });
+  onTestFinished(() => glance.close());
+  await writeFile(join(folder, 'password'), `${pool.password}\n`);
+  const before = await pool.inventory();
+  const flags = [
+    ...['--pool', pool.url, '--user', pool.username, '--password-file', join(folder, 'password')],
+    ...['--glance', glance.url, '--api-port', '0', '--data', join(folder, 'service')],
+  ];
+
+  const killed = await startService(flags);
+  const uploading = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  glance.faults.add({ method: 'PUT', path: /file$/, afterBytes: 65_536, hold: release.promise });
+  glance.onUpload(({ event }) => event === 'started' && uploading.resolve());
+  const { body: job } = await askApi(killed.apiUrl, 'POST', '/snapshots', { vm: 'web-1' });
+  await uploading.promise;
+  // Between two looks at the upload. (A step that is killed with its session open leaves that to xapi, for a day.)
+  while ((await phaseOf(killed.apiUrl, job.id)) !== 'PollUpload' || (await pool.inventory()).sessions > 0);
+  killed.process.kill('SIGKILL');
+  await once(killed.process, 'exit');
+
+  const restarted = await startService(flags);
+  release.resolve();
+  const { body: ended } = await askApi(restarted.apiUrl, 'GET', `/snapshots/${job.id}`);
+  expect(ended).toMatchObject({
+    status: 'failed',
+    error: { name: 'Interrupted', message: 'The service was stopped while the job ran.' },
+    owes: [],
+  });
+  expect(glance.images()).toEqual([]);
+  expect(await pool.inventory()).toEqual(before);
+  const { body: again } = await askApi(restarted.apiUrl, 'POST', '/snapshots', { vm: 'web-1' });
+  expect(again.status).toBe('starting');
+
+  // An orderly stop leaves nothing behind either, whatever is under way.
+  restarted.process.kill('SIGTERM');
+  await once(restarted.process, 'exit');
+  expect(restarted.process.exitCode).toBe(0);
+  expect(glance.images()).toEqual([]);
+  expect(await pool.inventory()).toEqual(before);
+}, 180_000);
+
+async function phaseOf(apiUrl: string, jobId: string): Promise<string> {
+  return (await askApi(apiUrl, 'GET', `/snapshots/${jobId}`)).body.phase;
+}
+
+/** Starts the service as an operator does, and waits until it is ready. */
+async function startService(flags: readonly string[]): Promise<{ process: ChildProcess; apiUrl: string }> {
+  const child = spawn(process.execPath, [XENSNAP, 'local', ...flags], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
+  let output = '';
+  for await (const piece of child.stdout) {
+    output += piece;
+    const apiUrl = /^api (\S+)$/m.exec(output)?.[1];
+    if (apiUrl && output.endsWith('ready\n')) return { process: child, apiUrl };
+  }
+  throw new Error(`the service ended early: ${output}`);
+}
