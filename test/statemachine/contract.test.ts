@@ -1,0 +1,97 @@
+import { expect, expectTypeOf, it } from 'vitest';
+import { ERROR_STATUS } from '../../functions/errors.ts';
+import { type StepHandler, step } from '../../functions/step.ts';
+import { STEP_HANDLERS } from '../../local/steps.ts';
+import {
+  CLEANUP_STEPS,
+  type JobInput,
+  OUTCOME_OF_ERROR,
+  RETRYABLE_ERRORS,
+  type ResultOf,
+  STEPS,
+  type StateBefore,
+  type StepName,
+  type StepResults,
+} from '../../statemachine/contract.ts';
+
+// Most of these tests are the compiler's: `tsc` fails on an error that is expected here and does not come.
+
+it('has a handler of its own for each step', () => {
+  expect(Object.keys(STEP_HANDLERS)).toEqual(Object.keys(STEPS));
+  expect(new Set(Object.values(STEP_HANDLERS)).size).toBe(Object.keys(STEPS).length);
+  type Handlers = { readonly [S in StepName]: StepHandler<S> };
+  expectTypeOf(STEP_HANDLERS).toEqualTypeOf<Handlers>();
+  const { RelockVm: _missing, ...incomplete } = STEP_HANDLERS;
+  // @ts-expect-error a step has no handler
+  incomplete satisfies Handlers;
+  // @ts-expect-error a handler stands in another's place, whose result is another
+  ({ ...STEP_HANDLERS, PollUpload: STEP_HANDLERS.InspectVm }) satisfies Handlers;
+  // @ts-expect-error a handler reads what is not there yet in another's place
+  ({ ...STEP_HANDLERS, TakeVm: step('AwaitCoalesce', async () => aChain) }) satisfies Handlers;
+});
+
+const aChain = { settled: true, waitSeconds: 1, chain: [], since: '' };
+
+it('has each step return what it writes, and nothing where it writes nothing', () => {
+  expectTypeOf<ResultOf<'TakeVm'>>().toEqualTypeOf<StepResults['take']>();
+  expectTypeOf<ResultOf<'ConfirmHost'>>().toEqualTypeOf<StepResults['place']>();
+  expectTypeOf<ResultOf<'UnlockVm'>>().toEqualTypeOf<Record<string, never> | undefined>();
+  step('TakeVm', async () => ({ taken: true, waitSeconds: 1 }));
+  step('UnlockVm', async () => undefined);
+  // @ts-expect-error a field is missing
+  step('TakeVm', async () => ({ taken: true }));
+  // @ts-expect-error a field has another type
+  step('TakeVm', async () => ({ taken: 'yes', waitSeconds: 1 }));
+  // @ts-expect-error no such way on
+  step('PollUpload', async () => ({ next: 'retry', waitSeconds: 1 }));
+  // @ts-expect-error it writes nothing
+  step('UnlockVm', async () => ({ unlocked: true }));
+  // @ts-expect-error there is no such step
+  step('LockVm', async () => undefined);
+});
+
+it('lets a step rely on what earlier steps surely wrote, and on nothing else', () => {
+  expectTypeOf<StateBefore<'TakeVm'>>().toExtend<JobInput>();
+  expectTypeOf<StateBefore<'ConfirmHost'>['place']>().toEqualTypeOf<StepResults['place']>();
+  expectTypeOf<StateBefore<'VerifyImage'>['upload']>().toEqualTypeOf<StepResults['upload']>();
+  step('ConfirmHost', async ({ place }) => ({ ...place, confirmed: true }));
+  // @ts-expect-error the line is chosen by a later step
+  step('TakeVm', async (state) => ({ taken: state.place.confirmed, waitSeconds: 1 }));
+  // @ts-expect-error a first look at the chain has no look before it
+  step('AwaitCoalesce', async (state) => ({ ...aChain, since: state.coalesce.since }));
+  step('ReleaseHost', async (state) => {
+    // @ts-expect-error the cleanup line is entered from everywhere
+    state.upload.next;
+    // @ts-expect-error not every job fails
+    state.failure.Error;
+    return { status: 'succeeded' };
+  });
+  // @ts-expect-error a state's parts are not for a step to change
+  step('DiscardImage', async (state) => void delete state.take);
+});
+
+it('does not let a step be declared without its settings', () => {
+  type Settings = (typeof STEPS)[StepName];
+  expectTypeOf<Settings['writes']>().toExtend<keyof StepResults | null>();
+  // @ts-expect-error no such part of the state
+  'uploads' satisfies Settings['writes'];
+});
+
+it('routes only on errors that somebody throws', () => {
+  const names = Object.keys(ERROR_STATUS);
+  expect(names).toEqual(expect.arrayContaining([...RETRYABLE_ERRORS]));
+  expect(names).toEqual(expect.arrayContaining(Object.keys(OUTCOME_OF_ERROR)));
+});
+
+it('gives every Lambda a bounded time, and the ones without the pool or Glance no way to them', () => {
+  for (const [name, { lambdaSeconds, memoryMib, reaches }] of Object.entries(STEPS)) {
+    expect(lambdaSeconds, name).toBeGreaterThan(0);
+    expect(lambdaSeconds, name).toBeLessThanOrEqual(900);
+    expect(memoryMib, name).toBeGreaterThanOrEqual(128);
+    expect(new Set(reaches).size, name).toBe(reaches.length);
+  }
+});
+
+it('ends with the cleanup line, in the order of the steps', () => {
+  expect(Object.keys(STEPS).slice(-CLEANUP_STEPS.length)).toEqual([...CLEANUP_STEPS]);
+});
