@@ -23,6 +23,8 @@ export interface JobRequest {
   readonly maxSizeGib?: number;
   /** The image does not carry the VM's UUID as `instance_uuid`. */
   readonly detached: boolean;
+  /** Uploads without waiting for the coalescer, for an SR on which it is stuck. */
+  readonly force: boolean;
 }
 
 /** An error as callers see it. */

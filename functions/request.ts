@@ -19,6 +19,8 @@ export interface SnapshotRequest {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly maxSizeGib?: number;
   readonly detached?: boolean;
+  /** Does not wait for the coalescer. */
+  readonly force?: boolean;
   /** What must not act twice, with the caller it belongs to; the same key answers with the same job. */
   readonly idempotencyKey?: string;
 }
@@ -65,7 +67,16 @@ export async function requestSnapshot(
 async function jobOfKey(wish: SnapshotRequest, { store, clock }: Runtime): Promise<Job | undefined> {
   if (wish.idempotencyKey === undefined) return undefined;
   const jobId = await store.leases.jobOfKey(wish.idempotencyKey, clock.now());
-  return jobId === undefined ? undefined : store.jobs.get(jobId);
+  const job = jobId === undefined ? undefined : await store.jobs.get(jobId);
+  if (job && wish.vm !== job.vmUuid && wish.vm !== job.vmName)
+    throw new XensnapError(
+      'IdempotencyConflict',
+      `This Idempotency-Key was used for the VM "${job.vmName}".`,
+      {
+        details: { jobId: job.id },
+      },
+    );
+  return job;
 }
 
 /** Binds the request's key to the new job; answers the job that another request with the key has made by now. */
@@ -120,6 +131,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     metadata: wish.metadata ?? {},
     ...(wish.maxSizeGib !== undefined && { maxSizeGib: wish.maxSizeGib }),
     detached: wish.detached ?? false,
+    force: wish.force ?? false,
   };
   return {
     id,

@@ -12,6 +12,7 @@ interface SnapshotOptions extends ApiOptions {
   readonly metadata?: Record<string, string>;
   readonly maxSizeGib?: number;
   readonly detached?: boolean;
+  readonly force?: boolean;
   readonly wait?: boolean;
 }
 
@@ -34,6 +35,7 @@ export function snapshotCommand(): Command {
     .option('--metadata <key=value>', 'a property of the image; may be repeated', keyValue)
     .option('--max-size-gib <gib>', 'refuse a root disk whose virtual size is larger', positiveNumber)
     .option('--detached', 'do not tie the image to the VM')
+    .option('--force', 'do not wait until the disk is coalesced')
     .option('--wait', 'show the progress, and end when the job has')
     .action(async (vm: string, { api, json = false, wait, ...wish }: SnapshotOptions) => {
       const client = createClient(api);

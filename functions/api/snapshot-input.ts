@@ -31,6 +31,10 @@ export const NewSnapshot = strict({
     .boolean()
     .optional()
     .openapi({ description: 'The image is not tied to the VM: no instance_uuid.', default: false }),
+  force: z
+    .boolean()
+    .optional()
+    .openapi({ description: 'Does not wait until the disk is coalesced.', default: false }),
 }).openapi('NewSnapshot');
 
 /** The query of GET /snapshots. */

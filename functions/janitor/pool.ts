@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { isCode } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { Ref, VmRecord } from '../../xapi/types.ts';
+import { poolConfig } from '../config.ts';
 import { type Job, snapshotLabel } from '../job.ts';
 import type { Runtime } from '../runtime.ts';
 import { LOCK_KEY } from '../steps/InspectVm.ts';
+import type { SlotPlace } from '../store/slots.ts';
 import { TAGS, untag } from '../tags.ts';
 import { disksOf } from '../template.ts';
 import { asJobError } from '../translate.ts';
@@ -132,8 +134,12 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
   const hosts = await runtime
     .withSession(pool, (xapi) => xapi.call('host.get_all_records'))
     .catch(() => ({}));
-  for (const { uuid } of Object.values(hosts)) {
-    const place = `host#${pool}/${uuid}` as const;
+  const { srSlots } = poolConfig(runtime.config, pool);
+  const places: SlotPlace[] = [
+    ...Object.values(hosts).map(({ uuid }): SlotPlace => `host#${pool}/${uuid}`),
+    ...Object.keys(srSlots).map((uuid): SlotPlace => `sr#${pool}/${uuid}`),
+  ];
+  for (const place of places) {
     for (const jobId of await runtime.store.slots.holders(place)) {
       const job: Job | undefined = await runtime.store.jobs.get(jobId);
       if (job?.open !== undefined) continue;
@@ -142,7 +148,7 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
         kind: 'slot',
         pool,
         id: jobId,
-        what: `a closed job holds a slot of host ${uuid}`,
+        what: `a closed job holds a slot of ${place}`,
         action: dryRun ? 'would' : 'removed',
       });
     }

@@ -24,6 +24,7 @@ export const handler = step('AwaitCoalesce', async (state, { job, xapi, config, 
   const unchanged = state.coalesce?.chain.join() === chain.parents.join();
   return {
     settled:
+      job.request.force ||
       chain.parents.length <= 1 ||
       (unchanged && !chain.coalescable) ||
       secondsSince({ clock }, since) >= coalesceMaxSeconds,

@@ -177,7 +177,7 @@ export class Jobs {
     facts: JobFacts = {},
   ): Promise<Job | undefined> {
     return this.#change(jobId, {
-      set: { ...facts, ...place, ticketState: 'waiting' },
+      set: { ...facts, ...place, ticketState: 'waiting', phase: 'QueueForHost' },
       add: { debts: new Set(['slot']) },
       when: ALIVE,
     });

@@ -7,7 +7,7 @@ export function aJob(fields: Partial<Job> = {}): Job {
     id: randomUUID(),
     status: 'queued',
     phase: 'TakeVm',
-    request: { name: 'image', quiesce: 'never', metadata: {}, detached: false },
+    request: { name: 'image', quiesce: 'never', metadata: {}, detached: false, force: false },
     pool: 'demo',
     vmUuid: randomUUID(),
     vmName: 'web-1',

@@ -1,0 +1,144 @@
+import { randomUUID } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { snapshotLabel } from '../../functions/job.ts';
+import { TAGS } from '../../functions/tags.ts';
+import { createPoolClient } from '../../xapi/client.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { Ref } from '../../xapi/types.ts';
+import { POOL_NAME, type Scenario, scenario } from '../support/scenario.ts';
+
+/** Does something in the pool as an operator with the root password would. */
+async function asOperator<T>({ pool }: Scenario, use: (xapi: Session) => Promise<T>): Promise<T> {
+  const client = createPoolClient({ addresses: [pool.url], originator: 'operator' });
+  try {
+    return await client.withSession({ username: pool.username, password: pool.password }, use);
+  } finally {
+    await client.close();
+  }
+}
+
+async function snapshotBy(xapi: Session, vmRef: Ref<'VM'>, label: string): Promise<void> {
+  await xapi.call('VM.snapshot', vmRef, label);
+}
+
+it("never touches an operator's snapshot, not even one that inherited a job's tags", async () => {
+  const at = await scenario();
+  const { pool, service } = at;
+  const vmRef = pool.vm('web-1').ref as Ref<'VM'>;
+  const { installation } = service.runtime.config;
+  await asOperator(at, async (xapi) => {
+    await snapshotBy(xapi, vmRef, 'before the upgrade');
+    await xapi.call('VM.add_to_other_config', vmRef, TAGS.job, randomUUID());
+    await xapi.call('VM.add_to_other_config', vmRef, TAGS.installation, installation);
+    await snapshotBy(xapi, vmRef, 'in the wrong moment');
+  });
+  const { findings } = await service.janitor();
+  expect(findings).toEqual([
+    expect.objectContaining({ kind: 'tag', action: 'removed' }),
+    expect.objectContaining({
+      kind: 'snapshot',
+      action: 'left',
+      what: expect.stringContaining('wrong moment'),
+    }),
+  ]);
+  const names = (await pool.inventory()).vms.filter(({ isSnapshot }) => isSnapshot).map(({ name }) => name);
+  expect(names.toSorted()).toEqual(['before the upgrade', 'in the wrong moment']);
+});
+
+it('locks a VM again that a reverted snapshot left unlocked and tagged', async () => {
+  const at = await scenario();
+  const { pool, service } = at;
+  const vm = pool.vm('web-1');
+  await asOperator(at, async (xapi) => {
+    await xapi.call('VM.set_xenstore_data', vm.ref as Ref<'VM'>, {});
+    await xapi.call('VM.add_to_other_config', vm.ref as Ref<'VM'>, TAGS.job, randomUUID());
+    await xapi.call(
+      'VM.add_to_other_config',
+      vm.ref as Ref<'VM'>,
+      TAGS.installation,
+      service.runtime.config.installation,
+    );
+  });
+  await service.janitor();
+  expect(vm.liveXenstore()).toMatchObject({ 'vm-data/allowvssprovider': 'false' });
+  expect(await at.leftBehind()).toEqual([]);
+});
+
+it('destroys a snapshot of ours that came after everyone had given up on it', async () => {
+  const at = await scenario();
+  const { pool, service } = at;
+  const jobId = randomUUID();
+  const vmRef = pool.vm('web-1').ref as Ref<'VM'>;
+  const before = await pool.inventory();
+  await asOperator(at, async (xapi) => {
+    await xapi.call('VM.add_to_other_config', vmRef, TAGS.job, jobId);
+    await xapi.call('VM.add_to_other_config', vmRef, TAGS.installation, service.runtime.config.installation);
+    await snapshotBy(xapi, vmRef, snapshotLabel(jobId));
+  });
+  const dry = await service.janitor(true);
+  expect(dry.findings.map(({ kind, action }) => `${kind} ${action}`).toSorted()).toEqual([
+    'snapshot would',
+    'tag would',
+  ]);
+  expect((await pool.inventory()).vms.filter(({ isSnapshot }) => isSnapshot)).toHaveLength(1);
+  await service.janitor();
+  expect(await pool.inventory()).toEqual(before);
+});
+
+it('reports what another installation made, and leaves it', async () => {
+  const at = await scenario();
+  const jobId = randomUUID();
+  const vmRef = at.pool.vm('web-1').ref as Ref<'VM'>;
+  await asOperator(at, async (xapi) => {
+    await xapi.call('VM.add_to_other_config', vmRef, TAGS.job, jobId);
+    await xapi.call('VM.add_to_other_config', vmRef, TAGS.installation, 'another');
+    await snapshotBy(xapi, vmRef, snapshotLabel(jobId));
+  });
+  const before = await at.pool.inventory();
+  const { findings } = await at.service.janitor();
+  expect(findings).toMatchObject([{ kind: 'snapshot', action: 'left' }]);
+  expect(await at.pool.inventory()).toEqual(before);
+});
+
+it('destroys secrets, slots and image records of closed jobs, and leaves those of others', async () => {
+  const at = await scenario();
+  const { pool, service, glance } = at;
+  const { store, glance: client, config } = service.runtime;
+  const jobId = randomUUID();
+  await asOperator(at, async (xapi) => {
+    const ours = { [TAGS.job]: jobId, [TAGS.installation]: config.installation };
+    await xapi.call('secret.create', { value: 'a token', other_config: ours });
+    await xapi.call('secret.create', { value: 'a password', other_config: {} });
+  });
+  await store.slots.take(`host#${POOL_NAME}/${pool.hosts[0]?.uuid}`, jobId, 1);
+  const image = {
+    name: 'left',
+    diskFormat: 'vhd',
+    containerFormat: 'ovf',
+    visibility: 'private',
+  } as const;
+  await client.createImage({
+    ...image,
+    id: jobId,
+    properties: { xensnap_installation: config.installation },
+  });
+  const other = await client.createImage({ ...image, id: randomUUID(), properties: {} });
+  const { findings } = await service.janitor();
+  expect(findings.map(({ kind, action }) => `${kind} ${action}`).toSorted()).toEqual([
+    'image removed',
+    'secret removed',
+    'slot removed',
+  ]);
+  expect((await pool.inventory()).secrets).toHaveLength(1);
+  expect(glance.images().map(({ id }) => id)).toEqual([other.id]);
+});
+
+it('finds nothing to do beside a job that runs', async () => {
+  const { pool, service, request, job, leftBehind } = await scenario({ pool: { diskMib: 32 } });
+  const id = await request('web-1');
+  await job(id, ({ phase }) => phase === 'PollUpload');
+  expect((await service.janitor()).findings).toEqual([]);
+  expect(await job(id)).toMatchObject({ status: 'succeeded' });
+  expect(pool.calls.filter(({ method }) => method === 'Async.VM.snapshot')).toHaveLength(1);
+  expect(await leftBehind()).toEqual([]);
+});
