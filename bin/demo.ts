@@ -34,11 +34,13 @@ export async function demo(at: DemoSurroundings, out: NodeJS.WriteStream): Promi
   const before = await lookAround(service, pool, poolName);
   const callsBefore = pool.calls.length;
   out.write(`Snapshot of the running VM ${vm.name} (${size(vm.rootDiskBytes ?? 0)}) into Glance\n`);
+  // Before the request: the first step begins before the answer is here.
+  const phases = showPhases(at, out);
   const { id } = await api.post<JobView>('/snapshots', { vm: vm.uuid });
+  phases.of(id);
   const getJob = () => api.get<JobView>(`/snapshots/${id}`);
-  const quiet = showPhases(at, id, out);
   await followJob({ getJob, out, intervalSeconds: out.isTTY ? 0.2 : 0.5, signal: at.signal });
-  quiet();
+  phases.end();
   await service.settled();
   const job = await getJob();
   const left = await leftovers(at, before);
@@ -47,18 +49,31 @@ export async function demo(at: DemoSurroundings, out: NodeJS.WriteStream): Promi
   if (left.length > 0) throw new CommandFailure('the demo left something behind');
 }
 
-/** Tells each step as the state machine enters it: some are over before anyone could ask. Returns what ends it. */
-function showPhases({ states }: DemoSurroundings, jobId: string, out: NodeJS.WriteStream): () => void {
+/** Tells each step of one job as the state machine enters it: some are over before anyone could ask. */
+function showPhases({ states }: DemoSurroundings, out: NodeJS.WriteStream) {
   const started = Date.now();
+  const early: { jobId: string; state: string; seconds: number }[] = [];
+  let shown: string | undefined;
   let last = '';
-  const show = (id: string, state: string) => {
-    if (id !== jobId || state === last || !(state in STEP_HANDLERS || state === 'QueueForHost')) return;
+  const show = (state: string, seconds: number) => {
+    if (state === last || !(state in STEP_HANDLERS || state === 'QueueForHost')) return;
     last = state;
-    const seconds = ((Date.now() - started) / 1000).toFixed(1).padStart(5);
-    out.write(`${out.isTTY ? '\r\u001b[K' : ''}${seconds} s  ${state}\n`);
+    out.write(`${out.isTTY ? '\r\u001b[K' : ''}${seconds.toFixed(1).padStart(5)} s  ${state}\n`);
   };
-  states.on('state', show);
-  return () => states.off('state', show);
+  const listen = (jobId: string, state: string) => {
+    const seconds = (Date.now() - started) / 1000;
+    if (shown === undefined) early.push({ jobId, state, seconds });
+    else if (jobId === shown) show(state, seconds);
+  };
+  states.on('state', listen);
+  return {
+    /** Says which job is meant, and tells what it did meanwhile. */
+    of(id: string) {
+      shown = id;
+      for (const { jobId, state, seconds } of early) if (jobId === id) show(state, seconds);
+    },
+    end: () => states.off('state', listen),
+  };
 }
 
 /** The outcome is told a moment before the VM is free again. */

@@ -3,7 +3,7 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import type { ServicePool } from '../local/service.ts';
+import type { ServicePool } from '../local/service-options.ts';
 import { demo } from './demo.ts';
 import { UsageFailure } from './failures.ts';
 import { examplesText, wholeNumber } from './options.ts';

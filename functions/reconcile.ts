@@ -81,21 +81,11 @@ const END_OF_TIME = new Date('9999-12-31T00:00:00Z');
 /** Reconciles every open job, knowing that no other process works on the table. Answers how many there were. */
 export async function reconcileStranded(runtime: Runtime): Promise<number> {
   let count = 0;
-  for await (const { id } of openJobs(runtime)) {
+  for await (const { id } of runtime.store.jobs.open()) {
     count += 1;
     await reconcile(id, runtime, { alone: true });
   }
   return count;
-}
-
-/** Every job that is not settled yet. */
-export async function* openJobs({ store }: Pick<Runtime, 'store'>): AsyncGenerator<Job> {
-  let after: Record<string, unknown> | undefined;
-  do {
-    const page = await store.jobs.list('open', after ? { after } : {});
-    yield* page.items;
-    after = page.next;
-  } while (after);
 }
 
 function isStarting(job: Job, { clock, config }: Runtime): boolean {

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { poolConfig } from './config.ts';
 import { XensnapError } from './errors.ts';
 import { imageProperties, refuseReservedMetadata } from './image-properties.ts';
-import { findVm, type Inspection, inspectVm } from './inspect.ts';
 import type { Job, JobRequest, Quiesce } from './job.ts';
 import type { Runtime } from './runtime.ts';
+import { findTarget, type Target } from './target.ts';
 import { asJobError, translate } from './translate.ts';
 
 /** A wish for an image of a VM, from whichever API or schedule it came. */
@@ -27,11 +26,6 @@ export interface SnapshotRequest {
 
 /** Seconds for which an idempotency key is remembered: while the request is served, and once it has made a job. */
 const KEY_SECONDS = { serving: 60, served: 86_400 };
-
-interface Target extends Inspection {
-  readonly pool: string;
-  readonly xapiCalls: number;
-}
 
 /**
  * Starts a job, or finds the one that this request started before. Refuses what can be known beforehand, with an
@@ -146,45 +140,6 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     createdAt: now.toISOString(),
     deadline: new Date(now.getTime() + config.timings.jobMaxSeconds * 1000).toISOString(),
   };
-}
-
-/** Looks for the VM in the pool that is named, else in every pool. */
-async function findTarget(wish: SnapshotRequest, runtime: Runtime): Promise<Target> {
-  const pools = wish.pool === undefined ? runtime.config.pools : [poolConfig(runtime.config, wish.pool)];
-  const needs = { quiesce: wish.quiesce ?? 'never', ...(wish.maxSizeGib && { maxSizeGib: wish.maxSizeGib }) };
-  const found: Target[] = [];
-  for (const { name, driver } of pools) {
-    if (driver === 'libvirt')
-      if (pools.length === 1)
-        throw new XensnapError(
-          'DriverNotImplemented',
-          `Pool "${name}" has the driver libvirt, for which snapshots are not implemented.`,
-        );
-      else continue;
-    try {
-      found.push(
-        await runtime.withSession(name, async (xapi) => {
-          const inspection = await inspectVm(xapi, await findVm(xapi, wish.vm), needs);
-          return { ...inspection, pool: name, xapiCalls: xapi.callCount + 1 };
-        }),
-      );
-    } catch (error) {
-      const translated = translate(error);
-      if (translated.name === 'VmNotFound' && pools.length > 1) continue;
-      throw translated instanceof XensnapError && translated.name.startsWith('Pool')
-        ? new XensnapError(translated.name, `Pool "${name}": ${translated.message}`, { cause: error })
-        : translated;
-    }
-  }
-  const [target, ...others] = found;
-  if (!target) throw new XensnapError('VmNotFound', `There is no VM "${wish.vm}" in any pool.`);
-  if (others.length === 0) return target;
-  const candidates = found.map(({ pool, vm }) => ({ uuid: vm.uuid, name: vm.name_label, pool }));
-  throw new XensnapError(
-    'VmNameAmbiguous',
-    `Several pools have a VM "${wish.vm}": ${found.map(({ pool }) => pool).join(', ')}. Name one with "pool".`,
-    { details: { candidates } },
-  );
 }
 
 /** Undoes a request half-way: the job becomes terminal, never removed, so that an execution of it finds itself dead. */

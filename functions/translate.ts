@@ -68,6 +68,16 @@ function ofCode(error: XapiError): XensnapError {
   return new XensnapError('XapiFailure', `The pool answered ${error.message}.`, { cause: error });
 }
 
+/** The same, naming the pool where it is the pool that is at fault. */
+export function translateOfPool(pool: string, error: unknown): Error {
+  const translated = translate(error);
+  if (!(translated instanceof XensnapError) || !/^(Pool|Xapi)/.test(translated.name)) return translated;
+  return new XensnapError(translated.name, `Pool "${pool}": ${translated.message}`, {
+    cause: error,
+    details: { ...translated.details, pool },
+  });
+}
+
 /** Whether a call went out and what it did is unknown: no answer came, or none that can be read. */
 export function isReplyLost(error: unknown): boolean {
   return error instanceof Error && (error.name === 'XapiReplyLost' || error.name === 'XapiProtocolError');

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { openJobs } from '../functions/reconcile.ts';
 import type { SimulatedPool } from './pool/pool.ts';
 import type { LocalService } from './service.ts';
 
@@ -24,7 +23,7 @@ export async function lookAround(
     pool.hosts.map(({ uuid }) => store.slots.holders(`host#${poolName}/${uuid}`)),
   );
   const jobs: string[] = [];
-  for await (const { id } of openJobs(service.runtime)) jobs.push(id);
+  for await (const { id } of store.jobs.open()) jobs.push(id);
   const { waiting, inFlight } = await service.queue.depth();
   return {
     pool: await pool.inventory(),

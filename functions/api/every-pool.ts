@@ -2,7 +2,7 @@ import type { Session } from '../../xapi/session.ts';
 import type { PoolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
-import { translate } from '../translate.ts';
+import { translateOfPool } from '../translate.ts';
 
 /**
  * Asks every pool at once, each with a session of its own. Pools of a driver that is not implemented are left out,
@@ -23,18 +23,9 @@ export async function askEveryPool<T>(
       try {
         return await withSession(pool.name, (xapi) => ask(xapi, pool));
       } catch (error) {
-        throw ofPool(pool.name, error);
+        throw translateOfPool(pool.name, error);
       }
     }),
   );
   return answers.flat();
-}
-
-function ofPool(pool: string, error: unknown): Error {
-  const translated = translate(error);
-  if (!(translated instanceof XensnapError)) return translated;
-  return new XensnapError(translated.name, `Pool "${pool}": ${translated.message}`, {
-    cause: error,
-    details: { ...translated.details, pool },
-  });
 }

@@ -4,7 +4,6 @@ import { isFinished } from '../job.ts';
 import type { Runtime } from '../runtime.ts';
 import { mapBounded } from './bounded.ts';
 import { askEveryPool } from './every-pool.ts';
-import { openJobs } from './listing.ts';
 import { problems } from './problem.ts';
 
 const HostView = z
@@ -45,7 +44,7 @@ export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
           slots: hostSlots[uuid] ?? slotsPerHost,
         }));
       }),
-      openJobs(store),
+      Array.fromAsync(store.jobs.open()),
     ]);
     const queued = jobs.filter((job) => job.ticketState === 'waiting' && !isFinished(job));
     const hosts = await mapBounded(found, 8, async (host) => {

@@ -39,18 +39,6 @@ export async function listJobs(
   return { jobs, next: position ?? null };
 }
 
-/** Every job that still owes something or has its VM. */
-export async function openJobs(store: Store): Promise<Job[]> {
-  const jobs: Job[] = [];
-  let after: Record<string, unknown> | undefined;
-  do {
-    const page = await store.jobs.list('open', after ? { after } : {});
-    jobs.push(...page.items);
-    after = page.next;
-  } while (after);
-  return jobs;
-}
-
 function fits(job: Job, { vm, pool, status }: JobFilter): boolean {
   if (wasRefused(job)) return false;
   return (

@@ -1,5 +1,5 @@
 import type { Job } from '../job.ts';
-import { openJobs, reconcile } from '../reconcile.ts';
+import { reconcile } from '../reconcile.ts';
 import type { Runtime } from '../runtime.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
@@ -7,7 +7,7 @@ import type { Finding } from './finding.ts';
 /** Brings every job to its end that is open although its execution no longer runs. */
 export async function settleJobs(runtime: Runtime, dryRun: boolean): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for await (const job of openJobs(runtime)) {
+  for await (const job of runtime.store.jobs.open()) {
     const finding = dryRun ? await look(job, runtime) : await settle(job, runtime);
     if (finding) findings.push(finding);
   }

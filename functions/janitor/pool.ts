@@ -87,7 +87,7 @@ async function clearTag(
   { store }: Runtime,
 ): Promise<Finding['action']> {
   const vm = await xapi.call('VM.get_record', vmRef);
-  const me = `janitor-${randomUUID()}`;
+  const me = randomUUID();
   if ((await store.leases.takeVm(pool, vm.uuid, me)) !== me) return 'failed';
   try {
     await untag(xapi, vmRef, await disksOf(xapi, vmRef));

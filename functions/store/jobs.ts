@@ -209,6 +209,16 @@ export class Jobs {
     return { ...page, items: page.items.flatMap((item) => jobOf(item) ?? []) };
   }
 
+  /** Every job that is not settled yet. */
+  async *open(): AsyncGenerator<Job> {
+    let after: Record<string, unknown> | undefined;
+    do {
+      const page = await this.list('open', after ? { after } : {});
+      yield* page.items;
+      after = page.next;
+    } while (after);
+  }
+
   async #change(jobId: string, change: Parameters<Table['change']>[1]): Promise<Job | undefined> {
     return jobOf(await this.#table.change<Stored>(key(jobId), change));
   }

@@ -9,7 +9,8 @@ import { type LocalClock, localClock } from '../../local/clock.ts';
 import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../local/glance/server.ts';
 import { leftBehind, lookAround } from '../../local/leftovers.ts';
 import { type PoolOptions, type SimulatedPool, startPool, type VmSpec } from '../../local/pool/pool.ts';
-import { type LocalService, type ServiceOptions, startService } from '../../local/service.ts';
+import { type LocalService, startService } from '../../local/service.ts';
+import type { ServiceOptions } from '../../local/service-options.ts';
 
 /** The plugin as it is installed in every simulated dom0. */
 export const PLUGIN_FILE = fileURLToPath(new URL('../../plugin/glance', import.meta.url));

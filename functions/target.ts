@@ -1,0 +1,51 @@
+import { poolConfig } from './config.ts';
+import { XensnapError } from './errors.ts';
+import { findVm, type Inspection, inspectVm } from './inspect.ts';
+import type { SnapshotRequest } from './request.ts';
+import type { Runtime } from './runtime.ts';
+import { translateOfPool } from './translate.ts';
+
+/** A VM that can be imaged, and the pool it is in. */
+export interface Target extends Inspection {
+  readonly pool: string;
+  /** That it took to find and inspect it, with login and logout. */
+  readonly xapiCalls: number;
+}
+
+type Wish = Pick<SnapshotRequest, 'vm' | 'pool' | 'quiesce' | 'maxSizeGib'>;
+
+/** Looks for the VM in the pool that is named, else in every pool. */
+export async function findTarget(wish: Wish, runtime: Runtime): Promise<Target> {
+  const pools = wish.pool === undefined ? runtime.config.pools : [poolConfig(runtime.config, wish.pool)];
+  const needs = { quiesce: wish.quiesce ?? 'never', ...(wish.maxSizeGib && { maxSizeGib: wish.maxSizeGib }) };
+  const found: Target[] = [];
+  for (const { name, driver } of pools) {
+    if (driver === 'libvirt')
+      if (pools.length === 1)
+        throw new XensnapError(
+          'DriverNotImplemented',
+          `Pool "${name}" has the driver libvirt, for which snapshots are not implemented.`,
+        );
+      else continue;
+    try {
+      found.push(
+        await runtime.withSession(name, async (xapi) => {
+          const inspection = await inspectVm(xapi, await findVm(xapi, wish.vm), needs);
+          return { ...inspection, pool: name, xapiCalls: xapi.callCount + 1 };
+        }),
+      );
+    } catch (error) {
+      const translated = translateOfPool(name, error);
+      if (translated.name !== 'VmNotFound' || pools.length === 1) throw translated;
+    }
+  }
+  const [target, ...others] = found;
+  if (!target) throw new XensnapError('VmNotFound', `There is no VM "${wish.vm}" in any pool.`);
+  if (others.length === 0) return target;
+  const candidates = found.map(({ pool, vm }) => ({ uuid: vm.uuid, name: vm.name_label, pool }));
+  throw new XensnapError(
+    'VmNameAmbiguous',
+    `Several pools have a VM "${wish.vm}": ${found.map(({ pool }) => pool).join(', ')}. Name one with "pool".`,
+    { details: { candidates } },
+  );
+}

@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { reconcileEvent } from '../functions/reconcile.ts';
+import type { Environment, Runtime } from '../functions/runtime.ts';
+import type { JobInput } from '../statemachine/contract.ts';
+import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+import { type LocalQueue, startQueue } from './aws/queue.ts';
+import { rule } from './aws/rules.ts';
+import { startSecrets } from './aws/secrets.ts';
+import { sqsSender } from './aws/sqs-sender.ts';
+import { substitute } from './aws/states/definition.ts';
+import type { StatusChangeEvent } from './aws/states/status-event.ts';
+import type { Handler } from './aws/states/tasks.ts';
+import { startStepFunctions } from './aws/step-functions.ts';
+import { startTable } from './aws/table.ts';
+import type { LocalClock } from './clock.ts';
+import { type ServiceOptions, secretsOf } from './service-options.ts';
+import { STEP_HANDLERS } from './steps.ts';
+import { tableDefinition } from './table-definition.ts';
+
+/** What an SDK client needs beside the endpoint. */
+export const LOCAL_AWS = {
+  region: 'us-east-1',
+  credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+};
+
+const TABLE_NAME = 'xensnap';
+/** Above the admission function's timeout. */
+const VISIBILITY_SECONDS = 90;
+const FAILURES: readonly string[] = ['FAILED', 'TIMED_OUT', 'ABORTED'];
+
+/** The services of AWS that the functions use, and the rule on an execution's end. */
+export interface LocalParts {
+  /** Where they are, as the functions read it. */
+  readonly environment: Environment;
+  readonly queue: LocalQueue;
+  /** Resolves when the status events so far have been dealt with. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts table, queue, secrets and Step Functions. The handlers they call run in `runtime` once it is there. */
+export async function startParts(
+  options: ServiceOptions,
+  clock: LocalClock,
+  runtime: Promise<Runtime>,
+): Promise<LocalParts> {
+  await using starting = new AsyncDisposableStack();
+  const started = async <T extends { close(): Promise<unknown> }>(part: Promise<T>): Promise<T> => {
+    const running = await part;
+    starting.defer(async () => {
+      await running.close();
+    });
+    return running;
+  };
+  const dataDir = join(options.dataDir, 'table');
+  const table = await started(startTable({ dataDir, tableName: TABLE_NAME, definition: tableDefinition() }));
+  const queue = await started(
+    startQueue({ name: 'xensnap-hosts.fifo', visibilitySeconds: VISIBILITY_SECONDS, clock }),
+  );
+  const secrets = await started(startSecrets({ secrets: secretsOf(options) }));
+  const sqs = new SQSClient({ ...LOCAL_AWS, endpoint: queue.endpoint, useQueueUrlAsEndpoint: false });
+  starting.defer(() => sqs.destroy());
+  const ending = rule<StatusChangeEvent>({
+    target: async (event) => reconcileEvent(event, await runtime),
+    clock,
+    matches: ({ detail }) => FAILURES.includes(detail.status),
+    // For some minutes, as Lambda does with an event. What is owed then, the janitor pays.
+    attempts: 8,
+  });
+  const states = await started(
+    startStepFunctions({
+      definition: substitute(definition, { HostQueueUrl: queue.queueUrl }),
+      resources: resources(options, runtime),
+      sendMessage: sqsSender(sqs),
+      clock,
+      // A step's timeout is there against a handler that hangs, and handlers do not get faster with the clock.
+      timeoutSpeed: 1,
+      onStatusChange: (event) => ending.deliver(event),
+      ...(options.waitSeconds && { waitSeconds: options.waitSeconds }),
+      ...(options.onState && { onState: options.onState }),
+    }),
+  );
+  // Before Step Functions, whose end it tells.
+  starting.defer(() => ending.stop());
+  const running = starting.move();
+  return {
+    environment: {
+      XENSNAP_TABLE: TABLE_NAME,
+      XENSNAP_STATE_MACHINE_ARN: states.stateMachineArn,
+      XENSNAP_QUEUE_URL: queue.queueUrl,
+      AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
+      AWS_ENDPOINT_URL_SFN: states.url,
+      AWS_ENDPOINT_URL_SQS: queue.endpoint,
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
+    },
+    queue,
+    settled: () => ending.settled(),
+    close: () => running.disposeAsync(),
+  };
+}
+
+function resources({ aroundStep }: ServiceOptions, runtime: Promise<Runtime>): Record<string, Handler> {
+  const handlers = Object.entries(STEP_HANDLERS).map(([name, handler]): [string, Handler] => [
+    name,
+    async (state) => {
+      const run = handler.in(await runtime);
+      // Which state it is, the engine says: it only ever hands a step its own.
+      return aroundStep
+        ? aroundStep(name, (state as JobInput).jobId, () => run(state as never))
+        : run(state as never);
+    },
+  ]);
+  return Object.fromEntries(handlers);
+}

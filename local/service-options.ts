@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../functions/config.ts';
+import type { LocalClock } from './clock.ts';
+
+/** A pool that the service works on, real or simulated. */
+export interface ServicePool {
+  readonly name: string;
+  readonly driver?: 'xenapi' | 'libvirt';
+  readonly addresses: readonly string[];
+  readonly fingerprints?: readonly string[];
+  readonly ca?: string;
+  readonly username: string;
+  readonly password: string;
+  readonly slotsPerHost?: number;
+  readonly srSlots?: Readonly<Record<string, number>>;
+}
+
+export interface ServiceOptions {
+  /** Holds the table and the installation's name; what a killed service left there is reconciled at the start. */
+  readonly dataDir: string;
+  readonly pools: readonly ServicePool[];
+  readonly glance: { readonly url: string; readonly token?: string; readonly ca?: string };
+  /** 0, the default, takes any free one. */
+  readonly apiPort?: number;
+  readonly clock?: LocalClock;
+  /** Takes the log's lines, JSON each; without it there is no log. */
+  readonly logLine?: (line: string) => void;
+  readonly relock?: Config['relock'];
+  readonly timings?: Partial<Config['timings']>;
+  /** Waits of the state machine, by state, that last so many seconds whatever the step says; for tests. */
+  readonly waitSeconds?: Record<string, number>;
+  /** Runs a step's handler, or fails in its place: where tests break things. */
+  readonly aroundStep?: (step: string, jobId: string, run: () => Promise<unknown>) => Promise<unknown>;
+  /** Told of each state that a job enters. */
+  readonly onState?: (jobId: string, state: string) => void;
+}
+
+/** Seconds that are too long to wait for on one machine, where nobody pays for a look. */
+const TIMINGS = {
+  snapshotPollSeconds: 1,
+  coalescePollSeconds: 2,
+  uploadPollMinSeconds: 1,
+  uploadPollMaxSeconds: 10,
+  uploadRetrySeconds: 10,
+  vmPollSeconds: 5,
+  admissionRetrySeconds: 1,
+};
+
+/** The configuration, as the functions read it from their environment. */
+export async function configOf(options: ServiceOptions) {
+  const { url, token, ca } = options.glance;
+  return {
+    installation: await installationOf(options.dataDir),
+    relock: options.relock ?? 'lock',
+    pools: options.pools.map(({ username, password, ...pool }) => ({
+      ...pool,
+      secretId: `pool/${pool.name}`,
+    })),
+    glance: { url, ...(ca !== undefined && { ca }), ...(token !== undefined && { secretId: 'glance' }) },
+    timings: { ...TIMINGS, ...options.timings },
+  };
+}
+
+/** What Secrets Manager holds, by name. */
+export function secretsOf({ pools, glance }: ServiceOptions): Record<string, string> {
+  const ofPools = pools.map(({ name, username, password }) => [
+    `pool/${name}`,
+    JSON.stringify({ username, password }),
+  ]);
+  const ofGlance = glance.token === undefined ? [] : [['glance', JSON.stringify({ token: glance.token })]];
+  return Object.fromEntries([...ofPools, ...ofGlance]);
+}
+
+/** The name under which this folder's service marks what it makes; random, so that two services tell theirs apart. */
+async function installationOf(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'installation');
+  const name = `local-${randomUUID().slice(0, 8)}`;
+  try {
+    await writeFile(file, `${name}\n`, { flag: 'wx' });
+    return name;
+  } catch {
+    return (await readFile(file, 'utf8')).trim();
+  }
+}
