@@ -10,7 +10,7 @@ import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { z } from 'zod';
 import type { QueueMessage } from '../../statemachine/contract.ts';
 import { poolConfig } from '../config.ts';
-import type { Job } from '../job.ts';
+import { isFinished, type Job } from '../job.ts';
 import { lambdaRuntime, type Runtime } from '../runtime.ts';
 import type { SlotPlace } from '../store/slots.ts';
 
@@ -74,16 +74,15 @@ export async function admit(message: QueueMessage, runtime: Runtime): Promise<Ad
   const { store, clock, log } = runtime;
   const { jobId, ticket, group } = message;
   const job = await store.jobs.get(jobId);
-  if (!job || job.closing || job.finishedAt !== undefined || job.ticket !== ticket) {
-    // A job that has moved to another line keeps nothing in this one.
-    if (job?.group !== group || job.closing) await store.slots.release(`host#${group}`, jobId);
+  if (!isAlive(job) || job.ticket !== ticket) {
+    await giveBack(message, runtime);
     return 'dropped';
   }
   const { pausedUntil } = await store.pools.health(job.pool);
   if (pausedUntil !== undefined && clock.now().toISOString() < pausedUntil) return 'wait';
   if (!(await takeSlots(job, group, runtime))) return 'wait';
   if (!(await store.jobs.grant(jobId, ticket))) {
-    await releaseSlots(job, group, runtime);
+    await giveBack(message, runtime);
     return 'dropped';
   }
   log.info('slot granted', { jobId, group });
@@ -101,9 +100,16 @@ async function takeSlots(job: Job, group: string, { store, config }: Runtime): P
   return false;
 }
 
-async function releaseSlots(job: Job, group: string, { store }: Runtime): Promise<void> {
-  await store.slots.release(`host#${group}`, job.id);
-  await store.slots.release(srPlace(job), job.id);
+/** Takes the job out of this line's set and its SR's, except where a ticket that it was granted since keeps it. */
+async function giveBack({ jobId, group }: QueueMessage, { store }: Runtime): Promise<void> {
+  const job = await store.jobs.get(jobId);
+  const granted = isAlive(job) && job.ticketState === 'granted';
+  if (!granted || job.group !== group) await store.slots.release(`host#${group}`, jobId);
+  if (job && !granted) await store.slots.release(srPlace(job), jobId);
+}
+
+function isAlive(job: Job | undefined): job is Job {
+  return job !== undefined && !job.closing && !isFinished(job);
 }
 
 function srPlace(job: Job): SlotPlace {
