@@ -105,16 +105,33 @@ async function begin(
   { store, glance, executions, config }: Runtime,
 ): Promise<void> {
   await store.jobs.owe(job.id, 'image');
-  await glance.createImage({
-    id: job.id,
-    name: job.request.name,
-    diskFormat: 'vhd',
-    containerFormat: 'ovf',
-    visibility: 'private',
-    properties: imageProperties(job, target.vm, config.installation),
-  });
+  try {
+    await glance.createImage({
+      id: job.id,
+      name: job.request.name,
+      diskFormat: 'vhd',
+      containerFormat: 'ovf',
+      visibility: 'private',
+      properties: imageProperties(job, target.vm, config.installation),
+    });
+  } catch (error) {
+    // Refused: there is no image of ours to delete, and a Glance that wants another token would not even do that.
+    if (error instanceof Error && REFUSALS.includes(error.name)) await store.jobs.pay(job.id, 'image');
+    throw error;
+  }
   await executions.start(job.id);
 }
+
+/** Errors of Glance which say that it did not do what it was asked to. */
+const REFUSALS: readonly string[] = [
+  'GlanceBadRequest',
+  'GlanceCertificateMismatch',
+  'GlanceConflict',
+  'GlanceForbidden',
+  'GlanceNotFound',
+  'GlanceTooLarge',
+  'GlanceUnauthorized',
+];
 
 function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, config }: Runtime): Job {
   const now = clock.now();

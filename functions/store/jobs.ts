@@ -71,12 +71,14 @@ export class Jobs {
     });
   }
 
-  /** Puts facts on record. */
+  /** Puts facts on record; without any it only looks, since an update must change something. */
   async record(
     jobId: string,
     facts: JobFacts,
     forget: readonly (keyof JobFacts)[] = [],
   ): Promise<Job | undefined> {
+    if (forget.length === 0 && Object.values(facts).every((fact) => fact === undefined))
+      return this.get(jobId);
     return this.#change(jobId, { set: facts, remove: forget, when: 'attribute_exists(id)' });
   }
 
