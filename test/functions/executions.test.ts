@@ -1,0 +1,77 @@
+import {
+  DescribeExecutionCommand,
+  ExecutionAlreadyExists,
+  ExecutionDoesNotExist,
+  SFNClient,
+  StartExecutionCommand,
+  StopExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { mockClient } from 'aws-sdk-client-mock';
+import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
+import { beforeEach, expect, it } from 'vitest';
+import { createExecutions, type Executions } from '../../functions/executions.ts';
+import 'aws-sdk-client-mock-vitest/extend';
+
+expect.extend(allCustomMatcher);
+
+const machine = 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap';
+const execution = 'arn:aws:states:us-east-1:123456789012:execution:xensnap:job1';
+const sfn = mockClient(SFNClient);
+const executions = createExecutions(new SFNClient({ region: 'us-east-1' }), machine);
+const ofSdk = { message: 'x', $metadata: {} };
+
+beforeEach(() => sfn.reset());
+
+it('starts an execution that is named after its job, with nothing but its id', async () => {
+  sfn.on(StartExecutionCommand).resolves({});
+  await executions.start('job1');
+  expect(sfn).toHaveReceivedCommandExactlyOnceWith(StartExecutionCommand, {
+    stateMachineArn: machine,
+    name: 'job1',
+    input: '{"jobId":"job1"}',
+  });
+});
+
+it('takes an execution that is there already for started', async () => {
+  sfn.on(StartExecutionCommand).rejects(new ExecutionAlreadyExists(ofSdk));
+  await executions.start('job1');
+});
+
+it('says how an execution stands, with what it failed of', async () => {
+  sfn.on(DescribeExecutionCommand, { executionArn: execution }).resolvesOnce({ status: 'RUNNING' }).resolves({
+    status: 'FAILED',
+    error: 'JobNotSucceeded',
+    cause: 'why',
+  });
+  expect(await executions.describe('job1')).toEqual({ status: 'RUNNING' });
+  expect(await executions.describe('job1')).toEqual({
+    status: 'FAILED',
+    error: 'JobNotSucceeded',
+    cause: 'why',
+  });
+});
+
+it('says nothing of an execution that is not there', async () => {
+  sfn.on(DescribeExecutionCommand).rejects(new ExecutionDoesNotExist(ofSdk));
+  expect(await executions.describe('job1')).toBeUndefined();
+});
+
+it('stops an execution with the reason, and leaves alone one that is not there', async () => {
+  sfn.on(StopExecutionCommand).resolvesOnce({}).rejects(new ExecutionDoesNotExist(ofSdk));
+  await executions.stop('job1', 'cancelled by its caller');
+  expect(sfn).toHaveReceivedCommandExactlyOnceWith(StopExecutionCommand, {
+    executionArn: execution,
+    error: 'JobCancelled',
+    cause: 'cancelled by its caller',
+  });
+  await executions.stop('job1', 'again');
+});
+
+it.each<[keyof Executions, (executions: Executions) => Promise<unknown>]>([
+  ['start', ({ start }) => start('job1')],
+  ['describe', ({ describe }) => describe('job1')],
+  ['stop', ({ stop }) => stop('job1', 'why')],
+])('passes on what else goes wrong at %s', async (_what, act) => {
+  sfn.onAnyCommand().rejects(Object.assign(new Error('slow down'), { name: 'ThrottlingException' }));
+  await expect(act(executions)).rejects.toMatchObject({ name: 'ThrottlingException' });
+});

@@ -1,0 +1,74 @@
+import { expect, it } from 'vitest';
+import { imageProperties, refuseReservedMetadata } from '../../functions/image-properties.ts';
+import type { VmRecord } from '../../xapi/types.ts';
+import { aJob } from './api/a-job.ts';
+
+/** Names to which Nova, Glance or xensnap give a meaning (reference/glance-and-clients.md, nova-snapshots.md). */
+const reserved = [
+  ...['image_type', 'instance_uuid', 'backup_type', 'base_image_ref', 'image_location', 'image_state'],
+  ...['user_id', 'owner_id', 'instance_owner', 'auto_disk_config', 'vm_mode', 'hw_vm_mode'],
+  ...['id', 'name', 'status', 'visibility', 'protected', 'owner', 'size', 'virtual_size', 'checksum'],
+  ...['os_hash_algo', 'os_hash_value', 'os_hidden', 'min_disk', 'min_ram', 'tags', 'file', 'self', 'schema'],
+  ...['created_at', 'updated_at', 'disk_format', 'container_format', 'locations', 'direct_url', 'stores'],
+  ...['xensnap_job', 'xensnap_verified', 'xensnap_anything', 'os_glance_importing_to_stores'],
+];
+
+it.each(reserved)('does not let a caller set %s, however it is spelled', (name) => {
+  const spellings = [
+    name,
+    name.toUpperCase(),
+    name.replaceAll('_', '-'),
+    name.replace(/^\w/, (c) => c.toUpperCase()),
+  ];
+  for (const key of spellings) {
+    const refuse = () => refuseReservedMetadata({ harmless: 'x', [key]: 'x' });
+    expect(refuse, key).toThrow(expect.objectContaining({ name: 'MetadataReserved' }));
+    expect(refuse).toThrow(`metadata.${key}: `);
+  }
+});
+
+it.each(['os_type', 'image_types', 'instance', 'backup', 'department', 'xensnap', 'x'.repeat(255)])(
+  'lets a caller set %s',
+  (key) => refuseReservedMetadata({ [key]: 'value' }),
+);
+
+it.each([
+  ['an empty key', { '': 'x' }],
+  ['a key that is too long', { ['k'.repeat(256)]: 'x' }],
+  ['a value that is too long', { key: 'x'.repeat(256) }],
+])('refuses %s, as Glance would', (_what, metadata) => {
+  expect(() => refuseReservedMetadata(metadata)).toThrow(expect.objectContaining({ name: 'BadRequest' }));
+});
+
+const hvm = { HVM_boot_policy: 'BIOS order' } as VmRecord;
+
+it('tells Nova what the image is, which VM it is of and how that boots', () => {
+  const job = aJob({ request: { ...aJob().request, metadata: { department: 'x' } } });
+  expect(imageProperties(job, hvm, 'prod')).toEqual({
+    department: 'x',
+    image_type: 'snapshot',
+    instance_uuid: job.vmUuid,
+    vm_mode: 'hvm',
+    xensnap_installation: 'prod',
+    xensnap_job: job.id,
+    xensnap_pool: 'demo',
+    xensnap_vm: job.vmUuid,
+    xensnap_vm_name: 'web-1',
+  });
+  expect(imageProperties(job, { HVM_boot_policy: '' } as VmRecord, 'prod').vm_mode).toBe('xen');
+});
+
+it('does not tie a detached image to its VM', () => {
+  const job = aJob({ request: { ...aJob().request, detached: true } });
+  expect(imageProperties(job, hvm, 'prod')).not.toHaveProperty('instance_uuid');
+});
+
+it("never lets metadata win over what the image is, even where it got past the request's check", () => {
+  const metadata = { image_type: 'x', instance_uuid: 'x', vm_mode: 'x', xensnap_job: 'x' };
+  const job = aJob({ request: { ...aJob().request, metadata } });
+  expect(Object.values(imageProperties(job, hvm, 'prod'))).not.toContain('x');
+});
+
+it('shortens a name that Glance would not take', () => {
+  expect(imageProperties(aJob({ vmName: 'n'.repeat(300) }), hvm, 'prod').xensnap_vm_name).toHaveLength(255);
+});
