@@ -1,0 +1,147 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
+import { GetExecutionHistoryCommand } from '@aws-sdk/client-sfn';
+import { expect, it } from 'vitest';
+import type { Runtime } from '../../functions/runtime.ts';
+import { startTable } from '../../local/aws/table.ts';
+import { tableDefinition } from '../../local/table-definition.ts';
+import { type Scenario, scenario } from '../support/scenario.ts';
+
+const password = 'planted-pool-password';
+const token = 'planted-glance-token';
+
+/** The command line of every process, as `ps` shows it. */
+function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => readQuietly(`/proc/${pid}/cmdline`));
+}
+
+/** The text of every file that the plugin may have written in the control domains, disks left out. */
+function filesOfDom0(pool: Scenario['pool']): string[] {
+  return pool.hosts.flatMap(({ dom0Root }) =>
+    ['var/run/xensnap', 'tmp', 'var/log'].flatMap((folder) => {
+      const path = join(dom0Root, folder);
+      return listQuietly(path).map((name) => `${name}: ${readQuietly(join(path, name))}`);
+    }),
+  );
+}
+
+function readQuietly(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+function listQuietly(folder: string): string[] {
+  try {
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  } catch {
+    return [];
+  }
+}
+
+async function historyOf(jobId: string, { sfn }: Runtime): Promise<unknown[]> {
+  const executionArn = `arn:aws:states:us-east-1:000000000000:execution:xensnap:${jobId}`;
+  const events: unknown[] = [];
+  let nextToken: string | undefined;
+  do {
+    const page = await sfn.send(
+      new GetExecutionHistoryCommand({ executionArn, includeExecutionData: true, nextToken }),
+    );
+    events.push(...(page.events ?? []));
+    nextToken = page.nextToken;
+  } while (nextToken);
+  return events;
+}
+
+/** Every item of the table of a service that is closed. */
+async function itemsOf(dataDir: string): Promise<unknown[]> {
+  const table = await startTable({ dataDir, tableName: 'xensnap', definition: tableDefinition() });
+  const client = new DynamoDBClient({
+    endpoint: table.endpoint,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+  const { Items = [], LastEvaluatedKey } = await client.send(new ScanCommand({ TableName: 'xensnap' }));
+  expect(LastEvaluatedKey).toBeUndefined();
+  client.destroy();
+  await table.close();
+  return Items;
+}
+
+it('keeps passwords, tokens and sessions out of logs, records, histories, answers, arguments and files', async () => {
+  const { pool, glance, service, folder, logs, ask, request, job } = await scenario({
+    pool: { password },
+    glance: { token },
+  });
+  const sessions = new Set<string>();
+  const noteSessions = () => {
+    for (const ref of Object.keys(pool.records('session'))) sessions.add(ref);
+    return false;
+  };
+  pool.faults.add({ method: /./, when: noteSessions });
+  const during = { arguments: [] as string[], files: [] as string[] };
+  glance.onUpload(() => {
+    during.arguments.push(...commandLines().filter((line) => line.includes('put_vdis')));
+    during.files.push(...filesOfDom0(pool));
+  });
+  const [first, second] = pool.vms();
+  const succeeding = await request(first?.uuid ?? '');
+  expect(await job(succeeding)).toMatchObject({ status: 'succeeded' });
+  // A Glance that quotes the request's headers back, which the plugin is not to pass on.
+  glance.faults.add({
+    method: 'PUT',
+    path: /\/file$/,
+    status: 403,
+    body: `X-Auth-Token: ${token} is no good`,
+  });
+  pool.faults.add({
+    method: 'VM.destroy',
+    times: 1,
+    code: 'INTERNAL_ERROR',
+    // Read when it strikes: the session of the call.
+    get params() {
+      return [`no access for ${[...sessions].at(-1)}`];
+    },
+  });
+  const failing = await request(second?.uuid ?? '');
+  expect(await job(failing)).toMatchObject({ status: 'failed', error: { name: 'GlanceForbidden' } });
+  const refused = await ask('POST', '/snapshots', { vm: 'nobody' });
+  const paths = ['/snapshots', `/snapshots/${failing}`, `/snapshots/${succeeding}`];
+  const answers = await Promise.all(
+    [...paths, '/vms', '/hosts', '/healthz', '/openapi.json'].map((path) => ask('GET', path)),
+  );
+  const histories = await Promise.all([succeeding, failing].map((id) => historyOf(id, service.runtime)));
+  const report = await service.janitor();
+  const files = filesOfDom0(pool);
+  await service.close();
+  const places = {
+    logs,
+    items: await itemsOf(join(folder, 'service/table')),
+    histories,
+    answers: [refused, ...answers].map(({ status, body }) => ({ status, body })),
+    calls: pool.calls.map(({ method, args }) => [method, args]),
+    files: [...during.files, ...files],
+  };
+  for (const [place, found] of Object.entries(places)) {
+    const text = JSON.stringify(found, (_key, value) => (value instanceof Set ? [...value] : value));
+    // Or nothing was looked at.
+    expect(text, place).toContain(failing);
+    expect(text, place).toContain(succeeding);
+    expect(text, place).not.toContain(password);
+    expect(text, place).not.toContain(token);
+    expect(
+      [...sessions].filter((session) => text.includes(session)),
+      place,
+    ).toEqual([]);
+  }
+  expect(sessions.size).toBeGreaterThan(20);
+  expect(JSON.stringify(report)).not.toMatch(/planted/);
+  // xapi itself names the session there (xapi_plugins.ml); nothing else that is secret may be.
+  expect(during.arguments.join()).toContain(succeeding);
+  expect(during.arguments.join()).not.toMatch(/planted/);
+}, 180_000);
