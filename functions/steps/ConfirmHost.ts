@@ -29,7 +29,7 @@ export const handler = step('ConfirmHost', async (_state, { job, xapi, store }) 
   const host = await chooseHost(xapi, store, {
     pool: job.pool,
     srRef,
-    srName: known(job, 'srUuid'),
+    srName: (await xapi.call('SR.get_record', srRef)).name_label,
     residentOn,
   });
   await requirePlugin(xapi, host.ref);
