@@ -1,0 +1,80 @@
+import { expect, it } from 'vitest';
+import { logIn } from '../local/pool/client.ts';
+import { type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
+
+const onShared: ScenarioOptions = {
+  pool: { vms: 0 },
+  vms: [{ name: 'mover', host: 'xen1', sr: 'nfs', diskMib: 2 }],
+  slots: 1,
+};
+
+/** Asks for a snapshot while the VM's host is full, so that its job waits there. */
+async function queued({ pool, service, request, job }: Scenario) {
+  const [xen1, xen2] = pool.hosts;
+  const { slots } = service.runtime.store;
+  const place = `host#demo/${xen1?.uuid}` as const;
+  await slots.take(place, 'other', 1);
+  const id = await request('mover');
+  await job(id, ({ ticketState }) => ticketState === 'waiting');
+  return { id, xen1, xen2, free: () => slots.release(place, 'other') };
+}
+
+it('uploads from the host that it waited for when the VM has moved and the disk is still to be seen', async () => {
+  const all = await scenario(onShared);
+  const { id, xen2, free } = await queued(all);
+  all.pool.vm('mover').migrate(xen2?.uuid ?? '');
+  await free();
+  expect(await all.job(id)).toMatchObject({ status: 'succeeded', hostName: 'xen1' });
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('joins the line of the VM’s new host when the old one has lost sight of the disk', async () => {
+  const all = await scenario(onShared);
+  const { id, xen1, xen2, free } = await queued(all);
+  const shared = all.pool.srs.find(({ name }) => name.startsWith('NFS'))?.uuid ?? '';
+  all.pool.vm('mover').migrate(xen2?.uuid ?? '');
+  await all.pool.setPbdPlugged(xen1?.uuid ?? '', shared, false);
+  await free();
+  expect(await all.job(id)).toMatchObject({ status: 'succeeded', hostName: 'xen2', requeues: 1 });
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('fails with the reason when no host sees the disk any more', async () => {
+  const all = await scenario(onShared);
+  const { id, xen1, xen2, free } = await queued(all);
+  const shared = all.pool.srs.find(({ name }) => name.startsWith('NFS'))?.uuid ?? '';
+  for (const host of [xen1, xen2]) await all.pool.setPbdPlugged(host?.uuid ?? '', shared, false);
+  await free();
+  const done = await all.job(id);
+  expect(done).toMatchObject({ status: 'failed', error: { name: 'StorageNotAttached' } });
+  expect(done.error?.message).toMatch(/NFS shared storage/);
+  expect(all.glance.images()).toEqual([]);
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('ends a job whose VM was deleted while it waited', async () => {
+  const all = await scenario(onShared);
+  const { id, free } = await queued(all);
+  const vm = all.pool.vm('mover');
+  vm.setPowerState('Halted');
+  const admin = await logIn(all.pool.url, all.pool.username, all.pool.password);
+  await admin.call('VM.destroy', vm.ref);
+  await admin.call('session.logout');
+  await free();
+  const done = await all.job(id);
+  expect(done).toMatchObject({ status: 'failed', error: { name: 'VmGone' } });
+  expect(all.glance.images()).toEqual([]);
+});
+
+it('leaves the line at once when it is cancelled', async () => {
+  const all = await scenario(onShared);
+  const { id, free } = await queued(all);
+  expect((await all.ask('DELETE', `/snapshots/${id}`)).status).toBe(202);
+  expect(await all.job(id)).toMatchObject({ status: 'cancelled', error: { name: 'JobCancelled' } });
+  // Its place in the line is dropped when its turn comes, before that of whoever stands behind it.
+  const next = await all.request('mover');
+  await free();
+  expect(await all.job(next)).toMatchObject({ status: 'succeeded' });
+  expect(all.glance.images()).toMatchObject([{ id: next }]);
+  expect(await all.leftBehind()).toEqual([]);
+});
