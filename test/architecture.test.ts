@@ -1,0 +1,170 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Files under version control or about to be; what is deleted but not yet committed is left out. */
+const files = execFileSync(
+  'git',
+  ['-c', 'safe.directory=*', 'ls-files', '--cached', '--others', '--exclude-standard'],
+  {
+    cwd: root,
+    encoding: 'utf8',
+  },
+)
+  .split('\n')
+  .filter((file) => file !== '' && existsSync(join(root, file)));
+
+const read = (file: string) => readFileSync(join(root, file), 'utf8');
+
+/** One import: of a file of ours, or of a package. */
+interface Import {
+  readonly file: string;
+  readonly of: string;
+  readonly typeOnly: boolean;
+}
+
+/** `import … from`, `export … from`, `import '…'` and `import('…')`; comments do not count. */
+function importsOf(file: string): Import[] {
+  const code = read(file)
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/^\s*\/\/.*$/gm, '');
+  const found = code.matchAll(
+    /\b(?:(import|export)(\s+type)?\s(?:[^'";=]*?\sfrom\s*)?|import\s*\(\s*)'([^']+)'/g,
+  );
+  return [...found].map(([, , type, of = '']) => ({
+    file,
+    of: of.startsWith('.') ? relative(root, resolve(root, dirname(file), of)) : of,
+    typeOnly: type !== undefined,
+  }));
+}
+
+const sources = files.filter((file) => /\.ts$/.test(file));
+const imports = sources.flatMap(importsOf);
+const folderOf = (file: string) => file.split('/')[0] ?? '';
+const isOurs = ({ of }: Import) => existsSync(join(root, of));
+const line = ({ file, of }: Import) => `${file} imports ${of}`;
+
+it('reads imports of every form', () => {
+  const of = (file: string) => importsOf(file).map((each) => each.of);
+  expect(of('functions/store/table.ts')).toEqual(['@aws-sdk/client-dynamodb', '@aws-sdk/lib-dynamodb']);
+  expect(imports.some(({ of }) => of === 'statemachine/snapshot.asl.json')).toBe(true);
+  expect(imports.some(({ file, of }) => file.startsWith('bin/') && of === 'local/service.ts')).toBe(true);
+  expect(imports.filter(({ of }) => of === '')).toEqual([]);
+  expect(imports.length).toBeGreaterThan(900);
+});
+
+it('names every import of our own by its whole file name', () => {
+  const relativeOnes = imports.filter(({ of }) => sources.some((file) => file === `${of}.ts`));
+  expect(relativeOnes.map(line)).toEqual([]);
+});
+
+/** From each folder, where its imports of ours may lead beside itself. */
+const arrows: Record<string, readonly string[]> = {
+  statemachine: [],
+  xapi: [],
+  glance: [],
+  functions: ['statemachine/contract.ts', 'xapi/', 'glance/', 'package.json'],
+  local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
+  cdk: ['statemachine/', 'functions/'],
+  bin: ['local/', 'cdk/', 'package.json'],
+};
+
+it.each(Object.entries(arrows))('lets %s import nothing of ours but itself and %j', (folder, allowed) => {
+  const wrong = imports
+    .filter(({ file }) => folderOf(file) === folder)
+    .filter(isOurs)
+    .filter(({ of }) => folderOf(of) !== folder && !allowed.some((start) => of.startsWith(start)));
+  expect(wrong.map(line)).toEqual([]);
+});
+
+it('has the contract import nothing at all', () => {
+  expect(importsOf('statemachine/contract.ts')).toEqual([]);
+});
+
+it('has an arrow for every folder with sources', () => {
+  const known = [...Object.keys(arrows), 'test'];
+  const folders = sources.filter((file) => file.includes('/')).map(folderOf);
+  expect([...new Set(folders)].filter((folder) => !known.includes(folder))).toEqual([]);
+});
+
+it('has nothing but tests import tests', () => {
+  const wrong = imports.filter(({ file, of }) => folderOf(of) === 'test' && folderOf(file) !== 'test');
+  expect(wrong.filter(({ file }) => file !== 'vitest.config.ts').map(line)).toEqual([]);
+});
+
+it("keeps AWS's SDK to the parts that speak to AWS", () => {
+  const allowed =
+    /^(local|test|cdk)\/|^functions\/(store|queue|api)\/|^functions\/(store|executions|runtime)\.ts$/;
+  const wrong = imports.filter(({ file, of }) => /^@(aws-sdk|smithy)\//.test(of) && !allowed.test(file));
+  expect(wrong.map(line)).toEqual([]);
+});
+
+it('keeps what only tests and tools need out of what runs', () => {
+  const { dependencies } = JSON.parse(read('package.json'));
+  const packageOf = (of: string) => /^(@[^/]+\/)?[^/]+/.exec(of)?.[0] ?? of;
+  const running = /^(bin|functions|glance|local|statemachine|xapi)\//;
+  const wrong = imports
+    .filter(({ file, typeOnly }) => running.test(file) && !typeOnly)
+    .filter((each) => !isOurs(each) && !each.of.startsWith('node:') && !(packageOf(each.of) in dependencies));
+  expect(wrong.map(line)).toEqual([]);
+});
+
+it('has no circle of imports', () => {
+  // Those of types alone are gone before anything runs. The simulated pool's disks are one thing in two files.
+  const halves = 'local/pool/vdi-snapshot.ts imports local/pool/vdi.ts';
+  const kept = imports.filter((each) => isOurs(each) && !each.typeOnly && line(each) !== halves);
+  const next = Map.groupBy(kept, ({ file }) => file);
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const walk = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' > '));
+    if (path.includes(file) || done.has(file)) return;
+    for (const { of } of next.get(file) ?? []) walk(of, [...path, file]);
+    done.add(file);
+  };
+  for (const file of sources) walk(file, []);
+  expect(circles).toEqual([]);
+});
+
+it('has every step be one file with one handler of its own name', () => {
+  const steps = readdirSync(join(root, 'functions/steps'));
+  for (const file of steps) {
+    const name = file.replace(/\.ts$/, '');
+    const code = read(`functions/steps/${file}`);
+    expect(code.match(/^export const handler = step\('(\w+)'/gm), file).toEqual([
+      `export const handler = step('${name}'`,
+    ]);
+    expect(code, file).not.toMatch(/^export default/m);
+  }
+});
+
+it('has no barrels, no utils, no default exports of ours', () => {
+  const names = sources.filter((file) => /(^|\/)(index|utils?|helpers?|misc|common)\.ts$/.test(file));
+  expect(names).toEqual([]);
+  const defaults = sources
+    .filter((file) => !/\.d\.ts$|\.config\.ts$|^test\/support\/reporter\.ts$/.test(file))
+    .filter((file) => /^export default/m.test(read(file)));
+  expect(defaults).toEqual([]);
+});
+
+it('tells nothing of the machine or the registry that it was made with', () => {
+  const lock = read('package-lock.json');
+  expect(lock).not.toContain('"resolved"');
+  const here = root.replace(/\/$/, '');
+  // Written so that this file does not hold what it looks for.
+  const marks = [
+    here,
+    ['', 'home', ''].join('/'),
+    ['', 'Users', ''].join('/'),
+    ['registry', 'npmjs'].join('.'),
+  ];
+  const text = files.filter((file) => !/\.(vhd|gz|png|ico)$/.test(file));
+  const wrong = text.flatMap((file) =>
+    marks.filter((mark) => mark.length > 4 && read(file).includes(mark)).map((mark) => `${file}: ${mark}`),
+  );
+  expect(wrong).toEqual([]);
+});
