@@ -1,3 +1,5 @@
+import { Logger } from '@aws-lambda-powertools/logger';
+
 /** Structured log lines. Fields never hold a secret: no credential, session, token or request body is logged. */
 export interface Log {
   info(message: string, fields?: Record<string, unknown>): void;
@@ -21,5 +23,24 @@ export function jsonLog(
     warn: line('WARN'),
     error: line('ERROR'),
     with: (fields) => jsonLog(write, { ...always, ...fields }),
+  };
+}
+
+/**
+ * The log of a Lambda: what {@link jsonLog} writes, in Powertools' form, with the function, its version and the X-Ray
+ * trace in every line. Its level follows POWERTOOLS_LOG_LEVEL and Lambda's own setting.
+ */
+export function lambdaLog(): Log {
+  const { AWS_LAMBDA_FUNCTION_NAME: name, AWS_LAMBDA_FUNCTION_VERSION: version } = process.env;
+  const logger = new Logger({ serviceName: 'xensnap' });
+  return over(logger, { function_name: name, function_version: version });
+}
+
+function over(logger: Logger, always: Record<string, unknown>): Log {
+  return {
+    info: (message, fields) => logger.info(message, { ...always, ...fields }),
+    warn: (message, fields) => logger.warn(message, { ...always, ...fields }),
+    error: (message, fields) => logger.error(message, { ...always, ...fields }),
+    with: (fields) => over(logger, { ...always, ...fields }),
   };
 }

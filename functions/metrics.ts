@@ -1,0 +1,73 @@
+import { MetricUnit, Metrics as Powertools } from '@aws-lambda-powertools/metrics';
+
+/** What is counted: once for each time that it happens. */
+export type CountName =
+  | 'JobSucceeded'
+  | 'JobFailed'
+  | 'JobCancelled'
+  | 'JobSkipped'
+  /** A job has told its outcome but could not lock its VM again; counted at each try. */
+  | 'VmLeftUnlocked'
+  /** What the janitor found and removed, left or failed at; nothing of a dry run. */
+  | 'JanitorFindings'
+  /** A pool did not answer three times in a row: its line waits. Counted at each failure from then on. */
+  | 'PoolPaused'
+  | 'MalformedMessage'
+  /** At each admission, how many slots the host then has taken: the maximum is the fullest host's. */
+  | 'SlotsTaken';
+
+/** Few and bounded: each combination of values is a metric of its own, which is paid for. No UUID is a dimension. */
+export type Dimensions = Readonly<Record<string, string>>;
+
+/** Numbers for dashboards and alarms, in the namespace `xensnap`, each with the dimension `installation`. */
+export interface Metrics {
+  count(name: CountName, n?: number, dimensions?: Dimensions): void;
+  seconds(name: 'StepSeconds', seconds: number, dimensions?: Dimensions): void;
+  /** BytesSent: the size of an image whose upload has ended well. */
+  bytes(name: 'BytesSent', bytes: number): void;
+  /** The same metrics with these fields in every line, for whoever reads the log; they are no dimensions. */
+  with(fields: Readonly<Record<string, string>>): Metrics;
+}
+
+/** Metrics of a Lambda: a line of its log each, in CloudWatch's embedded metric format. */
+export function lambdaMetrics(installation: string, fields: Readonly<Record<string, string>> = {}): Metrics {
+  const powertools = new Powertools({ namespace: 'xensnap' });
+  // Powertools would add `service`, under which the alarms would not find them.
+  powertools.clearDefaultDimensions();
+  powertools.setDefaultDimensions({ installation });
+  const emit = (name: string, unit: MetricUnit, value: number, dimensions: Dimensions = {}) => {
+    for (const dimension of Object.entries(dimensions)) powertools.addDimension(...dimension);
+    for (const field of Object.entries(fields)) powertools.addMetadata(...field);
+    // At once, and not at the end of the invocation, which a timeout would take away.
+    powertools.addMetric(name, unit, value).publishStoredMetrics();
+  };
+  return {
+    count: (name, n = 1, dimensions) => emit(name, MetricUnit.Count, n, dimensions),
+    seconds: (name, seconds, dimensions) => emit(name, MetricUnit.Seconds, seconds, dimensions),
+    bytes: (name, bytes) => emit(name, MetricUnit.Bytes, bytes),
+    with: (more) => lambdaMetrics(installation, { ...fields, ...more }),
+  };
+}
+
+/** One metric as {@link collectMetrics} keeps it. */
+export interface Measured {
+  readonly name: string;
+  readonly value: number;
+  readonly dimensions: Dimensions;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** Hands each metric to `take`; without it they go nowhere, as on one machine, where nobody reads them. */
+export function collectMetrics(
+  take: (measured: Measured) => void = () => {},
+  fields: Readonly<Record<string, string>> = {},
+): Metrics {
+  const emit = (name: string, value: number, dimensions: Dimensions = {}) =>
+    take({ name, value, dimensions, fields });
+  return {
+    count: (name, n = 1, dimensions) => emit(name, n, dimensions),
+    seconds: emit,
+    bytes: emit,
+    with: (more) => collectMetrics(take, { ...fields, ...more }),
+  };
+}
