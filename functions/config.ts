@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import * as z from 'zod';
 import { XensnapError } from './errors.ts';
 
 const seconds = (fallback: number) => z.number().positive().default(fallback);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { describePluginFailure, isCode, XapiError } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import type { Ref } from '../xapi/types.ts';

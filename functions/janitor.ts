@@ -2,7 +2,7 @@ import type { Finding, JanitorReport } from './janitor/finding.ts';
 import { sweepImages } from './janitor/images.ts';
 import { settleJobs } from './janitor/jobs.ts';
 import { sweepPool, sweepSlots } from './janitor/pool.ts';
-import { lambdaRuntime, type Runtime } from './runtime.ts';
+import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 
 /** Every 15 minutes, independent of any next run. */
 export async function handler(): Promise<JanitorReport> {

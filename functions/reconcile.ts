@@ -4,7 +4,7 @@ import { XensnapError } from './errors.ts';
 import type { ExecutionState } from './executions.ts';
 import type { Debt, Job, JobError } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
-import { lambdaRuntime, type Runtime } from './runtime.ts';
+import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { type StepDeps, secondsSince } from './step.ts';
 import { cancelUpload } from './steps/CancelUpload.ts';
 import { destroySnapshot } from './steps/DestroySnapshot.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { XensnapError } from './errors.ts';
 import { imageProperties, refuseReservedMetadata } from './image-properties.ts';
 import type { Job, JobRequest, Quiesce } from './job.ts';
-import type { Runtime } from './runtime.ts';
+import type { Runtime } from './runtime/executions.ts';
 import { findTarget, type Target } from './target.ts';
 import { asJobError, translate } from './translate.ts';
 

@@ -9,13 +9,13 @@ import {
 import type { Session } from '../xapi/session.ts';
 import { XensnapError } from './errors.ts';
 import type { Debt, Job } from './job.ts';
-import { lambdaRuntime, type Runtime } from './runtime.ts';
+import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
 import { translate } from './translate.ts';
 
 /** What a step works with: the job as it was when the step began, and a session of the job's pool. */
 export interface StepDeps
-  extends Pick<Runtime, 'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'log'> {
+  extends Pick<BaseRuntime, 'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'log'> {
   readonly job: Job;
   readonly xapi: Session;
 }
@@ -28,7 +28,7 @@ export type StepFunction<S extends StepName> = (
 /** A Lambda handler; `in` gives the same handler within another runtime than the process's own. */
 export interface StepHandler<S extends StepName> {
   (state: StateBefore<S>): Promise<ResultOf<S>>;
-  in(runtime: Runtime): (state: StateBefore<S>) => Promise<ResultOf<S>>;
+  in(runtime: BaseRuntime): (state: StateBefore<S>) => Promise<ResultOf<S>>;
 }
 
 /**
@@ -36,9 +36,9 @@ export interface StepHandler<S extends StepName> {
  * session, always logs out, and gives every error the name on which the state machine routes.
  */
 export function step<S extends StepName>(name: S, run: StepFunction<S>): StepHandler<S> {
-  const handler = (state: StateBefore<S>) => runStep(name, run, state, lambdaRuntime());
+  const handler = (state: StateBefore<S>) => runStep(name, run, state, lambdaBase());
   return Object.assign(handler, {
-    in: (runtime: Runtime) => (state: StateBefore<S>) => runStep(name, run, state, runtime),
+    in: (runtime: BaseRuntime) => (state: StateBefore<S>) => runStep(name, run, state, runtime),
   });
 }
 
@@ -46,7 +46,7 @@ async function runStep<S extends StepName>(
   name: S,
   run: StepFunction<S>,
   state: StateBefore<S>,
-  runtime: Runtime,
+  runtime: BaseRuntime,
 ): Promise<ResultOf<S>> {
   const log = runtime.log.with({ jobId: state.jobId, step: name });
   const job = await begin(name, state, runtime);
@@ -73,7 +73,7 @@ async function runStep<S extends StepName>(
   }
 }
 
-async function begin(name: StepName, { jobId }: JobInput, { store, clock }: Runtime): Promise<Job> {
+async function begin(name: StepName, { jobId }: JobInput, { store, clock }: BaseRuntime): Promise<Job> {
   const until = new Date(clock.now().getTime() + STEPS[name].lambdaSeconds * 1000);
   const cleanup = (CLEANUP_STEPS as readonly StepName[]).includes(name);
   const status = name === 'TakeVm' || name === 'InspectVm' ? 'queued' : 'running';
@@ -90,7 +90,7 @@ async function begin(name: StepName, { jobId }: JobInput, { store, clock }: Runt
 async function notePoolUnreachable(
   pool: string,
   reason: string,
-  { store, clock, config }: Runtime,
+  { store, clock, config }: BaseRuntime,
 ): Promise<void> {
   const pauseUntil = new Date(clock.now().getTime() + config.timings.poolPauseSeconds * 1000);
   await store.pools.unreachable(pool, reason, pauseUntil);

@@ -2,7 +2,7 @@ import { poolConfig } from './config.ts';
 import { XensnapError } from './errors.ts';
 import { findVm, type Inspection, inspectVm } from './inspect.ts';
 import type { SnapshotRequest } from './request.ts';
-import type { Runtime } from './runtime.ts';
+import type { Runtime } from './runtime/executions.ts';
 import { translateOfPool } from './translate.ts';
 
 /** A VM that can be imaged, and the pool it is in. */

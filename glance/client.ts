@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { GlanceBadRequest, GlanceUnavailable } from './errors.ts';
 import { type Image, imageOnTheWire, type NewImage, versionsOnTheWire } from './image.ts';
 import { type ImageFilter, listPages } from './list.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Glance's own words for an image's state; newer releases may add to them. */
 export type ImageStatus =

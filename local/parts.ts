@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { reconcileEvent } from '../functions/reconcile.ts';
-import type { Environment, Runtime } from '../functions/runtime.ts';
+import type { Environment } from '../functions/runtime/environment.ts';
+import type { Runtime } from '../functions/runtime/executions.ts';
 import type { JobInput } from '../statemachine/contract.ts';
 import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
 import { type LocalQueue, startQueue } from './aws/queue.ts';

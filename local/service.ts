@@ -7,7 +7,7 @@ import { tidy } from '../functions/janitor.ts';
 import { jsonLog } from '../functions/log.ts';
 import { admitBatch } from '../functions/queue/admit.ts';
 import { reconcileStranded } from '../functions/reconcile.ts';
-import { createRuntime, type Runtime } from '../functions/runtime.ts';
+import { createRuntime, type WholeRuntime } from '../functions/runtime.ts';
 import { translate } from '../functions/translate.ts';
 import { startEventSource } from './aws/event-source.ts';
 import type { LocalQueue } from './aws/queue.ts';
@@ -19,7 +19,7 @@ import { configOf, type ServiceOptions } from './service-options.ts';
 /** The whole of xensnap on one machine: the same state machine and handlers as in AWS, behind the same protocols. */
 export interface LocalService {
   readonly apiUrl: string;
-  readonly runtime: Runtime;
+  readonly runtime: WholeRuntime;
   readonly queue: LocalQueue;
   /** One round of the janitor, now. */
   janitor(dryRun?: boolean): Promise<JanitorReport>;
@@ -43,7 +43,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   await mkdir(options.dataDir, { recursive: true });
 
   // The handlers' runtime needs the parts' addresses, and the parts call the handlers: these wait for it.
-  const ready = Promise.withResolvers<Runtime>();
+  const ready = Promise.withResolvers<WholeRuntime>();
   const parts = await startParts(options, clock, ready.promise);
   starting.defer(() => parts.close());
   const runtime = createRuntime(
@@ -88,7 +88,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   };
 }
 
-async function check(runtime: Runtime): Promise<void> {
+async function check(runtime: WholeRuntime): Promise<void> {
   try {
     for (const { name, driver } of runtime.config.pools)
       if (driver === 'xenapi') await runtime.withSession(name, (xapi) => xapi.call('pool.get_all_records'));
@@ -98,7 +98,7 @@ async function check(runtime: Runtime): Promise<void> {
   }
 }
 
-async function drain(runtime: Runtime, clock: LocalClock): Promise<void> {
+async function drain(runtime: WholeRuntime, clock: LocalClock): Promise<void> {
   const { jobs } = runtime.store;
   const deadline = clock.now().getTime() + DRAIN_SECONDS * 1000;
   for await (const { id } of jobs.open()) await runtime.executions.stop(id, 'The service was stopped.');
@@ -111,7 +111,7 @@ async function drain(runtime: Runtime, clock: LocalClock): Promise<void> {
 }
 
 async function listen(
-  runtime: Runtime,
+  runtime: WholeRuntime,
   janitor: (dryRun: boolean) => Promise<JanitorReport>,
   port: number,
 ): Promise<{ url: string; close(): Promise<void> }> {

@@ -1,7 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import packageJson from '../../package.json' with { type: 'json' };
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { failureHandler } from './failure.ts';
 import { routeHealth } from './health.ts';
 import { routeHosts } from './hosts.ts';

@@ -1,7 +1,7 @@
 import type { Session } from '../../xapi/session.ts';
 import type { PoolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { translateOfPool } from '../translate.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { handle, type LambdaContext, type LambdaEvent } from 'hono/aws-lambda';
-import { lambdaRuntime } from '../runtime.ts';
+import { lambdaRuntime } from '../runtime/executions.ts';
 import { createApi } from './app.ts';
 
 let app: ReturnType<typeof handle> | undefined;

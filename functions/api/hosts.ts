@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HostRecord } from '../../xapi/types.ts';
 import { isFinished } from '../job.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { mapBounded } from './bounded.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { callerOf } from './caller.ts';
 import { listJobs } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Session } from '../../xapi/session.ts';
 import type { VbdRecord, VmRecord } from '../../xapi/types.ts';
 import type { PoolConfig } from '../config.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { mapBounded } from './bounded.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';

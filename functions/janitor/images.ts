@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
 

@@ -1,6 +1,6 @@
 import type { Job } from '../job.ts';
 import { reconcile } from '../reconcile.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
 

@@ -4,7 +4,7 @@ import type { Session } from '../../xapi/session.ts';
 import type { Ref, VmRecord } from '../../xapi/types.ts';
 import { poolConfig } from '../config.ts';
 import { type Job, snapshotLabel } from '../job.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { LOCK_KEY } from '../steps/InspectVm.ts';
 import type { SlotPlace } from '../store/slots.ts';
 import { TAGS, untag } from '../tags.ts';

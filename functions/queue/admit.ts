@@ -7,11 +7,11 @@ import {
 } from '@aws-sdk/client-sfn';
 import { ChangeMessageVisibilityCommand } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { QueueMessage } from '../../statemachine/contract.ts';
 import { poolConfig } from '../config.ts';
 import { isFinished, type Job } from '../job.ts';
-import { lambdaRuntime, type Runtime } from '../runtime.ts';
+import { type AdmissionRuntime, lambdaAdmission } from '../runtime/admission.ts';
 import type { SlotPlace } from '../store/slots.ts';
 
 const Message = z.object({
@@ -26,11 +26,11 @@ export type Admission = 'granted' | 'dropped' | 'wait';
 
 /** The queue's consumer: batch of one, partial batch responses. */
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  return admitBatch(event, lambdaRuntime());
+  return admitBatch(event, lambdaAdmission());
 }
 
 /** Admits the messages in their order. From the first that must wait on, the rest go back unprocessed. */
-export async function admitBatch(event: SQSEvent, runtime: Runtime): Promise<SQSBatchResponse> {
+export async function admitBatch(event: SQSEvent, runtime: AdmissionRuntime): Promise<SQSBatchResponse> {
   for (const [index, record] of event.Records.entries()) {
     if ((await admitRecord(record, runtime)) !== 'wait') continue;
     return {
@@ -40,7 +40,7 @@ export async function admitBatch(event: SQSEvent, runtime: Runtime): Promise<SQS
   return { batchItemFailures: [] };
 }
 
-async function admitRecord(record: SQSRecord, runtime: Runtime): Promise<Admission> {
+async function admitRecord(record: SQSRecord, runtime: AdmissionRuntime): Promise<Admission> {
   const message = parse(record.body);
   if (!message) {
     runtime.log.error('malformed message in the host queue, deleted', { messageId: record.messageId });
@@ -70,7 +70,7 @@ function parse(body: string): QueueMessage | undefined {
  * Decides on the ticket at the head of a host's line. The slot is taken before the ticket turns `granted`, and given
  * back when that is refused; a crash between the two is mended by the redelivery, which finds the job in the set.
  */
-export async function admit(message: QueueMessage, runtime: Runtime): Promise<Admission> {
+export async function admit(message: QueueMessage, runtime: AdmissionRuntime): Promise<Admission> {
   const { store, clock, log } = runtime;
   const { jobId, ticket, group } = message;
   const job = await store.jobs.get(jobId);
@@ -90,7 +90,7 @@ export async function admit(message: QueueMessage, runtime: Runtime): Promise<Ad
   return 'granted';
 }
 
-async function takeSlots(job: Job, group: string, { store, config }: Runtime): Promise<boolean> {
+async function takeSlots(job: Job, group: string, { store, config }: AdmissionRuntime): Promise<boolean> {
   const { slotsPerHost, hostSlots, srSlots } = poolConfig(config, job.pool);
   const hostUuid = group.slice(group.indexOf('/') + 1);
   if (!(await store.slots.take(`host#${group}`, job.id, hostSlots[hostUuid] ?? slotsPerHost))) return false;
@@ -101,7 +101,7 @@ async function takeSlots(job: Job, group: string, { store, config }: Runtime): P
 }
 
 /** Takes the job out of this line's set and its SR's, except where a ticket that it was granted since keeps it. */
-async function giveBack({ jobId, group }: QueueMessage, { store }: Runtime): Promise<void> {
+async function giveBack({ jobId, group }: QueueMessage, { store }: AdmissionRuntime): Promise<void> {
   const job = await store.jobs.get(jobId);
   const granted = isAlive(job) && job.ticketState === 'granted';
   if (!granted || job.group !== group) await store.slots.release(`host#${group}`, jobId);

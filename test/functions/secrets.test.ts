@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { GetExecutionHistoryCommand } from '@aws-sdk/client-sfn';
 import { expect, it } from 'vitest';
-import type { Runtime } from '../../functions/runtime.ts';
+import type { WholeRuntime } from '../../functions/runtime.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
@@ -44,7 +44,7 @@ function listQuietly(folder: string): string[] {
   }
 }
 
-async function historyOf(jobId: string, { sfn }: Runtime): Promise<unknown[]> {
+async function historyOf(jobId: string, { sfn }: WholeRuntime): Promise<unknown[]> {
   const executionArn = `arn:aws:states:us-east-1:000000000000:execution:xensnap:${jobId}`;
   const events: unknown[] = [];
   let nextToken: string | undefined;

@@ -6,7 +6,7 @@ import { serve } from '@hono/node-server';
 import { type ApiOptions, createApi } from '../../../functions/api/app.ts';
 import type { Executions } from '../../../functions/executions.ts';
 import { jsonLog } from '../../../functions/log.ts';
-import { createRuntime, type Runtime } from '../../../functions/runtime.ts';
+import { createRuntime, type WholeRuntime } from '../../../functions/runtime.ts';
 import { startSecrets } from '../../../local/aws/secrets.ts';
 import { startTable } from '../../../local/aws/table.ts';
 import { type GlanceServer, startGlance } from '../../../local/glance/server.ts';
@@ -17,7 +17,7 @@ import { tableDefinition } from '../../../local/table-definition.ts';
 /** The API over HTTP with a real table, simulated pools and an embedded Glance; executions are only noted. */
 export interface ServedApi extends AsyncDisposable {
   readonly url: string;
-  readonly runtime: Runtime;
+  readonly runtime: WholeRuntime;
   readonly pool: SimulatedPool;
   readonly glance: GlanceServer;
   readonly started: string[];

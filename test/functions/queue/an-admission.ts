@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import type { Job } from '../../../functions/job.ts';
 import { jsonLog } from '../../../functions/log.ts';
 import { admitBatch } from '../../../functions/queue/admit.ts';
-import { createRuntime, type Runtime } from '../../../functions/runtime.ts';
+import { createRuntime, type WholeRuntime } from '../../../functions/runtime.ts';
 import { startTable } from '../../../local/aws/table.ts';
 import { tableDefinition } from '../../../local/table-definition.ts';
 import { aJob } from '../api/a-job.ts';
@@ -39,7 +39,7 @@ const config = {
 
 /** Admission on a real table, with SQS and Step Functions mocked at their clients. */
 export interface Admissions {
-  runtime: Runtime;
+  runtime: WholeRuntime;
   sqs: AwsStub<Sqs.ServiceInputTypes, Sqs.ServiceOutputTypes, Sqs.SQSClientResolvedConfig>;
   sfn: AwsStub<Sfn.ServiceInputTypes, Sfn.ServiceOutputTypes, Sfn.SFNClientResolvedConfig>;
   logs: { level: string; message: string }[];

@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { createGlance, type Glance } from '../../glance/client.ts';
+import { createPoolClient, type PoolClient } from '../../xapi/client.ts';
+import type { Session } from '../../xapi/session.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { type Config, parseConfig, poolConfig } from '../config.ts';
+import { jsonLog, type Log } from '../log.ts';
+import { createStore, type Store } from '../store.ts';
+import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
+
+/** What a step works with; made once for a process. Reaches the table, the secrets, the pools and Glance. */
+export interface BaseRuntime {
+  readonly config: Config;
+  readonly store: Store;
+  readonly glance: Glance;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Waits so many of the clock's seconds. */
+  wait(seconds: number): Promise<void>;
+  /** Runs `use` with a session of the pool, which logs in at its first call and is always logged out. */
+  withSession<T>(pool: string, use: (session: Session) => Promise<T>): Promise<T>;
+  /** The token for Glance, fresh; undefined where Glance needs none. */
+  glanceToken(): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+/** Builds the base out of the environment. Throws an error that names the variable or field at fault. */
+export function createBase(env: Environment, options: RuntimeOptions = {}): BaseRuntime {
+  const config = parseConfig(required(env, 'XENSNAP_CONFIG'));
+  const secrets = new SecretsManagerClient(clientOptions(env, options, 'SECRETS_MANAGER'));
+  const readSecret = async (secretId: string): Promise<Record<string, string>> => {
+    const { SecretString } = await secrets.send(new GetSecretValueCommand({ SecretId: secretId }));
+    return JSON.parse(SecretString ?? '{}');
+  };
+  const { url, ca, fingerprint, secretId } = config.glance;
+  const glanceToken = async () => (secretId === undefined ? undefined : (await readSecret(secretId)).token);
+  const dynamo = new DynamoDBClient(clientOptions(env, options, 'DYNAMODB'));
+  const glance = createGlance({
+    url,
+    token: glanceToken,
+    ...(ca !== undefined && { ca }),
+    ...(fingerprint !== undefined && { fingerprint }),
+  });
+  const pools = new Map<string, PoolClient>();
+  const clientOf = (name: string): PoolClient => {
+    const known = pools.get(name);
+    if (known) return known;
+    const pool = poolConfig(config, name);
+    const made = createPoolClient({
+      addresses: pool.addresses,
+      ...(pool.fingerprints.length > 0 && { fingerprint: pool.fingerprints }),
+      ...(pool.ca !== undefined && { ca: pool.ca }),
+    });
+    pools.set(name, made);
+    return made;
+  };
+  return {
+    config,
+    store: createStore(dynamo, required(env, 'XENSNAP_TABLE')),
+    glance,
+    clock: options.clock ?? systemClock,
+    log: options.log ?? jsonLog(),
+    wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
+    glanceToken,
+    withSession(name, use) {
+      const credentials = async () => {
+        const { username = '', password = '' } = await readSecret(poolConfig(config, name).secretId);
+        return { username, password };
+      };
+      return clientOf(name).withSession(credentials, use);
+    },
+    async close() {
+      await Promise.all([...pools.values()].map((client) => client.close()));
+      await glance.close();
+      secrets.destroy();
+      dynamo.destroy();
+    },
+  };
+}
+
+let ofThisProcess: BaseRuntime | undefined;
+
+/** The base of a Lambda: made at the first invocation, kept for the next. */
+export function lambdaBase(): BaseRuntime {
+  ofThisProcess ??= createBase(process.env);
+  return ofThisProcess;
+}

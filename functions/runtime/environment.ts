@@ -1,0 +1,34 @@
+import type { Clock } from '../clock.ts';
+import { XensnapError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/** The environment that the functions read, in Lambda and here. The SDK reads the AWS_* ones itself. */
+export interface Environment {
+  readonly XENSNAP_CONFIG?: string;
+  readonly XENSNAP_TABLE?: string;
+  readonly XENSNAP_STATE_MACHINE_ARN?: string;
+  readonly XENSNAP_QUEUE_URL?: string;
+  readonly [name: string]: string | undefined;
+}
+
+/** Overrides for tests and the local service: time, logs, and where AWS is. */
+export interface RuntimeOptions {
+  readonly clock?: Clock;
+  readonly log?: Log;
+  readonly wait?: (seconds: number) => Promise<void>;
+  /** Region and static credentials where there is no Lambda environment to find them in. */
+  readonly aws?: { region: string; credentials: { accessKeyId: string; secretAccessKey: string } };
+}
+
+/** A variable's value. Throws an error that names it when it is missing or empty. */
+export function required(env: Environment, name: string): string {
+  const value = env[name];
+  if (value) return value;
+  throw new XensnapError('ServiceUnavailable', `The environment variable ${name} is not set.`);
+}
+
+/** What a client of the SDK is made with; `service` as in `AWS_ENDPOINT_URL_<service>`. */
+export function clientOptions(env: Environment, options: RuntimeOptions, service: string) {
+  const endpoint = env[`AWS_ENDPOINT_URL_${service}`];
+  return { ...options.aws, ...(endpoint && { endpoint }) };
+}
