@@ -29,13 +29,15 @@ export interface Metrics {
   with(fields: Readonly<Record<string, string>>): Metrics;
 }
 
+type Unit = (typeof MetricUnit)[keyof typeof MetricUnit];
+
 /** Metrics of a Lambda: a line of its log each, in CloudWatch's embedded metric format. */
 export function lambdaMetrics(installation: string, fields: Readonly<Record<string, string>> = {}): Metrics {
   const powertools = new Powertools({ namespace: 'xensnap' });
   // Powertools would add `service`, under which the alarms would not find them.
   powertools.clearDefaultDimensions();
   powertools.setDefaultDimensions({ installation });
-  const emit = (name: string, unit: MetricUnit, value: number, dimensions: Dimensions = {}) => {
+  const emit = (name: string, unit: Unit, value: number, dimensions: Dimensions = {}) => {
     for (const dimension of Object.entries(dimensions)) powertools.addDimension(...dimension);
     for (const field of Object.entries(fields)) powertools.addMetadata(...field);
     // At once, and not at the end of the invocation, which a timeout would take away.

@@ -37,3 +37,13 @@ export class GlanceUnavailable extends Error {
 export class GlanceCertificateMismatch extends Error {
   override readonly name = 'GlanceCertificateMismatch';
 }
+
+/** Keystone did not accept the application credential, or the credential may not do this. */
+export class KeystoneUnauthorized extends Error {
+  override readonly name = 'KeystoneUnauthorized';
+}
+
+/** No connection to Keystone, no answer in time, or none that a Keystone v3 gives: asking later may help. */
+export class KeystoneUnavailable extends Error {
+  override readonly name = 'KeystoneUnavailable';
+}

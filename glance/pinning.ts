@@ -6,8 +6,13 @@ import { GlanceCertificateMismatch } from './errors.ts';
 /**
  * Connects only to the server whose certificate has this SHA-256 fingerprint, self-signed or not; colons and case
  * do not matter.
+ * @param service who is asked, for the error
  */
-export function pinnedConnector(fingerprint: string, timeoutMs: number): buildConnector.connector {
+export function pinnedConnector(
+  fingerprint: string,
+  timeoutMs: number,
+  service: string,
+): buildConnector.connector {
   const expected = digest(fingerprint);
   // No cached TLS sessions: a resumed handshake need not show the certificate again.
   const connect = buildConnector({ timeout: timeoutMs, rejectUnauthorized: false, maxCachedSessions: 0 });
@@ -18,7 +23,7 @@ export function pinnedConnector(fingerprint: string, timeoutMs: number): buildCo
       if (shown !== undefined && timingSafeEqual(digest(shown), expected)) return callback(null, socket);
       socket.destroy();
       const found = shown ? `has the certificate ${shown}` : 'does not speak TLS';
-      const message = `Glance at ${options.protocol}//${options.hostname}:${options.port} ${found}, not the pinned ${fingerprint}`;
+      const message = `${service} at ${options.protocol}//${options.hostname}:${options.port} ${found}, not the pinned ${fingerprint}`;
       callback(
         new GlanceCertificateMismatch(`${message}: check the server before you pin the new one`),
         null,

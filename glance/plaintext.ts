@@ -11,7 +11,7 @@ const entities: Record<string, string> = {
 
 /**
  * The one sentence inside an error body. Glance answers in HTML, in text or, when JSON is accepted, in JSON whose
- * `message` still holds markup; proxies in front of it send pages of their own.
+ * `message` still holds markup; proxies in front of it send pages of their own. Keystone answers in JSON.
  */
 export function plainText(body: string): string {
   const text = jsonMessage(body) ?? body;
@@ -29,9 +29,10 @@ export function plainText(body: string): string {
 function jsonMessage(body: string): string | undefined {
   if (!body.trimStart().startsWith('{')) return undefined;
   try {
-    const parsed: unknown = JSON.parse(body);
-    if (typeof parsed !== 'object' || parsed === null || !('message' in parsed)) return undefined;
-    return typeof parsed.message === 'string' ? parsed.message : undefined;
+    const parsed = JSON.parse(body);
+    // Keystone puts it one deeper.
+    const message: unknown = parsed.error?.message ?? parsed.message;
+    return typeof message === 'string' ? message : undefined;
   } catch {
     return undefined;
   }

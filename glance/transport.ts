@@ -2,8 +2,10 @@ import { Agent, buildConnector } from 'undici';
 import { GlanceCertificateMismatch, GlanceUnauthorized, GlanceUnavailable } from './errors.ts';
 import { pinnedConnector } from './pinning.ts';
 
-/** How the client reaches its Glance. */
+/** How the client reaches its Glance, or the Keystone that gives it tokens. */
 export interface TransportOptions {
+  /** who is asked, for errors; Glance if not given */
+  service?: string;
   /** the endpoint without a trailing slash and without `/v2` */
   endpoint: string;
   token: () => Promise<string | undefined>;
@@ -18,10 +20,13 @@ export interface Call {
   path: string;
   contentType?: string;
   body?: unknown;
+  /** beside those that every request has */
+  headers?: Record<string, string>;
 }
 
 export interface Answer {
   status: number;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
   body: string;
   url: string;
   withToken: boolean;
@@ -39,22 +44,22 @@ export interface Transport {
 
 /** Keep-alive connections over undici. */
 export function createTransport(options: TransportOptions): Transport {
-  const { endpoint, ca, fingerprint, timeoutSeconds } = options;
+  const { endpoint, ca, fingerprint, timeoutSeconds, service = 'Glance' } = options;
   const timeout = timeoutSeconds * 1000;
   const connect = fingerprint
-    ? pinnedConnector(fingerprint, timeout)
+    ? pinnedConnector(fingerprint, timeout, service)
     : buildConnector({ timeout, ...(ca && { ca }) });
   const agent = new Agent({ connect, headersTimeout: timeout, bodyTimeout: timeout });
   const target = new URL(endpoint);
   const prefix = target.pathname.replace(/\/$/, '');
 
   return {
-    async send({ method, path, contentType, body }) {
+    async send({ method, path, contentType, body, headers: more }) {
       const url = `${endpoint}${path}`;
       const token = await options.token();
       if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
         throw new GlanceUnauthorized(
-          `The token for Glance at ${endpoint} cannot stand in a header: look at its file`,
+          `The token for ${service} at ${endpoint} cannot stand in a header: look at its file`,
         );
       }
       try {
@@ -66,16 +71,17 @@ export function createTransport(options: TransportOptions): Transport {
             accept: 'application/json',
             ...(token !== undefined && { 'x-auth-token': token }),
             ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
+            ...more,
           },
           body: body === undefined ? null : JSON.stringify(body),
           signal: AbortSignal.timeout(timeout),
         });
-        const { statusCode: status } = response;
-        return { status, body: await response.body.text(), url, withToken: token !== undefined };
+        const { statusCode: status, headers } = response;
+        return { status, headers, body: await response.body.text(), url, withToken: token !== undefined };
       } catch (cause) {
         if (cause instanceof GlanceCertificateMismatch) throw cause;
         throw new GlanceUnavailable(
-          `Glance at ${endpoint} did not answer ${method} ${path}: ${reason(cause)}`,
+          `${service} at ${endpoint} did not answer ${method} ${path}: ${reason(cause)}`,
           { cause },
         );
       }

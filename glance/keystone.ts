@@ -1,0 +1,165 @@
+import * as z from 'zod';
+import { KeystoneUnauthorized, KeystoneUnavailable } from './errors.ts';
+import { plainText } from './plaintext.ts';
+import { type Answer, type Call, createTransport } from './transport.ts';
+
+/** What Keystone calls an application credential: it belongs to one user and one project. */
+export interface ApplicationCredential {
+  readonly id: string;
+  readonly secret: string;
+}
+
+export interface KeystoneOptions {
+  /** the endpoint, with or without `/v3` */
+  readonly url: string;
+  /** PEM of the authority that signed Keystone's certificate */
+  readonly ca?: string | undefined;
+  /** SHA-256 fingerprint of Keystone's certificate, in place of `ca` */
+  readonly fingerprint?: string | undefined;
+  /** asked for each new token, so that a changed secret counts at once */
+  readonly applicationCredential: () => Promise<ApplicationCredential>;
+  readonly clock: { now(): Date };
+  /** for one whole request; 15 if not given */
+  readonly timeoutSeconds?: number | undefined;
+}
+
+/** Whose a token is. */
+export interface Identity {
+  readonly userId: string;
+  /** undefined for a token without a project: of a domain, of the system, or unscoped */
+  readonly projectId: string | undefined;
+  readonly expiresAt: Date;
+}
+
+/**
+ * Keystone v3, as far as it takes to have a token and to know whose one is. Its errors are KeystoneUnauthorized and
+ * KeystoneUnavailable, and hold neither secret nor token.
+ */
+export interface Keystone {
+  /** A token of the credential's project that has at least 5 minutes to go; the same one until then. */
+  token(): Promise<string>;
+  /** The token was refused where it was used: the next one is a new one. */
+  forget(): void;
+  /** Whose a caller's token is; undefined for one that is not (or no more) valid. */
+  identify(callersToken: string): Promise<Identity | undefined>;
+  close(): Promise<void>;
+}
+
+/** Less than this, and a token may be over when a request with it arrives. */
+const MIN_LEFT_MS = 300_000;
+
+/** @throws TypeError when the URL or the fingerprint is none */
+export function createKeystone(options: KeystoneOptions): Keystone {
+  const { clock } = options;
+  const transport = createTransport({
+    service: 'Keystone',
+    endpoint: endpointOf(options.url),
+    token: async () => undefined,
+    ca: options.ca,
+    fingerprint: options.fingerprint,
+    timeoutSeconds: options.timeoutSeconds ?? 15,
+  });
+  let current: Issued | undefined;
+  let asked: Promise<Issued> | undefined;
+
+  async function send(call: Call): Promise<Answer> {
+    try {
+      return await transport.send(call);
+    } catch (cause) {
+      throw new KeystoneUnavailable(cause instanceof Error ? cause.message : String(cause), { cause });
+    }
+  }
+
+  async function issue(): Promise<Issued> {
+    const { id, secret } = await options.applicationCredential();
+    const identity = { methods: ['application_credential'], application_credential: { id, secret } };
+    const answer = await send({ method: 'POST', path: PATH, body: { auth: { identity } } });
+    if (answer.status !== 201) throw refusal('gave no token', answer, secret);
+    const token = answer.headers['x-subject-token'];
+    if (typeof token !== 'string') throw notKeystone(answer);
+    return { token, expiresAt: read(answer).expiresAt };
+  }
+
+  /** Of many callers at once one asks; a failure is not kept. */
+  async function token(): Promise<string> {
+    if (current && current.expiresAt.getTime() - clock.now().getTime() >= MIN_LEFT_MS) return current.token;
+    asked ??= issue().finally(() => {
+      asked = undefined;
+    });
+    current = await asked;
+    return current.token;
+  }
+
+  async function look(callersToken: string): Promise<Answer> {
+    const headers = { 'x-auth-token': await token(), 'x-subject-token': callersToken };
+    return send({ method: 'GET', path: PATH, headers });
+  }
+
+  return {
+    token,
+    forget() {
+      current = undefined;
+    },
+    async identify(callersToken) {
+      if (!/^[\x21-\x7e]+$/.test(callersToken)) return undefined;
+      let answer = await look(callersToken);
+      // It is our own token that Keystone does not take: it was revoked, say.
+      if (answer.status === 401) {
+        current = undefined;
+        answer = await look(callersToken);
+      }
+      if (answer.status === 404) return undefined;
+      if (answer.status !== 200) throw refusal('does not say whose a token is', answer, callersToken);
+      return read(answer);
+    },
+    close: () => transport.close(),
+  };
+}
+
+const PATH = '/v3/auth/tokens';
+
+interface Issued {
+  readonly token: string;
+  readonly expiresAt: Date;
+}
+
+const tokenOnTheWire = z.looseObject({
+  token: z.looseObject({
+    expires_at: z.coerce.date(),
+    user: z.looseObject({ id: z.string() }),
+    project: z.looseObject({ id: z.string() }).optional(),
+  }),
+});
+
+function read(answer: Answer): Identity {
+  try {
+    const { token } = tokenOnTheWire.parse(JSON.parse(answer.body));
+    return { userId: token.user.id, projectId: token.project?.id, expiresAt: token.expires_at };
+  } catch {
+    // Without its cause, which may quote the answer.
+    throw notKeystone(answer);
+  }
+}
+
+function endpointOf(url: string): string {
+  const parsed = URL.parse(url);
+  if (!parsed || !/^https?:$/.test(parsed.protocol))
+    throw new TypeError(`${url} is no http(s) URL of a Keystone`);
+  return `${parsed.origin}${parsed.pathname.replace(/\/+$/, '').replace(/\/v3$/, '')}`;
+}
+
+function refusal(what: string, { status, url, body }: Answer, secret: string): Error {
+  const said = plainText(body).replaceAll(secret, '(hidden)');
+  const text = `Keystone ${what}: ${url} was answered ${status}${said && ` (${said})`}`;
+  if (status === 401)
+    return new KeystoneUnauthorized(`${text}; is the application credential right, and valid?`);
+  if (status === 403)
+    return new KeystoneUnauthorized(`${text}; the credential needs the role service, admin or a like one`);
+  if (status >= 500 || status === 408 || status === 429)
+    return new KeystoneUnavailable(`${text}; look at Keystone, or try later`);
+  return new KeystoneUnavailable(`${text}; is this the URL of a Keystone v3?`);
+}
+
+function notKeystone({ url }: Answer): KeystoneUnavailable {
+  return new KeystoneUnavailable(`${url} did not answer as a Keystone v3 does: is the URL right?`);
+}

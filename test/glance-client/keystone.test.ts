@@ -1,0 +1,146 @@
+import { expect, it, onTestFinished } from 'vitest';
+import { createKeystone, type Keystone } from '../../glance/keystone.ts';
+import { aServer, failure } from './fake.ts';
+import { CREDENTIAL, type StubKeystone, stubKeystone } from './stub-keystone.ts';
+
+/** A Keystone, and a client whose clock stands still until `pass` moves it. */
+async function aKeystone(settings: { secret?: string; path?: string; timeoutSeconds?: number } = {}) {
+  let now = new Date('2026-01-01T00:00:00Z');
+  const clock = { now: () => now };
+  const stub = await stubKeystone(clock.now);
+  const { secret = CREDENTIAL.secret, path = '', timeoutSeconds } = settings;
+  const keystone = createKeystone({
+    url: `${stub.url}${path}`,
+    applicationCredential: async () => ({ ...CREDENTIAL, secret }),
+    clock,
+    timeoutSeconds,
+  });
+  onTestFinished(() => keystone.close());
+  return {
+    stub,
+    keystone,
+    pass(seconds: number) {
+      now = new Date(now.getTime() + 1000 * seconds);
+    },
+  };
+}
+
+const answersWith = (stub: StubKeystone, status: number, body = '', headers = {}) => {
+  stub.answer = (_req, res) => {
+    res.writeHead(status, headers);
+    res.end(body);
+  };
+};
+
+it('asks for a token with the application credential, once for many callers', async () => {
+  const { keystone, stub } = await aKeystone();
+  const tokens = await Promise.all([keystone.token(), keystone.token(), keystone.token()]);
+  tokens.push(await keystone.token());
+  expect(new Set(tokens)).toEqual(stub.valid);
+  expect(stub.requests).toEqual(['POST']);
+});
+
+it('keeps a token until five minutes before its end', async () => {
+  const { keystone, pass } = await aKeystone();
+  const first = await keystone.token();
+  pass(3300);
+  expect(await keystone.token()).toBe(first);
+  pass(1);
+  expect(await keystone.token()).not.toBe(first);
+});
+
+it('uses a token that is given for less than five minutes, and asks for another the next time', async () => {
+  const { keystone, stub } = await aKeystone();
+  stub.lifetimeSeconds = 60;
+  expect(await keystone.token()).not.toBe(await keystone.token());
+  expect(stub.requests).toEqual(['POST', 'POST']);
+});
+
+it('asks for a new token once it was told to forget the present one', async () => {
+  const { keystone } = await aKeystone();
+  const first = await keystone.token();
+  keystone.forget();
+  expect(await keystone.token()).not.toBe(first);
+});
+
+it.each(['/v3', '/v3/', '/'])('takes the endpoint with %s at its end', async (path) => {
+  const { keystone } = await aKeystone({ path });
+  expect(await keystone.token()).toMatch(/^service-token/);
+});
+
+it('says that the credential was refused, without its secret, and asks again the next time', async () => {
+  const { keystone, stub } = await aKeystone({ secret: 'planted-wrong-secret' });
+  const said = await failure(keystone.token());
+  expect(said).toMatch(/^KeystoneUnauthorized: .* 401 \(The request you have made requires authentication\./);
+  expect(said).not.toContain('planted');
+  await failure(keystone.token());
+  expect(stub.requests).toHaveLength(2);
+});
+
+it.each<[number, string, object, RegExp]>([
+  [500, 'Internal', {}, /^KeystoneUnavailable: .* 500 \(Internal\)/],
+  [503, '', {}, /^KeystoneUnavailable: .* 503; look at Keystone/],
+  [404, '', {}, /^KeystoneUnavailable: .* is this the URL of a Keystone v3\?/],
+  [201, '{"token":{}}', { 'x-subject-token': 'planted' }, /^KeystoneUnavailable: .* is the URL right\?/],
+  [201, '{}', {}, /^KeystoneUnavailable: .* is the URL right\?/],
+  [401, `no ${CREDENTIAL.secret}`, {}, /^KeystoneUnauthorized: .*\(no \(hidden\)\)/],
+])('names what it is when Keystone answers %i %s', async (status, body, headers, error) => {
+  const { keystone, stub } = await aKeystone();
+  answersWith(stub, status, body, headers);
+  const said = await failure(keystone.token());
+  expect(said).toMatch(error);
+  expect(said).not.toContain('planted');
+});
+
+it('is unavailable when there is no connection, or no answer in time', async () => {
+  const clock = { now: () => new Date() };
+  const applicationCredential = async () => CREDENTIAL;
+  const of = (url: string): Keystone => {
+    const keystone = createKeystone({ url, clock, applicationCredential, timeoutSeconds: 0.2 });
+    onTestFinished(() => keystone.close());
+    return keystone;
+  };
+  const url = 'http://127.0.0.1:9';
+  expect(await failure(of(url).token())).toContain(
+    `KeystoneUnavailable: Keystone at ${url} did not answer POST`,
+  );
+  const silent = await aServer(() => {});
+  expect(await failure(of(silent).token())).toMatch(/^KeystoneUnavailable: /);
+  expect(() => of('keystone.example')).toThrow(/no http\(s\) URL of a Keystone/);
+});
+
+it("tells whose a caller's token is", async () => {
+  const { keystone } = await aKeystone();
+  expect(await keystone.identify('alice')).toEqual({
+    userId: 'user-alice',
+    projectId: 'project-a',
+    expiresAt: new Date('2026-01-01T01:00:00Z'),
+  });
+  expect((await keystone.identify('unscoped'))?.projectId).toBeUndefined();
+});
+
+it('knows no identity for a token that Keystone does not know, or that cannot stand in a header', async () => {
+  const { keystone, stub } = await aKeystone();
+  expect(await keystone.identify('mallory')).toBeUndefined();
+  stub.requests.length = 0;
+  expect(await keystone.identify('a\r\nb')).toBeUndefined();
+  expect(await keystone.identify('')).toBeUndefined();
+  expect(stub.requests).toEqual([]);
+});
+
+it('renews its own token once when that is no longer taken', async () => {
+  const { keystone, stub } = await aKeystone();
+  await keystone.identify('alice');
+  stub.valid.clear();
+  expect((await keystone.identify('alice'))?.projectId).toBe('project-a');
+  expect(stub.requests).toEqual(['POST', 'GET', 'GET', 'POST', 'GET']);
+});
+
+it('says which role is missing when the credential may not look at tokens', async () => {
+  const { keystone, stub } = await aKeystone();
+  await keystone.token();
+  answersWith(stub, 403, 'You are not authorized to perform the requested action for alice.');
+  const said = await failure(keystone.identify('alice'));
+  expect(said).toMatch(/^KeystoneUnauthorized: .* needs the role service/);
+  expect(said).not.toContain('alice');
+});
