@@ -1,0 +1,59 @@
+import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+
+/** A state of the document, as far as the reckoning reads it. */
+export interface State {
+  readonly Type: 'Task' | 'Choice' | 'Wait' | 'Succeed' | 'Fail';
+  readonly Resource?: string;
+  readonly ResultPath?: string | null;
+  readonly SecondsPath?: string;
+  readonly Next?: string;
+  readonly Default?: string;
+  readonly Choices?: readonly Rule[];
+  readonly Catch?: readonly { readonly ResultPath: string; readonly Next: string }[];
+}
+
+/** The two comparisons that the document uses; another is an error. */
+interface Rule {
+  readonly Variable: string;
+  readonly StringEquals?: string;
+  readonly BooleanEquals?: boolean;
+  readonly Next: string;
+}
+
+export type Data = Record<string, unknown>;
+
+export const START = definition.StartAt;
+
+export function stateOf(name: string): State {
+  const state = (definition.States as Record<string, unknown>)[name];
+  if (state) return state as State;
+  throw new Error(`The state machine has no state ${name}.`);
+}
+
+/** The state that a Choice leads to. */
+export function choose({ Choices = [], Default }: State, data: Data): string {
+  const rule = Choices.find((each) => holds(each, valueAt(each.Variable, data)));
+  const next = rule?.Next ?? Default;
+  if (next !== undefined) return next;
+  throw new Error('No rule of the Choice holds, and it has no Default.');
+}
+
+function holds({ StringEquals, BooleanEquals }: Rule, value: unknown): boolean {
+  if (StringEquals !== undefined) return value === StringEquals;
+  if (BooleanEquals !== undefined) return value === BooleanEquals;
+  throw new Error('A Choice compares in a way that the reckoning does not know.');
+}
+
+/** What stands at a path of names, such as `$.upload.waitSeconds`. */
+export function valueAt(path: string, data: Data): unknown {
+  return path
+    .split('.')
+    .slice(1)
+    .reduce<unknown>((value, key) => (value as Data | undefined)?.[key], data);
+}
+
+/** The data with a task's result where its ResultPath says. */
+export function withResult(data: Data, path: string | null | undefined, result: unknown): Data {
+  const key = path?.match(/^\$\.(\w+)$/)?.[1];
+  return key === undefined ? data : { ...data, [key]: result };
+}

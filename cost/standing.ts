@@ -1,0 +1,55 @@
+import { type Line, linesOf } from './bill.ts';
+import { HOURS_A_MONTH } from './prices.ts';
+import { API, LOG_BYTES_A_RUN } from './step-use.ts';
+
+/** What is there whether or not a snapshot is taken. */
+export interface Installation {
+  readonly pools: number;
+  /** Availability zones in which the interface endpoints stand. */
+  readonly zones: number;
+  /** Services that the functions in the VPC reach through an interface endpoint: states and secretsmanager. */
+  readonly endpoints: number;
+  readonly alarms: number;
+  readonly dashboards: number;
+  /** Each combination of a metric's name and dimensions: some ten counts, and the steps' durations. */
+  readonly metrics: number;
+  /** Jobs in the table, with their copies in the indexes and the backups for recovery. */
+  readonly tableGb: number;
+}
+
+/** As the stack stands with its defaults; the VPN or gateway to the pools is not counted, nor is a NAT: there is none. */
+export const INSTALLATION: Installation = {
+  pools: 1,
+  zones: 2,
+  endpoints: 2,
+  alarms: 20,
+  dashboards: 1,
+  metrics: 25,
+  tableGb: 0.1,
+};
+
+const MINUTES_A_MONTH = HOURS_A_MONTH * 60;
+/** The janitor looks through every pool: a few seconds every 15 minutes. */
+const JANITOR = { minutes: 15, seconds: 4 };
+/** The event source mapping asks the empty queue too: long polls of 20 s, by five pollers (not documented for FIFO). */
+const POLLS_A_MONTH = 5 * 3 * MINUTES_A_MONTH;
+
+/** What stands each month, by service. */
+export function standingLines(installation: Installation): Line[] {
+  const { pools, zones, endpoints, alarms, dashboards, metrics, tableGb } = installation;
+  const rounds = MINUTES_A_MONTH / JANITOR.minutes;
+  return linesOf({
+    endpointHour: endpoints * zones * HOURS_A_MONTH,
+    // Each pool's, and Glance's.
+    secretMonth: pools + 1,
+    secretRead: rounds * (pools + 1),
+    alarmMonth: alarms,
+    dashboardMonth: dashboards,
+    metricMonth: metrics,
+    queueRequest: POLLS_A_MONTH,
+    lambdaRequest: rounds,
+    lambdaGbSecond: (rounds * pools * JANITOR.seconds * API.memoryMib) / 1024,
+    logGb: (rounds * LOG_BYTES_A_RUN) / 1e9,
+    tableGbMonth: tableGb,
+  });
+}

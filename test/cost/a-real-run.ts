@@ -1,0 +1,125 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { GetExecutionHistoryCommand, type HistoryEvent, type SFNClient } from '@aws-sdk/client-sfn';
+import { vi } from 'vitest';
+import { requestSnapshot } from '../../functions/request.ts';
+import { Table } from '../../functions/store/table.ts';
+import { scenario } from '../support/scenario.ts';
+
+/** Calls of the table by one part of xensnap. */
+export interface TableCalls {
+  reads: number;
+  jobWrites: number;
+  smallWrites: number;
+}
+
+/** What one snapshot on the local engine did. */
+export interface RealRun {
+  readonly history: readonly HistoryEvent[];
+  /** How often the history says that each state was entered. */
+  readonly entered: Readonly<Record<string, number>>;
+  /** The table's calls by step; `request` is the API's, `admission` what remains. */
+  readonly tableCalls: Readonly<Record<string, TableCalls>>;
+  /** Of the job's record after each write, about as DynamoDB counts them. */
+  readonly recordBytes: readonly number[];
+}
+
+/** Takes one snapshot on the local engine, whose upload goes on until it has been looked at so many times. */
+export async function realRun(uploadLooks: number): Promise<RealRun> {
+  await using ends = new AsyncDisposableStack();
+  const part = new AsyncLocalStorage<string>();
+  const looked = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  let looks = 0;
+  const all = await scenario({
+    atEnd: (close) =>
+      ends.defer(async () => {
+        await close();
+      }),
+    // With a token there are most writes: it is a debt of its own.
+    glance: { token: 'token' },
+    service: {
+      waitSeconds: { WaitForUpload: 0.5, WaitForSnapshot: 0.5, WaitForCoalesce: 0.5 },
+      aroundStep: (step, _jobId, run) => part.run(step, run),
+      onState(_jobId, state) {
+        if (state === 'WaitForUpload' && ++looks === uploadLooks) looked.resolve();
+        if (state === 'JobSucceeded' || state === 'JobFailed') ended.resolve();
+      },
+    },
+  });
+  all.glance.faults.add({ method: 'PUT', path: /file$/, hold: looked.promise, afterBytes: 1 });
+  const { tableCalls, recordBytes, restore } = watchTable(() => part.getStore() ?? 'admission');
+  const { runtime } = all.service;
+  const [vm] = all.pool.vms();
+  const wish = { vm: vm?.uuid ?? '', idempotencyKey: 'night' };
+  const { job } = await part.run('request', () => requestSnapshot(wish, runtime));
+  await ended.promise;
+  restore();
+  const { status, error } = await all.job(job.id);
+  if (status !== 'succeeded') throw new Error(`The job ended ${status}: ${error?.message}`);
+  const history = await historyOf(job.id, runtime.sfn);
+  return { history, entered: enteredIn(history), tableCalls, recordBytes };
+}
+
+function watchTable(part: () => string) {
+  const tableCalls: Record<string, TableCalls> = {};
+  const recordBytes: number[] = [];
+  const count = (what: keyof TableCalls) => {
+    const calls = tableCalls[part()] ?? { reads: 0, jobWrites: 0, smallWrites: 0 };
+    tableCalls[part()] = { ...calls, [what]: calls[what] + 1 };
+  };
+  const isJob = (id: string) => id.startsWith('job#');
+  const { get, change, create, remove } = Table.prototype;
+  const spies = [
+    vi.spyOn(Table.prototype, 'get').mockImplementation(function (this: Table, id) {
+      count('reads');
+      return get.call(this, id) as never;
+    }),
+    vi.spyOn(Table.prototype, 'create').mockImplementation(function (this: Table, item) {
+      count('jobWrites');
+      return create.call(this, item);
+    }),
+    vi.spyOn(Table.prototype, 'change').mockImplementation(async function (this: Table, id, how) {
+      count(isJob(id) ? 'jobWrites' : 'smallWrites');
+      const item = await change.call(this, id, how);
+      if (isJob(id) && item) recordBytes.push(bytesOf(item));
+      return item as never;
+    }),
+    vi.spyOn(Table.prototype, 'remove').mockImplementation(function (this: Table, ...args) {
+      count('smallWrites');
+      return remove.apply(this, args);
+    }),
+  ];
+  return {
+    tableCalls,
+    recordBytes,
+    restore: () => {
+      for (const spy of spies) spy.mockRestore();
+    },
+  };
+}
+
+/** Names and values as UTF-8, without what JSON puts between them. */
+function bytesOf(item: unknown): number {
+  const json = JSON.stringify(item, (_key, value) => (value instanceof Set ? [...value] : value));
+  return Buffer.byteLength(json.replaceAll(/[{}[\]",:]/g, ''));
+}
+
+async function historyOf(jobId: string, sfn: SFNClient): Promise<HistoryEvent[]> {
+  const executionArn = `arn:aws:states:us-east-1:000000000000:execution:xensnap:${jobId}`;
+  const events: HistoryEvent[] = [];
+  let nextToken: string | undefined;
+  do {
+    const page = await sfn.send(
+      new GetExecutionHistoryCommand({ executionArn, ...(nextToken !== undefined && { nextToken }) }),
+    );
+    events.push(...(page.events ?? []));
+    nextToken = page.nextToken;
+  } while (nextToken !== undefined);
+  return events;
+}
+
+function enteredIn(history: readonly HistoryEvent[]): Record<string, number> {
+  const names = history.flatMap(({ stateEnteredEventDetails: details }) => details?.name ?? []);
+  const groups = Map.groupBy(names, (name) => name);
+  return Object.fromEntries([...groups].map(([name, all]) => [name, all.length]));
+}
