@@ -14,7 +14,7 @@ export async function handler(): Promise<JanitorReport> {
  * installation left. Removes only what is provably ours; what is doubtful is reported. A dry run changes nothing.
  */
 export async function tidy(runtime: Runtime, options: { dryRun?: boolean } = {}): Promise<JanitorReport> {
-  const { clock, log, config } = runtime;
+  const { clock, log, metrics, config } = runtime;
   const dryRun = options.dryRun ?? false;
   const startedAt = clock.now().toISOString();
   const findings: Finding[] = await settleJobs(runtime, dryRun);
@@ -24,5 +24,7 @@ export async function tidy(runtime: Runtime, options: { dryRun?: boolean } = {})
   }
   findings.push(...(await sweepImages(runtime, dryRun)));
   for (const finding of findings) log.warn('janitor', { ...finding });
+  const real = findings.filter(({ action }) => action !== 'would');
+  if (real.length > 0) metrics.count('JanitorFindings', real.length);
   return { dryRun, startedAt, finishedAt: clock.now().toISOString(), findings };
 }

@@ -108,9 +108,10 @@ async function waitOutStep(jobId: string, { store, clock, config, wait }: Runtim
 
 async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconciled> {
   const log = runtime.log.with({ jobId: job.id });
+  const metrics = runtime.metrics.with({ jobId: job.id });
   const problems: string[] = [];
   await runtime.withSession(job.pool, async (xapi) => {
-    const deps: StepDeps = { ...runtime, log, job, xapi };
+    const deps: StepDeps = { ...runtime, log, metrics, job, xapi };
     for (const [debt, pay] of PAYMENTS)
       try {
         await pay(deps);
@@ -126,7 +127,7 @@ async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconc
       );
     await tellOutcome(deps, end);
   });
-  const owes = await releaseVm({ ...runtime, job });
+  const owes = await releaseVm({ ...runtime, metrics, job });
   return owes.length > 0 ? { state: 'owing', owes } : { state: 'settled' };
 }
 

@@ -15,7 +15,7 @@ import { translate } from './translate.ts';
 
 /** What a step works with: the job as it was when the step began, and a session of the job's pool. */
 export interface StepDeps
-  extends Pick<BaseRuntime, 'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'log'> {
+  extends Pick<BaseRuntime, 'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'log' | 'metrics'> {
   readonly job: Job;
   readonly xapi: Session;
 }
@@ -49,12 +49,14 @@ async function runStep<S extends StepName>(
   runtime: BaseRuntime,
 ): Promise<ResultOf<S>> {
   const log = runtime.log.with({ jobId: state.jobId, step: name });
+  const metrics = runtime.metrics.with({ jobId: state.jobId });
+  const began = runtime.clock.now().toISOString();
   const job = await begin(name, state, runtime);
   let xapiCalls = 0;
   try {
     const result = await runtime.withSession(job.pool, async (xapi) => {
       try {
-        return await run(state, { ...runtime, log, job, xapi });
+        return await run(state, { ...runtime, log, metrics, job, xapi });
       } finally {
         // The logout is still to come.
         xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;
@@ -66,9 +68,10 @@ async function runStep<S extends StepName>(
     const translated = translate(error);
     log.warn('step failed', { error: translated.name, reason: translated.message });
     if (translated.name === 'PoolUnreachable')
-      await notePoolUnreachable(job.pool, translated.message, runtime);
+      await notePoolUnreachable(job.pool, translated.message, { ...runtime, metrics });
     throw translated;
   } finally {
+    metrics.seconds('StepSeconds', secondsSince(runtime, began), { step: name });
     await runtime.store.jobs.end(job.id, xapiCalls);
   }
 }
@@ -90,10 +93,10 @@ async function begin(name: StepName, { jobId }: JobInput, { store, clock }: Base
 async function notePoolUnreachable(
   pool: string,
   reason: string,
-  { store, clock, config }: BaseRuntime,
+  { store, clock, config, metrics }: BaseRuntime,
 ): Promise<void> {
   const pauseUntil = new Date(clock.now().getTime() + config.timings.poolPauseSeconds * 1000);
-  await store.pools.unreachable(pool, reason, pauseUntil);
+  if (await store.pools.unreachable(pool, reason, pauseUntil)) metrics.with({ pool }).count('PoolPaused');
 }
 
 /** Puts a debt on record before its effect. Throws when the job is being closed: then the effect must not be. */

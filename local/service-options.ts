@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../functions/config.ts';
+import type { Metrics } from '../functions/metrics.ts';
 import type { LocalClock } from './clock.ts';
 
 /** A pool that the service works on, real or simulated. */
@@ -27,6 +28,8 @@ export interface ServiceOptions {
   readonly clock?: LocalClock;
   /** Takes the log's lines, JSON each; without it there is no log. */
   readonly logLine?: (line: string) => void;
+  /** Takes what AWS would show on a dashboard; by default nobody does. */
+  readonly metrics?: Metrics;
   readonly relock?: Config['relock'];
   readonly timings?: Partial<Config['timings']>;
   /** Waits of the state machine, by state, that last so many seconds whatever the step says; for tests. */

@@ -5,6 +5,7 @@ import { createApi } from '../functions/api/app.ts';
 import type { JanitorReport } from '../functions/janitor/finding.ts';
 import { tidy } from '../functions/janitor.ts';
 import { jsonLog } from '../functions/log.ts';
+import { collectMetrics } from '../functions/metrics.ts';
 import { admitBatch } from '../functions/queue/admit.ts';
 import { reconcileStranded } from '../functions/reconcile.ts';
 import { createRuntime, type WholeRuntime } from '../functions/runtime.ts';
@@ -39,6 +40,7 @@ const DRAIN_SECONDS = 60;
 export async function startService(options: ServiceOptions): Promise<LocalService> {
   const clock = options.clock ?? localClock();
   const log = jsonLog(options.logLine ?? (() => {}));
+  const metrics = options.metrics ?? collectMetrics();
   await using starting = new AsyncDisposableStack();
   await mkdir(options.dataDir, { recursive: true });
 
@@ -48,7 +50,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   starting.defer(() => parts.close());
   const runtime = createRuntime(
     { ...parts.environment, XENSNAP_CONFIG: JSON.stringify(await configOf(options)) },
-    { clock, log, aws: LOCAL_AWS, wait: (seconds) => clock.sleep(seconds) },
+    { clock, log, metrics, aws: LOCAL_AWS, wait: (seconds) => clock.sleep(seconds) },
   );
   starting.defer(() => runtime.close());
   ready.resolve(runtime);

@@ -44,6 +44,7 @@ async function admitRecord(record: SQSRecord, runtime: AdmissionRuntime): Promis
   const message = parse(record.body);
   if (!message) {
     runtime.log.error('malformed message in the host queue, deleted', { messageId: record.messageId });
+    runtime.metrics.count('MalformedMessage');
     return 'dropped';
   }
   const admission = await admit(message, runtime);
@@ -71,7 +72,7 @@ function parse(body: string): QueueMessage | undefined {
  * back when that is refused; a crash between the two is mended by the redelivery, which finds the job in the set.
  */
 export async function admit(message: QueueMessage, runtime: AdmissionRuntime): Promise<Admission> {
-  const { store, clock, log } = runtime;
+  const { store, clock, log, metrics } = runtime;
   const { jobId, ticket, group } = message;
   const job = await store.jobs.get(jobId);
   if (!isAlive(job) || job.ticket !== ticket) {
@@ -86,6 +87,7 @@ export async function admit(message: QueueMessage, runtime: AdmissionRuntime): P
     return 'dropped';
   }
   log.info('slot granted', { jobId, group });
+  metrics.with({ jobId, group }).count('SlotsTaken', (await store.slots.holders(`host#${group}`)).length);
   await sendToken(runtime.sfn, message.taskToken);
   return 'granted';
 }

@@ -6,7 +6,8 @@ import { createPoolClient, type PoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Config, parseConfig, poolConfig } from '../config.ts';
-import { jsonLog, type Log } from '../log.ts';
+import { type Log, lambdaLog } from '../log.ts';
+import { lambdaMetrics, type Metrics } from '../metrics.ts';
 import { createStore, type Store } from '../store.ts';
 import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
 
@@ -17,6 +18,7 @@ export interface BaseRuntime {
   readonly glance: Glance;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   /** Waits so many of the clock's seconds. */
   wait(seconds: number): Promise<void>;
   /** Runs `use` with a session of the pool, which logs in at its first call and is always logged out. */
@@ -61,7 +63,8 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     store: createStore(dynamo, required(env, 'XENSNAP_TABLE')),
     glance,
     clock: options.clock ?? systemClock,
-    log: options.log ?? jsonLog(),
+    log: options.log ?? lambdaLog(),
+    metrics: options.metrics ?? lambdaMetrics(config.installation),
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
     glanceToken,
     withSession(name, use) {

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { XensnapError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 
 /** The environment that the functions read, in Lambda and here. The SDK reads the AWS_* ones itself. */
 export interface Environment {
@@ -11,10 +12,11 @@ export interface Environment {
   readonly [name: string]: string | undefined;
 }
 
-/** Overrides for tests and the local service: time, logs, and where AWS is. */
+/** Overrides for tests and the local service: time, logs, metrics, and where AWS is. */
 export interface RuntimeOptions {
   readonly clock?: Clock;
   readonly log?: Log;
+  readonly metrics?: Metrics;
   readonly wait?: (seconds: number) => Promise<void>;
   /** Region and static credentials where there is no Lambda environment to find them in. */
   readonly aws?: { region: string; credentials: { accessKeyId: string; secretAccessKey: string } };

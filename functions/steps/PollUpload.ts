@@ -83,7 +83,7 @@ async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undef
 
 /** The plugin has ended: what it found goes on record, and task, secret and debt go. */
 async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void> {
-  const { job, xapi, store } = deps;
+  const { job, xapi, store, metrics } = deps;
   if (!result) throw new XensnapError('PluginFailure', 'The plugin says it succeeded, but not with what.');
   if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
   else await forgetLostTask(xapi, 'Async.host.call_plugin', job.id);
@@ -98,4 +98,5 @@ async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void>
     bytesTotal: result.bytesRead,
     etaSeconds: 0,
   });
+  metrics.bytes('BytesSent', result.bytesSent);
 }

@@ -1,5 +1,6 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
 import { DEBTS, type Job, type JobError } from '../job.ts';
+import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { expiryOf } from '../request.ts';
 import { type StepDeps, step } from '../step.ts';
@@ -13,9 +14,16 @@ export async function releaseSlot({ store, ...deps }: Pick<StepDeps, 'store' | '
   await store.jobs.pay(job.id, 'slot');
 }
 
+const METRIC = {
+  succeeded: 'JobSucceeded',
+  failed: 'JobFailed',
+  cancelled: 'JobCancelled',
+  skipped: 'JobSkipped',
+} as const satisfies Record<FinalStatus, CountName>;
+
 /** Tells the outcome, once. What is still owed then is a warning of a job that succeeded. */
 export async function tellOutcome(
-  { store, clock, config, log, ...deps }: StepDeps,
+  { store, clock, config, log, metrics, ...deps }: StepDeps,
   failure: JobError,
 ): Promise<FinalStatus> {
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
@@ -25,17 +33,22 @@ export async function tellOutcome(
     finishedAt: clock.now(),
     ttl: expiryOf(clock.now(), config.retainJobsDays),
   });
-  if (told) log.info('job ended', { status: outcome.status, error: outcome.error?.name });
+  if (told) {
+    log.info('job ended', { status: outcome.status, error: outcome.error?.name });
+    metrics.count(METRIC[outcome.status]);
+  }
   return outcome.status;
 }
 
 /** Frees the VM, last of all and only when nothing is owed. Answers what is owed still. */
 export async function releaseVm({
   store,
+  metrics,
   ...deps
-}: Pick<StepDeps, 'store' | 'job'>): Promise<readonly string[]> {
+}: Pick<StepDeps, 'store' | 'metrics' | 'job'>): Promise<readonly string[]> {
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   const owed = DEBTS.filter((debt) => job.debts?.has(debt));
+  if (owed.includes('relock')) metrics.count('VmLeftUnlocked');
   if (owed.length > 0) return owed;
   await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
   await store.jobs.settle(job.id);

@@ -22,14 +22,15 @@ export class Pools {
     return (await this.#table.get<PoolHealth>(`pool#${pool}`)) ?? { failures: 0 };
   }
 
-  /** A step could not reach the pool. After the third time in a row its line waits until `pauseUntil`. */
-  async unreachable(pool: string, reason: string, pauseUntil: Date): Promise<void> {
+  /** A step could not reach the pool. After the third time in a row its line waits until `pauseUntil`: true then. */
+  async unreachable(pool: string, reason: string, pauseUntil: Date): Promise<boolean> {
     const health = await this.#table.change<PoolHealth>(`pool#${pool}`, {
       add: { failures: 1 },
       set: { reason },
     });
-    if ((health?.failures ?? 0) < FAILURES_BEFORE_PAUSE) return;
+    if ((health?.failures ?? 0) < FAILURES_BEFORE_PAUSE) return false;
     await this.#table.change(`pool#${pool}`, { set: { pausedUntil: pauseUntil.toISOString() } });
+    return true;
   }
 
   /** The pool answered: its line goes on. */

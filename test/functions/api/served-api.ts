@@ -6,6 +6,7 @@ import { serve } from '@hono/node-server';
 import { type ApiOptions, createApi } from '../../../functions/api/app.ts';
 import type { Executions } from '../../../functions/executions.ts';
 import { jsonLog } from '../../../functions/log.ts';
+import { collectMetrics } from '../../../functions/metrics.ts';
 import { createRuntime, type WholeRuntime } from '../../../functions/runtime.ts';
 import { startSecrets } from '../../../local/aws/secrets.ts';
 import { startTable } from '../../../local/aws/table.ts';
@@ -79,6 +80,7 @@ export async function serveApi(
     },
     {
       log: jsonLog((line) => log.push(line)),
+      metrics: collectMetrics(),
       aws: { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } },
     },
   );

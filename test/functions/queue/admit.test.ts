@@ -191,6 +191,7 @@ it.each([
     { message: 'malformed message in the host queue, deleted' },
   ]);
   expect(JSON.stringify(admissions.logs)).not.toContain('taskToken');
+  expect(admissions.measured.map(({ name }) => name)).toEqual(['MalformedMessage', 'SlotsTaken']);
   expect(await store().jobs.get(good.jobId)).toMatchObject({ ticketState: 'granted' });
 });
 

@@ -8,6 +8,7 @@ import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import type { Job } from '../../../functions/job.ts';
 import { jsonLog } from '../../../functions/log.ts';
+import { collectMetrics, type Measured } from '../../../functions/metrics.ts';
 import { admitBatch } from '../../../functions/queue/admit.ts';
 import { createRuntime, type WholeRuntime } from '../../../functions/runtime.ts';
 import { startTable } from '../../../local/aws/table.ts';
@@ -43,11 +44,12 @@ export interface Admissions {
   sqs: AwsStub<Sqs.ServiceInputTypes, Sqs.ServiceOutputTypes, Sqs.SQSClientResolvedConfig>;
   sfn: AwsStub<Sfn.ServiceInputTypes, Sfn.ServiceOutputTypes, Sfn.SFNClientResolvedConfig>;
   logs: { level: string; message: string }[];
+  measured: Measured[];
 }
 
 /** Filled before the file's first test; the mocks are fresh in each. */
 export function admissionsOfFile(): Admissions {
-  const parts = { logs: [] } as unknown as Admissions;
+  const parts = { logs: [], measured: [] } as unknown as Admissions;
   let close = async () => {};
   beforeAll(async () => {
     const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });
@@ -63,6 +65,7 @@ export function admissionsOfFile(): Admissions {
         aws: { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } },
         clock: { now: () => NOW },
         log: jsonLog((line) => parts.logs.push(JSON.parse(line))),
+        metrics: collectMetrics((measured) => parts.measured.push(measured)),
       },
     );
     parts.sqs = mockClient(parts.runtime.sqs);
@@ -78,6 +81,7 @@ export function admissionsOfFile(): Admissions {
     parts.sqs.on(ChangeMessageVisibilityCommand).resolves({});
     parts.sfn.on(SendTaskSuccessCommand).resolves({});
     parts.logs.length = 0;
+    parts.measured.length = 0;
   });
   afterAll(() => close());
   return parts;

@@ -6,10 +6,10 @@ const parts = storeOfFile();
 it('pauses a pool after three failures in a row, until the time that the last one names', async () => {
   const { pools } = parts.store;
   expect(await pools.health('p1')).toEqual({ failures: 0 });
-  await pools.unreachable('p1', 'refused', NOW);
-  await pools.unreachable('p1', 'refused', NOW);
+  expect(await pools.unreachable('p1', 'refused', NOW)).toBe(false);
+  expect(await pools.unreachable('p1', 'refused', NOW)).toBe(false);
   expect((await pools.health('p1')).pausedUntil).toBeUndefined();
-  await pools.unreachable('p1', 'timed out', later(60));
+  expect(await pools.unreachable('p1', 'timed out', later(60))).toBe(true);
   expect(await pools.health('p1')).toMatchObject({
     failures: 3,
     reason: 'timed out',
