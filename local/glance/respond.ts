@@ -40,12 +40,24 @@ export function answerRequest(front: Front): (req: IncomingMessage, res: ServerR
       if (exchange.fault?.drop === 'after') throw new ConnectionLost('A fault cut the connection');
       // The client that was told nothing keeps its body back, so this connection cannot go on.
       if (endRequest(req) || (waits && !proceeded)) res.setHeader('Connection', 'close');
+      else if (!req.complete) linger(req, res);
       await send(res, answer, exchange);
       req.resume(); // what is left of the body is read and dropped, as eventlet does
     } catch {
       req.socket.destroy();
     }
   };
+}
+
+/**
+ * Closes only when all of the body has come, as eventlet does: Node would close at once for a client that sent
+ * `Connection: close`, and the reset that meets the rest of its body could take the answer with it.
+ */
+function linger(req: IncomingMessage, res: ServerResponse): void {
+  if (res.shouldKeepAlive) return;
+  res.shouldKeepAlive = true;
+  const close = () => req.socket.end();
+  res.once('finish', () => (req.complete ? close() : req.once('end', close)));
 }
 
 async function answerOf(front: Front, exchange: Exchange, method: string, path: string): Promise<Answer> {
