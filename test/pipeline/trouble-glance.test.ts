@@ -3,7 +3,10 @@ import type { FaultOrder } from '../../local/glance/faults.ts';
 import { type ScenarioOptions, scenario } from '../support/scenario.ts';
 
 const LOCK = 'vm-data/allowvssprovider';
-const oneVm: ScenarioOptions = { pool: { vms: 1, diskMib: 2 } };
+const oneVm: ScenarioOptions = {
+  pool: { vms: 1, diskMib: 2 },
+  service: { timings: { uploadRetrySeconds: 1 } },
+};
 
 it('refuses a request, with nothing begun, where Glance does not take the image’s record', async () => {
   const { pool, glance, ask, leftBehind } = await scenario(oneVm);
@@ -74,13 +77,12 @@ describe('a job fails with the true reason, and nothing is left behind, when Gla
   ])('%s', async (_, fault, name, message) => {
     const { pool, glance, logs, request, job, leftBehind } = await scenario({
       ...oneVm,
-      speed: 20,
       glance: { token: 'a-good-token' },
     });
     const [vm] = pool.vms();
     glance.faults.add(fault);
     const done = await job(await request(vm?.uuid ?? ''));
-    expect(done).toMatchObject({ status: 'failed', error: { name } });
+    expect(done, logs.join('\n')).toMatchObject({ status: 'failed', error: { name } });
     expect(done.error?.message).toMatch(message);
     expect(done.uploadAttempts).toBe(fault.times ?? 1);
     expect(glance.faults.pending()).toBe(0);
@@ -111,7 +113,7 @@ describe('a job survives', () => {
     ['an upload whose answer is lost', { method: 'PUT', path: /\/file$/, drop: 'after' }],
     ['a 503 when the image is verified', { method: 'PATCH', path: /images/, status: 503, times: 2 }],
   ])('%s', async (_, fault) => {
-    const { pool, glance, request, job, leftBehind } = await scenario({ ...oneVm, speed: 20 });
+    const { pool, glance, request, job, leftBehind } = await scenario(oneVm);
     glance.faults.add(fault);
     const done = await job(await request(pool.vms()[0]?.uuid ?? ''));
     expect(done.error).toBeUndefined();

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import { isFinished, type Job } from '../../functions/job.ts';
 import { type LocalClock, localClock } from '../../local/clock.ts';
 import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../local/glance/server.ts';
@@ -11,6 +11,9 @@ import { leftBehind, lookAround } from '../../local/leftovers.ts';
 import { type PoolOptions, type SimulatedPool, startPool, type VmSpec } from '../../local/pool/pool.ts';
 import { type LocalService, startService } from '../../local/service.ts';
 import type { ServiceOptions } from '../../local/service-options.ts';
+
+// A scenario starts many servers and processes, which takes a busy machine its time.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** The plugin as it is installed in every simulated dom0. */
 export const PLUGIN_FILE = fileURLToPath(new URL('../../plugin/glance', import.meta.url));
