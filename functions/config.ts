@@ -20,13 +20,36 @@ const Pool = z.strictObject({
   srSlots: z.record(z.string(), z.int().min(1)).default({}),
 });
 
-const Glance = z.strictObject({
-  /** The endpoint without `/v2`, as the hosts and the functions reach it. */
+const Keystone = z.strictObject({
+  /** Its endpoint, with or without `/v3`. */
   url: z.url(),
   ca: z.string().optional(),
   fingerprint: z.string().optional(),
-  /** Secret with `{"token"}`; none for a Glance without authentication. */
-  secretId: z.string().optional(),
+});
+
+const Glance = z
+  .strictObject({
+    /** The endpoint without `/v2`, as the hosts and the functions reach it. */
+    url: z.url(),
+    ca: z.string().optional(),
+    fingerprint: z.string().optional(),
+    /** Where to get tokens with an application credential; without it, a token that does not change is used. */
+    keystone: Keystone.optional(),
+    /** Secret with `{"id","secret"}` for Keystone, else with `{"token"}`; none for a Glance without authentication. */
+    secretId: z.string().optional(),
+  })
+  .refine(({ keystone, secretId }) => keystone === undefined || secretId !== undefined, {
+    path: ['secretId'],
+    message: 'Keystone needs the secret with the application credential',
+  });
+
+const Project = z.strictObject({
+  /** VMs with one of these tags in the pool. */
+  vmTags: z.array(z.string().min(1)).default([]),
+  /** VMs whose names fit one of these; `*` stands for any characters. */
+  vmNamePatterns: z.array(z.string().min(1)).default([]),
+  /** Everything: all VMs and jobs, the hosts, the janitor and the doctor. */
+  admin: z.boolean().default(false),
 });
 
 const Timings = z.strictObject({
@@ -58,6 +81,10 @@ const Config = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/, 'letters, digits, ".", "_", "-"; at most 60'),
   pools: z.array(Pool).min(1),
   glance: Glance,
+  /** For an API behind Keystone: the projects (by id) whose callers may use it, and which VMs are theirs. */
+  projects: z.record(z.string(), Project).optional(),
+  /** Whose the images of a project's callers are in Glance; `caller` needs a credential with the role admin. */
+  imagesBelongTo: z.enum(['caller', 'service']).default('caller'),
   /** After a job: `lock` the VM's snapshots, as the blueprint says, or `restore` what was found. */
   relock: z.enum(['lock', 'restore']).default('lock'),
   retainJobsDays: z.number().positive().default(90),
@@ -67,6 +94,7 @@ const Config = z.strictObject({
 });
 
 export type Config = z.infer<typeof Config>;
+export type ProjectConfig = z.infer<typeof Project>;
 export type PoolConfig = Config['pools'][number];
 
 /** The configuration out of its JSON text. Throws an error that names each wrong field. */

@@ -31,6 +31,8 @@ export const ERROR_STATUS = {
   GlanceTooLarge: 413,
   GlanceUnauthorized: 502,
   GlanceUnavailable: 502,
+  KeystoneUnauthorized: 502,
+  KeystoneUnavailable: 502,
   PluginMissing: 503,
   PluginTooOld: 503,
   PoolCertificateMismatch: 503,

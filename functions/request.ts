@@ -122,7 +122,7 @@ async function begin(
   await executions.start(job.id);
 }
 
-/** Errors of Glance which say that it did not do what it was asked to. */
+/** Errors which say that Glance did not do what it was asked to, or was not even asked. */
 const REFUSALS: readonly string[] = [
   'GlanceBadRequest',
   'GlanceCertificateMismatch',
@@ -131,6 +131,8 @@ const REFUSALS: readonly string[] = [
   'GlanceNotFound',
   'GlanceTooLarge',
   'GlanceUnauthorized',
+  'KeystoneUnauthorized',
+  'KeystoneUnavailable',
 ];
 
 function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, config }: Runtime): Job {

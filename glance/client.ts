@@ -10,6 +10,8 @@ export interface GlanceOptions {
   url: string;
   /** asked before every request; without a token no X-Auth-Token is sent */
   token?: () => Promise<string | undefined>;
+  /** told of a 401; the request, which had no effect, then goes out once more with the next token */
+  forgetToken?: (() => void) | undefined;
   /** PEM of the authority that signed Glance's certificate */
   ca?: string | undefined;
   /** SHA-256 fingerprint of Glance's certificate, in place of `ca` */
@@ -20,7 +22,7 @@ export interface GlanceOptions {
 
 /**
  * Glance v2, image records only: the data goes from dom0 to Glance. Nothing is ever sent twice here, reads
- * included; who wants to try again does so himself, by the error's name (errors.ts). A call whose answer was lost
+ * included (but for a 401, see `forgetToken`); who wants to try again does so himself, by the error's name (errors.ts). A call whose answer was lost
  * is a GlanceUnavailable and may have had its effect.
  */
 export interface Glance {
@@ -62,7 +64,11 @@ export function createGlance(options: GlanceOptions): Glance {
   });
 
   async function ask(call: Call, ...expected: number[]): Promise<Answer> {
-    const answer = await transport.send(call);
+    let answer = await transport.send(call);
+    if (answer.status === 401 && options.forgetToken) {
+      options.forgetToken();
+      answer = await transport.send(call);
+    }
     if (expected.includes(answer.status)) return answer;
     throw refusalError({ method: call.method, ...answer });
   }

@@ -8,7 +8,10 @@ export interface StepSettings {
   /** Seconds until Lambda ends it; the state's TimeoutSeconds lies above. */
   readonly lambdaSeconds: number;
   readonly memoryMib: number;
-  /** What it reaches beside the table: decides its place in the VPC and its rights. */
+  /**
+   * What it reaches beside the table: decides its place in the VPC and its rights. `glance` is Glance or the Keystone
+   * that gives a token for it, and the secret of either.
+   */
   readonly reaches: readonly ('pool' | 'glance')[];
   /** The key of the execution's state that its result is written to. */
   readonly writes: keyof StepResults | null;
@@ -23,7 +26,7 @@ export const STEPS = {
   StartSnapshot: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
   PollSnapshot: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'snapshot' },
   AwaitCoalesce: { lambdaSeconds: 120, memoryMib: 1024, reaches: ['pool'], writes: 'coalesce' },
-  StartUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  StartUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool', 'glance'], writes: null },
   PollUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'upload' },
   VerifyImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
   CancelUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
@@ -125,6 +128,7 @@ export const RETRYABLE_ERRORS = [
   'XapiReplyLost',
   'XapiBusy',
   'GlanceUnavailable',
+  'KeystoneUnavailable',
   'StillOwed',
 ] as const;
 

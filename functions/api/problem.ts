@@ -61,13 +61,15 @@ export const RetryAfter = z.object({
 
 const DESCRIPTIONS = {
   400: 'The request is wrong; the message names the field and what it may be.',
+  401: 'Nobody known asks.',
+  403: 'This is for others than the one who asks.',
   404: 'There is nothing of that name.',
   409: 'What is there now stands against it.',
   413: 'The body has more than 64 KiB, or the disk is larger than asked for.',
   415: 'The body is not application/json.',
   500: 'Something that should not happen; the log has the details.',
   501: 'Not implemented here.',
-  502: 'Glance refused or did not answer.',
+  502: 'Glance, or the Keystone before it, refused or did not answer.',
   503: 'A pool or a service does not answer, or refuses the login.',
 } as const;
 

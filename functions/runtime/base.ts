@@ -10,6 +10,7 @@ import { type Log, lambdaLog } from '../log.ts';
 import { lambdaMetrics, type Metrics } from '../metrics.ts';
 import { createStore, type Store } from '../store.ts';
 import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
+import { glanceTokens } from './glance-tokens.ts';
 
 /** What a step works with; made once for a process. Reaches the table, the secrets, the pools and Glance. */
 export interface BaseRuntime {
@@ -36,12 +37,14 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     const { SecretString } = await secrets.send(new GetSecretValueCommand({ SecretId: secretId }));
     return JSON.parse(SecretString ?? '{}');
   };
-  const { url, ca, fingerprint, secretId } = config.glance;
-  const glanceToken = async () => (secretId === undefined ? undefined : (await readSecret(secretId)).token);
+  const clock = options.clock ?? systemClock;
+  const { url, ca, fingerprint } = config.glance;
+  const tokens = glanceTokens(config, clock, readSecret);
   const dynamo = new DynamoDBClient(clientOptions(env, options, 'DYNAMODB'));
   const glance = createGlance({
     url,
-    token: glanceToken,
+    token: () => tokens.token(),
+    forgetToken: tokens.forget,
     ...(ca !== undefined && { ca }),
     ...(fingerprint !== undefined && { fingerprint }),
   });
@@ -62,11 +65,11 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     config,
     store: createStore(dynamo, required(env, 'XENSNAP_TABLE')),
     glance,
-    clock: options.clock ?? systemClock,
+    clock,
     log: options.log ?? lambdaLog(),
     metrics: options.metrics ?? lambdaMetrics(config.installation),
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
-    glanceToken,
+    glanceToken: () => tokens.fresh(),
     withSession(name, use) {
       const credentials = async () => {
         const { username = '', password = '' } = await readSecret(poolConfig(config, name).secretId);
@@ -77,6 +80,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     async close() {
       await Promise.all([...pools.values()].map((client) => client.close()));
       await glance.close();
+      await tokens.close();
       secrets.destroy();
       dynamo.destroy();
     },

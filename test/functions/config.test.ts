@@ -46,6 +46,12 @@ it.each<[string, object, string]>([
   ['no Glance', { ...least, glance: undefined }, 'glance: '],
   ['a Glance that is no URL', { ...least, glance: { url: 'glance' } }, 'glance.url: '],
   ['a token in the clear', { ...least, glance: { url: 'http://g', token: 'x' } }, 'glance: '],
+  [
+    'Keystone without a secret',
+    { ...least, glance: { url: 'http://g', keystone: { url: 'http://k' } } },
+    'glance.secretId: Keystone needs the secret',
+  ],
+  ['a project with another field', { ...least, projects: { p: { vms: ['x'] } } }, 'projects.p: '],
   ['another way to relock', { ...least, relock: 'never' }, 'relock: '],
   ['no try', { ...least, uploadAttempts: 0 }, 'uploadAttempts: '],
   ['no time to keep jobs', { ...least, retainJobsDays: 0 }, 'retainJobsDays: '],

@@ -13,6 +13,8 @@ export interface StubKeystone {
   readonly requests: string[];
   /** Of the service's tokens, which it no longer takes once they are taken out. */
   readonly valid: Set<string>;
+  /** Issued in this order before random ones. */
+  readonly next: string[];
   /** How long the next token lives. */
   lifetimeSeconds: number;
   /** Answers all requests this way, once it is set. */
@@ -20,7 +22,12 @@ export interface StubKeystone {
 }
 
 export async function stubKeystone(now: () => Date = () => new Date()): Promise<StubKeystone> {
-  const stub = { requests: [] as string[], valid: new Set<string>(), lifetimeSeconds: 3600 } as StubKeystone;
+  const stub = {
+    requests: [] as string[],
+    valid: new Set<string>(),
+    next: [] as string[],
+    lifetimeSeconds: 3600,
+  } as StubKeystone;
   const url = await aServer(async (req, res) => {
     const text = Buffer.concat(await req.toArray()).toString();
     stub.requests.push(req.method ?? '');
@@ -59,7 +66,7 @@ function issue(
     send(res, 401, UNAUTHORIZED);
     return;
   }
-  const token = `service-token-${randomUUID()}`;
+  const token = stub.next.shift() ?? `service-token-${randomUUID()}`;
   stub.valid.add(token);
   const expires = new Date(now.getTime() + 1000 * stub.lifetimeSeconds);
   send(res, 201, tokenOf('xensnap', 'service', expires), { 'x-subject-token': token });

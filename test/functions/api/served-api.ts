@@ -10,7 +10,7 @@ import { collectMetrics } from '../../../functions/metrics.ts';
 import { createRuntime, type WholeRuntime } from '../../../functions/runtime.ts';
 import { startSecrets } from '../../../local/aws/secrets.ts';
 import { startTable } from '../../../local/aws/table.ts';
-import { type GlanceServer, startGlance } from '../../../local/glance/server.ts';
+import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../../local/glance/server.ts';
 import { startPool } from '../../../local/pool/pool.ts';
 import type { PoolOptions, SimulatedPool } from '../../../local/pool/simulated-pool.ts';
 import { tableDefinition } from '../../../local/table-definition.ts';
@@ -40,9 +40,12 @@ export async function serveApi(
   settings: {
     pool?: Partial<PoolOptions>;
     /** Fields of the configuration in place of the usual ones. */
-    config?: object;
+    config?: { glance?: object; [field: string]: unknown };
     /** What the pool's secret holds; the right credentials if absent. */
     secret?: string;
+    /** Further secrets, by name. */
+    secrets?: Record<string, string>;
+    glance?: Partial<GlanceServerOptions>;
     api?: ApiOptions;
   } = {},
 ): Promise<ServedApi> {
@@ -54,11 +57,11 @@ export async function serveApi(
     failedLoginSeconds: 0,
     ...settings.pool,
   });
-  const glance = await startGlance({ dataDir: join(dataDir, 'glance') });
+  const glance = await startGlance({ dataDir: join(dataDir, 'glance'), ...settings.glance });
   const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });
   const { username, password } = pool;
   const secrets = await startSecrets({
-    secrets: { pool: settings.secret ?? JSON.stringify({ username, password }) },
+    secrets: { pool: settings.secret ?? JSON.stringify({ username, password }), ...settings.secrets },
   });
   const started: string[] = [];
   const stopped: string[] = [];
@@ -66,8 +69,8 @@ export async function serveApi(
   const config = {
     installation: 'test',
     pools: [{ name: 'demo', addresses: [pool.url], secretId: 'pool' }],
-    glance: { url: glance.url },
     ...settings.config,
+    glance: { url: glance.url, ...settings.config?.glance },
   };
   const real = createRuntime(
     {

@@ -1,0 +1,44 @@
+import { createKeystone } from '../../glance/keystone.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+
+/** Where Glance's tokens come from. */
+export interface GlanceTokens {
+  /** One that may have been used before; undefined where Glance needs none. */
+  token(): Promise<string | undefined>;
+  /** One with all its life before it, for an upload, whose second try must not fail by the token of the first. */
+  fresh(): Promise<string | undefined>;
+  /** For {@link GlanceOptions}: absent where the next token would be the same. */
+  readonly forget?: () => void;
+  close(): Promise<void>;
+}
+
+/** Tokens of Keystone where there is one, else the one in the secret, read anew each time. */
+export function glanceTokens(
+  { glance }: Config,
+  clock: Clock,
+  readSecret: (secretId: string) => Promise<Record<string, string>>,
+): GlanceTokens {
+  const { keystone: at, secretId } = glance;
+  if (at === undefined || secretId === undefined) {
+    const token = async () => (secretId === undefined ? undefined : (await readSecret(secretId)).token);
+    return { token, fresh: token, close: async () => {} };
+  }
+  const keystone = createKeystone({
+    ...at,
+    clock,
+    applicationCredential: async () => {
+      const { id = '', secret = '' } = await readSecret(secretId);
+      return { id, secret };
+    },
+  });
+  return {
+    token: () => keystone.token(),
+    fresh() {
+      keystone.forget();
+      return keystone.token();
+    },
+    forget: () => keystone.forget(),
+    close: () => keystone.close(),
+  };
+}
