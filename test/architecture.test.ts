@@ -70,6 +70,7 @@ const arrows: Record<string, readonly string[]> = {
   functions: ['statemachine/contract.ts', 'xapi/', 'glance/', 'package.json'],
   local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
   cdk: ['statemachine/', 'functions/'],
+  cost: ['statemachine/', 'functions/'],
   bin: ['local/', 'cdk/', 'package.json'],
 };
 
