@@ -1,0 +1,126 @@
+import { expect, it } from 'vitest';
+import { XensnapError } from '../../functions/errors.ts';
+import type { Job } from '../../functions/job.ts';
+import { owe, step } from '../../functions/step.ts';
+import type { Jobs } from '../../functions/store/jobs.ts';
+import type { Session } from '../../xapi/session.ts';
+import { admissionsOfFile } from './queue/an-admission.ts';
+import { anOutcome, NOW, newJob } from './store/a-store.ts';
+
+const parts = admissionsOfFile();
+const store = () => parts.runtime.store;
+
+/** The runtime with sessions of a pool that does not matter, in which the step makes so many calls. */
+function runtimeWith(callCount = 0) {
+  const session = { callCount } as Session;
+  const withSession = <T>(_pool: string, use: (xapi: Session) => Promise<T>) => use(session);
+  return { ...parts.runtime, withSession };
+}
+
+const named = (name: string) => Object.assign(new Error('why'), { name });
+
+it('is on record while it runs, until when it has surely ended, and no longer', async () => {
+  const jobId = await newJob(store());
+  let during: Job | undefined;
+  const handler = step('AwaitCoalesce', async () => {
+    during = await store().jobs.get(jobId);
+    return { settled: true, waitSeconds: 1, chain: [], since: '' };
+  });
+  const place = { group: 'demo/h1', ticket: 't', confirmed: true };
+  const state = {
+    jobId,
+    take: { taken: true, waitSeconds: 1 },
+    place,
+    snapshot: { next: 'done', waitSeconds: 1 },
+  };
+  await handler.in(runtimeWith(3))(state as Parameters<typeof handler>[0]);
+  expect(during).toMatchObject({
+    phase: 'AwaitCoalesce',
+    status: 'running',
+    stepUntil: new Date(NOW.getTime() + 120_000).toISOString(),
+  });
+  const after = await store().jobs.get(jobId);
+  expect(after?.stepUntil).toBeUndefined();
+  // With the logout.
+  expect(after?.xapiCalls).toBe(4);
+});
+
+it.each<[string, string, (jobs: Jobs, id: string) => Promise<unknown>]>([
+  ['was cancelled', 'JobCancelled', (jobs, id) => jobs.cancel(id)],
+  ['is closing', 'JobClosing', (jobs, id) => jobs.close(id)],
+  ['has ended', 'JobClosing', (jobs, id) => jobs.finish(id, anOutcome)],
+])('does not begin for a job that %s: %s', async (_what, name, end) => {
+  const jobId = await newJob(store());
+  await end(store().jobs, jobId);
+  let ran = false;
+  const handler = step('TakeVm', async () => {
+    ran = true;
+    return { taken: true, waitSeconds: 1 };
+  });
+  await expect(handler.in(runtimeWith())({ jobId })).rejects.toMatchObject({ name });
+  expect(ran).toBe(false);
+});
+
+it('does not begin for a job that nobody knows', async () => {
+  const handler = step('TakeVm', async () => ({ taken: true, waitSeconds: 1 }));
+  await expect(handler.in(runtimeWith())({ jobId: 'nobody' })).rejects.toMatchObject({ name: 'JobUnknown' });
+});
+
+it('cleans up for a job that is closing', async () => {
+  const jobId = await newJob(store());
+  await store().jobs.close(jobId);
+  const handler = step('RelockVm', async (_state, { job }) => {
+    expect(job).toMatchObject({ closing: true, phase: 'RelockVm' });
+    return undefined;
+  });
+  await handler.in(runtimeWith())({ jobId });
+});
+
+it('runs into no debt once the job is being closed, even while it runs', async () => {
+  const jobId = await newJob(store());
+  const handler = step('TakeVm', async (_state, deps) => {
+    await store().jobs.close(jobId);
+    await owe(deps, 'relock');
+    return { taken: true, waitSeconds: 1 };
+  });
+  await expect(handler.in(runtimeWith())({ jobId })).rejects.toMatchObject({ name: 'JobClosing' });
+  expect((await store().jobs.get(jobId))?.debts).toBeUndefined();
+});
+
+it.each([
+  [named('XapiReplyLost'), 'XapiReplyLost'],
+  [named('GlanceUnavailable'), 'GlanceUnavailable'],
+  [new XensnapError('StorageFull', 'why'), 'StorageFull'],
+])(
+  'fails with the name on which the state machine routes, and is not running then: $name',
+  async (error, name) => {
+    const jobId = await newJob(store());
+    const handler = step('TakeVm', async () => {
+      throw error;
+    });
+    await expect(handler.in(runtimeWith(1))({ jobId })).rejects.toMatchObject({ name, message: 'why' });
+    expect((await store().jobs.get(jobId))?.stepUntil).toBeUndefined();
+    expect(parts.logs).toMatchObject([{ level: 'WARN', jobId, step: 'TakeVm', error: name, reason: 'why' }]);
+  },
+);
+
+it('pauses the line of a pool that three steps in a row could not reach, until one can', async () => {
+  const pool = 'demo';
+  const jobId = await newJob(store(), { pool });
+  const failing = step('TakeVm', async () => {
+    throw named('XapiUnreachable');
+  });
+  for (let n = 0; n < 3; n++)
+    await expect(failing.in(runtimeWith())({ jobId })).rejects.toMatchObject({ name: 'PoolUnreachable' });
+  expect(await store().pools.health(pool)).toMatchObject({
+    failures: 3,
+    reason: 'why',
+    pausedUntil: new Date(NOW.getTime() + 60_000).toISOString(),
+  });
+  const idle = step('TakeVm', async () => ({ taken: true, waitSeconds: 1 }));
+  await idle.in(runtimeWith(0))({ jobId });
+  // A step that asked the pool nothing knows nothing of it.
+  expect((await store().pools.health(pool)).failures).toBe(3);
+  await idle.in(runtimeWith(2))({ jobId });
+  expect(await store().pools.health(pool)).toMatchObject({ failures: 0 });
+});
