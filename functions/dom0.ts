@@ -25,8 +25,8 @@ const Status = z.object({
   bytesTotal: z.number().nullish(),
   bytesSent: z.number().nullish(),
   etaSeconds: z.number().nullish(),
-  /** By the host's own clock: compare it with nothing but itself. */
-  startedAt: z.string().nullish(),
+  /** Another one for each try. */
+  run: z.string().nullish(),
   result: Result.nullish(),
   error: z.object({ code: z.string(), message: z.string(), retryable: z.boolean() }).nullish(),
 });

@@ -47,6 +47,8 @@ export interface Job {
   /** The step that runs or ran last. */
   readonly phase: StepName | 'QueueForHost' | 'Requested';
   readonly request: JobRequest;
+  /** The caller's project, where the API is for projects. */
+  readonly project?: string;
   readonly pool: string;
   readonly vmUuid: string;
   readonly vmName: string;
@@ -107,8 +109,8 @@ export interface Job {
   readonly uploadAttempts?: number;
   readonly uploadStartedAt?: string;
   readonly firstUploadAt?: string;
-  /** When the try before this one began, by the host's clock: its end is not this one's. */
-  readonly earlierUpload?: string;
+  /** The plugin's name of the try before this one: how that ended is not how this one does. */
+  readonly earlierRun?: string;
   readonly secretUuid?: string;
   readonly bytesRead?: number;
   readonly bytesSent?: number;

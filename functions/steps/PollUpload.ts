@@ -42,7 +42,7 @@ export const handler = step('PollUpload', async (_state, deps) => {
 
 /** Until the plugin has begun anew, it still tells how the try before ended. */
 function ofThisTry(job: Job, status: UploadStatus): UploadStatus {
-  const isEarlier = status.startedAt != null && status.startedAt === job.earlierUpload;
+  const isEarlier = status.run != null && status.run === job.earlierRun;
   return isEarlier && status.state !== 'succeeded' ? { state: 'unknown' } : status;
 }
 

@@ -13,14 +13,14 @@ import { isReplyLost } from '../translate.ts';
 export const handler = step('StartUpload', async (_state, deps) => {
   const { job, xapi, clock, config } = deps;
   const hostRef = known(job, 'hostRef');
-  const { state, startedAt } = await uploadStatus(xapi, hostRef, job.id);
+  const { state, run } = await uploadStatus(xapi, hostRef, job.id);
   if (state === 'running' || state === 'succeeded') return undefined;
   const now = clock.now().toISOString();
   await owe(deps, 'plugin', {
     uploadAttempts: (job.uploadAttempts ?? 0) + 1,
     uploadStartedAt: now,
     firstUploadAt: job.firstUploadAt ?? now,
-    earlierUpload: startedAt ?? undefined,
+    earlierRun: run ?? undefined,
     bytesRead: 0,
     bytesSent: 0,
   });

@@ -62,7 +62,7 @@ class ProtocolTest(PluginTest):
     def test_status_of_a_job_that_is_not_known(self):
         state = self.status()
         self.assertEqual(sorted(state), sorted([
-            'state', 'phase', 'bytesRead', 'bytesTotal', 'bytesSent', 'etaSeconds', 'startedAt', 'updatedAt', 'result',
+            'state', 'phase', 'bytesRead', 'bytesTotal', 'bytesSent', 'etaSeconds', 'run', 'startedAt', 'updatedAt', 'result',
             'error']))
         self.assertEqual(state['state'], 'unknown')
 
