@@ -1,0 +1,86 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { type Change, type IndexName, type Page, TABLE, Table } from '../../functions/store/table.ts';
+import { holds } from './condition.ts';
+
+type Item = { readonly id: string } & Readonly<Record<string, unknown>>;
+
+/** The table in memory, for more calls than a protocol can carry. A test compares it with the real one. */
+export class MemoryTable extends Table {
+  readonly #items = new Map<string, Item>();
+  /** Calls so far. */
+  calls = { reads: 0, writes: 0, refused: 0 };
+
+  constructor() {
+    // Never asked.
+    super(new DynamoDBClient({ region: 'us-east-1' }), 'memory');
+  }
+
+  override async get<T>(id: string): Promise<T | undefined> {
+    this.calls.reads++;
+    return this.#items.get(id) as T | undefined;
+  }
+
+  override async create(item: Record<string, unknown> & { id: string }): Promise<boolean> {
+    this.calls.writes++;
+    if (this.#items.has(item.id)) return false;
+    this.#items.set(item.id, plain(item) as Item);
+    return true;
+  }
+
+  override async change<T>(id: string, change: Change): Promise<T | undefined> {
+    this.calls.writes++;
+    const before = this.#items.get(id) ?? ({} as Item);
+    const { when, set, append, values } = change;
+    if (when !== undefined && !holds(when, before, { ...set, ...append, ...values })) {
+      this.calls.refused++;
+      return undefined;
+    }
+    // Items are never changed in place: who has read one keeps it as it was.
+    const after = { ...before, id, ...plain(set ?? {}) } as Record<string, unknown>;
+    for (const name of change.remove ?? []) delete after[name];
+    for (const [name, members] of Object.entries(append ?? {}))
+      after[name] = [...((after[name] as unknown[] | undefined) ?? []), ...members];
+    for (const [name, more] of Object.entries(change.add ?? {})) after[name] = added(after[name], more);
+    for (const [name, less] of Object.entries(change.take ?? {})) {
+      const rest = [...((after[name] as Set<string> | undefined) ?? [])].filter(
+        (member) => !less.has(member),
+      );
+      // There are no empty sets.
+      if (rest.length > 0) after[name] = new Set(rest);
+      else delete after[name];
+    }
+    this.#items.set(id, after as Item);
+    return after as T;
+  }
+
+  override async remove(id: string, attribute: string, value: string): Promise<boolean> {
+    this.calls.writes++;
+    return this.#items.get(id)?.[attribute] === value && this.#items.delete(id);
+  }
+
+  override async query<T>(
+    index: IndexName,
+    value: string,
+    { limit, after }: { limit?: number; after?: Record<string, unknown> } = {},
+  ): Promise<Page<T>> {
+    this.calls.reads++;
+    const sorted = [...this.#items.values()]
+      .filter((item) => item[TABLE.indexes[index]] === value)
+      .toSorted((a, b) => String(b.createdAt).localeCompare(String(a.createdAt)));
+    const from = after ? sorted.findIndex(({ id }) => id === after.id) + 1 : 0;
+    const items = sorted.slice(from, limit === undefined ? undefined : from + limit);
+    const last = items.at(-1);
+    const more = last !== undefined && from + items.length < sorted.length;
+    return { items: items as T[], ...(more && { next: last }) };
+  }
+}
+
+function added(value: unknown, more: Set<string> | number): Set<string> | number {
+  if (typeof more === 'number') return Number(value ?? 0) + more;
+  return new Set([...((value as Set<string> | undefined) ?? []), ...more]);
+}
+
+/** As the document client writes an item: without what is undefined. */
+function plain(item: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(item).filter(([, content]) => content !== undefined));
+}
