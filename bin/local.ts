@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +30,8 @@ interface LocalFlags {
   readonly fingerprint?: string[];
   readonly glance?: string;
   readonly glanceTokenFile?: string;
+  readonly glanceCaFile?: string;
+  readonly glanceFingerprint?: string;
 }
 
 const PLUGIN = fileURLToPath(new URL('../plugin/glance', import.meta.url));
@@ -67,6 +70,8 @@ export function localCommand(): Command {
     )
     .option('--glance <url>', 'a real Glance instead: its endpoint')
     .option('--glance-token-file <file>', 'with a token for it in its first line')
+    .option('--glance-ca-file <file>', 'PEM of the authority that vouches for its certificate')
+    .option('--glance-fingerprint <sha256>', "its certificate, instead of an authority's word")
     .addHelpText(
       'after',
       examplesText([
@@ -84,8 +89,11 @@ async function runLocal(flags: LocalFlags): Promise<void> {
     throw new UsageFailure('--fingerprint and --password-file belong to a real pool: name it with --pool');
   if (flags.pool !== undefined && flags.passwordFile === undefined)
     throw new UsageFailure('--pool needs --password-file');
-  if (flags.glance === undefined && flags.glanceTokenFile !== undefined)
-    throw new UsageFailure('--glance-token-file belongs to a real Glance: name it with --glance');
+  if (flags.pool !== undefined && flags.glance === undefined)
+    throw new UsageFailure("--pool needs --glance: a real host can't reach the embedded Glance");
+  const ofGlance = flags.glanceTokenFile ?? flags.glanceCaFile ?? flags.glanceFingerprint;
+  if (flags.glance === undefined && ofGlance !== undefined)
+    throw new UsageFailure('the --glance-… flags belong to a real Glance: name it with --glance');
   if (flags.once && (flags.pool !== undefined || flags.driver === 'libvirt'))
     throw new UsageFailure('--once makes the demo snapshot, which needs the simulated pool');
   await serveUntilStopped(
@@ -139,7 +147,13 @@ async function startAll(
 async function glanceOf(flags: LocalFlags, dataDir: string, closers: (() => Promise<void>)[]) {
   if (flags.glance !== undefined) {
     const token = flags.glanceTokenFile && (await readSecretFile(flags.glanceTokenFile));
-    return { url: flags.glance, ...(token !== undefined && { token }) };
+    const ca = flags.glanceCaFile && (await readFile(flags.glanceCaFile, 'utf8'));
+    return {
+      url: flags.glance,
+      ...(token !== undefined && { token }),
+      ...(ca !== undefined && { ca }),
+      ...(flags.glanceFingerprint !== undefined && { fingerprint: flags.glanceFingerprint }),
+    };
   }
   const { startGlance } = await import('../local/glance/server.ts');
   const glance = await startGlance({ dataDir: join(dataDir, 'glance'), port: flags.glancePort });

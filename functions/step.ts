@@ -83,6 +83,10 @@ async function begin(name: StepName, { jobId }: JobInput, { store, clock }: Base
   const job = cleanup
     ? await store.jobs.beginCleanup(jobId, name, until)
     : await store.jobs.begin(jobId, name, status, until);
+  if (job && !cleanup && clock.now().toISOString() > job.deadline) {
+    await store.jobs.end(jobId, 0);
+    throw new XensnapError('TimedOut', 'The job took longer than it may.');
+  }
   if (job) return job;
   const found = await store.jobs.get(jobId);
   if (!found) throw new XensnapError('JobUnknown', `There is no job ${jobId}.`);

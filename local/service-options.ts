@@ -22,7 +22,12 @@ export interface ServiceOptions {
   /** Holds the table and the installation's name; what a killed service left there is reconciled at the start. */
   readonly dataDir: string;
   readonly pools: readonly ServicePool[];
-  readonly glance: { readonly url: string; readonly token?: string; readonly ca?: string };
+  readonly glance: {
+    readonly url: string;
+    readonly token?: string;
+    readonly ca?: string;
+    readonly fingerprint?: string;
+  };
   /** 0, the default, takes any free one. */
   readonly apiPort?: number;
   readonly clock?: LocalClock;
@@ -53,7 +58,7 @@ const TIMINGS = {
 
 /** The configuration, as the functions read it from their environment. */
 export async function configOf(options: ServiceOptions) {
-  const { url, token, ca } = options.glance;
+  const { token, ...glance } = options.glance;
   return {
     installation: await installationOf(options.dataDir),
     relock: options.relock ?? 'lock',
@@ -61,7 +66,7 @@ export async function configOf(options: ServiceOptions) {
       ...pool,
       secretId: `pool/${pool.name}`,
     })),
-    glance: { url, ...(ca !== undefined && { ca }), ...(token !== undefined && { secretId: 'glance' }) },
+    glance: { ...glance, ...(token !== undefined && { secretId: 'glance' }) },
     timings: { ...TIMINGS, ...options.timings },
   };
 }

@@ -1,10 +1,9 @@
 import { isCode } from '../../xapi/errors.ts';
 import { cancelPlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
+import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
 import { type StepDeps, step } from '../step.ts';
-import { TAGS } from '../tags.ts';
 import { forgetTask } from '../tasks.ts';
-import { destroySecret } from './StartUpload.ts';
 
 /** Closes the job, stops an upload that may run, and sees to it that the token is gone. Pays `plugin` and `secret`. */
 export async function cancelUpload(deps: StepDeps): Promise<void> {
@@ -17,7 +16,7 @@ export async function cancelUpload(deps: StepDeps): Promise<void> {
   }
   if (job.debts?.has('secret')) {
     if (job.secretUuid !== undefined) await destroySecret(deps.xapi, job.secretUuid);
-    else await destroySecretsOfJob(deps);
+    else await destroySecretsOfJob(deps.xapi, job.id);
     await store.jobs.pay(job.id, 'secret');
   }
 }
@@ -35,17 +34,5 @@ async function stopPlugin({ job, xapi }: StepDeps): Promise<void> {
     if (state === 'running') throw new XensnapError('StillOwed', 'The upload has not stopped yet.');
   } catch (error) {
     if (!isCode(error, 'HANDLE_INVALID', 'XENAPI_MISSING_PLUGIN')) throw error;
-  }
-}
-
-/** The secret was made, but a crash came before its UUID was on record: it is found by its tags. */
-async function destroySecretsOfJob({ job, xapi }: StepDeps): Promise<void> {
-  for (const ref of await xapi.call('secret.get_all')) {
-    try {
-      if ((await xapi.call('secret.get_other_config', ref))[TAGS.job] === job.id)
-        await xapi.call('secret.destroy', ref);
-    } catch (error) {
-      if (!isCode(error, 'HANDLE_INVALID')) throw error;
-    }
   }
 }

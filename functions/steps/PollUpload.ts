@@ -3,9 +3,9 @@ import { pluginFailure, type UploadFailure, type UploadStatus, uploadError, uplo
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { known } from '../known.ts';
+import { destroySecret } from '../secrets.ts';
 import { record, type StepDeps, secondsSince, step } from '../step.ts';
 import { forgetLostTask, forgetTask } from '../tasks.ts';
-import { destroySecret } from './StartUpload.ts';
 
 /** Seconds after which an upload of which the plugin knows nothing counts as never begun. */
 const BEGIN_SECONDS = 120;

@@ -1,7 +1,6 @@
-import { isCode } from '../../xapi/errors.ts';
-import type { Session } from '../../xapi/session.ts';
 import { putVdis, uploadStatus } from '../dom0.ts';
 import { known } from '../known.ts';
+import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
 import { owe, record, type StepDeps, step } from '../step.ts';
 import { TAGS } from '../tags.ts';
 import { isReplyLost } from '../translate.ts';
@@ -50,19 +49,11 @@ async function makeTokenSecret(deps: StepDeps): Promise<string | null> {
   const token = await deps.glanceToken();
   if (token === undefined) return null;
   if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
+  else if (job.debts?.has('secret')) await destroySecretsOfJob(xapi, job.id);
   await owe(deps, 'secret');
   const other_config = { [TAGS.job]: job.id, [TAGS.installation]: config.installation };
   const secretRef = await xapi.call('secret.create', { value: token, other_config });
   const secretUuid = await xapi.call('secret.get_uuid', secretRef);
   await record(deps, { secretUuid });
   return secretUuid;
-}
-
-/** Destroys a secret; one that is gone is fine. */
-export async function destroySecret(xapi: Session, secretUuid: string): Promise<void> {
-  try {
-    await xapi.call('secret.destroy', await xapi.call('secret.get_by_uuid', secretUuid));
-  } catch (error) {
-    if (!isCode(error, 'UUID_INVALID', 'HANDLE_INVALID')) throw error;
-  }
 }
