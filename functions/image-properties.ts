@@ -74,6 +74,7 @@ export function imageProperties(job: Job, vm: VmRecord, installation: string): R
     xensnap_installation: installation,
     xensnap_job: job.id,
     xensnap_pool: job.pool,
+    ...(job.project !== undefined && { xensnap_project: job.project }),
     xensnap_vm: job.vmUuid,
     xensnap_vm_name: job.vmName.slice(0, 255),
   };

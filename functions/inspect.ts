@@ -26,17 +26,28 @@ export interface Inspection {
   readonly virtualBytes: number;
 }
 
-/** The one VM that a UUID or a name means. Throws VmNotFound, or VmNameAmbiguous with the candidates. */
-export async function findVm(xapi: Session, nameOrUuid: string): Promise<Ref<'VM'>> {
+/**
+ * The one VM that a UUID or a name means. Throws VmNotFound, or VmNameAmbiguous with the candidates.
+ * @param allows those that it may be; the others are as if they were not there
+ */
+export async function findVm(
+  xapi: Session,
+  nameOrUuid: string,
+  allows?: (vm: VmRecord) => boolean,
+): Promise<Ref<'VM'>> {
+  const notFound = () => new XensnapError('VmNotFound', `There is no VM "${nameOrUuid}".`);
   try {
-    return await xapi.call('VM.get_by_uuid', nameOrUuid);
+    const ref = await xapi.call('VM.get_by_uuid', nameOrUuid);
+    if (allows && !allows(await xapi.call('VM.get_record', ref))) throw notFound();
+    return ref;
   } catch (error) {
     if (!isCode(error, 'UUID_INVALID')) throw error;
   }
   const named = await xapi.call('VM.get_by_name_label', nameOrUuid);
-  const records = await Promise.all(
+  const all = await Promise.all(
     named.map(async (ref) => ({ ref, vm: await xapi.call('VM.get_record', ref) })),
   );
+  const records = all.filter(({ vm }) => allows?.(vm) ?? true);
   const vms = records.filter(({ vm }) => !vm.is_a_snapshot && !vm.is_a_template && !vm.is_control_domain);
   if (vms.length > 1) {
     const candidates = vms.map(({ vm }) => ({
@@ -53,7 +64,7 @@ export async function findVm(xapi: Session, nameOrUuid: string): Promise<Ref<'VM
   // A template or snapshot of that name is told for what it is, by the checks that follow.
   const found = vms[0] ?? records[0];
   if (found) return found.ref;
-  throw new XensnapError('VmNotFound', `There is no VM "${nameOrUuid}".`);
+  throw notFound();
 }
 
 /** Looks at a VM and its root disk, and throws an error that says why it can't be imaged, if so. 4 calls. */

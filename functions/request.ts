@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import { imageProperties, refuseReservedMetadata } from './image-properties.ts';
 import type { Job, JobRequest, Quiesce } from './job.ts';
@@ -20,6 +21,10 @@ export interface SnapshotRequest {
   readonly detached?: boolean;
   /** Does not wait for the coalescer. */
   readonly force?: boolean;
+  /** The caller's project: the job and the image are its. */
+  readonly project?: string;
+  /** The VMs that the caller may touch; all if absent. */
+  readonly allows?: (vm: VmRecord) => boolean;
   /** What must not act twice, with the caller it belongs to; the same key answers with the same job. */
   readonly idempotencyKey?: string;
 }
@@ -112,6 +117,7 @@ async function begin(
       diskFormat: 'vhd',
       containerFormat: 'ovf',
       visibility: 'private',
+      ...(job.project !== undefined && config.imagesBelongTo === 'caller' && { owner: job.project }),
       properties: imageProperties(job, target.vm, config.installation),
     });
   } catch (error) {
@@ -151,6 +157,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     status: 'starting',
     phase: 'Requested',
     request,
+    ...(wish.project !== undefined && { project: wish.project }),
     pool: target.pool,
     vmUuid: vm.uuid,
     vmName: vm.name_label,

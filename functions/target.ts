@@ -12,7 +12,7 @@ export interface Target extends Inspection {
   readonly xapiCalls: number;
 }
 
-type Wish = Pick<SnapshotRequest, 'vm' | 'pool' | 'quiesce' | 'maxSizeGib'>;
+type Wish = Pick<SnapshotRequest, 'vm' | 'pool' | 'quiesce' | 'maxSizeGib' | 'allows'>;
 
 /** Looks for the VM in the pool that is named, else in every pool. */
 export async function findTarget(wish: Wish, runtime: Runtime): Promise<Target> {
@@ -30,7 +30,7 @@ export async function findTarget(wish: Wish, runtime: Runtime): Promise<Target> 
     try {
       found.push(
         await runtime.withSession(name, async (xapi) => {
-          const inspection = await inspectVm(xapi, await findVm(xapi, wish.vm), needs);
+          const inspection = await inspectVm(xapi, await findVm(xapi, wish.vm, wish.allows), needs);
           return { ...inspection, pool: name, xapiCalls: xapi.callCount + 1 };
         }),
       );

@@ -82,6 +82,7 @@ export function createGlance(options: GlanceOptions): Glance {
         disk_format: image.diskFormat,
         container_format: image.containerFormat,
         visibility: image.visibility,
+        ...(image.owner != null && { owner: image.owner }),
         ...(image.protected !== undefined && { protected: image.protected }),
         ...(image.minDisk !== undefined && { min_disk: image.minDisk }),
       };

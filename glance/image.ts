@@ -43,6 +43,8 @@ export interface NewImage {
   diskFormat: 'vhd' | 'raw';
   containerFormat: 'ovf' | 'bare';
   visibility: 'private';
+  /** the project to which it is to belong, other than the token's: only an admin may say so */
+  owner?: string | null;
   protected?: boolean;
   /** the smallest root disk that the image fits, in GiB, as Glance counts */
   minDisk?: number;

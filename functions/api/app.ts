@@ -32,7 +32,7 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   routeVms(app, runtime);
   routeHosts(app, runtime);
   routeHealth(app, runtime);
-  routeJanitor(app, options.janitor);
+  routeJanitor(app, runtime.config, options.janitor);
   routeDocument(app);
   app.notFound(unroutedHandler(app));
   app.onError(failureHandler(runtime.log));

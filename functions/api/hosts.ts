@@ -3,6 +3,7 @@ import type { HostRecord } from '../../xapi/types.ts';
 import { isFinished } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { mapBounded } from './bounded.ts';
+import { callerOf, requireAdmin } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';
 
@@ -27,13 +28,14 @@ const list = createRoute({
       description: 'By pool and name.',
       content: { 'application/json': { schema: z.object({ hosts: z.array(HostView) }) } },
     },
-    ...problems(500, 501, 503),
+    ...problems(401, 403, 500, 501, 503),
   },
 });
 
 export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
   const { store } = runtime;
   app.openapi(list, async (c) => {
+    requireAdmin(callerOf(c, runtime.config));
     const [found, jobs] = await Promise.all([
       askEveryPool(runtime, async (xapi, { name: pool, slotsPerHost, hostSlots }) => {
         const records: HostRecord[] = Object.values(await xapi.call('host.get_all_records'));

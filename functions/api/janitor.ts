@@ -1,5 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Config } from '../config.ts';
 import type { JanitorReport } from '../janitor/finding.ts';
+import { callerOf, requireAdmin } from './caller.ts';
 import { NotImplemented, problems } from './problem.ts';
 import { strict } from './validation.ts';
 
@@ -47,12 +49,13 @@ const run = createRoute({
       description: 'What was found and done.',
       content: { 'application/json': { schema: Report } },
     },
-    ...problems(400, 413, 415, 500, 501, 502, 503),
+    ...problems(400, 401, 403, 413, 415, 500, 501, 502, 503),
   },
 });
 
-export function routeJanitor(app: OpenAPIHono, runJanitor: RunJanitor | undefined): void {
+export function routeJanitor(app: OpenAPIHono, config: Config, runJanitor: RunJanitor | undefined): void {
   app.openapi(run, async (c) => {
+    requireAdmin(callerOf(c, config));
     if (!runJanitor)
       throw new NotImplemented('The janitor is not run by this API; it has a schedule of its own.');
     const report = await runJanitor(c.req.valid('json').dryRun);

@@ -9,6 +9,8 @@ export interface JobFilter {
   readonly vm?: string | undefined;
   readonly pool?: string | undefined;
   readonly status?: JobStatus | undefined;
+  /** The project whose jobs they are. */
+  readonly project?: string | undefined;
 }
 
 /** Jobs that one answer looks at, at most; a filter that fits few of them gives a short page and a `next`. */
@@ -39,11 +41,12 @@ export async function listJobs(
   return { jobs, next: position ?? null };
 }
 
-function fits(job: Job, { vm, pool, status }: JobFilter): boolean {
+function fits(job: Job, { vm, pool, status, project }: JobFilter): boolean {
   if (wasRefused(job)) return false;
   return (
     (vm === undefined || job.vmUuid === vm.toLowerCase() || job.vmName === vm) &&
     (pool === undefined || job.pool === pool) &&
+    (project === undefined || job.project === project) &&
     (status === undefined || job.status === status)
   );
 }

@@ -1,9 +1,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { callerOf } from './caller.ts';
+import { callerOf, confinedTo, ownsVm } from './caller.ts';
 import { listJobs } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
@@ -36,7 +37,7 @@ const request = createRoute({
       content: ofJob,
       headers: Location,
     },
-    ...problems(400, 404, 409, 413, 415, 500, 501, 502, 503),
+    ...problems(400, 401, 403, 404, 409, 413, 415, 500, 501, 502, 503),
   },
 });
 
@@ -55,7 +56,7 @@ const list = createRoute({
         },
       },
     },
-    ...problems(400, 500),
+    ...problems(400, 401, 403, 500),
   },
 });
 
@@ -65,7 +66,7 @@ const get = createRoute({
   operationId: 'getSnapshot',
   summary: 'Tells how a job stands',
   request: { params: Id },
-  responses: { 200: { description: 'The job.', content: ofJob }, ...problems(404, 500) },
+  responses: { 200: { description: 'The job.', content: ofJob }, ...problems(401, 403, 404, 500) },
 });
 
 const cancel = createRoute({
@@ -75,7 +76,10 @@ const cancel = createRoute({
   summary: 'Cancels a job that is not past its commit point',
   description: 'The job undoes what it has done and ends as cancelled.',
   request: { params: Id },
-  responses: { 202: { description: 'It is being undone.', content: ofJob }, ...problems(404, 409, 500) },
+  responses: {
+    202: { description: 'It is being undone.', content: ofJob },
+    ...problems(401, 403, 404, 409, 500),
+  },
 });
 
 export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
@@ -83,9 +87,13 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
 
   app.openapi(request, async (c) => {
     const key = c.req.valid('header')['idempotency-key'];
+    const caller = callerOf(c, config);
+    const confines = confinedTo(caller);
     const wish: SnapshotRequest = {
       ...present(c.req.valid('json')),
-      ...(key !== undefined && { idempotencyKey: `${callerOf(c)}/${key}` }),
+      ...(caller.project && { project: caller.project.id }),
+      ...(confines && { allows: (vm) => ownsVm(confines, vm) }),
+      ...(key !== undefined && { idempotencyKey: `${caller.id}/${key}` }),
     };
     const { job } = await requestSnapshot(wish, runtime);
     c.header('Location', `/snapshots/${job.id}`);
@@ -95,21 +103,23 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(list, async (c) => {
     const { marker, limit, ...filter } = c.req.valid('query');
     const after = marker === undefined ? {} : { after: positionOf(marker) };
-    const { jobs, next } = await listJobs(store, config, filter, { limit, ...after });
+    const project = confinedTo(callerOf(c, config))?.id;
+    const { jobs, next } = await listJobs(store, config, { ...filter, project }, { limit, ...after });
     return c.json({ snapshots: jobs.map(jobView), next: next && markerOf(next) }, 200);
   });
 
-  app.openapi(get, async (c) => c.json(jobView(await jobOf(c.req.valid('param').id)), 200));
+  app.openapi(get, async (c) => c.json(jobView(await jobOf(c.req.valid('param').id, c)), 200));
 
   app.openapi(cancel, async (c) => {
-    const { id } = await jobOf(c.req.valid('param').id);
+    const { id } = await jobOf(c.req.valid('param').id, c);
     return c.json(jobView(await cancelJob(id, runtime)), 202);
   });
 
-  async function jobOf(id: string): Promise<Job> {
+  async function jobOf(id: string, c: Context): Promise<Job> {
+    const confines = confinedTo(callerOf(c, config));
     // What is no UUID is not even asked for: the table refuses keys of more than 2,048 bytes.
     const job = z.uuid().safeParse(id).success ? await store.jobs.get(id) : undefined;
-    if (job) return job;
+    if (job && (!confines || job.project === confines.id)) return job;
     throw new XensnapError('JobNotFound', `There is no job ${id.slice(0, 60)}.`);
   }
 }

@@ -4,6 +4,7 @@ import type { VbdRecord, VmRecord } from '../../xapi/types.ts';
 import type { PoolConfig } from '../config.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { mapBounded } from './bounded.ts';
+import { callerOf, confinedTo, ownsVm } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';
 
@@ -38,13 +39,16 @@ const list = createRoute({
       description: 'By name.',
       content: { 'application/json': { schema: z.object({ vms: z.array(VmView) }) } },
     },
-    ...problems(500, 501, 503),
+    ...problems(401, 403, 500, 501, 503),
   },
 });
 
 export function routeVms(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(list, async (c) => {
-    const found = await askEveryPool(runtime, vmsOfPool);
+    const confines = confinedTo(callerOf(c, runtime.config));
+    const found = await askEveryPool(runtime, (xapi, pool) =>
+      vmsOfPool(xapi, pool, (vm) => !confines || ownsVm(confines, vm)),
+    );
     const vms = await mapBounded(found, READS_AT_ONCE, async (vm) => ({
       ...vm,
       job: (await runtime.store.leases.holderOfVm(vm.pool, vm.uuid)) ?? null,
@@ -61,7 +65,11 @@ const ROOT_VBDS = 'field "userdevice" = "0" and field "type" = "Disk"';
 const LIVE_VDIS = 'field "managed" = "true" and field "is_a_snapshot" = "false"';
 
 /** Four calls, however many VMs there are. */
-async function vmsOfPool(xapi: Session, pool: PoolConfig): Promise<Omit<VmView, 'job'>[]> {
+async function vmsOfPool(
+  xapi: Session,
+  pool: PoolConfig,
+  allows: (vm: VmRecord) => boolean,
+): Promise<Omit<VmView, 'job'>[]> {
   const [vms, vbds, vdis, hosts] = await Promise.all([
     xapi.call('VM.get_all_records_where', REAL_VMS),
     xapi.call('VBD.get_all_records_where', ROOT_VBDS),
@@ -69,7 +77,8 @@ async function vmsOfPool(xapi: Session, pool: PoolConfig): Promise<Omit<VmView, 
     xapi.call('host.get_all_records'),
   ]);
   const roots = new Map<string, VbdRecord>(Object.values<VbdRecord>(vbds).map((vbd) => [vbd.VM, vbd]));
-  return Object.entries<VmRecord>(vms).map(([vmRef, vm]) => {
+  const allowed = Object.entries<VmRecord>(vms).filter(([, vm]) => allows(vm));
+  return allowed.map(([vmRef, vm]) => {
     const vbd = roots.get(vmRef);
     const vdi = vbd && vdis[vbd.VDI];
     const host = hosts[vm.resident_on];

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { createGlance, type Glance } from '../../glance/client.ts';
+import type { Keystone } from '../../glance/keystone.ts';
 import { createPoolClient, type PoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
 import { type Clock, systemClock } from '../clock.ts';
@@ -27,6 +28,8 @@ export interface BaseRuntime {
   /** The token for Glance, fresh; undefined where Glance needs none. */
   glanceToken(): Promise<string | undefined>;
   close(): Promise<void>;
+  /** Where the configuration names one. */
+  readonly keystone?: Keystone;
 }
 
 /** Builds the base out of the environment. Throws an error that names the variable or field at fault. */
@@ -72,6 +75,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     glanceToken: () => tokens.fresh(),
     withSession(name, use) {
       const credentials = async () => {
+    ...(tokens.keystone && { keystone: tokens.keystone }),
         const { username = '', password = '' } = await readSecret(poolConfig(config, name).secretId);
         return { username, password };
       };

@@ -1,4 +1,4 @@
-import { createKeystone } from '../../glance/keystone.ts';
+import { createKeystone, type Keystone } from '../../glance/keystone.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 
@@ -10,6 +10,7 @@ export interface GlanceTokens {
   fresh(): Promise<string | undefined>;
   /** For {@link GlanceOptions}: absent where the next token would be the same. */
   readonly forget?: () => void;
+  readonly keystone?: Keystone;
   close(): Promise<void>;
 }
 
@@ -39,6 +40,7 @@ export function glanceTokens(
       return keystone.token();
     },
     forget: () => keystone.forget(),
+    keystone,
     close: () => keystone.close(),
   };
 }

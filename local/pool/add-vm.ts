@@ -29,6 +29,7 @@ export interface VmSpec {
   /** Locked (default): `vm-data/allowvssprovider` is `false`. */
   readonly locked?: boolean;
   readonly otherConfig?: Record<string, string>;
+  readonly tags?: readonly string[];
 }
 
 /** Adds a VM with its disks, its empty CD drive and its interface. */
@@ -42,6 +43,7 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
     affinity: host.ref,
     xenstore_data: (spec.locked ?? true) && !isTemplate ? { 'vm-data/allowvssprovider': 'false' } : {},
     ...(spec.otherConfig && { other_config: spec.otherConfig }),
+    ...(spec.tags && { tags: [...spec.tags] }),
     vss: spec.vss ?? (settings.quiesce ? 'works' : 'none'),
     writing: settings.guestWrites,
   });
