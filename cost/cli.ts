@@ -18,7 +18,7 @@ interface Options {
   readonly perMonth: number;
   readonly pools: number;
   readonly zones: number;
-  readonly alarms: number;
+  readonly alarmMetrics: number;
   readonly json?: boolean;
 }
 
@@ -50,7 +50,7 @@ const program = new Command('npm run cost --')
   .option('--per-month <n>', 'such snapshots a month', atLeast(0, true), 1000)
   .option('--pools <n>', 'pools, each with a secret', atLeast(1, true), INSTALLATION.pools)
   .option('--zones <n>', 'availability zones with interface endpoints', atLeast(1, true), INSTALLATION.zones)
-  .option('--alarms <n>', 'alarms', atLeast(0, true), INSTALLATION.alarms)
+  .option('--alarm-metrics <n>', 'metrics that alarms look at', atLeast(0, true), INSTALLATION.alarmMetrics)
   .option('--json', 'print one JSON document, for scripts')
   .helpOption('-h, --help', 'show this help')
   .allowExcessArguments(false)
@@ -61,13 +61,13 @@ const program = new Command('npm run cost --')
 const MOST_MINUTES = 72 * 60;
 
 function reportOf(options: Options): Report {
-  const { sizeGib, pools, zones, alarms, perMonth } = options;
+  const { sizeGib, pools, zones, alarmMetrics, perMonth } = options;
   const uploadMinutes = options.uploadMinutes ?? (sizeGib * 1024) / USUAL_MIB_A_SECOND / 60;
   if (uploadMinutes > MOST_MINUTES)
     program.error('error: an upload of more than 72 hours is given up, so that it has no price.', {
       exitCode: 2,
     });
-  const installation = { ...INSTALLATION, pools, zones, alarms };
+  const installation = { ...INSTALLATION, pools, zones, alarmMetrics };
   const model = {
     ...PLAIN_JOB,
     uploadSeconds: uploadMinutes * 60,

@@ -47,7 +47,7 @@ export const PRICES = {
     'zacfukuda.com, 6/2026',
   ),
   secretMonth: price(0.4, 'secrets', 'third-party', 'hivebook.wiki'),
-  alarmMonth: price(0.1, 'alarms', 'third-party', 'c3x.dev, 2026'),
+  alarmMonth: price(0.1, 'metrics that alarms look at', 'third-party', 'c3x.dev, 2026'),
   dashboardMonth: price(3, 'dashboards', 'third-party', 'factualminds.com, 6/2026'),
   metricMonth: price(0.3, 'custom metrics', 'third-party', 'signoz.io, 2/2026'),
   tableGbMonth: price(0.25 + 0.2, 'GB, with point-in-time recovery', 'memory', 'unverified'),

@@ -1,6 +1,6 @@
 import { type Line, linesOf } from './bill.ts';
 import { HOURS_A_MONTH } from './prices.ts';
-import { API, LOG_BYTES_A_RUN } from './step-use.ts';
+import { LOG_BYTES_A_RUN } from './step-use.ts';
 
 /** What is there whether or not a snapshot is taken. */
 export interface Installation {
@@ -9,7 +9,8 @@ export interface Installation {
   readonly zones: number;
   /** Services that the functions in the VPC reach through an interface endpoint: states and secretsmanager. */
   readonly endpoints: number;
-  readonly alarms: number;
+  /** Metrics that the alarms look at: an alarm that adds up several is charged for each. */
+  readonly alarmMetrics: number;
   readonly dashboards: number;
   /** Each combination of a metric's name and dimensions: some ten counts, and the steps' durations. */
   readonly metrics: number;
@@ -22,7 +23,7 @@ export const INSTALLATION: Installation = {
   pools: 1,
   zones: 2,
   endpoints: 2,
-  alarms: 20,
+  alarmMetrics: 30,
   dashboards: 1,
   metrics: 25,
   tableGb: 0.1,
@@ -30,25 +31,25 @@ export const INSTALLATION: Installation = {
 
 const MINUTES_A_MONTH = HOURS_A_MONTH * 60;
 /** The janitor looks through every pool: a few seconds every 15 minutes. */
-const JANITOR = { minutes: 15, seconds: 4 };
+const JANITOR = { minutes: 15, seconds: 4, memoryMib: 1024 };
 /** The event source mapping asks the empty queue too: long polls of 20 s, by five pollers (not documented for FIFO). */
 const POLLS_A_MONTH = 5 * 3 * MINUTES_A_MONTH;
 
 /** What stands each month, by service. */
 export function standingLines(installation: Installation): Line[] {
-  const { pools, zones, endpoints, alarms, dashboards, metrics, tableGb } = installation;
+  const { pools, zones, endpoints, alarmMetrics, dashboards, metrics, tableGb } = installation;
   const rounds = MINUTES_A_MONTH / JANITOR.minutes;
   return linesOf({
     endpointHour: endpoints * zones * HOURS_A_MONTH,
     // Each pool's, and Glance's.
     secretMonth: pools + 1,
     secretRead: rounds * (pools + 1),
-    alarmMonth: alarms,
+    alarmMonth: alarmMetrics,
     dashboardMonth: dashboards,
     metricMonth: metrics,
     queueRequest: POLLS_A_MONTH,
     lambdaRequest: rounds,
-    lambdaGbSecond: (rounds * pools * JANITOR.seconds * API.memoryMib) / 1024,
+    lambdaGbSecond: (rounds * pools * JANITOR.seconds * JANITOR.memoryMib) / 1024,
     logGb: (rounds * LOG_BYTES_A_RUN) / 1e9,
     tableGbMonth: tableGb,
   });

@@ -48,7 +48,7 @@ export const ADMISSION = {
 export const API = {
   request: use(1.2, 2, 2, 3, 2),
   look: use(0.02, 1, 0, 0, 0),
-  memoryMib: 512,
+  memoryMib: 1024,
 } as const;
 
 /** Of the job's record, the mean over its life. The copies in the indexes are as large. */
