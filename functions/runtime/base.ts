@@ -10,6 +10,7 @@ import { type Config, parseConfig, poolConfig } from '../config.ts';
 import { type Log, lambdaLog } from '../log.ts';
 import { lambdaMetrics, type Metrics } from '../metrics.ts';
 import { createStore, type Store } from '../store.ts';
+import { configText, secretNames } from './deployed.ts';
 import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
 import { glanceTokens } from './glance-tokens.ts';
 
@@ -27,17 +28,18 @@ export interface BaseRuntime {
   withSession<T>(pool: string, use: (session: Session) => Promise<T>): Promise<T>;
   /** The token for Glance, fresh; undefined where Glance needs none. */
   glanceToken(): Promise<string | undefined>;
-  close(): Promise<void>;
   /** Where the configuration names one. */
   readonly keystone?: Keystone;
+  close(): Promise<void>;
 }
 
 /** Builds the base out of the environment. Throws an error that names the variable or field at fault. */
 export function createBase(env: Environment, options: RuntimeOptions = {}): BaseRuntime {
-  const config = parseConfig(required(env, 'XENSNAP_CONFIG'));
+  const config = parseConfig(configText(env));
   const secrets = new SecretsManagerClient(clientOptions(env, options, 'SECRETS_MANAGER'));
+  const nameOf = secretNames(env);
   const readSecret = async (secretId: string): Promise<Record<string, string>> => {
-    const { SecretString } = await secrets.send(new GetSecretValueCommand({ SecretId: secretId }));
+    const { SecretString } = await secrets.send(new GetSecretValueCommand({ SecretId: nameOf(secretId) }));
     return JSON.parse(SecretString ?? '{}');
   };
   const clock = options.clock ?? systemClock;
@@ -73,9 +75,9 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     metrics: options.metrics ?? lambdaMetrics(config.installation),
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
     glanceToken: () => tokens.fresh(),
+    ...(tokens.keystone && { keystone: tokens.keystone }),
     withSession(name, use) {
       const credentials = async () => {
-    ...(tokens.keystone && { keystone: tokens.keystone }),
         const { username = '', password = '' } = await readSecret(poolConfig(config, name).secretId);
         return { username, password };
       };

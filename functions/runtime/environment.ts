@@ -6,6 +6,10 @@ import type { Metrics } from '../metrics.ts';
 /** The environment that the functions read, in Lambda and here. The SDK reads the AWS_* ones itself. */
 export interface Environment {
   readonly XENSNAP_CONFIG?: string;
+  /** In place of the above: a file beside the function's code. */
+  readonly XENSNAP_CONFIG_FILE?: string;
+  /** JSON: the ARN of each secret that the configuration names. */
+  readonly XENSNAP_SECRETS?: string;
   readonly XENSNAP_TABLE?: string;
   readonly XENSNAP_STATE_MACHINE_ARN?: string;
   readonly XENSNAP_QUEUE_URL?: string;

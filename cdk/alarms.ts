@@ -1,0 +1,146 @@
+import { Duration } from 'aws-cdk-lib';
+import {
+  Alarm,
+  ComparisonOperator,
+  type IMetric,
+  MathExpression,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+import type { Settings } from './config.ts';
+import { metric } from './metrics.ts';
+
+/** What the alarms look at. */
+export interface Watched {
+  readonly hostQueue: Queue;
+  /** By the name of their alarm: queues that are empty while all is well. */
+  readonly failures: Readonly<Record<string, Queue>>;
+  /** Functions that start work: one error is an alarm. */
+  readonly entries: readonly LambdaFunction[];
+  /** The state machine tries a step again; many errors at once are an alarm. */
+  readonly steps: readonly LambdaFunction[];
+}
+
+interface Sign {
+  readonly metric: IMetric;
+  readonly above: number;
+  readonly description: string;
+}
+
+/** The topic, and every alarm with the topic as its action. */
+export function createAlarms(
+  scope: Construct,
+  settings: Settings,
+  watched: Watched,
+): { topic: Topic; alarms: Alarm[] } {
+  const topic = new Topic(scope, 'AlarmTopic', { enforceSSL: true });
+  if (settings.alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(settings.alarmEmail));
+  const alarms = Object.entries(signs(settings, watched)).map(([name, sign]) => {
+    const alarm = new Alarm(scope, name, {
+      alarmDescription: sign.description,
+      metric: sign.metric,
+      threshold: sign.above,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: 1,
+      // Nothing is written while nothing happens.
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
+    alarm.addAlarmAction(new SnsAction(topic));
+    return alarm;
+  });
+  return { topic, alarms };
+}
+
+function signs({ installation, alarmHours }: Settings, watched: Watched): Record<string, Sign> {
+  const sum = (name: Parameters<typeof metric>[1]) => metric(installation, name, 'Sum');
+  return {
+    JobFailed: { metric: sum('JobFailed'), above: 0, description: 'A snapshot job failed.' },
+    VmLeftUnlocked: {
+      metric: sum('VmLeftUnlocked'),
+      above: 0,
+      description:
+        'A job could not lock its VM again: its snapshots are allowed until xensnap or a person does.',
+    },
+    JanitorFindings: {
+      metric: sum('JanitorFindings'),
+      above: 0,
+      description: 'The janitor found something that ended jobs left.',
+    },
+    PoolPaused: {
+      metric: sum('PoolPaused'),
+      above: 0,
+      description: 'A pool does not answer: its jobs wait.',
+    },
+    MalformedMessage: {
+      metric: sum('MalformedMessage'),
+      above: 0,
+      description: 'Somebody else has put a message into the host queue; it was deleted.',
+    },
+    BackupOverdue: {
+      metric: metric(installation, 'VerifiedBackupAgeHours', 'Maximum'),
+      above: alarmHours.backupAge,
+      description: `A scheduled VM has had no verified backup for ${alarmHours.backupAge} hours.`,
+    },
+    QueueAge: {
+      metric: watched.hostQueue.metricApproximateAgeOfOldestMessage({ period: Duration.minutes(5) }),
+      above: alarmHours.queueAge * 3600,
+      description: `A job has waited for its host for ${alarmHours.queueAge} hours.`,
+    },
+    ...Object.fromEntries(
+      Object.entries(watched.failures).map(([name, queue]) => [
+        name,
+        {
+          metric: queue.metricApproximateNumberOfMessagesVisible({
+            period: Duration.minutes(5),
+            statistic: 'Maximum',
+          }),
+          above: 0,
+          description: 'An event could not be dealt with; it lies in this queue.',
+        },
+      ]),
+    ),
+    ...Object.fromEntries(
+      watched.entries.map((entry) => [
+        `${entry.node.id}Errors`,
+        {
+          metric: entry.metricErrors({ period: Duration.minutes(5) }),
+          above: 0,
+          description: `The function ${entry.node.id} has failed: see its log.`,
+        },
+      ]),
+    ),
+    ...stepErrors(watched.steps),
+  };
+}
+
+/** An alarm can add up ten metrics at most. */
+const METRICS_IN_ALARM = 10;
+/** A step that fails is tried again; below this it is the pool's or Glance's daily life. */
+const STEP_ERRORS = 10;
+
+function stepErrors(steps: readonly LambdaFunction[]): Record<string, Sign> {
+  const found: Record<string, Sign> = {};
+  for (let from = 0; from < steps.length; from += METRICS_IN_ALARM) {
+    const some = steps.slice(from, from + METRICS_IN_ALARM);
+    const usingMetrics = Object.fromEntries(
+      some.map((step, index) => [`e${index}`, step.metricErrors({ period: Duration.minutes(5) })]),
+    );
+    const first = some[0]?.node.id ?? '';
+    found[`StepErrorsFrom${first}`] = {
+      metric: new MathExpression({
+        expression: Object.keys(usingMetrics).join(' + '),
+        usingMetrics,
+        period: Duration.minutes(5),
+        label: 'errors',
+      }),
+      above: STEP_ERRORS,
+      description: `Steps fail again and again: ${some.map(({ node }) => node.id).join(', ')}.`,
+    };
+  }
+  return found;
+}

@@ -1,0 +1,141 @@
+import { existsSync } from 'node:fs';
+import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
+import {
+  HttpApi,
+  HttpMethod,
+  HttpNoneAuthorizer,
+  HttpStage,
+  type IHttpRouteAuthorizer,
+  LogGroupLogDestination,
+} from 'aws-cdk-lib/aws-apigatewayv2';
+import {
+  HttpIamAuthorizer,
+  HttpJwtAuthorizer,
+  HttpLambdaAuthorizer,
+  HttpLambdaResponseType,
+} from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import { TABLE } from '../functions/store/table.ts';
+import { acknowledge } from './acknowledge.ts';
+import { ConfigurationError } from './config.ts';
+import { allow, allowExecutions } from './entries.ts';
+import { createFunction, type Surroundings } from './function.ts';
+
+/** Paths that answer without authorisation: the document of versions, and whether jobs can run. */
+const OPEN_PATHS = ['/', '/healthz'];
+
+/** The API and the functions behind it. */
+export interface Api {
+  readonly api: HttpApi;
+  readonly stage: HttpStage;
+  readonly functions: readonly LambdaFunction[];
+}
+
+/** The HTTP API in front of the one function that serves it. */
+export function createApi(scope: Construct, surroundings: Surroundings, stateMachine: StateMachine): Api {
+  const serving = createFunction(scope, 'Api', surroundings, {
+    entry: 'api/handler',
+    description: 'xensnap: the API',
+    memoryMib: 1024,
+    // API Gateway waits for 30.
+    seconds: 29,
+    reaches: ['pool', 'glance'],
+    table: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
+    indexes: Object.keys(TABLE.indexes),
+    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+  });
+  allow(serving, ['states:StartExecution'], [stateMachine.stateMachineArn]);
+  allowExecutions(serving, 'states:StopExecution', stateMachine);
+  const { authorizer, functions } = authorise(scope, surroundings);
+  const integration = new HttpLambdaIntegration('ApiIntegration', serving);
+  const api = new HttpApi(scope, 'HttpApi', {
+    description: `xensnap ${surroundings.settings.installation}`,
+    createDefaultStage: false,
+    defaultAuthorizer: authorizer,
+    defaultIntegration: integration,
+  });
+  for (const path of OPEN_PATHS)
+    for (const route of api.addRoutes({
+      path,
+      methods: [HttpMethod.GET],
+      integration,
+      authorizer: new HttpNoneAuthorizer(),
+    }))
+      acknowledge(
+        route,
+        'APIG4',
+        'Versions and health are for everyone: clients and monitors ask them before they log in.',
+      );
+  const stage = createStage(scope, surroundings, api);
+  new CfnOutput(scope, 'ApiUrl', { value: stage.url });
+  return { api, stage, functions: [serving, ...functions] };
+}
+
+function createStage(scope: Construct, { settings }: Surroundings, httpApi: HttpApi): HttpStage {
+  const log = new LogGroup(scope, 'AccessLog', {
+    retention: settings.logDays,
+    removalPolicy: settings.retain.logs === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+  });
+  return new HttpStage(scope, 'Stage', {
+    httpApi,
+    stageName: '$default',
+    autoDeploy: true,
+    throttle: { rateLimit: settings.throttling.ratePerSecond, burstLimit: settings.throttling.burst },
+    accessLogSettings: { destination: new LogGroupLogDestination(log), format: ACCESS_LOG },
+  });
+}
+
+/** No header, no body, no query: nothing in it may be a secret. */
+const ACCESS_LOG = AccessLogFormat.custom(
+  JSON.stringify({
+    time: '$context.requestTime',
+    requestId: '$context.requestId',
+    from: '$context.identity.sourceIp',
+    caller: '$context.identity.userArn',
+    method: '$context.httpMethod',
+    path: '$context.path',
+    status: '$context.status',
+    milliseconds: '$context.responseLatency',
+    error: '$context.error.message',
+    authorizerError: '$context.authorizer.error',
+  }),
+);
+
+function authorise(
+  scope: Construct,
+  surroundings: Surroundings,
+): { authorizer: IHttpRouteAuthorizer; functions: LambdaFunction[] } {
+  const { authorisation } = surroundings.settings;
+  if (authorisation.type === 'iam') return { authorizer: new HttpIamAuthorizer(), functions: [] };
+  if (authorisation.type === 'jwt') {
+    const { issuer, audience } = authorisation;
+    return { authorizer: new HttpJwtAuthorizer('Jwt', issuer, { jwtAudience: audience }), functions: [] };
+  }
+  if (!surroundings.settings.glance.keystone)
+    throw new ConfigurationError(
+      'The configuration is wrong. glance.keystone: authorisation by Keystone needs its URL',
+    );
+  if (!existsSync(new URL('../functions/api/authorizer.ts', import.meta.url)))
+    throw new ConfigurationError(
+      'The configuration is wrong. authorisation.type: this version has no "keystone"',
+    );
+  const handler = createFunction(scope, 'Authorizer', surroundings, {
+    entry: 'api/authorizer',
+    description: 'xensnap: asks Keystone whose a token is',
+    memoryMib: 512,
+    seconds: 10,
+    reaches: ['glance'],
+    table: [],
+  });
+  const authorizer = new HttpLambdaAuthorizer('Keystone', handler, {
+    responseTypes: [HttpLambdaResponseType.SIMPLE],
+    identitySource: ['$request.header.X-Auth-Token'],
+    resultsCacheTtl: Duration.seconds(authorisation.cacheSeconds),
+  });
+  return { authorizer, functions: [handler] };
+}

@@ -1,0 +1,82 @@
+import * as z from 'zod';
+import { Network } from './network-config.ts';
+
+/** An error whose message says which field of the context is wrong, and why. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+}
+
+const secretArn = z
+  .string()
+  .regex(
+    /^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+-[A-Za-z0-9]{6}$/,
+    'the whole ARN of a secret, with the six characters at its end',
+  );
+const cidr = z.union([z.cidrv4(), z.cidrv6()]);
+/** Where an address that is a host name leads; an IP address needs none. */
+const cidrs = z.union([cidr.transform((one) => [one]), z.array(cidr).min(1)]).optional();
+const kept = z.enum(['retain', 'destroy']).default('retain');
+
+const Pool = z.looseObject({
+  name: z.string(),
+  addresses: z.array(z.url()).min(1),
+  /** The secret with `{"username","password"}`; without it an empty one is made. */
+  secretArn: secretArn.optional(),
+  cidr: cidrs,
+});
+
+const Glance = z.looseObject({
+  url: z.url(),
+  /** The secret with the application credential or the token; without it an empty one is made. */
+  secretArn: secretArn.optional(),
+  keystone: z.looseObject({ url: z.url(), cidr: cidrs }).optional(),
+  cidr: cidrs,
+});
+
+const Authorisation = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('iam') }),
+  z.strictObject({ type: z.literal('jwt'), issuer: z.url(), audience: z.array(z.string()).min(1) }),
+  /** X-Auth-Token, as Keystone knows it; an answer is kept for so many seconds. */
+  z.strictObject({ type: z.literal('keystone'), cacheSeconds: z.int().min(0).max(3600).default(60) }),
+]);
+
+const Settings = z.looseObject({
+  installation: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9-]{0,39}$/, 'a letter, then letters, digits, "-"; at most 40'),
+  pools: z.array(Pool).min(1),
+  glance: Glance,
+  authorisation: Authorisation.default({ type: 'iam' }),
+  /** Requests a second, and at once, that the API takes from all callers together. */
+  throttling: z
+    .strictObject({ ratePerSecond: z.int().min(1), burst: z.int().min(1) })
+    .default({ ratePerSecond: 20, burst: 40 }),
+  network: Network,
+  /** Told of every alarm. More can subscribe to the topic. */
+  alarmEmail: z.email().optional(),
+  /** When waiting for a host, or the age of a scheduled VM's last verified backup, is worth an alarm. */
+  alarmHours: z
+    .strictObject({
+      queueAge: z.number().positive().default(12),
+      backupAge: z.number().positive().default(26),
+    })
+    .prefault({}),
+  logDays: z.int().min(1).default(90),
+  /** What `cdk destroy` leaves. */
+  retain: z.strictObject({ table: kept, logs: kept, secrets: kept }).prefault({}),
+});
+
+/** What the stack is made from. Fields that it does not know are the functions' own; their schema judges them. */
+export type Settings = z.infer<typeof Settings>;
+
+/** The context's `xensnap`. Throws a ConfigurationError that names each wrong field. */
+export function parseSettings(raw: unknown): Settings {
+  if (raw === undefined)
+    throw new ConfigurationError('cdk.json has no "xensnap" in its context: see the example in cdk.json.');
+  const result = Settings.safeParse(raw);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(
+    ({ path, message }) => `${path.join('.') || 'xensnap'}: ${message}`,
+  );
+  throw new ConfigurationError(`The configuration is wrong. ${problems.join('; ')}`);
+}

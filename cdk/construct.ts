@@ -1,0 +1,74 @@
+import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
+import type { Table } from 'aws-cdk-lib/aws-dynamodb';
+import type { Topic } from 'aws-cdk-lib/aws-sns';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import { createAlarms } from './alarms.ts';
+import { createApi } from './api.ts';
+import { parseSettings } from './config.ts';
+import { createDashboard } from './dashboard.ts';
+import { createAdmission, createJanitor, createReconcile } from './entries.ts';
+import { createBackupSchedules, reconcileFailures, scheduleJanitor } from './events.ts';
+import type { Surroundings } from './function.ts';
+import { functionsConfig } from './functions-config.ts';
+import { createNetwork } from './network.ts';
+import { createFailureQueue, createHostQueue } from './queue.ts';
+import { createSecrets } from './secrets.ts';
+import { createStateMachine } from './state-machine.ts';
+import { createSteps } from './steps.ts';
+import { createTable } from './table.ts';
+import { tableRights } from './table-rights.ts';
+
+/** xensnap as a part of an app. The settings are those of cdk.json's context; see config.ts. */
+export class Xensnap extends Construct {
+  readonly api: HttpApi;
+  readonly table: Table;
+  readonly stateMachine: StateMachine;
+  /** Told of every alarm. */
+  readonly alarmTopic: Topic;
+
+  /** Throws a ConfigurationError that names each wrong field of `settings`. */
+  constructor(scope: Construct, id: string, settings: unknown) {
+    super(scope, id);
+    const parsed = parseSettings(settings);
+    const config = functionsConfig(parsed);
+    this.table = createTable(this, parsed);
+    const surroundings: Surroundings = {
+      settings: parsed,
+      config,
+      network: createNetwork(this, parsed),
+      secrets: createSecrets(this, parsed),
+      tableRights: tableRights(this.table),
+      tableName: this.table.tableName,
+    };
+    const hostQueue = createHostQueue(this);
+    const reconcileFailed = createFailureQueue(this, 'ReconcileFailures');
+    const janitorFailed = createFailureQueue(this, 'JanitorFailures');
+    const backupFailed = createFailureQueue(this, 'BackupFailures');
+
+    const steps = createSteps(this, surroundings);
+    this.stateMachine = createStateMachine(this, parsed, steps, hostQueue);
+    const admission = createAdmission(this, surroundings, { hostQueue, stateMachine: this.stateMachine });
+    const reconcile = createReconcile(this, surroundings, this.stateMachine, reconcileFailed);
+    const janitor = createJanitor(this, surroundings, this.stateMachine, janitorFailed);
+    const { api, functions } = createApi(this, surroundings, this.stateMachine);
+    this.api = api;
+    reconcileFailures(this, this.stateMachine, reconcile, reconcileFailed);
+    scheduleJanitor(this, janitor, janitorFailed);
+    createBackupSchedules(this, this.stateMachine, backupFailed);
+
+    const watched = {
+      hostQueue,
+      failures: {
+        ReconcileFailed: reconcileFailed,
+        JanitorFailed: janitorFailed,
+        BackupFailed: backupFailed,
+      },
+      entries: [...functions, admission, reconcile, janitor],
+      steps: Object.values(steps),
+    };
+    const { topic, alarms } = createAlarms(this, parsed, watched);
+    this.alarmTopic = topic;
+    createDashboard(this, parsed, watched, alarms);
+  }
+}

@@ -1,0 +1,114 @@
+import { ArnFormat, Duration } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import { acknowledge, inFinding } from './acknowledge.ts';
+import { createFunction, type Surroundings } from './function.ts';
+import { ADMISSION_SECONDS, ADMISSIONS_AT_ONCE } from './queue.ts';
+
+/** The longest that Lambda allows; a reconciler's claim (`claimSeconds`) outlives it. */
+const LONGEST_SECONDS = 900;
+
+/** The queue's consumer: one message at a time, a bounded number of them at once. */
+export function createAdmission(
+  scope: Construct,
+  surroundings: Surroundings,
+  { hostQueue, stateMachine }: { hostQueue: Queue; stateMachine: StateMachine },
+): LambdaFunction {
+  const admission = createFunction(scope, 'Admit', surroundings, {
+    entry: 'queue/admit',
+    description: 'xensnap: admits the head of each line to its host',
+    memoryMib: 256,
+    seconds: ADMISSION_SECONDS,
+    reaches: [],
+    table: ['GetItem', 'UpdateItem'],
+    environment: { XENSNAP_QUEUE_URL: hostQueue.queueUrl },
+  });
+  allow(admission, ['states:SendTaskSuccess'], [stateMachine.stateMachineArn]);
+  admission.addEventSource(
+    new SqsEventSource(hostQueue, {
+      batchSize: 1,
+      reportBatchItemFailures: true,
+      maxConcurrency: ADMISSIONS_AT_ONCE,
+    }),
+  );
+  return admission;
+}
+
+/** Settles jobs whose execution has ended badly. What it fails at, the janitor does; `failures` keeps the event. */
+export function createReconcile(
+  scope: Construct,
+  surroundings: Surroundings,
+  stateMachine: StateMachine,
+  failures: Queue,
+): LambdaFunction {
+  const reconcile = createFunction(scope, 'Reconcile', surroundings, {
+    entry: 'reconcile',
+    description: 'xensnap: pays what a job that no longer runs still owes',
+    memoryMib: 512,
+    seconds: LONGEST_SECONDS,
+    reaches: ['pool', 'glance'],
+    table: ['GetItem', 'UpdateItem', 'DeleteItem'],
+    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+  });
+  allowExecutions(reconcile, 'states:DescribeExecution', stateMachine);
+  keepFailures(reconcile, failures);
+  return reconcile;
+}
+
+/** The round that finds what nobody else has tidied up. */
+export function createJanitor(
+  scope: Construct,
+  surroundings: Surroundings,
+  stateMachine: StateMachine,
+  failures: Queue,
+): LambdaFunction {
+  const janitor = createFunction(scope, 'Janitor', surroundings, {
+    entry: 'janitor',
+    description: 'xensnap: tidies up what ended jobs left',
+    memoryMib: 1024,
+    seconds: LONGEST_SECONDS,
+    reaches: ['pool', 'glance'],
+    table: ['GetItem', 'UpdateItem', 'DeleteItem'],
+    indexes: ['byOpen'],
+    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+  });
+  allowExecutions(janitor, 'states:DescribeExecution', stateMachine);
+  keepFailures(janitor, failures);
+  return janitor;
+}
+
+/** Lets a function do something to the executions of the state machine. */
+export function allowExecutions(handler: LambdaFunction, action: string, stateMachine: StateMachine): void {
+  const executions = stateMachine.stack.formatArn({
+    service: 'states',
+    resource: 'execution',
+    resourceName: `${stateMachine.stateMachineName}:*`,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+  allow(handler, [action], [executions]);
+  const name = inFinding(stateMachine, 'Name');
+  acknowledge(
+    handler.role ?? handler,
+    `IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${name}:*]`,
+    "All executions of this one state machine: each has a job's id as its name.",
+  );
+}
+
+/** Lets a function do so. */
+export function allow({ role }: LambdaFunction, actions: string[], resources: string[]): void {
+  role?.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
+}
+
+/** An event that failed three times goes into the queue. */
+function keepFailures(handler: LambdaFunction, failures: Queue): void {
+  handler.configureAsyncInvoke({
+    onFailure: new SqsDestination(failures),
+    retryAttempts: 2,
+    maxEventAge: Duration.hours(2),
+  });
+}

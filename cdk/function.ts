@@ -1,0 +1,104 @@
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+import { acknowledge } from './acknowledge.ts';
+import { bundledCode } from './bundle.ts';
+import type { Settings } from './config.ts';
+import type { Network } from './network.ts';
+import type { SecretArn } from './secrets.ts';
+import type { TableRights } from './table-rights.ts';
+
+/** What every function of the stack is made with. */
+export interface Surroundings {
+  readonly settings: Settings;
+  /** The functions' configuration, as JSON text. */
+  readonly config: string;
+  readonly network: Network;
+  readonly secrets: readonly SecretArn[];
+  readonly tableRights: TableRights;
+  readonly tableName: string;
+}
+
+/** One function. */
+export interface FunctionSettings {
+  /** Path in functions/, without `.ts`. */
+  readonly entry: string;
+  readonly description: string;
+  readonly memoryMib: number;
+  readonly seconds: number;
+  /** What it reaches outside AWS: then it is in the VPC and may read that secret. */
+  readonly reaches: readonly ('pool' | 'glance')[];
+  /** What it does to the table, such as `GetItem`. */
+  readonly table: readonly string[];
+  /** Indexes that it queries. */
+  readonly indexes?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Makes a function with a role of its own, which may do what the settings say and nothing else. */
+export function createFunction(
+  scope: Construct,
+  id: string,
+  surroundings: Surroundings,
+  given: FunctionSettings,
+): LambdaFunction {
+  const { settings, config, network, secrets, tableRights, tableName } = surroundings;
+  const logGroup = new LogGroup(scope, `${id}Log`, {
+    retention: settings.logDays,
+    removalPolicy: settings.retain.logs === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+  });
+  const role = new Role(scope, `${id}Role`, {
+    assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+    description: `${given.description}: what it may do`,
+  });
+  const may = (actions: string[], resources: string[]) =>
+    role.addToPolicy(new PolicyStatement({ actions, resources }));
+  may(['logs:CreateLogStream', 'logs:PutLogEvents'], [logGroup.logGroupArn]);
+  acknowledge(role, 'IAM5[Resource::*]', 'The actions of X-Ray and of network interfaces take no resource.');
+  const inVpc = given.reaches.length > 0;
+  if (inVpc) may(NETWORK_INTERFACES, ['*']);
+  const readable = secrets.filter(({ of }) => given.reaches.includes(of));
+  if (readable.length > 0)
+    may(
+      ['secretsmanager:GetSecretValue'],
+      readable.map(({ arn }) => arn),
+    );
+  for (const { actions, resources } of tableRights(given.table, given.indexes ?? [])) may(actions, resources);
+  return new LambdaFunction(scope, id, {
+    description: given.description,
+    code: bundledCode(given.entry, { 'config.json': config }),
+    handler: 'index.handler',
+    runtime: Runtime.NODEJS_24_X,
+    architecture: Architecture.ARM_64,
+    memorySize: given.memoryMib,
+    timeout: Duration.seconds(given.seconds),
+    tracing: Tracing.ACTIVE,
+    role,
+    logGroup,
+    currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
+    environment: {
+      NODE_OPTIONS: '--enable-source-maps',
+      XENSNAP_CONFIG_FILE: 'config.json',
+      XENSNAP_SECRETS: JSON.stringify(Object.fromEntries(readable.map(({ name, arn }) => [name, arn]))),
+      XENSNAP_TABLE: tableName,
+      ...given.environment,
+    },
+    ...(inVpc && {
+      vpc: network.vpc,
+      vpcSubnets: { subnets: network.subnets },
+      securityGroups: [network.securityGroup],
+    }),
+  });
+}
+
+/** What Lambda itself does in a function's name to put it into a VPC; it names no resource beforehand. */
+const NETWORK_INTERFACES = [
+  'ec2:AssignPrivateIpAddresses',
+  'ec2:CreateNetworkInterface',
+  'ec2:DeleteNetworkInterface',
+  'ec2:DescribeNetworkInterfaces',
+  'ec2:DescribeSubnets',
+  'ec2:UnassignPrivateIpAddresses',
+];

@@ -1,0 +1,58 @@
+import * as z from 'zod';
+
+const id = (prefix: string) =>
+  z.string().regex(new RegExp(`^${prefix}-[0-9a-f]+$`), `an id such as ${prefix}-0a1b`);
+
+/** The endpoints that functions in the VPC need: the table, the secrets, Step Functions. */
+export const ENDPOINTS = ['dynamodb', 'secretsmanager', 'states'] as const;
+
+/** A VPC that is there; nothing is looked up, so all is named. */
+const Existing = z.strictObject({
+  vpcId: id('vpc'),
+  /** Its address range; endpoints that are there already are reached within it. */
+  vpcCidr: z.cidrv4(),
+  availabilityZones: z.array(z.string()).min(1),
+  /** One for each zone, in the same order, and each one's route table. They must have a way to the pools. */
+  subnetIds: z.array(id('subnet')).min(1),
+  routeTableIds: z.array(id('rtb')).min(1),
+  /** The endpoints to make; leave out what the VPC has. */
+  endpoints: z.array(z.enum(ENDPOINTS)).default([...ENDPOINTS]),
+  /** Of DynamoDB in this region (`aws ec2 describe-managed-prefix-lists`); without it, it is asked when deploying. */
+  dynamodbPrefixListId: id('pl').optional(),
+});
+
+const New = z.strictObject({
+  cidr: z.cidrv4(),
+  zones: z.int().min(1).max(3).default(2),
+  /** Where a pool on premises is, and by which way. */
+  vpn: z
+    .strictObject({
+      customerGatewayIp: z.ipv4(),
+      asn: z.int().min(1).default(65000),
+      /** Static routes; without any, the gateway announces them (BGP). */
+      routes: z.array(z.cidrv4()).default([]),
+    })
+    .optional(),
+  transitGateway: z.strictObject({ id: id('tgw'), routes: z.array(z.cidrv4()).min(1) }).optional(),
+  dynamodbPrefixListId: id('pl').optional(),
+});
+
+/** Either `existing` or `new`. */
+export const Network = z
+  .strictObject({ existing: Existing.optional(), new: New.optional() })
+  .refine((network) => (network.existing === undefined) !== (network.new === undefined), {
+    message: 'either "existing" or "new"',
+  })
+  .refine(
+    ({ existing }) =>
+      existing === undefined ||
+      (existing.subnetIds.length === existing.availabilityZones.length &&
+        existing.routeTableIds.length === existing.subnetIds.length),
+    {
+      path: ['existing'],
+      message: 'availabilityZones, subnetIds and routeTableIds must have the same length',
+    },
+  );
+
+export type ExistingNetwork = z.infer<typeof Existing>;
+export type NewNetwork = z.infer<typeof New>;
