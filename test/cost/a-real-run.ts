@@ -27,6 +27,7 @@ export interface RealRun {
 export async function realRun(uploadLooks: number): Promise<RealRun> {
   await using ends = new AsyncDisposableStack();
   const part = new AsyncLocalStorage<string>();
+  const begun = Promise.withResolvers<void>();
   const looked = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
   let looks = 0;
@@ -39,13 +40,18 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
     glance: { token: 'token' },
     service: {
       waitSeconds: { WaitForUpload: 0.5, WaitForSnapshot: 0.5, WaitForCoalesce: 0.5 },
-      aroundStep: (step, _jobId, run) => part.run(step, run),
+      async aroundStep(step, _jobId, run) {
+        // A look at an upload that has not begun yet would find nothing to write down.
+        if (step === 'PollUpload') await begun.promise;
+        return part.run(step, run);
+      },
       onState(_jobId, state) {
         if (state === 'WaitForUpload' && ++looks === uploadLooks) looked.resolve();
         if (state === 'JobSucceeded' || state === 'JobFailed') ended.resolve();
       },
     },
   });
+  all.glance.onUpload(() => begun.resolve());
   all.glance.faults.add({ method: 'PUT', path: /file$/, hold: looked.promise, afterBytes: 1 });
   const { tableCalls, recordBytes, restore } = watchTable(() => part.getStore() ?? 'admission');
   const { runtime } = all.service;
