@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import {
@@ -22,7 +21,6 @@ import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { TABLE } from '../functions/store/table.ts';
 import { acknowledge } from './acknowledge.ts';
-import { ConfigurationError } from './config.ts';
 import { allow, allowExecutions } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
 
@@ -116,14 +114,6 @@ function authorise(
     const { issuer, audience } = authorisation;
     return { authorizer: new HttpJwtAuthorizer('Jwt', issuer, { jwtAudience: audience }), functions: [] };
   }
-  if (!surroundings.settings.glance.keystone)
-    throw new ConfigurationError(
-      'The configuration is wrong. glance.keystone: authorisation by Keystone needs its URL',
-    );
-  if (!existsSync(new URL('../functions/api/authorizer.ts', import.meta.url)))
-    throw new ConfigurationError(
-      'The configuration is wrong. authorisation.type: this version has no "keystone"',
-    );
   const handler = createFunction(scope, 'Authorizer', surroundings, {
     entry: 'api/authorizer',
     description: 'xensnap: asks Keystone whose a token is',

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
@@ -54,20 +53,19 @@ export function bundle(entries: readonly string[]): void {
   }
 }
 
-/** An entry's bundle with further files beside it, as a Lambda's code. */
+/** An entry's bundle with further files beside it, as a Lambda's code. Bundled only where the app is synthesised. */
 export function bundledCode(entry: string, beside: Readonly<Record<string, string>>): Code {
-  bundle([entry]);
-  const files = Object.entries({ ...made.get(entry), ...beside });
-  const hash = createHash('sha256');
-  for (const [name, contents] of files) hash.update(name).update(contents);
   return Code.fromAsset(FUNCTIONS, {
-    assetHash: hash.digest('hex'),
-    assetHashType: AssetHashType.CUSTOM,
+    assetHashType: AssetHashType.OUTPUT,
     bundling: {
       image: DockerImage.fromRegistry('never-used'),
+      // Never run: it tells this asset from the others, which have the same source.
+      command: [entry, JSON.stringify(beside)],
       local: {
         tryBundle(folder) {
-          for (const [name, contents] of files) writeFileSync(join(folder, name), contents);
+          bundle([entry]);
+          for (const [name, contents] of Object.entries({ ...made.get(entry), ...beside }))
+            writeFileSync(join(folder, name), contents);
           return true;
         },
       },

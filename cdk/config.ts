@@ -40,31 +40,41 @@ const Authorisation = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('keystone'), cacheSeconds: z.int().min(0).max(3600).default(60) }),
 ]);
 
-const Settings = z.looseObject({
-  installation: z
-    .string()
-    .regex(/^[A-Za-z][A-Za-z0-9-]{0,39}$/, 'a letter, then letters, digits, "-"; at most 40'),
-  pools: z.array(Pool).min(1),
-  glance: Glance,
-  authorisation: Authorisation.default({ type: 'iam' }),
-  /** Requests a second, and at once, that the API takes from all callers together. */
-  throttling: z
-    .strictObject({ ratePerSecond: z.int().min(1), burst: z.int().min(1) })
-    .default({ ratePerSecond: 20, burst: 40 }),
-  network: Network,
-  /** Told of every alarm. More can subscribe to the topic. */
-  alarmEmail: z.email().optional(),
-  /** When waiting for a host, or the age of a scheduled VM's last verified backup, is worth an alarm. */
-  alarmHours: z
-    .strictObject({
-      queueAge: z.number().positive().default(12),
-      backupAge: z.number().positive().default(26),
-    })
-    .prefault({}),
-  logDays: z.int().min(1).default(90),
-  /** What `cdk destroy` leaves. */
-  retain: z.strictObject({ table: kept, logs: kept, secrets: kept }).prefault({}),
-});
+const Settings = z
+  .looseObject({
+    installation: z
+      .string()
+      .regex(/^[A-Za-z][A-Za-z0-9-]{0,39}$/, 'a letter, then letters, digits, "-"; at most 40'),
+    pools: z.array(Pool).min(1),
+    glance: Glance,
+    authorisation: Authorisation.default({ type: 'iam' }),
+    /** Which projects of Keystone may use the API, and for which VMs. */
+    projects: z.record(z.string(), z.unknown()).optional(),
+    /** Requests a second, and at once, that the API takes from all callers together. */
+    throttling: z
+      .strictObject({ ratePerSecond: z.int().min(1), burst: z.int().min(1) })
+      .default({ ratePerSecond: 20, burst: 40 }),
+    network: Network,
+    /** Told of every alarm. More can subscribe to the topic. */
+    alarmEmail: z.email().optional(),
+    /** When waiting for a host, or the age of a scheduled VM's last verified backup, is worth an alarm. */
+    alarmHours: z
+      .strictObject({
+        queueAge: z.number().positive().default(12),
+        backupAge: z.number().positive().default(26),
+      })
+      .prefault({}),
+    logDays: z.int().min(1).default(90),
+    /** What `cdk destroy` leaves. */
+    retain: z.strictObject({ table: kept, logs: kept, secrets: kept }).prefault({}),
+  })
+  .superRefine(({ authorisation, glance, projects }, context) => {
+    if (authorisation.type !== 'keystone') return;
+    const missing = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+    if (!glance.keystone) missing(['glance', 'keystone'], 'authorisation by Keystone needs it');
+    if (projects === undefined)
+      missing(['projects'], 'authorisation by Keystone needs it: nobody could do anything');
+  });
 
 /** What the stack is made from. Fields that it does not know are the functions' own; their schema judges them. */
 export type Settings = z.infer<typeof Settings>;

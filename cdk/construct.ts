@@ -1,3 +1,4 @@
+import { Stack } from 'aws-cdk-lib';
 import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import type { Table } from 'aws-cdk-lib/aws-dynamodb';
 import type { Topic } from 'aws-cdk-lib/aws-sns';
@@ -5,6 +6,7 @@ import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { createAlarms } from './alarms.ts';
 import { createApi } from './api.ts';
+import { bundle } from './bundle.ts';
 import { parseSettings } from './config.ts';
 import { createDashboard } from './dashboard.ts';
 import { createAdmission, createJanitor, createReconcile } from './entries.ts';
@@ -15,9 +17,12 @@ import { createNetwork } from './network.ts';
 import { createFailureQueue, createHostQueue } from './queue.ts';
 import { createSecrets } from './secrets.ts';
 import { createStateMachine } from './state-machine.ts';
-import { createSteps } from './steps.ts';
+import { createSteps, STEP_ENTRIES } from './steps.ts';
 import { createTable } from './table.ts';
 import { tableRights } from './table-rights.ts';
+
+/** The other functions' paths in functions/. */
+const ENTRIES = ['queue/admit', 'reconcile', 'janitor', 'api/handler'];
 
 /** xensnap as a part of an app. The settings are those of cdk.json's context; see config.ts. */
 export class Xensnap extends Construct {
@@ -46,6 +51,13 @@ export class Xensnap extends Construct {
     const janitorFailed = createFailureQueue(this, 'JanitorFailures');
     const backupFailed = createFailureQueue(this, 'BackupFailures');
 
+    // All at once, where they are needed: `cdk ls` and `cdk destroy` need none.
+    if (Stack.of(this).bundlingRequired)
+      bundle([
+        ...STEP_ENTRIES,
+        ...ENTRIES,
+        ...(parsed.authorisation.type === 'keystone' ? ['api/authorizer'] : []),
+      ]);
     const steps = createSteps(this, surroundings);
     this.stateMachine = createStateMachine(this, parsed, steps, hostQueue);
     const admission = createAdmission(this, surroundings, { hostQueue, stateMachine: this.stateMachine });

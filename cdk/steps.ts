@@ -1,11 +1,13 @@
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { STEPS, type StepName, type StepSettings } from '../statemachine/contract.ts';
-import { bundle } from './bundle.ts';
 import { createFunction, type Surroundings } from './function.ts';
 
 /** The steps' Lambdas by the names of their states. */
 export type StepFunctions = Readonly<Record<StepName, LambdaFunction>>;
+
+/** The steps' paths in functions/. */
+export const STEP_ENTRIES = Object.keys(STEPS).map((name) => `steps/${name}`);
 
 /** What a step does to the table beside reading and changing items, which all do. */
 const ALSO: { readonly [S in StepName]?: readonly string[] } = {
@@ -16,7 +18,6 @@ const ALSO: { readonly [S in StepName]?: readonly string[] } = {
 /** One Lambda for each step of the contract. */
 export function createSteps(scope: Construct, surroundings: Surroundings): StepFunctions {
   const names = Object.keys(STEPS) as StepName[];
-  bundle(names.map((name) => `steps/${name}`));
   const made = names.map((name): [StepName, LambdaFunction] => {
     const { lambdaSeconds, memoryMib, reaches }: StepSettings = STEPS[name];
     const settings = {

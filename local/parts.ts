@@ -1,9 +1,7 @@
 import { join } from 'node:path';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { reconcileEvent } from '../functions/reconcile.ts';
 import type { Environment } from '../functions/runtime/environment.ts';
-import type { Runtime } from '../functions/runtime/executions.ts';
-import type { JobInput } from '../statemachine/contract.ts';
+import type { JobInput, StepName } from '../statemachine/contract.ts';
 import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
 import { type LocalQueue, startQueue } from './aws/queue.ts';
 import { rule } from './aws/rules.ts';
@@ -15,6 +13,7 @@ import type { Handler } from './aws/states/tasks.ts';
 import { startStepFunctions } from './aws/step-functions.ts';
 import { startTable } from './aws/table.ts';
 import type { LocalClock } from './clock.ts';
+import type { LocalHandlers } from './handlers.ts';
 import { type ServiceOptions, secretsOf } from './service-options.ts';
 import { STEP_HANDLERS } from './steps.ts';
 import { tableDefinition } from './table-definition.ts';
@@ -40,11 +39,11 @@ export interface LocalParts {
   close(): Promise<void>;
 }
 
-/** Starts table, queue, secrets and Step Functions. The handlers they call run in `runtime` once it is there. */
+/** Starts table, queue, secrets and Step Functions, which call `handlers`. */
 export async function startParts(
   options: ServiceOptions,
   clock: LocalClock,
-  runtime: Promise<Runtime>,
+  handlers: LocalHandlers,
 ): Promise<LocalParts> {
   await using starting = new AsyncDisposableStack();
   const started = async <T extends { close(): Promise<unknown> }>(part: Promise<T>): Promise<T> => {
@@ -63,7 +62,7 @@ export async function startParts(
   const sqs = new SQSClient({ ...LOCAL_AWS, endpoint: queue.endpoint, useQueueUrlAsEndpoint: false });
   starting.defer(() => sqs.destroy());
   const ending = rule<StatusChangeEvent>({
-    target: async (event) => reconcileEvent(event, await runtime),
+    target: (event) => handlers.ended(event),
     clock,
     matches: ({ detail }) => FAILURES.includes(detail.status),
     // For some minutes, as Lambda does with an event. What is owed then, the janitor pays.
@@ -72,7 +71,7 @@ export async function startParts(
   const states = await started(
     startStepFunctions({
       definition: substitute(definition, { HostQueueUrl: queue.queueUrl }),
-      resources: resources(options, runtime),
+      resources: resources(options, handlers),
       sendMessage: sqsSender(sqs),
       clock,
       // A step's timeout is there against a handler that hangs, and handlers do not get faster with the clock.
@@ -101,15 +100,13 @@ export async function startParts(
   };
 }
 
-function resources({ aroundStep }: ServiceOptions, runtime: Promise<Runtime>): Record<string, Handler> {
-  const handlers = Object.entries(STEP_HANDLERS).map(([name, handler]): [string, Handler] => [
+function resources({ aroundStep }: ServiceOptions, { step }: LocalHandlers): Record<string, Handler> {
+  const names = Object.keys(STEP_HANDLERS) as StepName[];
+  const handlers = names.map((name): [string, Handler] => [
     name,
-    async (state) => {
-      const run = handler.in(await runtime);
-      // Which state it is, the engine says: it only ever hands a step its own.
-      return aroundStep
-        ? aroundStep(name, (state as JobInput).jobId, () => run(state as never))
-        : run(state as never);
+    async (input) => {
+      const state = input as JobInput;
+      return aroundStep ? aroundStep(name, state.jobId, () => step(name, state)) : step(name, state);
     },
   ]);
   return Object.fromEntries(handlers);

@@ -7,6 +7,7 @@ import { tidy } from '../functions/janitor.ts';
 import { jsonLog } from '../functions/log.ts';
 import { collectMetrics } from '../functions/metrics.ts';
 import { admitBatch } from '../functions/queue/admit.ts';
+import { queueDepth } from '../functions/queue/depth.ts';
 import { reconcileStranded } from '../functions/reconcile.ts';
 import { createRuntime, type WholeRuntime } from '../functions/runtime.ts';
 import { translate } from '../functions/translate.ts';
@@ -14,6 +15,7 @@ import { startEventSource } from './aws/event-source.ts';
 import type { LocalQueue } from './aws/queue.ts';
 import { every } from './aws/schedule.ts';
 import { type LocalClock, localClock } from './clock.ts';
+import { handlersIn } from './handlers.ts';
 import { LOCAL_AWS, startParts } from './parts.ts';
 import { configOf, type ServiceOptions } from './service-options.ts';
 
@@ -46,7 +48,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
 
   // The handlers' runtime needs the parts' addresses, and the parts call the handlers: these wait for it.
   const ready = Promise.withResolvers<WholeRuntime>();
-  const parts = await startParts(options, clock, ready.promise);
+  const parts = await startParts(options, clock, handlersIn(ready.promise));
   starting.defer(() => parts.close());
   const runtime = createRuntime(
     { ...parts.environment, XENSNAP_CONFIG: JSON.stringify(await configOf(options)) },
@@ -117,7 +119,10 @@ async function listen(
   janitor: (dryRun: boolean) => Promise<JanitorReport>,
   port: number,
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const { fetch } = createApi(runtime, { janitor });
+  const { fetch } = createApi(runtime, {
+    janitor,
+    queueDepth: () => queueDepth(runtime.sqs, runtime.queueUrl),
+  });
   return new Promise((resolve, reject) => {
     const server = serve({ fetch, port, hostname: '127.0.0.1' }, ({ port: bound }: AddressInfo) =>
       resolve({
