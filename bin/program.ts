@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { doctorCommand } from './commands/doctor.ts';
 import { glanceCommand } from './commands/glance.ts';
 import { hostsCommand } from './commands/hosts.ts';
 import { janitorCommand } from './commands/janitor.ts';
@@ -39,6 +40,7 @@ async function createProgram(runsLocal: boolean): Promise<Command> {
     jobCommand(),
     cancelCommand(),
     janitorCommand(),
+    doctorCommand(),
     poolCommand(),
     glanceCommand(),
   ];

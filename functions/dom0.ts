@@ -47,11 +47,11 @@ export interface PutVdis {
   readonly fingerprint?: string;
 }
 
-/** Throws PluginMissing, or PluginTooOld for a plugin of that name that does not speak our version. */
-export async function requirePlugin(xapi: Session, hostRef: Ref<'host'>): Promise<void> {
+/** Answers the version; throws PluginMissing, or PluginTooOld for a plugin of that name that does not speak ours. */
+export async function requirePlugin(xapi: Session, hostRef: Ref<'host'>): Promise<string> {
   try {
     const { version, api } = Version.parse(await call(xapi, hostRef, 'version', {}));
-    if (api >= API_VERSION) return;
+    if (api >= API_VERSION) return version;
     throw new XensnapError(
       'PluginTooOld',
       `The host's glance plugin is version ${version}, too old. ${INSTALL}`,

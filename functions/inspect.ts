@@ -12,7 +12,7 @@ import { XensnapError } from './errors.ts';
 import type { JobRequest } from './job.ts';
 
 /** SR types whose disks are files that the plugin can hard-link and read. */
-const FILE_SR_TYPES: readonly string[] = ['ext', 'nfs'];
+export const FILE_SR_TYPES: readonly string[] = ['ext', 'nfs'];
 
 /** A VM that can be imaged, with all that was looked at to know it. */
 export interface Inspection {

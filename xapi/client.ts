@@ -34,6 +34,11 @@ export interface PoolClient {
     fn: (session: Session) => Promise<T>,
     options?: { readonly signal?: AbortSignal },
   ): Promise<T>;
+  /**
+   * Asks the first of the addresses alone, without a login: whoever answers is a xapi, and the one that was meant.
+   * @throws XapiUnreachable, XapiCertificateMismatch, XapiReplyLost, XapiProtocolError
+   */
+  probe(): Promise<void>;
   /** Breaks all connections, and calls that are under way. */
   close(): Promise<void>;
 }
@@ -65,6 +70,11 @@ export function createPoolClient(options: PoolClientOptions): PoolClient {
       } finally {
         await end();
       }
+    },
+    async probe() {
+      // Any answer will do: a master refuses the session, a member sends the caller to its master.
+      const [first] = addresses;
+      if (first) await ask(first, 'pool.get_all', ['OpaqueRef:NULL']);
     },
     close: () => transport.close(),
   };

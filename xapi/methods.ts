@@ -74,6 +74,8 @@ export interface Methods {
   'host.get_all_records': () => Records<'host', HostRecord>;
   'host.get_record': (hostRef: Ref<'host'>) => HostRecord;
   'host.get_uuid': (hostRef: Ref<'host'>) => string;
+  /** That host's clock. */
+  'host.get_servertime': (hostRef: Ref<'host'>) => Date;
   /** Runs `/etc/xapi.d/plugins/<plugin>` in dom0, where the arguments are visible to `ps`. */
   'host.call_plugin': (hostRef: Ref<'host'>, plugin: string, fn: string, args: StringMap) => string;
 

@@ -1,7 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import packageJson from '../../package.json' with { type: 'json' };
+import type { QueueDepth } from '../doctor.ts';
 import type { Runtime } from '../runtime/executions.ts';
+import { routeDoctor } from './doctor.ts';
 import { failureHandler } from './failure.ts';
 import { routeHealth } from './health.ts';
 import { routeHosts } from './hosts.ts';
@@ -15,6 +17,8 @@ import { routeVms } from './vms.ts';
 export interface ApiOptions {
   /** Runs the janitor for POST /janitor; without it, that answers 501. */
   readonly janitor?: RunJanitor;
+  /** For the doctor; without it, that does not look at the queue. */
+  readonly queueDepth?: QueueDepth | undefined;
 }
 
 const MOST_BODY_BYTES = 64 * 1024;
@@ -33,6 +37,7 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   routeHosts(app, runtime);
   routeHealth(app, runtime);
   routeJanitor(app, runtime.config, options.janitor);
+  routeDoctor(app, runtime, options.queueDepth);
   routeDocument(app);
   app.notFound(unroutedHandler(app));
   app.onError(failureHandler(runtime.log));

@@ -7,6 +7,7 @@ import { createPoolClient, type PoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Config, parseConfig, poolConfig } from '../config.ts';
+import { XensnapError } from '../errors.ts';
 import { type Log, lambdaLog } from '../log.ts';
 import { lambdaMetrics, type Metrics } from '../metrics.ts';
 import { createStore, type Store } from '../store.ts';
@@ -40,7 +41,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
   const nameOf = secretNames(env);
   const readSecret = async (secretId: string): Promise<Record<string, string>> => {
     const { SecretString } = await secrets.send(new GetSecretValueCommand({ SecretId: nameOf(secretId) }));
-    return JSON.parse(SecretString ?? '{}');
+    return fieldsOf(secretId, SecretString ?? '{}');
   };
   const clock = options.clock ?? systemClock;
   const { url, ca, fingerprint } = config.glance;
@@ -91,6 +92,20 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
       dynamo.destroy();
     },
   };
+}
+
+/** What a secret holds. What it is instead is not said: the parser's own message would quote it. */
+function fieldsOf(secretId: string, text: string): Record<string, string> {
+  try {
+    const fields: unknown = JSON.parse(text);
+    if (typeof fields === 'object' && fields !== null) return fields as Record<string, string>;
+  } catch {
+    // Told below.
+  }
+  throw new XensnapError(
+    'ServiceUnavailable',
+    `The secret "${secretId}" holds no JSON object. Write it anew, as README.md says.`,
+  );
 }
 
 let ofThisProcess: BaseRuntime | undefined;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { xensnap } from './command-line.ts';
 
-const COMMANDS = ['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'janitor', 'pool', 'glance'];
+const COMMANDS = ['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'janitor', 'doctor', 'pool', 'glance'];
 
 it('lists every command in its help', async () => {
   const { status, stdout } = await xensnap(['--help']);

@@ -1,0 +1,156 @@
+import { createPoolClient } from '../../xapi/client.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { HostRecord, Ref, SrRecord } from '../../xapi/types.ts';
+import { mapBounded } from '../api/bounded.ts';
+import type { Clock } from '../clock.ts';
+import type { PoolConfig } from '../config.ts';
+import { requirePlugin } from '../dom0.ts';
+import { FILE_SR_TYPES } from '../inspect.ts';
+import type { BaseRuntime } from '../runtime/base.ts';
+import { type Check, check, type Found } from './check.ts';
+
+/** More apart than this, and times in logs and in the plugin's status mislead. */
+const CLOCK_SECONDS = 60;
+/** For all of a pool that is asked within its session. */
+const POOL_SECONDS = 20;
+/** SRs that hold no disks of VMs: CD images and the host's own drives. */
+const NOT_FOR_DISKS: readonly string[] = ['iso', 'udev'];
+
+type Runtime = Pick<BaseRuntime, 'log' | 'clock' | 'withSession'>;
+type Host = readonly [Ref<'host'>, HostRecord];
+
+/** Looks at a pool: its members, the login, each host's plugin and clock, its storage. */
+export async function checkPool(pool: PoolConfig, runtime: Runtime): Promise<Check[]> {
+  const area = `pool ${pool.name}`;
+  if (pool.driver !== 'xenapi')
+    return [
+      await check(runtime.log, area, 'driver', async () => ({
+        status: 'warning',
+        found: `The driver ${pool.driver} is not implemented.`,
+        advice: 'Take the pool out of the configuration.',
+      })),
+    ];
+  const members = pool.addresses.map((address) =>
+    check(runtime.log, area, `member ${address}`, () => probe(address, pool)),
+  );
+  const [ofMembers, inside] = await Promise.all([Promise.all(members), checkInside(area, pool, runtime)]);
+  return [...ofMembers, ...inside];
+}
+
+/** Each member by itself, for the day when it is the master. */
+async function probe(address: string, { fingerprints, ca }: PoolConfig): Promise<Found> {
+  const client = createPoolClient({
+    addresses: [address],
+    ...(fingerprints.length > 0 && { fingerprint: fingerprints }),
+    ...(ca !== undefined && { ca }),
+    callTimeoutSeconds: 10,
+  });
+  try {
+    await client.probe();
+    if (!address.startsWith('https:'))
+      return {
+        status: 'warning',
+        found: 'xapi answers, without TLS: the password crosses the network in the clear.',
+        advice: 'Use https:// with a fingerprint or a CA, except on a machine of its own.',
+      };
+    const known = fingerprints.length > 0 ? 'the fingerprint' : 'a CA';
+    return { found: `xapi answers, with a certificate that ${known} vouches for.` };
+  } finally {
+    await client.close();
+  }
+}
+
+async function checkInside(area: string, pool: PoolConfig, runtime: Runtime): Promise<Check[]> {
+  const { log, clock } = runtime;
+  const checks: Check[] = [];
+  const login = await check(
+    log,
+    area,
+    'login',
+    () =>
+      runtime.withSession(pool.name, async (xapi): Promise<Found> => {
+        const hosts = Object.entries(await xapi.call('host.get_all_records')) as [Ref<'host'>, HostRecord][];
+        const ofHosts = await mapBounded(hosts, 8, (host) => checkHost(area, host, { xapi, log, clock }));
+        checks.push(...(await checkRole(area, ofHosts.flat(), runtime)));
+        checks.push(...ofHosts.flat());
+        checks.push(await check(log, area, 'storage', () => lookAtStorage(xapi)));
+        const [[, first] = []] = hosts;
+        const { product_brand: brand = 'xapi', product_version: version = '' } =
+          first?.software_version ?? {};
+        return {
+          found: `${hosts.length} host${hosts.length === 1 ? '' : 's'}, ${`${brand} ${version}`.trim()}.`,
+        };
+      }),
+    POOL_SECONDS,
+  );
+  return [login, ...checks];
+}
+
+/** Errors that xapi comes to only once it has seen that the account may call plugins. */
+const AFTER_ROLE: readonly (string | null)[] = ['PluginMissing', 'PluginTooOld', 'PluginFailure'];
+
+/** Whether the account may call plugins: seen from how calling one went. Nothing where no host answered. */
+async function checkRole(area: string, hosts: readonly Check[], { log }: Runtime): Promise<Check[]> {
+  const plugins = hosts.filter(({ what }) => what.startsWith('plugin'));
+  const denied = plugins.find(({ error }) => error === 'PoolPermissionDenied');
+  if (denied) return [{ ...denied, what: 'role' }];
+  if (!plugins.some(({ status, error }) => status === 'ok' || AFTER_ROLE.includes(error))) return [];
+  return [await check(log, area, 'role', async () => ({ found: 'The account may call plugins.' }))];
+}
+
+async function checkHost(
+  area: string,
+  [ref, { name_label: name }]: Host,
+  { xapi, log, clock }: { xapi: Session; log: Runtime['log']; clock: Clock },
+): Promise<Check[]> {
+  return [
+    await check(log, area, `plugin on ${name}`, async () => ({
+      found: `Version ${await requirePlugin(xapi, ref)}.`,
+    })),
+    await check(log, area, `clock of ${name}`, async () => {
+      const asked = clock.now().getTime();
+      const theirs = (await xapi.call('host.get_servertime', ref)).getTime();
+      // xapi gives whole seconds, of some moment between question and answer.
+      const ours = (asked + clock.now().getTime()) / 2;
+      return clockFound(Math.round((theirs - ours) / 1000));
+    }),
+  ];
+}
+
+function clockFound(seconds: number): Found {
+  const apart = Math.abs(seconds);
+  if (apart <= CLOCK_SECONDS) return { found: `${apart} s apart from ours.` };
+  return {
+    status: 'warning',
+    found: `${apart} s ${seconds > 0 ? 'ahead of' : 'behind'} ours.`,
+    advice: 'Set up NTP on the host (and here): times in logs and images will not fit together.',
+  };
+}
+
+async function lookAtStorage(xapi: Session): Promise<Found> {
+  return judgeStorage(Object.values<SrRecord>(await xapi.call('SR.get_all_records_where', 'true')));
+}
+
+type Sr = Pick<SrRecord, 'name_label' | 'type'>;
+
+/** Whether root disks on these SRs can be imaged. */
+export function judgeStorage(all: readonly Sr[]): Found {
+  const srs = all.filter(({ type }) => !NOT_FOR_DISKS.includes(type));
+  const named = (list: readonly Sr[]) =>
+    list.map(({ name_label, type }) => `"${name_label}" (${type})`).join(', ');
+  const good = srs.filter(({ type }) => FILE_SR_TYPES.includes(type));
+  const bad = srs.filter((sr) => !good.includes(sr));
+  const can = `SRs of type ${FILE_SR_TYPES.join(' and ')}`;
+  if (good.length === 0)
+    return {
+      status: 'failed',
+      found: srs.length === 0 ? 'There is no SR for disks.' : `None that can be imaged: ${named(bad)}.`,
+      advice: `xensnap reads ${can}: move the VMs' root disks to one.`,
+    };
+  if (bad.length === 0) return { found: `All can be imaged: ${named(good)}.` };
+  return {
+    status: 'warning',
+    found: `Root disks on ${named(bad)} can't be imaged; those on ${named(good)} can.`,
+    advice: `xensnap reads ${can}: move root disks there that are to be imaged.`,
+  };
+}
