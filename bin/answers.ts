@@ -28,6 +28,8 @@ export interface JobView {
   readonly sha512: string | null;
   readonly vhds: readonly { readonly name: string; readonly uuid: string; readonly bytes: number }[];
   readonly xapiCalls: number;
+  /** In AWS; null while it runs. */
+  readonly cost: { readonly usd: number; readonly transitions: number; readonly pricesOf: string } | null;
   /** What is still to be undone. */
   readonly owes: readonly string[];
 }

@@ -6,6 +6,8 @@ const ANSWER_SECONDS = 120;
 
 /** Speaks to the xensnap API; answers are JSON documents. */
 export interface ApiClient {
+  /** Whether the service runs on this machine. */
+  readonly isLocal: boolean;
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body: object): Promise<T>;
   delete<T>(path: string): Promise<T>;
@@ -22,6 +24,7 @@ export function createClient(url: string | undefined): ApiClient {
     throw new UsageFailure(`${JSON.stringify(address)} is no http(s) URL of an API`);
   const base = address.replace(/\/+$/, '');
   return {
+    isLocal: /^(127\.|localhost$|\[::1\]$)/.test(parsed.hostname),
     get: (path) => ask(base, 'GET', path),
     post: (path, body) => ask(base, 'POST', path, body),
     delete: (path) => ask(base, 'DELETE', path),

@@ -20,6 +20,7 @@ export function jobReport(job: JobView): string {
     Begun: time(job.createdAt),
     Took: job.finishedAt && duration((Date.parse(job.finishedAt) - Date.parse(job.createdAt)) / 1000),
     'xapi calls': job.xapiCalls || null,
+    'Cost in AWS': job.cost && `$${job.cost.usd.toFixed(4)} (prices of ${job.cost.pricesOf})`,
     'Still owes': job.owes.join(', ') || null,
   });
 }

@@ -5,6 +5,9 @@ import { followJob } from './follow.ts';
 import { print } from './options.ts';
 import { jobReport } from './report.ts';
 
+/** Between two looks at an API elsewhere, where each is paid for. */
+const REMOTE_SECONDS = 10;
+
 /** Follows a job to its outcome and prints it. @throws Interrupted on Ctrl-C: the job goes on */
 export async function waitForJob(client: ApiClient, jobId: string, json: boolean): Promise<JobView> {
   const interrupt = new AbortController();
@@ -14,7 +17,12 @@ export async function waitForJob(client: ApiClient, jobId: string, json: boolean
   // With --json standard output has the document alone.
   const out = json ? process.stderr : process.stdout;
   try {
-    const job = await followJob({ getJob, out, signal: interrupt.signal });
+    const job = await followJob({
+      getJob,
+      out,
+      signal: interrupt.signal,
+      intervalSeconds: client.isLocal ? 1 : REMOTE_SECONDS,
+    });
     print(json ? JSON.stringify(job, null, 2) : jobReport(job));
     return job;
   } catch (error) {

@@ -1,4 +1,4 @@
-import type { StepName, StepResults } from '../statemachine/contract.ts';
+import { type StepName, type StepResults, uploadWaitSeconds } from '../statemachine/contract.ts';
 import type { JobModel, PollTimings } from './model.ts';
 
 /** What a step would answer, `seconds` into the job; `run` is how often it has run, this time included. */
@@ -50,9 +50,7 @@ function isOver(run: number, polls: number | undefined, inTime: boolean): boolea
   return polls === undefined ? inTime : run >= polls;
 }
 
-/** As PollUpload has it: half of the estimated rest, within bounds. The plugin has no estimate at its very beginning. */
+/** As PollUpload has it. The plugin has no estimate at its very beginning. */
 function uploadWait(rest: number, since: number, { estimateFactor }: JobModel, timings: PollTimings): number {
-  const estimate = since < 2 ? 0 : rest * estimateFactor;
-  const { uploadPollMinSeconds, uploadPollMaxSeconds } = timings;
-  return Math.ceil(Math.min(Math.max(estimate / 2, uploadPollMinSeconds), uploadPollMaxSeconds));
+  return uploadWaitSeconds(since < 2 ? 0 : rest * estimateFactor, since, timings);
 }

@@ -123,6 +123,8 @@ export interface Job {
   readonly warnings?: readonly string[];
   readonly error?: JobError;
   readonly xapiCalls?: number;
+  /** How often a step of it has run. */
+  readonly stepRuns?: number;
 }
 
 /** The label of a job's snapshot template: whoever finds it has found the job. */

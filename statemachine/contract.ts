@@ -138,3 +138,17 @@ export const OUTCOME_OF_ERROR: Readonly<Record<string, FinalStatus>> = {
   JobCancelled: 'cancelled',
   ImageDeleted: 'cancelled',
 };
+
+/**
+ * Seconds until the next look at an upload: half of what is estimated to be left, so that the end is not missed by
+ * much, and not below a small part of what it has taken so far, so that one that trickles at its end does not fill the
+ * execution's history (25,000 events); within bounds.
+ */
+export function uploadWaitSeconds(
+  etaSeconds: number,
+  elapsedSeconds: number,
+  bounds: { readonly uploadPollMinSeconds: number; readonly uploadPollMaxSeconds: number },
+): number {
+  const wished = Math.max(etaSeconds / 2, elapsedSeconds / 200, bounds.uploadPollMinSeconds);
+  return Math.ceil(Math.min(wished, bounds.uploadPollMaxSeconds));
+}

@@ -67,7 +67,7 @@ const arrows: Record<string, readonly string[]> = {
   statemachine: [],
   xapi: [],
   glance: [],
-  functions: ['statemachine/contract.ts', 'xapi/', 'glance/', 'package.json'],
+  functions: ['statemachine/contract.ts', 'xapi/', 'glance/', 'cost/job.ts', 'package.json'],
   local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
   cdk: ['statemachine/', 'functions/'],
   cost: ['statemachine/', 'functions/'],

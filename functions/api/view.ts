@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { costOfJob } from '../../cost/job.ts';
 import { isFinished, type Job } from '../job.ts';
 import { progressOf } from './progress.ts';
 
@@ -43,6 +44,12 @@ export const JobView = z
     sha512: z.string().nullable(),
     vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes })),
     xapiCalls: z.int().min(0),
+    cost: z
+      .object({ usd: z.number(), transitions: z.int(), pricesOf: z.string() })
+      .nullable()
+      .openapi({
+        description: 'What the finished job costs in AWS, reckoned from its steps; see `npm run cost`.',
+      }),
     owes: z
       .array(z.enum(['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot']))
       .openapi({ description: 'What is still to be undone; the VM is free once this is empty.' }),
@@ -79,6 +86,7 @@ export function jobView(job: Job): JobView {
     sha512: job.sha512 ?? null,
     vhds: (job.vhds ?? []).map(({ name, uuid, bytes }) => ({ name, uuid, bytes })),
     xapiCalls: job.xapiCalls ?? 0,
+    cost: costOfJob(job) ?? null,
     owes: [...(job.debts ?? [])],
   };
 }

@@ -1,3 +1,4 @@
+import { uploadWaitSeconds } from '../../statemachine/contract.ts';
 import { isCode, taskError } from '../../xapi/errors.ts';
 import { pluginFailure, type UploadFailure, type UploadStatus, uploadError, uploadStatus } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
@@ -13,7 +14,7 @@ const BEGIN_SECONDS = 120;
 /** Asks the plugin how the upload stands; what it says counts, for xapi's tasks do not outlive a restart of xapi. */
 export const handler = step('PollUpload', async (_state, deps) => {
   const { job, xapi, config } = deps;
-  const { uploadPollMinSeconds, uploadPollMaxSeconds, uploadMaxSeconds, uploadRetrySeconds } = config.timings;
+  const { uploadMaxSeconds, uploadRetrySeconds } = config.timings;
   const status = ofThisTry(job, await uploadStatus(xapi, known(job, 'hostRef'), job.id));
   await record(deps, progressOf(status));
   if (status.state === 'succeeded') {
@@ -27,17 +28,13 @@ export const handler = step('PollUpload', async (_state, deps) => {
     deps.log.warn('the upload failed and is tried again', { reason: failure.message });
     return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
   }
-  if (secondsSince(deps, job.firstUploadAt ?? known(job, 'uploadStartedAt')) > uploadMaxSeconds)
+  const elapsed = secondsSince(deps, job.firstUploadAt ?? known(job, 'uploadStartedAt'));
+  if (elapsed > uploadMaxSeconds)
     throw new XensnapError(
       'TimedOut',
       `The upload took longer than ${Math.round(uploadMaxSeconds / 3600)} hours.`,
     );
-  // Half of what is left, so that the end is not missed by much, within bounds that keep the history small.
-  const wished = (status.etaSeconds ?? 0) / 2;
-  return {
-    next: 'wait',
-    waitSeconds: Math.ceil(Math.min(Math.max(wished, uploadPollMinSeconds), uploadPollMaxSeconds)),
-  };
+  return { next: 'wait', waitSeconds: uploadWaitSeconds(status.etaSeconds ?? 0, elapsed, config.timings) };
 });
 
 /** Until the plugin has begun anew, it still tells how the try before ended. */

@@ -24,6 +24,7 @@ export type JobFacts = Facts<
     | 'error'
     | 'warnings'
     | 'xapiCalls'
+    | 'stepRuns'
   >
 >;
 type Facts<T> = { [K in keyof T]?: T[K] | undefined };
@@ -66,7 +67,7 @@ export class Jobs {
   async end(jobId: string, xapiCalls: number): Promise<void> {
     await this.#change(jobId, {
       remove: ['stepUntil'],
-      add: { xapiCalls },
+      add: { xapiCalls, stepRuns: 1 },
       when: 'attribute_exists(id)',
     });
   }

@@ -61,6 +61,7 @@ export function aJobView(fields: Partial<JobView> = {}): JobView {
     sizeBytes: null,
     sha512: null,
     vhds: [],
+    cost: null,
     xapiCalls: 0,
     owes: [],
     ...fields,
