@@ -1,7 +1,6 @@
 import { ArnFormat, Duration } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
-import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
@@ -106,8 +105,10 @@ export function allow({ role }: LambdaFunction, actions: string[], resources: st
 
 /** An event that failed three times goes into the queue. */
 function keepFailures(handler: LambdaFunction, failures: Queue): void {
+  allow(handler, ['sqs:SendMessage'], [failures.queueArn]);
   handler.configureAsyncInvoke({
-    onFailure: new SqsDestination(failures),
+    // SqsDestination of the library would allow more than to send.
+    onFailure: { bind: () => ({ destination: failures.queueArn }) },
     retryAttempts: 2,
     maxEventAge: Duration.hours(2),
   });

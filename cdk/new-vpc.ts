@@ -61,5 +61,5 @@ function attach(scope: Construct, vpc: Vpc, { id, routes }: NonNullable<NewNetwo
         routeTableId: subnet.routeTable.routeTableId,
         destinationCidrBlock,
         transitGatewayId: id,
-      }).addDependency(attachment);
+      }).addResourceDependency(attachment);
 }

@@ -1,0 +1,88 @@
+import { expect, it } from 'vitest';
+import { parseSettings } from '../../cdk/config.ts';
+import { functionsConfig } from '../../cdk/functions-config.ts';
+import { targetsOf } from '../../cdk/targets.ts';
+import { parseConfig } from '../../functions/config.ts';
+import { EXAMPLE, TWO_POOLS } from './settings.ts';
+
+const pool = EXAMPLE.pools[0];
+const existing = EXAMPLE.network.existing;
+
+it.each([
+  ['installation', { ...EXAMPLE, installation: 'a_b' }],
+  ['pools', { ...EXAMPLE, pools: [] }],
+  ['pools.0.addresses', { ...EXAMPLE, pools: [{ ...pool, addresses: [] }] }],
+  ['pools.0.addresses.1', { ...EXAMPLE, pools: [{ ...pool, addresses: ['https://10.0.0.1', 'ten'] }] }],
+  [
+    'pools.0.secretArn',
+    { ...EXAMPLE, pools: [{ ...pool, secretArn: 'arn:aws:secretsmanager:x:1:secret:y' }] },
+  ],
+  ['pools.0.cidr', { ...EXAMPLE, pools: [{ ...pool, cidr: '10.0.0.0' }] }],
+  ['glance', { ...EXAMPLE, glance: undefined }],
+  ['glance.url', { ...EXAMPLE, glance: { url: 'glance' } }],
+  ['authorisation.type', { ...EXAMPLE, authorisation: { type: 'none' } }],
+  ['authorisation.audience', { ...EXAMPLE, authorisation: { type: 'jwt', issuer: 'https://id.example' } }],
+  ['glance.keystone', { ...TWO_POOLS, glance: EXAMPLE.glance }],
+  ['projects', { ...TWO_POOLS, projects: undefined }],
+  ['network', { ...EXAMPLE, network: {} }],
+  ['network', { ...EXAMPLE, network: { ...EXAMPLE.network, ...TWO_POOLS.network } }],
+  ['network.existing', { ...EXAMPLE, network: { existing: { ...existing, routeTableIds: ['rtb-0a'] } } }],
+  ['network.existing.vpcId', { ...EXAMPLE, network: { existing: { ...existing, vpcId: 'main' } } }],
+  ['network.new.cidr', { ...TWO_POOLS, network: { new: { cidr: '10.9.0.0' } } }],
+  ['alarmEmail', { ...EXAMPLE, alarmEmail: 'nobody' }],
+  ['retain.table', { ...EXAMPLE, retain: { table: 'keep' } }],
+  ['logDays', { ...EXAMPLE, logDays: 0 }],
+])('names %s as the field that is wrong', (field, settings) => {
+  expect(() => parseSettings(settings)).toThrow(
+    expect.objectContaining({ name: 'ConfigurationError', message: expect.stringContaining(` ${field}: `) }),
+  );
+});
+
+it.each([
+  ['pools.0.slotsPerHost', { ...EXAMPLE, pools: [{ ...pool, slotsPerHost: 0 }] }],
+  ['pools.0: Unrecognized key: "slots"', { ...EXAMPLE, pools: [{ ...pool, slots: 2 }] }],
+  ['pools.0.name', { ...EXAMPLE, pools: [{ ...pool, name: 'a/b' }] }],
+  ['timings: Unrecognized key: "nap"', { ...EXAMPLE, timings: { nap: 1 } }],
+  ['relock', { ...EXAMPLE, relock: 'never' }],
+  ['Unrecognized key: "poolz"', { ...EXAMPLE, poolz: [] }],
+])('has the functions judge what is theirs: %s', (problem, settings) => {
+  expect(() => functionsConfig(parseSettings(settings))).toThrow(
+    expect.objectContaining({ name: 'ConfigurationError', message: expect.stringContaining(problem) }),
+  );
+});
+
+it('says where the example is when there is no configuration', () => {
+  expect(() => parseSettings(undefined)).toThrow(/cdk\.json/);
+});
+
+it('wants the addresses of whatever is called by its name', () => {
+  const { glance } = EXAMPLE;
+  const named = parseSettings({ ...EXAMPLE, glance: { ...glance, url: 'https://glance.example' } });
+  expect(() => targetsOf(named)).toThrow(/glance\.cidr: "glance\.example" is a name/);
+});
+
+it('takes addresses and ports out of the URLs, each once', () => {
+  const targets = targetsOf(parseSettings(TWO_POOLS)).map(({ cidr, port }) => `${cidr} ${port}`);
+  expect(targets).toEqual([
+    '10.1.0.11/32 443',
+    '10.1.0.12/32 8443',
+    '10.2.0.0/28 443',
+    'fd00:2::/64 443',
+    '10.3.0.5/32 9292',
+    '10.3.0.6/32 5000',
+  ]);
+});
+
+it("gives the functions their configuration, without a secret's ARN and without what is the stack's", () => {
+  const text = functionsConfig(parseSettings(TWO_POOLS));
+  expect(text).not.toContain('arn:aws');
+  expect(parseConfig(text)).toMatchObject({
+    installation: 'two-pools',
+    relock: 'restore',
+    pools: [
+      { secretId: 'pool/east', srSlots: { 'd6c2e1ba-42f6-4a6c-8f0d-3a1f6b0b5d11': 1 } },
+      { driver: 'libvirt' },
+    ],
+    glance: { keystone: { url: 'https://10.3.0.6:5000' }, secretId: 'glance' },
+  });
+});

@@ -1,0 +1,167 @@
+import { afterAll, expect, it } from 'vitest';
+import { TABLE } from '../../functions/store/table.ts';
+import { EXAMPLE, TWO_POOLS } from './settings.ts';
+import { synthesize, target } from './synth.ts';
+
+const stack = synthesize(EXAMPLE);
+const destroyed = synthesize(TWO_POOLS);
+afterAll(() => {
+  stack.remove();
+  destroyed.remove();
+});
+
+const typed = (types: RegExp) =>
+  Object.values(destroyed.template.Resources).filter(({ Type }) => types.test(Type));
+
+it("serves the hosts' lines without ever giving a message up", () => {
+  const { Properties: queue } = stack.one('AWS::SQS::Queue', 'HostQueue');
+  expect(queue).toEqual({
+    FifoQueue: true,
+    ContentBasedDeduplication: true,
+    MessageRetentionPeriod: 14 * 86_400,
+    SqsManagedSseEnabled: true,
+    VisibilityTimeout: expect.any(Number),
+  });
+  const { Properties: admit } = stack.one('AWS::Lambda::Function', 'Admit');
+  expect(queue.VisibilityTimeout).toBeGreaterThan(6 * admit.Timeout);
+  const [mapping] = Object.values(stack.all('AWS::Lambda::EventSourceMapping'));
+  expect(mapping?.Properties).toMatchObject({
+    BatchSize: 1,
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+    ScalingConfig: { MaximumConcurrency: 10 },
+  });
+});
+
+it('encrypts every queue, and lets nobody in without TLS', () => {
+  const queues = Object.values(stack.all('AWS::SQS::Queue'));
+  expect(queues.map(({ Properties }) => Properties.SqsManagedSseEnabled)).toEqual(queues.map(() => true));
+  const policies = Object.values(stack.all('AWS::SQS::QueuePolicy'));
+  expect(policies).toHaveLength(queues.length);
+  for (const { Properties } of policies)
+    expect(Properties.PolicyDocument.Statement).toContainEqual(
+      expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+    );
+});
+
+it('has the table as the functions read it, on demand, encrypted, and restorable to any time', () => {
+  const { Properties: table, DeletionPolicy } = stack.one('AWS::DynamoDB::Table', 'Table');
+  expect(table).toMatchObject({
+    KeySchema: [{ AttributeName: TABLE.key, KeyType: 'HASH' }],
+    BillingMode: 'PAY_PER_REQUEST',
+    SSESpecification: { SSEEnabled: true },
+    PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+    TimeToLiveSpecification: { AttributeName: TABLE.ttl, Enabled: true },
+    DeletionProtectionEnabled: true,
+    GlobalSecondaryIndexes: Object.entries(TABLE.indexes).map(([IndexName, key]) => ({
+      IndexName,
+      KeySchema: [
+        { AttributeName: key, KeyType: 'HASH' },
+        { AttributeName: TABLE.sortKey, KeyType: 'RANGE' },
+      ],
+      Projection: { ProjectionType: 'ALL' },
+    })),
+  });
+  expect(DeletionPolicy).toBe('Retain');
+});
+
+it('keeps nothing where the configuration says so', () => {
+  const kept = typed(/^AWS::(DynamoDB::Table|Logs::LogGroup|SecretsManager::Secret|SQS::Queue)$/).filter(
+    ({ DeletionPolicy }) => DeletionPolicy !== 'Delete',
+  );
+  expect(kept.map(({ Type }) => Type)).toEqual(
+    kept.filter(({ Type }) => Type === 'AWS::SQS::Queue').map(() => 'AWS::SQS::Queue'),
+  );
+  expect(destroyed.one('AWS::DynamoDB::Table', 'Table').Properties.DeletionProtectionEnabled).toBe(false);
+});
+
+it('lets every log end some day', () => {
+  const logs = Object.values(stack.all('AWS::Logs::LogGroup'));
+  expect(logs.filter(({ Properties }) => !(Properties.RetentionInDays > 0))).toEqual([]);
+});
+
+it.each([
+  ['iam', EXAMPLE, 'AWS_IAM'],
+  [
+    'jwt',
+    { ...EXAMPLE, authorisation: { type: 'jwt', issuer: 'https://id.example', audience: ['x'] } },
+    'JWT',
+  ],
+  ['keystone', TWO_POOLS, 'CUSTOM'],
+])('answers nobody without authorisation by %s, but for versions and health', (_, settings, type) => {
+  const made = synthesize(settings);
+  made.remove();
+  const routes = Object.values(made.all('AWS::ApiGatewayV2::Route')).map(({ Properties }) => Properties);
+  const open = routes.filter(({ AuthorizationType }) => AuthorizationType === 'NONE');
+  expect(open.map(({ RouteKey }) => RouteKey).sort()).toEqual(['GET /', 'GET /healthz']);
+  const closed = routes.filter((route) => !open.includes(route));
+  expect(closed.map(({ RouteKey, AuthorizationType }) => [RouteKey, AuthorizationType])).toEqual([
+    ['$default', type],
+  ]);
+});
+
+it("keeps Keystone's answer only for a while, and only for the token that it was about", () => {
+  const [authorizer] = Object.values(destroyed.all('AWS::ApiGatewayV2::Authorizer'));
+  expect(authorizer?.Properties).toMatchObject({
+    IdentitySource: ['$request.header.X-Auth-Token'],
+    AuthorizerResultTtlInSeconds: 30,
+    EnableSimpleResponses: true,
+  });
+});
+
+it('limits how fast the API may be asked, and writes down who asked, without a header', () => {
+  const { Properties: stage } = stack.one('AWS::ApiGatewayV2::Stage', 'Stage');
+  expect(stage.DefaultRouteSettings).toEqual({ ThrottlingRateLimit: 20, ThrottlingBurstLimit: 40 });
+  expect(stage.AccessLogSettings.Format).not.toMatch(/header|querystring|authorization/i);
+});
+
+it('has reconcile called for every bad end of this state machine, and keeps what it fails at', () => {
+  const [rule] = Object.values(stack.all('AWS::Events::Rule'));
+  expect(rule?.Properties.EventPattern.detail.status).toEqual(['FAILED', 'TIMED_OUT', 'ABORTED']);
+  expect(target(rule?.Properties.EventPattern.detail.stateMachineArn[0])).toMatch(/^XensnapStateMachine/);
+  expect(target(rule?.Properties.Targets[0].DeadLetterConfig.Arn)).toMatch(/^XensnapReconcileFailures/);
+});
+
+it('runs the janitor every 15 minutes, and keeps what it fails at', () => {
+  const [schedule] = Object.values(stack.all('AWS::Scheduler::Schedule'));
+  expect(schedule?.Properties.ScheduleExpression).toBe('rate(15 minutes)');
+  expect(target(schedule?.Properties.Target.DeadLetterConfig.Arn)).toMatch(/^XensnapJanitorFailures/);
+  const destinations = Object.values(stack.all('AWS::Lambda::EventInvokeConfig')).map(({ Properties }) =>
+    target(Properties.DestinationConfig.OnFailure.Destination)?.replace(/[0-9A-F]{8}$/, ''),
+  );
+  expect(destinations).toEqual(['XensnapReconcileFailures', 'XensnapJanitorFailures']);
+});
+
+it("lets only the backups' schedules of this group start jobs", () => {
+  const role = stack.one('AWS::IAM::Role', 'BackupsRole');
+  const [statement] = role.Properties.AssumeRolePolicyDocument.Statement;
+  expect(statement.Principal).toEqual({ Service: 'scheduler.amazonaws.com' });
+  expect(target(statement.Condition.ArnLike['aws:SourceArn'])).toMatch(/^XensnapBackups/);
+});
+
+it('tells the topic of every alarm, and the topic the operators', () => {
+  const alarms = Object.entries(stack.all('AWS::CloudWatch::Alarm'));
+  for (const [, { Properties }] of alarms) {
+    expect(Properties.AlarmActions.map(target)).toEqual([expect.stringMatching(/^XensnapAlarmTopic/)]);
+    expect(Properties.AlarmDescription).toMatch(/\.$/);
+    expect(Properties.TreatMissingData).toBe('notBreaching');
+  }
+  expect(alarms.map(([path]) => path).sort()).toEqual([
+    ...['AdmitErrors', 'ApiErrors', 'BackupFailed', 'BackupOverdue', 'JanitorErrors', 'JanitorFailed'],
+    ...['JanitorFindings', 'JobFailed', 'MalformedMessage', 'PoolPaused', 'QueueAge', 'ReconcileErrors'],
+    ...['ReconcileFailed', 'StepErrorsFromCancelUpload', 'StepErrorsFromTakeVm', 'VmLeftUnlocked'],
+  ]);
+  const [subscription] = Object.values(stack.all('AWS::SNS::Subscription'));
+  expect(subscription?.Properties).toMatchObject({ Protocol: 'email', Endpoint: EXAMPLE.alarmEmail });
+});
+
+it('looks at every step, for no alarm adds up more than ten metrics', () => {
+  const sums = Object.entries(stack.all('AWS::CloudWatch::Alarm')).filter(([path]) =>
+    path.startsWith('StepErrors'),
+  );
+  const looked = sums.flatMap(([, { Properties }]) => {
+    const metrics = Properties.Metrics.filter((one: { MetricStat?: object }) => one.MetricStat);
+    expect(metrics.length).toBeLessThanOrEqual(10);
+    return metrics;
+  });
+  expect(looked).toHaveLength(15);
+});

@@ -1,0 +1,42 @@
+import cdkJson from '../../cdk.json' with { type: 'json' };
+
+/** The example of cdk.json: a VPC that is there, one pool, IAM. */
+export const EXAMPLE = cdkJson.context.xensnap;
+
+/** A new VPC with a VPN, two pools, one of them by name, Keystone for Glance and for callers, all secrets named. */
+export const TWO_POOLS = {
+  installation: 'two-pools',
+  pools: [
+    {
+      name: 'east',
+      addresses: ['https://10.1.0.11', 'https://10.1.0.12:8443'],
+      ca: '-----BEGIN CERTIFICATE-----\nof the pool\n-----END CERTIFICATE-----\n',
+      secretArn: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:pools/east-a1B2c3',
+      srSlots: { 'd6c2e1ba-42f6-4a6c-8f0d-3a1f6b0b5d11': 1 },
+    },
+    {
+      name: 'west',
+      driver: 'libvirt',
+      addresses: ['https://west.example'],
+      cidr: ['10.2.0.0/28', 'fd00:2::/64'],
+      secretArn: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:pools/west-d4E5f6',
+    },
+  ],
+  glance: {
+    url: 'https://glance.example:9292',
+    cidr: '10.3.0.5/32',
+    keystone: { url: 'https://10.3.0.6:5000' },
+    secretArn: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:glance-g7H8i9',
+  },
+  authorisation: { type: 'keystone', cacheSeconds: 30 },
+  projects: { '0af1': { vmTags: ['shop'] } },
+  network: {
+    new: {
+      cidr: '10.9.0.0/24',
+      vpn: { customerGatewayIp: '198.51.100.7', routes: ['10.0.0.0/14'] },
+      transitGateway: { id: 'tgw-0a1b2c3d', routes: ['10.3.0.0/16'] },
+    },
+  },
+  relock: 'restore',
+  retain: { table: 'destroy', logs: 'destroy', secrets: 'destroy' },
+};
