@@ -13,7 +13,7 @@ export interface Surroundings {
 
 /** Looks at everything that a job could leave behind. `pool` is the pool's name in the service. */
 export async function lookAround(
-  service: LocalService,
+  service: Pick<LocalService, 'runtime' | 'queue'>,
   pool: SimulatedPool,
   poolName: string,
 ): Promise<Surroundings> {

@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, afterEach, expect, it, onTestFinished, vi } from 'vitest';
+import { parseConfig } from '../../functions/config.ts';
+import { STEPS } from '../../statemachine/contract.ts';
+import { type Bundled, bundledFunctions } from './assembly.ts';
+import { deploy } from './deployed.ts';
+import { EXAMPLE } from './settings.ts';
+import { synthesize } from './synth.ts';
+
+// Once: the bundles are what takes time.
+const stack = synthesize(EXAMPLE, { bundles: true });
+const functions = bundledFunctions(stack);
+const environmentBefore = { ...process.env };
+afterAll(stack.remove);
+afterEach(() => {
+  process.env = { ...environmentBefore };
+});
+
+const ENDED = ['succeeded', 'failed', 'cancelled', 'skipped'];
+const MOST_BYTES = { Api: 4_000_000, other: 1_500_000 };
+const MOST_IMPORT_MS = 300;
+/** A machine that has other work makes any single import slow: the best of so many tells what the bundle costs. */
+const IMPORTS = { least: 3, most: 15 };
+
+it('bundles every step and entry, with its source map and the configuration beside it', () => {
+  expect(functions.map(({ name }) => name).sort()).toEqual(
+    [...Object.keys(STEPS), 'Admit', 'Reconcile', 'Janitor', 'Api'].sort(),
+  );
+  for (const { file, files } of functions) {
+    expect(files.toSorted()).toEqual(['config.json', 'index.mjs', 'index.mjs.map']);
+    const config = parseConfig(readFileSync(join(dirname(file), 'config.json'), 'utf8'));
+    expect(config.installation).toBe(EXAMPLE.installation);
+    expect(readFileSync(file, 'utf8')).toMatch(/\/\/# sourceMappingURL=index\.mjs\.map\n$/);
+  }
+});
+
+it('keeps bundles small and quick to load', { timeout: 600_000 }, () => {
+  const rows = functions.map((bundled) => ({ ...bundled, milliseconds: bestImport(bundled) }));
+  for (const { name, codeBytes, milliseconds } of rows)
+    console.log(
+      `${name.padEnd(16)} ${(codeBytes / 1e6).toFixed(2)} MB  ${milliseconds.toFixed(0).padStart(4)} ms`,
+    );
+  for (const { name, codeBytes } of rows)
+    expect(codeBytes, name).toBeLessThanOrEqual(name === 'Api' ? MOST_BYTES.Api : MOST_BYTES.other);
+  expect(rows.filter(({ milliseconds }) => milliseconds > MOST_IMPORT_MS).map(({ name }) => name)).toEqual(
+    [],
+  );
+});
+
+/** Milliseconds that a fresh process takes to import it: the best of some, and of more where that is too long. */
+function bestImport({ file }: Bundled): number {
+  const script = `const t=performance.now();await import(${JSON.stringify(pathToFileURL(file).href)});console.log(performance.now()-t)`;
+  let best = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < IMPORTS.least || (run < IMPORTS.most && best > MOST_IMPORT_MS); run += 1) {
+    const told = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    best = Math.min(best, Number(told));
+  }
+  return best;
+}
+
+it('runs the whole pipeline on the bundles, within the rights that each role has', {
+  timeout: 300_000,
+}, async () => {
+  const lines: string[] = [];
+  for (const stream of [process.stdout, process.stderr])
+    vi.spyOn(stream, 'write').mockImplementation((line) => lines.push(String(line)) > 0);
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+  });
+  const deployed = await deploy(functions, (close) =>
+    onTestFinished(async () => {
+      await close();
+    }),
+  );
+  const [first, second] = deployed.vmUuids;
+
+  const asked = await deployed.ask('POST', '/snapshots', { vm: first, quiesce: 'never' });
+  expect(asked).toMatchObject({ status: 202, body: { vm: { uuid: first } } });
+  const done = await until(deployed, asked.body.id, ENDED);
+  expect(done).toMatchObject({ status: 'succeeded', error: null, warnings: [], progress: 100 });
+  expect(await deployed.leftBehind()).toEqual([]);
+
+  deployed.glance.faults.add({ method: 'PUT', path: /\/file$/, status: 413, body: 'over quota' });
+  const failing = await deployed.ask('POST', '/snapshots', { vm: first });
+  expect(await until(deployed, failing.body.id, ENDED)).toMatchObject({ status: 'failed' });
+  await deployed.settled();
+  expect(await deployed.leftBehind()).toEqual([]);
+
+  const stopped = await deployed.ask('POST', '/snapshots', { vm: second });
+  await until(deployed, stopped.body.id, ['running']);
+  expect((await deployed.ask('DELETE', `/snapshots/${stopped.body.id}`)).status).toBe(202);
+  expect(await until(deployed, stopped.body.id, ['cancelled'])).toMatchObject({ status: 'cancelled' });
+  await deployed.settled();
+  expect(await deployed.leftBehind()).toEqual([]);
+  expect(await deployed.invoke('Janitor', {})).toMatchObject({ findings: [] });
+
+  expect([...new Set([...deployed.calls.seen].map((call) => call.split(' ')[0]))].sort()).toEqual(
+    functions.map(({ name }) => name).sort(),
+  );
+  const refused = [...deployed.calls.seen].filter((call) => {
+    const [name, action = ''] = call.split(' ');
+    return !functions.find((each) => each.name === name)?.allowed.has(action);
+  });
+  expect(refused).toEqual([]);
+  expect(lines.filter((line) => line.includes(String(asked.body.id))).length).toBeGreaterThan(0);
+});
+
+type Deployed = Awaited<ReturnType<typeof deploy>>;
+
+async function until({ ask }: Deployed, jobId: unknown, statuses: readonly string[]) {
+  for (;;) {
+    const { body } = await ask('GET', `/snapshots/${jobId}`);
+    if (statuses.includes(String(body.status))) return body;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
