@@ -124,3 +124,15 @@ it('pauses the line of a pool that three steps in a row could not reach, until o
   await idle.in(runtimeWith(2))({ jobId });
   expect(await store().pools.health(pool)).toMatchObject({ failures: 0 });
 });
+
+it('does not begin once the job is past its deadline; the cleanup does', async () => {
+  const jobId = await newJob(store(), { deadline: new Date(NOW.getTime() - 1).toISOString() });
+  const began: string[] = [];
+  const forward = step('UnlockVm', async () => void began.push('UnlockVm'));
+  const cleanup = step('RelockVm', async () => void began.push('RelockVm'));
+  const state = { jobId } as Parameters<typeof forward>[0];
+  await expect(forward.in(runtimeWith())(state)).rejects.toMatchObject({ name: 'TimedOut' });
+  await cleanup.in(runtimeWith())({ jobId });
+  expect(began).toEqual(['RelockVm']);
+  expect((await store().jobs.get(jobId))?.stepUntil).toBeUndefined();
+});

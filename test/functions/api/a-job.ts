@@ -12,7 +12,7 @@ export function aJob(fields: Partial<Job> = {}): Job {
     vmUuid: randomUUID(),
     vmName: 'web-1',
     createdAt: '2026-01-01T00:00:00.000Z',
-    deadline: '2026-01-07T00:00:00.000Z',
+    deadline: '2099-01-07T00:00:00.000Z',
     ...fields,
   };
 }
