@@ -148,7 +148,7 @@ export class Jobs {
     await this.#change(jobId, { append: { warnings: [warning] }, when: 'attribute_exists(id)' });
   }
 
-  /** Takes the job for one reconciler. False when another has it. */
+  /** Takes the job for one reconciler. Undefined when another has it. */
   async claim(jobId: string, by: string, now: Date, until: Date): Promise<Job | undefined> {
     return this.#change(jobId, {
       set: { claimedBy: by, claimedUntil: until.toISOString() },

@@ -48,16 +48,19 @@ it('has its debts paid by the janitor when the pool stays away until the executi
 }, 180_000);
 
 it('is reconciled once by two reconcilers at once', async () => {
-  const { pool, service, request, job, leftBehind } = await scenario({
+  const stopped = Promise.withResolvers<void>();
+  const { pool, glance, service, request, job, leftBehind } = await scenario({
     service: {
       onState(jobId, state) {
-        if (state === 'WaitForUpload') void service.runtime.executions.stop(jobId, 'stopped');
+        if (state !== 'WaitForUpload') return;
+        void service.runtime.executions.stop(jobId, 'stopped').then(stopped.resolve);
       },
     },
   });
+  // So that the upload is not over at the first look.
+  glance.faults.add({ method: 'PUT', path: /file$/, hold: stopped.promise });
   const id = await request('web-1');
-  const stopped = async () => (await service.runtime.executions.describe(id))?.status === 'ABORTED';
-  while (!(await stopped()));
+  await stopped.promise;
   await Promise.all([reconcile(id, service.runtime), reconcile(id, service.runtime)]);
   expect(await job(id)).toMatchObject({ status: 'failed', error: { name: 'Interrupted' } });
   const destroyed = pool.calls.filter(({ method, error }) => method === 'VM.destroy' && !error);
