@@ -73,8 +73,13 @@ export function createKeystone(options: KeystoneOptions): Keystone {
   async function issue(): Promise<Issued> {
     const { id, secret } = await options.applicationCredential();
     const identity = { methods: ['application_credential'], application_credential: { id, secret } };
-    const answer = await send({ method: 'POST', path: PATH, body: { auth: { identity } } });
-    if (answer.status !== 201) throw refusal('gave no token', answer, secret);
+    const answer = await send({
+      method: 'POST',
+      path: PATH,
+      body: { auth: { identity } },
+      secrets: [secret],
+    });
+    if (answer.status !== 201) throw refusal('gave no token', answer);
     const token = answer.headers['x-subject-token'];
     if (typeof token !== 'string') throw notKeystone(answer);
     return { token, expiresAt: read(answer).expiresAt };
@@ -92,7 +97,7 @@ export function createKeystone(options: KeystoneOptions): Keystone {
 
   async function look(callersToken: string): Promise<Answer> {
     const headers = { 'x-auth-token': await token(), 'x-subject-token': callersToken };
-    return send({ method: 'GET', path: PATH, headers });
+    return send({ method: 'GET', path: PATH, headers, secrets: Object.values(headers) });
   }
 
   return {
@@ -109,7 +114,7 @@ export function createKeystone(options: KeystoneOptions): Keystone {
         answer = await look(callersToken);
       }
       if (answer.status === 404) return undefined;
-      if (answer.status !== 200) throw refusal('does not say whose a token is', answer, callersToken);
+      if (answer.status !== 200) throw refusal('does not say whose a token is', answer);
       return read(answer);
     },
     close: () => transport.close(),
@@ -148,8 +153,8 @@ function endpointOf(url: string): string {
   return `${parsed.origin}${parsed.pathname.replace(/\/+$/, '').replace(/\/v3$/, '')}`;
 }
 
-function refusal(what: string, { status, url, body }: Answer, secret: string): Error {
-  const said = plainText(body).replaceAll(secret, '(hidden)');
+function refusal(what: string, { status, url, body }: Answer): Error {
+  const said = plainText(body);
   const text = `Keystone ${what}: ${url} was answered ${status}${said && ` (${said})`}`;
   if (status === 401)
     return new KeystoneUnauthorized(`${text}; is the application credential right, and valid?`);

@@ -22,6 +22,8 @@ export interface Call {
   body?: unknown;
   /** beside those that every request has */
   headers?: Record<string, string>;
+  /** what a refusal may quote of the request and an error must not; the token is hidden anyway */
+  secrets?: readonly string[];
 }
 
 export interface Answer {
@@ -54,7 +56,7 @@ export function createTransport(options: TransportOptions): Transport {
   const prefix = target.pathname.replace(/\/$/, '');
 
   return {
-    async send({ method, path, contentType, body, headers: more }) {
+    async send({ method, path, contentType, body, headers: more, secrets = [] }) {
       const url = `${endpoint}${path}`;
       const token = await options.token();
       if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
@@ -77,7 +79,10 @@ export function createTransport(options: TransportOptions): Transport {
           signal: AbortSignal.timeout(timeout),
         });
         const { statusCode: status, headers } = response;
-        return { status, headers, body: await response.body.text(), url, withToken: token !== undefined };
+        const text = await response.body.text();
+        const shown =
+          status >= 300 ? hide(text, [...secrets, ...(token === undefined ? [] : [token])]) : text;
+        return { status, headers, body: shown, url, withToken: token !== undefined };
       } catch (cause) {
         if (cause instanceof GlanceCertificateMismatch) throw cause;
         throw new GlanceUnavailable(
@@ -88,6 +93,11 @@ export function createTransport(options: TransportOptions): Transport {
     },
     close: () => agent.close(),
   };
+}
+
+/** Before anything is cut off: half a secret is one as well. */
+function hide(text: string, secrets: readonly string[]): string {
+  return secrets.reduce((rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, '(hidden)')), text);
 }
 
 function reason(cause: unknown): string {

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../functions/config.ts';
 import type { Metrics } from '../functions/metrics.ts';
+import type { ApplicationCredential } from '../glance/keystone.ts';
 import type { LocalClock } from './clock.ts';
 
 /** A pool that the service works on, real or simulated. */
@@ -24,7 +25,14 @@ export interface ServiceOptions {
   readonly pools: readonly ServicePool[];
   readonly glance: {
     readonly url: string;
+    /** One that does not change; or Keystone gives them for an application credential. */
     readonly token?: string;
+    readonly keystone?: {
+      readonly url: string;
+      readonly ca?: string;
+      readonly fingerprint?: string;
+      readonly credential: ApplicationCredential;
+    };
     readonly ca?: string;
     readonly fingerprint?: string;
   };
@@ -58,7 +66,7 @@ const TIMINGS = {
 
 /** The configuration, as the functions read it from their environment. */
 export async function configOf(options: ServiceOptions) {
-  const { token, ...glance } = options.glance;
+  const { token, keystone, ...glance } = options.glance;
   return {
     installation: await installationOf(options.dataDir),
     relock: options.relock ?? 'lock',
@@ -66,7 +74,11 @@ export async function configOf(options: ServiceOptions) {
       ...pool,
       secretId: `pool/${pool.name}`,
     })),
-    glance: { ...glance, ...(token !== undefined && { secretId: 'glance' }) },
+    glance: {
+      ...glance,
+      ...(keystone && { keystone: withoutCredential(keystone) }),
+      ...((keystone ?? token) !== undefined && { secretId: 'glance' }),
+    },
     timings: { ...TIMINGS, ...options.timings },
   };
 }
@@ -77,8 +89,16 @@ export function secretsOf({ pools, glance }: ServiceOptions): Record<string, str
     `pool/${name}`,
     JSON.stringify({ username, password }),
   ]);
-  const ofGlance = glance.token === undefined ? [] : [['glance', JSON.stringify({ token: glance.token })]];
+  const held = glance.keystone?.credential ?? (glance.token !== undefined && { token: glance.token });
+  const ofGlance = held ? [['glance', JSON.stringify(held)]] : [];
   return Object.fromEntries([...ofPools, ...ofGlance]);
+}
+
+function withoutCredential({
+  credential: _,
+  ...keystone
+}: NonNullable<ServiceOptions['glance']['keystone']>) {
+  return keystone;
 }
 
 /** The name under which this folder's service marks what it makes; random, so that two services tell theirs apart. */

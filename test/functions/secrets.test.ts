@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { GetExecutionHistoryCommand } from '@aws-sdk/client-sfn';
 import { expect, it } from 'vitest';
+import { collectMetrics, type Measured } from '../../functions/metrics.ts';
 import type { WholeRuntime } from '../../functions/runtime.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';
+import { CREDENTIAL, stubKeystone } from '../glance-client/stub-keystone.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
 const password = 'planted-pool-password';
@@ -73,10 +75,18 @@ async function itemsOf(dataDir: string): Promise<unknown[]> {
   return Items;
 }
 
-it('keeps passwords, tokens and sessions out of logs, records, histories, answers, arguments and files', async () => {
+it('keeps passwords, tokens, credentials and sessions out of logs, metrics, records, histories, answers, arguments and files', async () => {
+  const keystone = await stubKeystone();
+  // Every token that it gives is the one that Glance takes.
+  keystone.next.push(...Array.from({ length: 50 }, () => token));
+  const metrics: Measured[] = [];
   const { pool, glance, service, folder, logs, ask, request, job } = await scenario({
     pool: { password },
     glance: { token },
+    service: ({ glance }) => ({
+      glance: { url: glance.url, keystone: { url: keystone.url, credential: CREDENTIAL } },
+      metrics: collectMetrics((measured) => metrics.push(measured)),
+    }),
   });
   const sessions = new Set<string>();
   const noteSessions = () => {
@@ -110,6 +120,28 @@ it('keeps passwords, tokens and sessions out of logs, records, histories, answer
   });
   const failing = await request(second?.uuid ?? '');
   expect(await job(failing)).toMatchObject({ status: 'failed', error: { name: 'GlanceForbidden' } });
+  // What the doctor says of a Glance and of a Keystone that quote what they were sent.
+  glance.faults.add({
+    method: 'GET',
+    path: /\/v2\/images$/,
+    status: 403,
+    body: `X-Auth-Token: ${token} is no good`,
+  });
+  glance.faults.add({
+    method: 'GET',
+    path: /\/v2\/images$/,
+    status: 401,
+    body: `${token} is no good`,
+    times: 2,
+  });
+  keystone.answer = (req, res) => {
+    req.resume();
+    res.writeHead(401).end(`${CREDENTIAL.secret} is no good`);
+  };
+  const doctor = [await ask('GET', '/doctor'), await ask('GET', '/doctor')];
+  delete keystone.answer;
+  doctor.push(await ask('GET', '/doctor'));
+  expect(doctor.map(({ body }) => body.status)).toContain('failed');
   const refused = await ask('POST', '/snapshots', { vm: 'nobody' });
   const paths = ['/snapshots', `/snapshots/${failing}`, `/snapshots/${succeeding}`];
   const answers = await Promise.all(
@@ -123,7 +155,8 @@ it('keeps passwords, tokens and sessions out of logs, records, histories, answer
     logs,
     items: await itemsOf(join(folder, 'service/table')),
     histories,
-    answers: [refused, ...answers].map(({ status, body }) => ({ status, body })),
+    metrics,
+    answers: [refused, ...doctor, ...answers].map(({ status, body }) => ({ status, body })),
     calls: pool.calls.map(({ method, args }) => [method, args]),
     files: [...during.files, ...files],
   };
@@ -134,6 +167,7 @@ it('keeps passwords, tokens and sessions out of logs, records, histories, answer
     expect(text, place).toContain(succeeding);
     expect(text, place).not.toContain(password);
     expect(text, place).not.toContain(token);
+    expect(text, place).not.toContain(CREDENTIAL.secret);
     expect(
       [...sessions].filter((session) => text.includes(session)),
       place,

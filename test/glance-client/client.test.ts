@@ -79,6 +79,30 @@ it.each([
   expect(asked).toBe(1);
 });
 
+it('hides the token in what a refusal quotes of the request, also where the text is cut off in it', async () => {
+  for (const before of ['', 'x'.repeat(290)]) {
+    const url = await aServer(
+      (_, res) => void res.writeHead(403).end(`${before} X-Auth-Token: ${token} is no good`),
+    );
+    const said = await failure(aClient({ url, token: async () => token }).getImage('i'));
+    expect(said).toMatch(/^GlanceForbidden: /);
+    expect(said).not.toContain(token.slice(0, 4));
+  }
+});
+
+it('asks once more with the next token after a 401, if it was told how to get one', async () => {
+  const tokens = ['old', 'new'];
+  const sent: unknown[] = [];
+  const url = await aServer(({ headers }, res) => {
+    sent.push(headers['x-auth-token']);
+    const isNew = headers['x-auth-token'] === 'new';
+    res.writeHead(isNew ? 204 : 401).end();
+  });
+  const glance = aClient({ url, token: async () => tokens[0], forgetToken: () => tokens.shift() });
+  await glance.deleteImage('i');
+  expect(sent).toEqual(['old', 'new']);
+});
+
 it('says whether a 401 means that the token is bad or that one is missing', async () => {
   const url = await aServer((_, res) => void res.writeHead(401).end());
   expect(await failure(aClient({ url }).getImage('i'))).toMatch(/Glance wants a token/);
