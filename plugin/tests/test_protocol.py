@@ -77,14 +77,18 @@ class ProtocolTest(PluginTest):
                 ({'templateRef': None}, 'templateRef and templateUuid'),
                 ({'templateUuid': self.job}, 'templateRef and templateUuid'),
                 ({'device': 0}, 'device must be'), ({'level': 0}, 'level must be'), ({'level': 10}, 'level'),
-                ({'level': True}, 'level'), ({'level': '1'}, 'level'), ({'timeoutSeconds': 0}, 'timeoutSeconds'),
+                ({'level': True}, 'level'), ({'level': '1'}, 'level'), ({'level': 1.5}, 'level'),
+                ({'threads': 0}, 'threads must be'), ({'threads': 17}, 'threads'), ({'nice': -1}, 'nice must be'),
+                ({'nice': 20}, 'nice'), ({'maxBytesPerSecond': 1000}, 'maxBytesPerSecond must be'),
+                ({'maxBytesPerSecond': '1e9'}, 'maxBytesPerSecond'), ({'timeoutSeconds': 0}, 'timeoutSeconds'),
                 ({'tokenSecret': 'no'}, 'tokenSecret'), ({'caPem': 'no'}, 'caPem'),
                 ({'fingerprint': 'ab'}, 'fingerprint'), ({'fingerprint': 'a' * 64}, 'https://'), ({'vdi_uuids': []}, 'vdi_uuids is not known')):
             with self.assertRaises(plugin.PluginError) as caught:
                 plugin.read_put_params(json.dumps(self.params(**changes)))
             self.assertEqual((caught.exception.code, caught.exception.retryable), ('BAD_PARAMS', False))
             self.assertIn(words, caught.exception.message)
-        plugin.read_put_params(json.dumps(self.params()))
+        for changes in ({}, {'level': 'auto', 'threads': 4, 'nice': 0, 'maxBytesPerSecond': 1 << 26}):
+            plugin.read_put_params(json.dumps(self.params(**changes)))
         for text in ('{', '[]', '"x"'):
             self.fails('BAD_PARAMS', False, self.call, 'put_vdis', text)
         self.assertEqual(self.xapi.calls, [])

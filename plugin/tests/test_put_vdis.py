@@ -50,6 +50,22 @@ class PutVdisTest(PluginTest):
         self.job = str(uuid.uuid4())
         self.assertEqual(self.put(tokenSecret=None, imageId=self.glance.image['id'])['sha512'], first['sha512'])
 
+    def test_makes_the_same_bytes_whatever_the_number_of_threads(self):
+        self.a_template()
+        made = []
+        for changes in ({}, {'threads': 1}, {'threads': 5, 'level': 'auto', 'nice': 0}, {'level': 1}):
+            made.append(self.put(**changes)['sha512'])
+            self.glance, self.job = self.a_glance(), str(uuid.uuid4())
+        self.assertEqual(len(set(made)), 1)
+
+    def test_takes_its_time_under_a_limit(self):
+        self.a_template(chain=1)
+        with io.open(self.path(0), 'rb') as handle:
+            data = handle.read()
+        with io.open(self.path(0), 'wb') as out:
+            out.write(data[:-512] + b'\0' * (3 << 20) + data[-512:])
+        self.assertGreater(self.put(maxBytesPerSecond=2 << 20)['seconds'], 1.0)
+
     def test_sends_the_token_from_the_secret_and_destroys_the_secret(self):
         self.a_template()
         self.put()

@@ -1,11 +1,14 @@
 import os
 import signal
+import subprocess
 import threading
 import time
 import unittest
 import uuid
 
 from support import PluginTest
+
+IONICE = next((path for path in ('/usr/bin/ionice', '/bin/ionice') if os.access(path, os.X_OK)), None)
 
 
 class StopTest(PluginTest):
@@ -57,6 +60,16 @@ class StopTest(PluginTest):
             self.until(lambda: os.stat(path).st_ino != before)
             took.append(time.time() - began)
         self.assertLess(min(took), 2)
+
+    def test_every_thread_lets_guests_go_first(self):
+        upload = self.start_upload()
+        threads = os.listdir('/proc/%d/task' % upload.pid)
+        self.assertGreater(len(threads), 2)
+        for thread in threads:
+            with open('/proc/%d/task/%s/stat' % (upload.pid, thread)) as stat:
+                self.assertEqual(stat.read().rsplit(')', 1)[1].split()[16], '19')
+            if IONICE:
+                self.assertEqual(subprocess.check_output((IONICE, '-p', thread)).strip(), b'idle')
 
     def test_the_state_is_for_root_alone(self):
         self.start_upload()
