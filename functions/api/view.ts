@@ -44,12 +44,9 @@ export const JobView = z
     sha512: z.string().nullable(),
     vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes })),
     xapiCalls: z.int().min(0),
-    cost: z
-      .object({ usd: z.number(), transitions: z.int(), pricesOf: z.string() })
-      .nullable()
-      .openapi({
-        description: 'What the finished job costs in AWS, reckoned from its steps; see `npm run cost`.',
-      }),
+    cost: z.object({ usd: z.number(), transitions: z.int(), pricesOf: z.string() }).nullable().openapi({
+      description: 'What the finished job costs in AWS, reckoned from its steps; see `npm run cost`.',
+    }),
     owes: z
       .array(z.enum(['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot']))
       .openapi({ description: 'What is still to be undone; the VM is free once this is empty.' }),
