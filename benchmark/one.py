@@ -1,0 +1,55 @@
+"""One bundle by the plugin's own code, in a process of its own; prints its size and sha512 as JSON.
+Usage: one.py zlib|libdeflate LEVEL THREADS URL|- FILE"""
+import contextlib
+import json
+import os
+import sys
+import types
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PLUGIN = os.path.join(os.path.dirname(HERE), 'plugin', 'glance')
+
+
+def load_plugin():
+    plugin = types.ModuleType('plugin')
+    with open(PLUGIN, encoding='utf-8') as source:
+        exec(compile(source.read(), PLUGIN, 'exec'), plugin.__dict__)
+    return plugin
+
+
+def pieces_of(plugin, library, level, threads, path):
+    """The chain's own reading code, over a file that is no VHD."""
+    source = plugin.ChainSource.__new__(plugin.ChainSource)
+    source.files = [plugin.ChainFile(path, None, plugin.identity(path))]
+    source.files[0].staged = path
+    libraries = plugin.load_libdeflate() if library == 'libdeflate' else None
+    return plugin.bundle(source, plugin.GzipCompressor(level, threads, libraries=libraries), lambda size: None)
+
+
+def upload(plugin, url, pieces, count_sent):
+    params = {'glanceUrl': plugin.GlanceUrl(url), 'imageId': 'benchmark', 'caPem': None, 'timeoutSeconds': 90,
+              'fingerprint': os.environ.get('SINK_FINGERPRINT')}
+    trouble = plugin.Glance(params, None, plugin.never_stop).upload(pieces, lambda: None, count_sent)
+    if trouble:
+        raise SystemExit('the sink did not answer: %s' % trouble)
+
+
+def main():
+    library, level, threads, url, path = sys.argv[1:]
+    plugin, size = load_plugin(), 0
+    with contextlib.closing(plugin.Hashes()) as hashes:
+        def count_sent(piece):
+            nonlocal size
+            size += len(piece)
+            hashes.update(piece)
+
+        with contextlib.closing(pieces_of(plugin, library, int(level), int(threads), path)) as pieces:
+            if url == '-':
+                for piece in pieces:
+                    count_sent(piece)
+            else:
+                upload(plugin, url, pieces, count_sent)
+        print(json.dumps({'size': size, 'sha512': hashes.digests()[0]}))
+
+
+main()
