@@ -26,7 +26,8 @@ def some_random(size, seed):
 
 def some_text(size, seed):
     words = [('%x' % (seed * 7919 + number * number)).encode('ascii') for number in range(4001)]
-    return b' '.join(words[number * number % 4001] for number in range(size // 2 + 1))[:size]
+    text = b' '.join(words[number * number % 4001] for number in range(20000))
+    return (text * (size // len(text) + 1))[:size]
 
 
 def mixed(size):
