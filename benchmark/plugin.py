@@ -13,6 +13,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import ssl
 import statistics
 import subprocess
@@ -40,6 +41,7 @@ def main():
     add('--sparse', type=int, default=8192, metavar='MIB', help='size of the sparse file for peak memory; 0: not')
     add('--folder', help='where the temporary folder is made')
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder goes, too
     with tempfile.TemporaryDirectory(prefix='xensnap-bench-', dir=options.folder) as folder:
         with contextlib.ExitStack() as stack:
             Benchmark(options, folder, stack).run()
