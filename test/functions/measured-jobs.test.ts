@@ -36,7 +36,10 @@ it('measures a job: its outcome once, the bytes it sent, its slot, and every ste
 it('counts a cancelled job as cancelled, and a refused request as no job', async () => {
   const { sum, ask, request, job, service } = await measured({
     service: {
-      onState: (id, state) => void (state === 'WaitForUpload' && service.runtime.store.jobs.cancel(id)),
+      async aroundStep(step, id, run) {
+        if (step === 'StartUpload') await service.runtime.store.jobs.cancel(id);
+        return run();
+      },
     },
   });
   expect(await job(await request('web-1'))).toMatchObject({ status: 'cancelled' });

@@ -97,13 +97,16 @@ it('fails with SnapshotLost when the snapshot call never arrives, and makes none
 }, 180_000);
 
 it('cancels a job in the middle of its upload', async () => {
-  const { service, glance, request, job, leftBehind, ask } = await scenario({ pool: { diskMib: 64 } });
+  const { service, glance, request, job, leftBehind, ask } = await scenario();
+  const release = Promise.withResolvers<void>();
+  glance.faults.add({ method: 'PUT', path: /file$/, afterBytes: 65_536, hold: release.promise });
   const id = await request('web-1');
   await job(id, ({ phase }) => phase === 'PollUpload');
   const { status, body } = await ask('DELETE', `/snapshots/${id}`);
   expect(status).toBe(202);
   expect(body.id).toBe(id);
   expect(await job(id)).toMatchObject({ status: 'cancelled', error: { name: 'JobCancelled' } });
+  release.resolve();
   expect(glance.images()).toEqual([]);
   expect((await ask('DELETE', `/snapshots/${id}`)).status).toBe(409);
   expect(await leftBehind()).toEqual([]);
@@ -111,10 +114,13 @@ it('cancels a job in the middle of its upload', async () => {
 }, 180_000);
 
 it('is cancelled when the owner deletes the image while it uploads', async () => {
-  const { service, request, job, leftBehind } = await scenario({ pool: { diskMib: 64 } });
+  const { service, glance, request, job, leftBehind } = await scenario();
+  const release = Promise.withResolvers<void>();
+  glance.faults.add({ method: 'PUT', path: /file$/, afterBytes: 65_536, hold: release.promise });
   const id = await request('web-1');
   await job(id, ({ phase }) => phase === 'PollUpload');
   await service.runtime.glance.deleteImage(id);
+  release.resolve();
   expect(await job(id)).toMatchObject({ status: 'cancelled', error: { name: 'ImageDeleted' } });
   expect(await leftBehind()).toEqual([]);
 }, 180_000);
