@@ -1,17 +1,19 @@
 import { deepen, shareParent } from './build-chain.ts';
 import { buildDisk, type DiskFormat } from './build-disk.ts';
+import { buildSr } from './build-hosts.ts';
 import { newVbd, newVif, newVm } from './build-vm.ts';
 import type { Vss } from './guest.ts';
 import { type VmHandle, vmHandle } from './handle.ts';
 import type { Host, PoolState } from './state.ts';
+import { SR_TYPES, type SrType } from './storage.ts';
 import { enterPowerState, type PowerState } from './vm.ts';
 
 export interface VmSpec {
   readonly name: string;
   /** A host's UUID or name; the master if left out. */
   readonly host?: string;
-  /** Where its disks are: the host's local SR (default) or the shared one. */
-  readonly sr?: 'local' | 'nfs';
+  /** Where its disks are: the host's local SR of files (default), or an SR of the type, which is made for the first VM. */
+  readonly sr?: 'local' | SrType;
   readonly diskMib?: number;
   /** Random data in each disk from the start; 4 MiB, or a quarter of a smaller disk. */
   readonly dataMib?: number;
@@ -49,7 +51,7 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
   });
   const [network] = db.refs('network');
   if (network) newVif(pool, vm, network);
-  const sr = findSr(pool, host, spec.sr ?? 'local');
+  const sr = await findSr(pool, host, spec.sr ?? 'local');
   const sizes = spec.kind === 'noDisk' ? [] : [spec.diskMib ?? 64, ...(spec.extraDisks ?? [])];
   for (const [device, mib] of sizes.entries()) {
     const format = device === 0 ? (spec.rootFormat ?? 'vhd') : 'vhd';
@@ -74,12 +76,13 @@ function findHost({ hosts }: PoolState, wanted: string | undefined): Host {
   return host;
 }
 
-function findSr({ db }: PoolState, host: Host, kind: 'local' | 'nfs'): string {
-  const type = kind === 'nfs' ? 'nfs' : 'ext';
+async function findSr(pool: PoolState, host: Host, kind: 'local' | SrType): Promise<string> {
+  const { db, hosts } = pool;
+  const type = kind === 'local' ? 'ext' : kind;
   const sr = db
     .referrers('PBD', 'host', host.ref)
     .map((pbd) => db.text('PBD', pbd, 'SR'))
     .find((each) => db.text('SR', each, 'type') === type);
-  if (!sr) throw new Error(`${host.name} has no SR of type ${type}`);
-  return sr;
+  if (sr) return sr;
+  return buildSr(pool, { name: `${type} storage`, type, hosts: SR_TYPES[type].shared ? hosts : [host] });
 }

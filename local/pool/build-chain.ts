@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { XapiFailure } from './failure.ts';
 import { type VmHandle, vmHandle } from './handle.ts';
 import type { Context, PoolState } from './state.ts';
-import { storageOf, vhdPath } from './storage.ts';
+import { diskPath, storageOf } from './storage.ts';
 import { NULL_REF } from './value.ts';
 import { snapshotVdi } from './vdi-snapshot.ts';
 import { writeBurst } from './writer.ts';
@@ -24,7 +24,7 @@ export async function deepen(pool: PoolState, { rootVdi }: VmHandle, count: numb
 
 async function dropLeaf(pool: PoolState, vdi: string): Promise<void> {
   const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
-  await rm(vhdPath(storage, pool.db.text('VDI', vdi, 'uuid')), { force: true });
+  await rm(diskPath(storage, pool.db.text('VDI', vdi, 'uuid')), { force: true });
   pool.db.destroy('VDI', vdi);
 }
 

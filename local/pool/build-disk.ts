@@ -2,7 +2,7 @@ import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PoolState } from './state.ts';
-import { storageOf, vhdPath } from './storage.ts';
+import { diskPath, storageOf } from './storage.ts';
 import { createDynamicVhd, physicalBytes } from './vhd.ts';
 import { writeDisk } from './writer.ts';
 
@@ -39,11 +39,12 @@ export async function buildDisk(pool: PoolState, disk: NewDisk): Promise<string>
     on_boot: 'persist',
     sm_config: { vhd: {}, raw: { type: 'raw' }, qcow2: { 'image-format': 'qcow2' } }[disk.format],
   });
-  if (disk.format !== 'vhd') {
-    await writeFile(join(storage.folder, `${uuid}.${disk.format}`), Buffer.from('QFI\xfb', 'latin1'));
+  if (disk.format === 'raw') {
+    await writeFile(join(storage.folder, `${uuid}.raw`), '');
     return vdi;
   }
-  const path = vhdPath(storage, uuid);
+  if (disk.format === 'qcow2') storage.qcow2.add(uuid);
+  const path = diskPath(storage, uuid);
   await createDynamicVhd(path, { uuid: randomUUID(), virtualBytes, createdAt: new Date() });
   await models.create(uuid, virtualBytes);
   const writes = firstData(virtualBytes, disk.dataMib);

@@ -6,6 +6,7 @@ import { makeDom0 } from './dom0.ts';
 import { Lock } from './lock.ts';
 import { setPlugged } from './pbd.ts';
 import type { Host, PoolState } from './state.ts';
+import { SR_TYPES, type SrType } from './storage.ts';
 import { enterPowerState } from './vm.ts';
 
 const GIB = 1024 ** 3;
@@ -55,22 +56,22 @@ export async function buildHost(pool: PoolState, name: string, dom0Root: string)
   return host;
 }
 
-/** Adds an SR whose folder the given hosts mount. */
+/** Adds an SR that the given hosts have attached. */
 export async function buildSr(
   pool: PoolState,
-  dataDir: string,
-  sr: { name: string; type: 'ext' | 'nfs'; hosts: readonly Host[] },
+  sr: { name: string; type: SrType; hosts: readonly Host[] },
 ): Promise<string> {
   const { db } = pool;
   const uuid = randomUUID();
-  const folder = join(dataDir, 'sr', uuid);
+  const { shared, device } = SR_TYPES[sr.type];
+  const folder = join(pool.dataDir, 'sr', uuid);
   await mkdir(folder, { recursive: true });
   const ref = db.create('SR', {
     uuid,
     name_label: sr.name,
     type: sr.type,
     content_type: 'user',
-    shared: sr.type === 'nfs',
+    shared,
     physical_size: String(1024 * GIB),
     allowed_operations: [
       'unplug',
@@ -91,19 +92,16 @@ export async function buildSr(
   pool.storage.set(ref, {
     ref,
     uuid,
+    type: sr.type,
     folder,
     full: false,
     collecting: false,
+    qcow2: new Set(),
     chains: new Lock(),
     disks: new Map(),
   });
   for (const host of sr.hosts) {
-    const pbd = db.create('PBD', {
-      host: host.ref,
-      SR: ref,
-      device_config:
-        sr.type === 'nfs' ? { server: '192.0.2.10', serverpath: '/export/xen' } : { device: '/dev/sda3' },
-    });
+    const pbd = db.create('PBD', { host: host.ref, SR: ref, device_config: { ...device } });
     await setPlugged(pool, pbd, true);
   }
   return ref;

@@ -13,12 +13,7 @@ const MANY = 50;
 const DEMO_NAMES = ['web', 'db', 'cache', 'mail', 'build', 'files'];
 
 /** The hosts, their SRs, the network and the templates that every pool has. */
-export async function buildPool(
-  pool: PoolState,
-  options: PoolOptions,
-  dataDir: string,
-  roots: string,
-): Promise<void> {
+export async function buildPool(pool: PoolState, options: PoolOptions, roots: string): Promise<void> {
   const { db } = pool;
   db.create('network', {
     name_label: 'Pool-wide network associated with eth0',
@@ -29,9 +24,9 @@ export async function buildPool(
   for (let index = 0; index < (options.hosts ?? 2); index += 1) {
     const host = await buildHost(pool, `xen${index + 1}`, join(roots, String(index + 1)));
     if (options.pluginFile !== undefined) await installPlugin(host.dom0Root, options.pluginFile);
-    await buildSr(pool, dataDir, { name: 'Local storage', type: 'ext', hosts: [host] });
+    await buildSr(pool, { name: 'Local storage', type: 'ext', hosts: [host] });
   }
-  const shared = await buildSr(pool, dataDir, { name: 'NFS shared storage', type: 'nfs', hosts: pool.hosts });
+  const shared = await buildSr(pool, { name: 'NFS shared storage', type: 'nfs', hosts: pool.hosts });
   db.create('pool', { name_label: 'demo', master: pool.hosts[0]?.ref ?? NULL_REF, default_SR: shared });
   for (const name of ['Other install media', 'Debian Bookworm 12', 'Windows Server 2022 (64-bit)']) {
     newVm(pool, {

@@ -33,12 +33,14 @@ export function face(
     username: pool.settings.username,
     password: pool.settings.password,
     hosts,
-    srs: [...storage.values()].map(({ ref, uuid, folder }) => ({
-      ref,
-      uuid,
-      folder,
-      name: db.text('SR', ref, 'name_label'),
-    })),
+    get srs() {
+      return [...storage.values()].map(({ ref, uuid, folder }) => ({
+        ref,
+        uuid,
+        folder,
+        name: db.text('SR', ref, 'name_label'),
+      }));
+    },
     vms: () =>
       db
         .refs('VM')

@@ -22,6 +22,13 @@ export interface Fault {
   readonly delaySeconds?: number;
   /** Looks at the arguments as the call log has them. */
   readonly when?: (args: readonly unknown[]) => boolean;
+  /**
+   * Of an export: it strikes once so many bytes of the body are out. With neither `code`, `drop` nor `hold` the body ends
+   * there, as if it were whole.
+   */
+  readonly afterBytes?: number;
+  /** Of an export: so many bytes follow the body's end. */
+  readonly extraBytes?: number;
   /** The effect waits for this. */
   readonly hold?: Promise<void>;
 }

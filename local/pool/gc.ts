@@ -2,7 +2,7 @@ import { rename, rm } from 'node:fs/promises';
 import { coalesceIntoParent, reparent } from './chain.ts';
 import { asFailure } from './failure.ts';
 import type { PoolState } from './state.ts';
-import { diskLock, type Storage, vhdPath } from './storage.ts';
+import { diskLock, diskPath, type Storage } from './storage.ts';
 import { completeTask, createTask, failTask } from './task.ts';
 import { NULL_REF } from './value.ts';
 import { physicalBytes, setHidden } from './vhd.ts';
@@ -56,7 +56,7 @@ async function nextWork(pool: PoolState, storage: Storage): Promise<Work | undef
     const attached = db
       .referrers('VBD', 'VDI', node.ref)
       .some((vbd) => db.flag('VBD', vbd, 'currently_attached'));
-    if (attached && (await physicalBytes(vhdPath(storage, node.uuid))) > LIVE_LEAF_BYTES) continue;
+    if (attached && (await physicalBytes(diskPath(storage, node.uuid))) > LIVE_LEAF_BYTES) continue;
     return { kind: 'leaf', node };
   }
   return undefined;
@@ -107,12 +107,12 @@ async function step(pool: PoolState, storage: Storage): Promise<boolean> {
 async function mergePair(pool: PoolState, storage: Storage, node: Node): Promise<void> {
   const { parent } = node;
   if (!parent) return;
-  const path = vhdPath(storage, parent.uuid);
-  await coalesceIntoParent(vhdPath(storage, node.uuid), path);
+  const path = diskPath(storage, parent.uuid);
+  await coalesceIntoParent(diskPath(storage, node.uuid), path);
   await pool.models.merge(node.uuid, parent.uuid);
   for (const child of node.children) {
     // The control domain pauses a disk in use while its parent changes.
-    await diskLock(storage, child.uuid).run(() => reparent(vhdPath(storage, child.uuid), path));
+    await diskLock(storage, child.uuid).run(() => reparent(diskPath(storage, child.uuid), path));
     setParent(pool, child.ref, parent.uuid);
   }
   await forget(pool, storage, node);
@@ -121,7 +121,7 @@ async function mergePair(pool: PoolState, storage: Storage, node: Node): Promise
 /** A leaf's data goes into its parent's file, which then takes the leaf's name. */
 async function mergeLeaf(pool: PoolState, storage: Storage, { ref, uuid, parent }: Node): Promise<void> {
   if (!parent) return;
-  const [leaf, base] = [vhdPath(storage, uuid), vhdPath(storage, parent.uuid)];
+  const [leaf, base] = [diskPath(storage, uuid), diskPath(storage, parent.uuid)];
   await diskLock(storage, uuid).run(async () => {
     await coalesceIntoParent(leaf, base);
     await setHidden(base, false);
@@ -132,7 +132,7 @@ async function mergeLeaf(pool: PoolState, storage: Storage, { ref, uuid, parent 
 }
 
 async function forget(pool: PoolState, storage: Storage, { ref, uuid }: Node): Promise<void> {
-  await rm(vhdPath(storage, uuid), { force: true });
+  await rm(diskPath(storage, uuid), { force: true });
   pool.db.destroy('VDI', ref);
 }
 

@@ -1,6 +1,6 @@
 import type { Vss } from './guest.ts';
 import type { PoolState } from './state.ts';
-import { storageOf, vhdPath } from './storage.ts';
+import { diskPath, storageOf } from './storage.ts';
 import type { Row } from './value.ts';
 import { enterPowerState, type PowerState } from './vm.ts';
 import { writeBurst } from './writer.ts';
@@ -45,7 +45,7 @@ export function vmHandle(pool: PoolState, ref: string): VmHandle {
       const vdi = vbd && db.text('VBD', vbd, 'VDI');
       if (!vdi || !db.has('VDI', vdi)) return undefined;
       const uuid = db.text('VDI', vdi, 'uuid');
-      return { uuid, ref: vdi, path: vhdPath(storageOf(pool, db.text('VDI', vdi, 'SR')), uuid) };
+      return { uuid, ref: vdi, path: diskPath(storageOf(pool, db.text('VDI', vdi, 'SR')), uuid) };
     },
     liveXenstore() {
       const guest = guests.get(ref);

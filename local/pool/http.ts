@@ -3,9 +3,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { dispatch } from './dispatch.ts';
+import { EXPORT_PATH, exportRawVdi } from './export.ts';
 import { asFailure, ConnectionCut } from './failure.ts';
+import { refuse, send } from './http-answer.ts';
+import { decodeJsonCall, encodeJsonFailure, encodeJsonSuccess } from './jsonrpc.ts';
 import type { Host, PoolState } from './state.ts';
-import { decodeCall, encodeFailure, encodeRaw, encodeSuccess } from './xmlrpc.ts';
+import type { Value } from './value.ts';
+import { decodeCall, encodeFailure, encodeRaw, encodeSuccess, type MethodCall } from './xmlrpc.ts';
 
 /** http_limit_max_rpc_size of constants.ml. */
 const MAX_BODY_BYTES = 300 * 1024;
@@ -90,6 +94,9 @@ async function handle(
     if (channel === 'tcp' && headerBytes(request) > MAX_HEADER_BYTES) {
       return refuse(request, response, 431, 'HTTP 431 request header fields too large');
     }
+    const path = (request.url ?? '').split('?')[0];
+    if (request.method === 'GET' && path === EXPORT_PATH)
+      return await exportRawVdi(pool, { host, channel, request, response });
     if (request.method !== 'POST') return refuse(request, response, 404, 'HTTP 404 Not Found');
     const length = request.headers['content-length'];
     // xapi fails with an internal error here, it has no better answer.
@@ -98,30 +105,59 @@ async function handle(
     if (Number(length) > MAX_BODY_BYTES)
       return refuse(request, response, 500, 'Client_requested_size_over_limit');
     const body = await readBody(request);
-    if (!isUtf8(body)) {
-      return send(response, encodeFailure(['INVALID_VALUE', 'Invalid UTF-8 string in parameter', '']));
-    }
-    const { method, params } = decodeCall(body.toString('utf8'));
-    send(response, await answerCall(pool, host, channel, method, params));
+    const answer = path === '/jsonrpc' ? answerJson : answerXml;
+    const { text, contentType } = await answer(body, ({ method, params }) =>
+      dispatch(pool, { host, channel, method, params }),
+    );
+    send(response, text, contentType);
   } catch (error) {
     if (error instanceof ConnectionCut) request.socket.destroy();
-    else refuse(request, response, 500, asFailure(error).message);
+    else if (!response.headersSent && !request.socket.destroyed)
+      refuse(request, response, 500, asFailure(error).message);
   }
 }
 
-async function answerCall(
-  pool: PoolState,
-  host: Host,
-  channel: 'tcp' | 'unix',
-  method: string,
-  params: Parameters<typeof dispatch>[1]['params'],
+type Perform = (call: MethodCall) => Promise<Value>;
+
+interface Answer {
+  readonly text: string;
+  readonly contentType: string;
+}
+
+async function answerXml(body: Buffer, perform: Perform): Promise<Answer> {
+  const contentType = 'text/xml';
+  if (!isUtf8(body)) return { text: encodeFailure(INVALID_UTF8), contentType };
+  const call = decodeCall(body.toString('utf8'));
+  const text = await outcome(
+    () => perform(call),
+    call.method === 'system.listMethods' ? encodeRaw : encodeSuccess,
+    encodeFailure,
+  );
+  return { text, contentType };
+}
+
+async function answerJson(body: Buffer, perform: Perform): Promise<Answer> {
+  const call = decodeJsonCall(body.toString('utf8'));
+  const text = await outcome(
+    () => perform(call),
+    (value) => encodeJsonSuccess(call, value),
+    (description) => encodeJsonFailure(call, description),
+  );
+  return { text, contentType: 'application/json' };
+}
+
+const INVALID_UTF8 = ['INVALID_VALUE', 'Invalid UTF-8 string in parameter', ''];
+
+async function outcome(
+  perform: () => Promise<Value>,
+  success: (value: Value) => string,
+  failure: (description: string[]) => string,
 ): Promise<string> {
   try {
-    const value = await dispatch(pool, { host, channel, method, params });
-    return method === 'system.listMethods' ? encodeRaw(value) : encodeSuccess(value);
+    return success(await perform());
   } catch (error) {
     if (error instanceof ConnectionCut) throw error;
-    return encodeFailure(asFailure(error).description);
+    return failure(asFailure(error).description);
   }
 }
 
@@ -135,31 +171,4 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-const COMMON_HEADERS = {
-  'cache-control': 'no-cache, no-store',
-  'Access-Control-Allow-Origin': '*',
-  'Access-Control-Allow-Headers': 'X-Requested-With',
-};
-
-function send(response: ServerResponse, body: string): void {
-  response.writeHead(200, {
-    'content-length': Buffer.byteLength(body),
-    'content-type': 'text/xml',
-    ...COMMON_HEADERS,
-  });
-  response.end(body);
-}
-
-/** An HTML page and the end of the connection. */
-function refuse(request: IncomingMessage, response: ServerResponse, status: number, title: string): void {
-  const body = `<html><body><h1>${title}</h1></body></html>`;
-  response.writeHead(status, {
-    'content-length': Buffer.byteLength(body),
-    'content-type': 'text/html',
-    connection: 'close',
-    ...COMMON_HEADERS,
-  });
-  response.end(body, () => request.socket.destroySoon());
 }

@@ -1,6 +1,8 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { attachedToControlDomains } from './dom0-vbd.ts';
 import type { PoolState } from './state.ts';
+import { diskPath } from './storage.ts';
 
 /**
  * Everything that a job could leave behind; two of them are compared with deepEqual. Base copies and their files are
@@ -18,6 +20,8 @@ export interface PoolInventory {
   readonly sessions: number;
   /** UUIDs. */
   readonly secrets: string[];
+  /** UUIDs of the disks that a control domain has attached, as an export does. */
+  readonly attached: string[];
   /** How many plugin processes run. */
   readonly plugins: number;
 }
@@ -68,6 +72,9 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
       .refs('secret')
       .map((secret) => db.text('secret', secret, 'uuid'))
       .sort(),
+    attached: attachedToControlDomains(pool)
+      .map((vdi) => db.text('VDI', vdi, 'uuid'))
+      .sort(),
     plugins: pool.plugins.size,
   };
 }
@@ -77,7 +84,9 @@ async function filesBySr(pool: PoolState): Promise<Record<string, string[]>> {
   for (const storage of pool.storage.values()) {
     // Under the lock no chain is between two shapes.
     files[storage.uuid] = await storage.chains.run(async () => {
-      const hidden = new Set(baseCopyUuids(pool, storage.ref).map((uuid) => `${uuid}.vhd`));
+      const hidden = new Set(
+        baseCopyUuids(pool, storage.ref).map((uuid) => basename(diskPath(storage, uuid))),
+      );
       return (await listTree(storage.folder)).filter((name) => !hidden.has(name)).sort();
     });
   }

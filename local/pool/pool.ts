@@ -32,6 +32,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
   const dataDir = resolve(options.dataDir);
   const stop = new AbortController();
   const pool: PoolState = {
+    dataDir,
     db: new Database(),
     clock: options.clock ?? localClock(),
     settings: {
@@ -69,7 +70,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
     await rm(roots, { recursive: true, force: true, maxRetries: 3 });
   };
   try {
-    await buildPool(pool, options, dataDir, roots);
+    await buildPool(pool, options, roots);
     await buildDemoVms(pool, options);
     for (const [index, host] of pool.hosts.entries()) {
       const at = options.port ? options.port + index : 0;

@@ -1,16 +1,16 @@
 import { readdir } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { parse } from 'node:path';
 import { XapiFailure } from './failure.ts';
 import { kickCollector } from './gc.ts';
 import type { Context, PoolState } from './state.ts';
-import { assertAttached, type Storage, storageOf, vhdPath } from './storage.ts';
+import { assertAttached, diskPath, type Storage, storageOf } from './storage.ts';
 import { openVhd, physicalBytes } from './vhd.ts';
 
 const READERS = 8;
 
 /**
- * Brings the database in step with the folder: sizes, `vhd-parent`, files that came (any `.vhd` in it becomes a VDI of
- * its name) and files that went. Kicks the coalescer.
+ * Brings the database in step with the folder: sizes, `vhd-parent`, files that came (any `.vhd` or `.qcow2` in it becomes
+ * a VDI of its name) and files that went. Kicks the coalescer.
  */
 async function scan({ pool, task }: Context, sr: string): Promise<void> {
   const { db } = pool;
@@ -30,15 +30,16 @@ async function scan({ pool, task }: Context, sr: string): Promise<void> {
 
 async function readFolder(pool: PoolState, storage: Storage): Promise<void> {
   const { db } = pool;
-  const uuids = (await readdir(storage.folder))
-    .filter((name) => name.endsWith('.vhd'))
-    .map((name) => basename(name, '.vhd'));
+  const files = (await readdir(storage.folder)).map((name) => parse(name));
+  for (const { name, ext } of files) if (ext === '.qcow2') storage.qcow2.add(name);
+  const uuids = files.filter(({ ext }) => ext === '.vhd' || ext === '.qcow2').map(({ name }) => name);
   const known = new Map(
     db.referrers('VDI', 'SR', storage.ref).map((vdi) => [db.text('VDI', vdi, 'uuid'), vdi]),
   );
   for (const [uuid, vdi] of known) {
-    const isVhd = !db.map('VDI', vdi, 'sm_config').type && !db.map('VDI', vdi, 'sm_config')['image-format'];
-    if (isVhd && !uuids.includes(uuid) && db.flag('VDI', vdi, 'managed')) db.set('VDI', vdi, 'missing', true);
+    const isRaw = db.map('VDI', vdi, 'sm_config').type === 'raw';
+    if (!isRaw && !uuids.includes(uuid) && db.flag('VDI', vdi, 'managed'))
+      db.set('VDI', vdi, 'missing', true);
   }
   const refreshNext = async (): Promise<void> => {
     for (let uuid = uuids.shift(); uuid !== undefined; uuid = uuids.shift()) {
@@ -59,7 +60,7 @@ async function refresh(
   known: string | undefined,
 ): Promise<void> {
   const { db } = pool;
-  const path = vhdPath(storage, uuid);
+  const path = diskPath(storage, uuid);
   const vhd = await openVhd(path);
   await vhd.close();
   const bytes = await physicalBytes(path);
@@ -74,10 +75,11 @@ async function refresh(
       virtual_size: String(vhd.virtualBytes),
     });
   const { 'vhd-parent': _old, ...rest } = db.map('VDI', vdi, 'sm_config');
-  const parent = vhd.parentName === null ? {} : { 'vhd-parent': basename(vhd.parentName, '.vhd') };
+  const format = storage.qcow2.has(uuid) ? { 'image-format': 'qcow2' } : {};
+  const parent = vhd.parentName === null ? {} : { 'vhd-parent': parse(vhd.parentName).name };
   db.update('VDI', vdi, {
     physical_utilisation: String(bytes),
-    sm_config: { ...rest, ...parent },
+    sm_config: { ...rest, ...format, ...parent },
   });
 }
 

@@ -46,6 +46,8 @@ export interface PoolSettings {
 
 /** All that the simulated pool consists of. */
 export interface PoolState {
+  /** The folder that outlives the pool: the SRs' files and the models. */
+  readonly dataDir: string;
   readonly db: Database;
   readonly clock: LocalClock;
   readonly settings: PoolSettings;

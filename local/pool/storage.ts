@@ -3,14 +3,39 @@ import { XapiFailure } from './failure.ts';
 import { Lock } from './lock.ts';
 import type { PoolState } from './state.ts';
 
-/** The folder behind an SR, which is both the mount of its hosts and the nfs export. */
+/** The types of SR there are here, with what sets them apart. */
+export const SR_TYPES = {
+  ext: { shared: false, isFiles: true, device: { device: '/dev/sda3' } },
+  nfs: { shared: true, isFiles: true, device: { server: '192.0.2.10', serverpath: '/export/xen' } },
+  smb: { shared: true, isFiles: true, device: { server: '//192.0.2.10/xen' } },
+  lvm: { shared: false, isFiles: false, device: { device: '/dev/sdb' } },
+  lvmoiscsi: {
+    shared: true,
+    isFiles: false,
+    device: { target: '192.0.2.11', targetIQN: 'iqn.2026-11.local.target', SCSIid: '36001405' },
+  },
+  lvmohba: { shared: true, isFiles: false, device: { SCSIid: '36001406' } },
+} as const;
+
+export type SrType = keyof typeof SR_TYPES;
+
+/**
+ * The folder behind an SR: the mount of its hosts and, if shared, the export of its server. Of an SR of the LVM family it
+ * stands for the volume group, and its files for logical volumes, which no control domain sees as files.
+ */
 export interface Storage {
   readonly ref: string;
   readonly uuid: string;
+  readonly type: SrType;
   readonly folder: string;
   /** No space: new VHDs cannot be written, hard links still can. */
   full: boolean;
   collecting: boolean;
+  /**
+   * UUIDs of the disks that are QCOW2. Nobody but the pool reads such a file, which is laid out as a VHD is: what matters
+   * of its format is that it is not to be found as a VHD.
+   */
+  readonly qcow2: Set<string>;
   /** Held by whoever changes the shape of a chain: snapshots, destruction, the coalescer. */
   readonly chains: Lock;
   /** By VDI UUID: held by whoever writes into a disk or moves its file. */
@@ -23,8 +48,8 @@ export function storageOf(pool: PoolState, srRef: string): Storage {
   return storage;
 }
 
-export function vhdPath({ folder }: Storage, vdiUuid: string): string {
-  return join(folder, `${vdiUuid}.vhd`);
+export function diskPath({ folder, qcow2 }: Storage, vdiUuid: string): string {
+  return join(folder, `${vdiUuid}.${qcow2.has(vdiUuid) ? 'qcow2' : 'vhd'}`);
 }
 
 export function diskLock({ disks }: Storage, vdiUuid: string): Lock {

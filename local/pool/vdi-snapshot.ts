@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { XapiFailure } from './failure.ts';
 import type { Context, PoolState } from './state.ts';
-import { diskLock, type Storage, storageOf, vhdPath } from './storage.ts';
+import { diskLock, diskPath, type Storage, storageOf } from './storage.ts';
 import { updateAllowedVdiOperations, withVdiOperation } from './vdi.ts';
 import { createChildVhd, physicalBytes, setHidden } from './vhd.ts';
 
@@ -26,8 +26,8 @@ export function snapshotVdi(context: Context, vdi: string): Promise<string> {
   const { pool } = context;
   return withVdiOperation(context, vdi, 'snapshot', async () => {
     const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
-    const { type, 'image-format': format } = pool.db.map('VDI', vdi, 'sm_config');
-    if (type === 'raw' || format) throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
+    if (pool.db.map('VDI', vdi, 'sm_config').type === 'raw')
+      throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
     // Files and records change under one lock, so that no scan sees a file that has no record yet.
     const snapshot = await storage.chains.run(async () => {
       if (chainDepth(pool, vdi) >= LONGEST_CHAIN) {
@@ -44,14 +44,17 @@ export function snapshotVdi(context: Context, vdi: string): Promise<string> {
 async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promise<string> {
   const { db, models, clock } = pool;
   const [uuid, baseUuid, snapshotUuid] = [db.text('VDI', vdi, 'uuid'), randomUUID(), randomUUID()];
+  if (storage.qcow2.has(uuid)) storage.qcow2.add(baseUuid).add(snapshotUuid);
   await diskLock(storage, uuid).run(async () => {
     await splitFile(storage, uuid, baseUuid, snapshotUuid);
     await models.freeze(uuid, snapshotUuid, baseUuid);
   });
-  const bytes = (each: string): Promise<string> => physicalBytes(vhdPath(storage, each)).then(String);
+  const bytes = (each: string): Promise<string> => physicalBytes(diskPath(storage, each)).then(String);
   const [baseBytes, snapshotBytes] = [await bytes(baseUuid), await bytes(snapshotUuid)];
   const record = db.record('VDI', vdi);
+  // SM's key for the parent is the same whatever the format.
   const { 'vhd-parent': grandparent, ...smConfig } = db.map('VDI', vdi, 'sm_config');
+  const format = smConfig['image-format'] === undefined ? {} : { 'image-format': smConfig['image-format'] };
   db.set('VDI', vdi, 'sm_config', { ...smConfig, 'vhd-parent': baseUuid });
   const common = { SR: storage.ref, virtual_size: record.virtual_size ?? '0', type: record.type ?? 'user' };
   db.create('VDI', {
@@ -62,7 +65,7 @@ async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promis
     read_only: true,
     managed: false,
     physical_utilisation: baseBytes,
-    sm_config: grandparent === undefined ? {} : { 'vhd-parent': grandparent },
+    sm_config: grandparent === undefined ? format : { ...format, 'vhd-parent': grandparent },
   });
   return db.create('VDI', {
     ...common,
@@ -77,7 +80,7 @@ async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promis
     on_boot: 'persist',
     managed: true,
     physical_utilisation: snapshotBytes,
-    sm_config: { 'vhd-parent': baseUuid },
+    sm_config: { ...format, 'vhd-parent': baseUuid },
     is_a_snapshot: true,
     snapshot_of: vdi,
     snapshot_time: clock.now(),
@@ -91,9 +94,9 @@ async function splitFile(
   snapshotUuid: string,
 ): Promise<void> {
   const [live, base, snapshot] = [
-    vhdPath(storage, uuid),
-    vhdPath(storage, baseUuid),
-    vhdPath(storage, snapshotUuid),
+    diskPath(storage, uuid),
+    diskPath(storage, baseUuid),
+    diskPath(storage, snapshotUuid),
   ];
   // A file's own UUID is not its name, and stays when the file is renamed; files carry real time, as their mtimes do.
   const child = () => ({ uuid: randomUUID(), parentPath: base, createdAt: new Date() });

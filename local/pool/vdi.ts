@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { XapiFailure } from './failure.ts';
 import { kickCollector } from './gc.ts';
 import type { Context, PoolState } from './state.ts';
-import { assertAttached, storageOf, vhdPath } from './storage.ts';
+import { assertAttached, diskPath, storageOf } from './storage.ts';
 import { snapshotVdi } from './vdi-snapshot.ts';
 import { untilAllowed } from './vm-operations.ts';
 
@@ -70,7 +70,7 @@ async function destroyVdi(context: Context, vdi: string): Promise<void> {
   await withVdiOperation(context, vdi, 'destroy', async () => {
     const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
     const uuid = pool.db.text('VDI', vdi, 'uuid');
-    await storage.chains.run(() => rm(vhdPath(storage, uuid), { force: true }));
+    await storage.chains.run(() => rm(diskPath(storage, uuid), { force: true }));
     for (const vbd of pool.db.referrers('VBD', 'VDI', vdi)) pool.db.destroy('VBD', vbd);
     pool.db.destroy('VDI', vdi);
     kickCollector(pool, storage);

@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolState } from './state.ts';
-import { diskLock, storageOf, vhdPath } from './storage.ts';
+import { diskLock, diskPath, storageOf } from './storage.ts';
 import { openVhd } from './vhd.ts';
 
 const SECTOR_BYTES = 512;
@@ -18,7 +18,7 @@ export async function writeDisk(
   const uuid = pool.db.text('VDI', vdiRef, 'uuid');
   const storage = storageOf(pool, pool.db.text('VDI', vdiRef, 'SR'));
   await diskLock(storage, uuid).run(async () => {
-    const vhd = await openVhd(vhdPath(storage, uuid));
+    const vhd = await openVhd(diskPath(storage, uuid));
     try {
       for (const { sector, data } of writes) {
         await vhd.writeSectors(sector, data);
@@ -30,17 +30,13 @@ export async function writeDisk(
   });
 }
 
-/** The VM's own VHD disks, which its guest can write. */
+/** The VM's own disks, which its guest can write: raw ones hold nothing here. */
 export function writableDisks({ db }: PoolState, vmRef: string): string[] {
   return db
     .referrers('VBD', 'VM', vmRef)
     .filter((vbd) => db.text('VBD', vbd, 'type') === 'Disk' && db.text('VBD', vbd, 'mode') === 'RW')
     .map((vbd) => db.text('VBD', vbd, 'VDI'))
-    .filter(
-      (vdi) =>
-        db.has('VDI', vdi) &&
-        Object.keys(db.map('VDI', vdi, 'sm_config')).every((key) => !key.match(/^(type|image-format)$/)),
-    );
+    .filter((vdi) => db.has('VDI', vdi) && db.map('VDI', vdi, 'sm_config').type !== 'raw');
 }
 
 /**
