@@ -23,7 +23,7 @@ export const INSTALLATION: Installation = {
   pools: 1,
   zones: 2,
   endpoints: 2,
-  alarmMetrics: 29,
+  alarmMetrics: 30,
   dashboards: 1,
   metrics: 25,
   tableGb: 0.1,

@@ -27,6 +27,8 @@ export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   StartUpload: use(0.8, 1, 6, 0, 2),
   PollUpload: use(0.4, 1, 3, 0, 1),
   VerifyImage: use(0.5, 0, 3, 0, 1),
+  // Beside a page or two of the list: one image goes.
+  RotateBackups: use(0.8, 0, 2, 0, 1),
   CancelUpload: use(0.8, 2, 4, 0, 1),
   DiscardImage: use(0.5, 1, 4, 0, 1),
   DestroySnapshot: use(3, 2, 3, 0, 1),

@@ -12,6 +12,21 @@ export type JobStatus = 'starting' | 'queued' | 'running' | FinalStatus;
 /** How the caller wants the file systems treated; see docs/adr on quiesce. */
 export type Quiesce = 'never' | 'prefer' | 'require';
 
+/** That the image is a backup, and how many verified ones of its type the VM keeps. */
+export interface Backup {
+  /** Each type rotates by itself, as in Nova: `daily`, `weekly`, or any name. */
+  readonly type: string;
+  /** 0, as in Nova, leaves none of the type, not even the new one. */
+  readonly keep: number;
+}
+
+/** The run of a schedule that a job is. With the VM it is the key that makes one backup of each run. */
+export interface ScheduledRun {
+  readonly scheduleId: string;
+  /** The nominal time, ISO 8601 UTC. */
+  readonly nominal: string;
+}
+
 /** What the caller asked for. */
 export interface JobRequest {
   /** Name of the image. */
@@ -25,6 +40,8 @@ export interface JobRequest {
   readonly detached: boolean;
   /** Uploads without waiting for the coalescer, for an SR on which it is stuck. */
   readonly force: boolean;
+  /** Absent for a snapshot, which no rotation ever touches. */
+  readonly backup?: Backup;
 }
 
 /** An error as callers see it. */
@@ -59,6 +76,10 @@ export interface Job {
   readonly deadline: string;
   /** A job started by a schedule waits for its VM until then; one on demand has no such time. */
   readonly waitForVmUntil?: string;
+  /** Not before: the VMs of a schedule are spread over its window. */
+  readonly startAfter?: string;
+  /** Of the schedule that asked for the job. */
+  readonly run?: ScheduledRun;
 
   readonly debts?: ReadonlySet<Debt>;
   /** Present until nothing is owed and the VM's lease is back: what the janitor looks at. */

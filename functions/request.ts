@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import { imageProperties, refuseReservedMetadata } from './image-properties.ts';
-import type { Job, JobRequest, Quiesce } from './job.ts';
+import type { Backup, Job, JobRequest, Quiesce, ScheduledRun } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { findTarget, type Target } from './target.ts';
 import { asJobError, translate } from './translate.ts';
@@ -21,6 +21,12 @@ export interface SnapshotRequest {
   readonly detached?: boolean;
   /** Does not wait for the coalescer. */
   readonly force?: boolean;
+  /** Makes the image a backup, which replaces older ones. */
+  readonly backup?: Backup;
+  /** That a schedule asks, and from when until when the job may begin. It waits for a busy VM. */
+  readonly scheduled?: ScheduledRun & { readonly startAfter: Date; readonly startBefore: Date };
+  /** The new job's id, where somebody has put it on record before; the same id makes the same job. */
+  readonly jobId?: string;
   /** The caller's project: the job and the image are its. */
   readonly project?: string;
   /** The VMs that the caller may touch; all if absent. */
@@ -46,12 +52,13 @@ export async function requestSnapshot(
   const earlier = await jobOfKey(wish, runtime);
   if (earlier) return { job: earlier, created: false };
   const target = await findTarget(wish, runtime);
-  const job = newJob(randomUUID(), wish, target, runtime);
+  const job = newJob(wish.jobId ?? randomUUID(), wish, target, runtime);
   const other = await bindKey(wish, job, runtime);
   if (other) return { job: other, created: false };
+  if (!(await store.jobs.create(job))) return { job: (await store.jobs.get(job.id)) ?? job, created: false };
   try {
-    await store.jobs.create(job);
-    await takeVm(job, runtime);
+    // A scheduled job waits for its VM in TakeVm.
+    if (!wish.scheduled) await takeVm(job, runtime);
     await begin(job, target, runtime);
     if (wish.idempotencyKey !== undefined)
       await store.leases.takeKey(wish.idempotencyKey, job.id, runtime.clock.now(), KEY_SECONDS.served);
@@ -151,6 +158,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     ...(wish.maxSizeGib !== undefined && { maxSizeGib: wish.maxSizeGib }),
     detached: wish.detached ?? false,
     force: wish.force ?? false,
+    ...(wish.backup && { backup: wish.backup }),
   };
   return {
     id,
@@ -158,6 +166,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     phase: 'Requested',
     request,
     ...(wish.project !== undefined && { project: wish.project }),
+    ...(wish.scheduled && placeInTime(wish.scheduled)),
     pool: target.pool,
     vmUuid: vm.uuid,
     vmName: vm.name_label,
@@ -165,6 +174,19 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     xapiCalls: target.xapiCalls,
     createdAt: now.toISOString(),
     deadline: new Date(now.getTime() + config.timings.jobMaxSeconds * 1000).toISOString(),
+  };
+}
+
+function placeInTime({
+  scheduleId,
+  nominal,
+  startAfter,
+  startBefore,
+}: NonNullable<SnapshotRequest['scheduled']>) {
+  return {
+    run: { scheduleId, nominal },
+    startAfter: startAfter.toISOString(),
+    waitForVmUntil: startBefore.toISOString(),
   };
 }
 

@@ -9,6 +9,7 @@ import { handler as PollSnapshot } from '../functions/steps/PollSnapshot.ts';
 import { handler as PollUpload } from '../functions/steps/PollUpload.ts';
 import { handler as ReleaseHost } from '../functions/steps/ReleaseHost.ts';
 import { handler as RelockVm } from '../functions/steps/RelockVm.ts';
+import { handler as RotateBackups } from '../functions/steps/RotateBackups.ts';
 import { handler as StartSnapshot } from '../functions/steps/StartSnapshot.ts';
 import { handler as StartUpload } from '../functions/steps/StartUpload.ts';
 import { handler as TakeVm } from '../functions/steps/TakeVm.ts';
@@ -28,6 +29,7 @@ export const STEP_HANDLERS: { readonly [S in StepName]: StepHandler<S> } = {
   StartUpload,
   PollUpload,
   VerifyImage,
+  RotateBackups,
   CancelUpload,
   DiscardImage,
   DestroySnapshot,

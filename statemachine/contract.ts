@@ -28,7 +28,8 @@ export const STEPS = {
   AwaitCoalesce: { lambdaSeconds: 120, memoryMib: 1024, reaches: ['pool'], writes: 'coalesce' },
   StartUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool', 'glance'], writes: null },
   PollUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'upload' },
-  VerifyImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
+  VerifyImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: 'verified' },
+  RotateBackups: { lambdaSeconds: 120, memoryMib: 512, reaches: ['glance'], writes: null },
   CancelUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
   DiscardImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
   DestroySnapshot: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
@@ -71,6 +72,8 @@ export interface StepResults {
   };
   /** `again`: the upload failed in a way that another try may mend. */
   readonly upload: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
+  /** `backup`: older ones of its kind are to be replaced. */
+  readonly verified: { readonly backup: boolean };
   readonly outcome: { readonly status: FinalStatus };
 }
 
@@ -95,6 +98,7 @@ interface StepsBefore {
   StartUpload: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce';
   PollUpload: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce';
   VerifyImage: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce' | 'PollUpload';
+  RotateBackups: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce' | 'PollUpload' | 'VerifyImage';
   CancelUpload: never;
   DiscardImage: never;
   DestroySnapshot: never;
@@ -107,7 +111,11 @@ type Written<S extends StepName> = Exclude<(typeof STEPS)[S]['writes'], null>;
 /** The execution's state as a step receives it: what earlier steps wrote is certain, all else may be there. */
 export type StateBefore<S extends StepName> = JobInput &
   Pick<StepResults, Written<StepsBefore[S]>> &
-  Partial<StepResults> & { readonly failure?: Caught; readonly cleanupFailure?: Caught };
+  Partial<StepResults> & {
+    readonly failure?: Caught;
+    readonly rotationFailure?: Caught;
+    readonly cleanupFailure?: Caught;
+  };
 
 /** What a step returns. */
 export type ResultOf<S extends StepName> = (typeof STEPS)[S]['writes'] extends keyof StepResults

@@ -5,6 +5,15 @@ import { JOB_STATUSES } from './view.ts';
 /** Glance takes 128 properties of an image; Nova's and our own need room beside the caller's. */
 const MOST_METADATA = 100;
 
+/** That an image is a backup, as Nova's createBackup has it. */
+export const BackupInput = strict({
+  type: line(255).openapi({ description: 'Each type rotates by itself.', example: 'daily' }),
+  keep: z.int().min(0).max(10_000).openapi({
+    description:
+      'Verified backups of the type that stay, this one included; 0 leaves none, not even this one.',
+  }),
+});
+
 /** The body of POST /snapshots. */
 export const NewSnapshot = strict({
   vm: line(255).openapi({ description: "The VM's UUID, or its name where only one has it." }),
@@ -35,6 +44,9 @@ export const NewSnapshot = strict({
     .boolean()
     .optional()
     .openapi({ description: 'Does not wait until the disk is coalesced.', default: false }),
+  backup: BackupInput.optional().openapi({
+    description: 'Makes it a backup: once it is verified, older ones of its type go.',
+  }),
 }).openapi('NewSnapshot');
 
 /** The query of GET /snapshots. */

@@ -33,6 +33,14 @@ export const JobView = z
     hostUuid: z.string().nullable(),
     imageId: z.uuid().nullable().openapi({ description: 'Null once the image is gone.' }),
     imageName: z.string(),
+    backup: z
+      .object({ type: z.string(), keep: z.int().min(0) })
+      .nullable()
+      .openapi({ description: 'The type, of which so many verified ones stay; null for a snapshot.' }),
+    run: z
+      .object({ scheduleId: z.string(), nominal: time })
+      .nullable()
+      .openapi({ description: 'Of the schedule that asked for it, with its nominal time.' }),
     consistency: z.enum(['crash-consistent', 'quiesced']).nullable(),
     warnings: z.array(z.string()),
     error: z.object({ name: z.string(), message: z.string() }).nullable(),
@@ -70,8 +78,10 @@ export function jobView(job: Job): JobView {
     pool: job.pool,
     host: job.hostName ?? job.hostUuid ?? null,
     hostUuid: job.hostUuid ?? null,
-    imageId: job.discarding || (finished && !job.committed) ? null : job.id,
+    imageId: isImageGone(job) ? null : job.id,
     imageName: job.request.name,
+    backup: job.request.backup ?? null,
+    run: job.run ?? null,
     consistency: job.consistency ?? null,
     warnings: [...(job.warnings ?? [])],
     error: job.error ? { name: job.error.name, message: job.error.message } : null,
@@ -86,4 +96,10 @@ export function jobView(job: Job): JobView {
     cost: costOfJob(job) ?? null,
     owes: [...(job.debts ?? [])],
   };
+}
+
+/** By this job; what others did to the image since, it does not know. */
+function isImageGone(job: Job): boolean {
+  if (job.discarding) return true;
+  return isFinished(job) && (!job.committed || job.request.backup?.keep === 0);
 }

@@ -59,6 +59,13 @@ export async function releaseVm({
 export const handler = step('ReleaseHost', async (state, deps) => {
   await releaseSlot(deps);
   const job = await deps.store.jobs.get(deps.job.id);
+  if (state.rotationFailure) {
+    const { message } = errorOfCaught(state.rotationFailure);
+    await deps.store.jobs.warn(
+      deps.job.id,
+      `Older backups were not deleted: ${message} The next one tries again.`,
+    );
+  }
   if (state.cleanupFailure) await warnOfDebts(deps, job, errorOfCaught(state.cleanupFailure));
   const status = await tellOutcome(deps, errorOfCaught(state.failure));
   await releaseVm(deps);

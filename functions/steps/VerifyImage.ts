@@ -8,8 +8,9 @@ import { step } from '../step.ts';
  * The commit point. The image is good when Glance has it, active, with the size and the sha512 that the plugin
  * computed of what it sent; from then on the job succeeds, and nothing but rotation deletes the image.
  */
-export const handler = step('VerifyImage', async (_state, { job, glance, store }) => {
-  if (job.committed) return undefined;
+export const handler = step('VerifyImage', async (_state, { job, glance, store, clock }) => {
+  const verified = { backup: job.request.backup !== undefined };
+  if (job.committed) return verified;
   const image = await glance.getImage(job.id);
   if (!image) throw deleted();
   if (image.status === 'saving' || image.status === 'queued')
@@ -23,13 +24,15 @@ export const handler = step('VerifyImage', async (_state, { job, glance, store }
     await glance.updateImage(job.id, {
       xensnap_consistency: known(job, 'consistency'),
       xensnap_verified: 'true',
+      // By this time rotation knows which is the oldest: the record's own is of the request.
+      xensnap_verified_at: clock.now().toISOString(),
     });
   } catch (error) {
     throw error instanceof Error && error.name === 'GlanceNotFound' ? deleted(error) : error;
   }
   if (!(await store.jobs.commit(job.id)))
     throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
-  return undefined;
+  return verified;
 });
 
 function deleted(cause?: unknown): XensnapError {

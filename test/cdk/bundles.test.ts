@@ -79,7 +79,11 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   );
   const [first, second] = deployed.vmUuids;
 
-  const asked = await deployed.ask('POST', '/snapshots', { vm: first, quiesce: 'never' });
+  const asked = await deployed.ask('POST', '/snapshots', {
+    vm: first,
+    quiesce: 'never',
+    backup: { type: 'daily', keep: 1 },
+  });
   expect(asked).toMatchObject({ status: 202, body: { vm: { uuid: first } } });
   const done = await until(deployed, asked.body.id, ENDED);
   expect(done).toMatchObject({ status: 'succeeded', error: null, warnings: [], progress: 100 });

@@ -74,6 +74,7 @@ it.each([
   ['TakeVm', READ_AND_CHANGE],
   ['InspectVm', [...READ_AND_CHANGE, SECRET]],
   ['VerifyImage', [...READ_AND_CHANGE, SECRET]],
+  ['RotateBackups', [...READ_AND_CHANGE, SECRET]],
   ['ReleaseHost', ['DeleteItem', ...READ_AND_CHANGE]],
   [
     'Admit',

@@ -6,8 +6,9 @@ const states = Object.keys(definition.States);
 /** A choice takes no time: whoever stops an execution in one stops it in the state that follows. */
 const takesTime = (state: string) => ['Task', 'Wait'].includes(stateType(state));
 const stateType = (state: string) => definition.States[state as keyof typeof definition.States].Type;
-/** Not entered by a job that goes well, on demand, on a VM without a chain. */
+/** Not entered by a snapshot that goes well, on demand, on a VM without a chain. */
 const notEntered = [
+  'RotateBackups',
   'WaitForVm',
   'WaitForCoalesce',
   'WaitToUploadAgain',

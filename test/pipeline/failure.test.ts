@@ -6,7 +6,10 @@ const steps = Object.keys(STEPS) as StepName[];
 const cleanup: readonly StepName[] = ['DestroySnapshot', 'RelockVm', 'ReleaseHost'];
 /** Passed only after a failure. */
 const undoing: readonly StepName[] = ['CancelUpload', 'DiscardImage'];
-const forward = steps.filter((name) => !cleanup.includes(name) && !undoing.includes(name));
+/** Passed by backups only, and after the commit; see backup.test.ts. */
+const rotating: readonly StepName[] = ['RotateBackups'];
+const aside = [...cleanup, ...undoing, ...rotating];
+const forward = steps.filter((name) => !aside.includes(name));
 
 class Broken extends Error {
   override readonly name = 'Broken';

@@ -64,9 +64,11 @@ function* catchProblems(name: string, state: Asl, document: Asl): Generator<stri
     return;
   }
   const cleans = cleanup.includes(name);
-  const kept = cleans ? '$.cleanupFailure' : '$.failure';
+  // After the commit a failure is no reason to undo anything: it leads the way that success goes.
+  const warns = name === 'RotateBackups';
+  const kept = cleans ? '$.cleanupFailure' : warns ? '$.rotationFailure' : '$.failure';
   if (catcher.ResultPath !== kept) yield `notes its failure in ${catcher.ResultPath}, not ${kept}`;
-  const forward = cleans ? state.Next : firstOfCleanup;
+  const forward = cleans || warns ? state.Next : firstOfCleanup;
   const expected = name === lastOfCleanup ? 'JobFailed' : forward;
   if (catcher.Next !== expected) yield `fails into ${catcher.Next}, not ${expected}`;
   const order = statesIn(document).map(([each]) => each);

@@ -1,0 +1,119 @@
+import type { Glance } from '../glance/client.ts';
+import type { Image } from '../glance/image.ts';
+import type { Job } from './job.ts';
+
+/** The backups that replace each other: of one VM, one type, one installation and one project. */
+export interface BackupSet {
+  readonly installation: string;
+  readonly pool: string;
+  readonly vmUuid: string;
+  readonly type: string;
+  /** Of the callers whose backups these are; absent where the API is not for projects. */
+  readonly project?: string;
+  /**
+   * Whose the images are in Glance. Properties are for everybody to write on images of his own: without this, a
+   * stranger's images could count as the newest backups.
+   */
+  readonly owner?: string | null;
+}
+
+/** What becomes of an image, and why, in words for the operator. */
+export interface Verdict {
+  readonly image: Image;
+  readonly action: 'keep' | 'delete' | 'ignore';
+  readonly why: string;
+}
+
+/** The set that a job's image belongs to; undefined for a snapshot, which belongs to none. */
+export function backupSetOf(job: Job, installation: string): BackupSet | undefined {
+  const { backup } = job.request;
+  return (
+    backup && {
+      installation,
+      pool: job.pool,
+      vmUuid: job.vmUuid,
+      type: backup.type,
+      ...(job.project !== undefined && { project: job.project }),
+    }
+  );
+}
+
+/**
+ * Every image that says of itself that it is a backup of this type of this VM, over all pages.
+ * @throws when any page fails: what was not seen whole is not judged
+ */
+export async function listBackups(glance: Glance, { vmUuid, type }: BackupSet): Promise<Image[]> {
+  const properties = { image_type: 'backup', backup_type: type, xensnap_vm: vmUuid };
+  const images: Image[] = [];
+  for await (const image of glance.listImages({ properties, pageSize: 500 })) images.push(image);
+  return images;
+}
+
+/**
+ * Judges each image of a list: of those that count, the newest `keep` stay. What does not count is never touched.
+ * @param keep 0, as in Nova, leaves none; from 1 on at least one verified backup stays
+ * @param newest the image that was verified just now, and is the newest whatever the clocks say
+ */
+export function judgeBackups(
+  images: readonly Image[],
+  set: BackupSet,
+  keep: number,
+  newest?: string,
+): Verdict[] {
+  // A page may be moved by an image that comes or goes meanwhile, and then repeat one.
+  const unique = [...new Map(images.map((image) => [image.id, image])).values()];
+  const ignored = unique.flatMap((image): Verdict[] => {
+    const why = whyIgnored(image, set);
+    return why === undefined ? [] : [{ image, action: 'ignore', why }];
+  });
+  const counting = unique
+    .filter((image) => whyIgnored(image, set) === undefined)
+    .sort((a, b) => Number(b.id === newest) - Number(a.id === newest) || newestFirst(a, b));
+  const judged = counting.map((image, index): Verdict => {
+    const place = `verified backup ${index + 1} of ${counting.length}, newest first`;
+    return index < keep
+      ? { image, action: 'keep', why: `${place}; ${keep} stay` }
+      : { image, action: 'delete', why: `${place}; ${keep === 0 ? 'none stays' : `only ${keep} stay`}` };
+  });
+  return [...judged, ...ignored];
+}
+
+/** Deletes what {@link judgeBackups} says, oldest first. Answers a sentence for each that could not be. */
+export async function deleteBackups(glance: Glance, verdicts: readonly Verdict[]): Promise<string[]> {
+  const failures: string[] = [];
+  for (const { image } of verdicts.filter(({ action }) => action === 'delete').reverse())
+    try {
+      await glance.deleteImage(image.id);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failures.push(`The older backup ${image.id} was not deleted: ${reason} The next one tries again.`);
+    }
+  return failures;
+}
+
+/** Everything about an image that could make it another's, or no good backup; undefined when it counts. */
+function whyIgnored(image: Image, set: BackupSet): string | undefined {
+  const { properties } = image;
+  if (properties.image_type !== 'backup') return 'it is no backup';
+  if (properties.xensnap_installation !== set.installation) return 'another installation made it';
+  if (properties.xensnap_job !== image.id) return 'no job of this installation made it';
+  if (properties.xensnap_vm !== set.vmUuid || properties.xensnap_pool !== set.pool)
+    return 'it is of another VM';
+  if (properties.backup_type !== set.type) return 'it is of another type';
+  if (properties.xensnap_project !== set.project) return "it is another project's";
+  if (set.owner !== undefined && image.owner !== set.owner) return 'it belongs to somebody else';
+  if (image.status !== 'active') return `it is ${image.status}, not active`;
+  if (properties.xensnap_verified !== 'true') return 'it is not verified';
+  if (image.protected) return 'it is protected';
+  return undefined;
+}
+
+function newestFirst(a: Image, b: Image): number {
+  return verifiedAt(b) - verifiedAt(a) || (a.id < b.id ? 1 : -1);
+}
+
+/** When it was verified, in ms since 1970; of a record without that time, when it was asked for. */
+function verifiedAt({ properties, createdAt }: Image): number {
+  const verified = Date.parse(properties.xensnap_verified_at ?? '');
+  return Number.isNaN(verified) ? Date.parse(createdAt) || 0 : verified;
+}

@@ -1,0 +1,23 @@
+import { XensnapError } from '../errors.ts';
+import { backupSetOf, deleteBackups, judgeBackups, listBackups } from '../rotation.ts';
+import { step } from '../step.ts';
+
+/**
+ * Deletes the oldest verified backups past the number to keep. After the commit only, and under the VM's lease, so
+ * that no other backup of the VM rotates at the same time. What cannot be deleted is a warning; a list that fails
+ * deletes nothing.
+ */
+export const handler = step('RotateBackups', async (_state, { job, glance, store, config, log }) => {
+  const set = backupSetOf(job, config.installation);
+  const { backup } = job.request;
+  if (!set || !backup || !job.committed) return undefined;
+  const images = await listBackups(glance, set);
+  const own = images.find(({ id }) => id === job.id);
+  if (!own) throw new XensnapError('GlanceUnavailable', "Glance's list lacks the new backup.");
+  const verdicts = judgeBackups(images, { ...set, owner: own.owner }, backup.keep, job.id);
+  const failures = await deleteBackups(glance, verdicts);
+  for (const failure of failures) await store.jobs.warn(job.id, failure);
+  const deleted = verdicts.filter(({ action }) => action === 'delete').map(({ image }) => image.id);
+  log.info('backups rotated', { type: set.type, keep: backup.keep, past: deleted, failed: failures.length });
+  return undefined;
+});
