@@ -1,5 +1,5 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
 import type { Construct } from 'constructs';
 import { TABLE } from '../functions/store/table.ts';
 import type { Settings } from './config.ts';
@@ -19,6 +19,11 @@ export function createTable(scope: Construct, { retain }: Settings): Table {
     removalPolicy: kept ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
   });
   for (const [indexName, key] of Object.entries(TABLE.indexes))
-    table.addGlobalSecondaryIndex({ indexName, partitionKey: text(key), sortKey: text(TABLE.sortKey) });
+    table.addGlobalSecondaryIndex({
+      indexName,
+      partitionKey: text(key),
+      sortKey: text(TABLE.sortKey),
+      projectionType: ProjectionType.KEYS_ONLY,
+    });
   return table;
 }

@@ -5,7 +5,7 @@ import {
   ADMISSION,
   API,
   COLD_START_SECONDS,
-  INDEXES,
+  INDEX_WRITES,
   JOB_RECORD_KB,
   LOG_BYTES_A_REQUEST,
   LOG_BYTES_A_RUN,
@@ -45,7 +45,6 @@ export function usageOf({ transitions, runs }: Walk, model: JobModel, timings: P
   const total = (of: (each: Runs) => number) => functions.reduce((sum, each) => sum + of(each), 0);
   const lambdaRequests = total(({ count }) => count);
   const last = (Object.keys(runs) as StepName[]).reduce((sum, name) => sum + (WRITES_AT_LAST[name] ?? 0), 0);
-  const unitsOfJob = JOB_RECORD_KB * (1 + INDEXES);
   const apiRequests = 1 + model.looks;
   return {
     transition: transitions,
@@ -57,7 +56,9 @@ export function usageOf({ transitions, runs }: Walk, model: JobModel, timings: P
     // Sent, received, deleted; received again and put back.
     queueRequest: 3 * lines + 2 * waits,
     tableWrite:
-      total(({ count, use }) => count * (use.jobWrites * unitsOfJob + use.smallWrites)) + last * unitsOfJob,
+      total(({ count, use }) => count * (use.jobWrites * JOB_RECORD_KB + use.smallWrites)) +
+      last * JOB_RECORD_KB +
+      INDEX_WRITES,
     tableRead: total(({ count, use }) => count * use.reads),
     secretRead: total(({ count, use }) => count * use.secretReads),
     apiRequest: apiRequests,

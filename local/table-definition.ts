@@ -14,7 +14,7 @@ export function tableDefinition(): TableDefinition {
         { AttributeName: key, KeyType: 'HASH' },
         { AttributeName: TABLE.sortKey, KeyType: 'RANGE' },
       ],
-      Projection: { ProjectionType: 'ALL' },
+      Projection: { ProjectionType: 'KEYS_ONLY' },
     })),
   };
 }

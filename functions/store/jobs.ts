@@ -1,6 +1,6 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
 import type { Debt, Job, JobError, JobStatus } from '../job.ts';
-import type { Page, Table } from './table.ts';
+import type { Page, PageOptions, Table } from './table.ts';
 
 const key = (jobId: string) => `job#${jobId}`;
 type Stored = Omit<Job, 'id'> & { id: string };
@@ -28,6 +28,9 @@ export type JobFacts = Facts<
   >
 >;
 type Facts<T> = { [K in keyof T]?: T[K] | undefined };
+
+/** Which jobs: of one VM (`pool#uuid`), of one status, all, or those that are still open. */
+export type JobList = { readonly vmKey: string } | { readonly status: JobStatus } | 'all' | 'open';
 
 /** A job may be worked on: it is there, not closing and has no outcome. */
 const ALIVE = 'attribute_exists(id) AND attribute_not_exists(closing) AND attribute_not_exists(finishedAt)';
@@ -196,11 +199,8 @@ export class Jobs {
     });
   }
 
-  /** A page of jobs, newest first: of one VM (`pool#uuid`), of one status, all, or those that are still open. */
-  async list(
-    of: { vmKey: string } | { status: JobStatus } | 'all' | 'open',
-    options: { limit?: number; after?: Record<string, unknown> } = {},
-  ): Promise<Page<Job>> {
+  /** A page of jobs, the newest first unless said; see {@link PageOptions}. */
+  async list(of: JobList, options: PageOptions = {}): Promise<Page<Job>> {
     const page =
       of === 'all'
         ? await this.#table.query<Stored>('byKind', 'job', options)
@@ -212,14 +212,19 @@ export class Jobs {
     return { ...page, items: page.items.flatMap((item) => jobOf(item) ?? []) };
   }
 
-  /** Every job that is not settled yet. */
-  async *open(): AsyncGenerator<Job> {
+  /** Every job of a list, page by page. */
+  async *each(of: JobList, options: Omit<PageOptions, 'limit' | 'after'> = {}): AsyncGenerator<Job> {
     let after: Record<string, unknown> | undefined;
     do {
-      const page = await this.list('open', after ? { after } : {});
+      const page = await this.list(of, { ...options, ...(after && { after }) });
       yield* page.items;
       after = page.next;
     } while (after);
+  }
+
+  /** Every job that is not settled yet. */
+  open(): AsyncGenerator<Job> {
+    return this.each('open');
   }
 
   async #change(jobId: string, change: Parameters<Table['change']>[1]): Promise<Job | undefined> {

@@ -1,5 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { ConditionalCheckFailedException, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
+  BatchGetCommand,
   DeleteCommand,
   DynamoDBDocumentClient,
   GetCommand,
@@ -7,8 +9,12 @@ import {
   QueryCommand,
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
+import { XensnapError } from '../errors.ts';
 
-/** The table's key and indexes; here and in the CDK stack. Every index is sorted by `createdAt`. */
+/**
+ * The table's key and indexes; here and in the CDK stack. Every index is sorted by `createdAt` and holds keys alone: a
+ * write that changes none of them costs nothing there.
+ */
 export const TABLE = {
   key: 'id',
   sortKey: 'createdAt',
@@ -39,14 +45,39 @@ export interface Page<T> {
   readonly next?: Record<string, unknown>;
 }
 
+/** Which page of an index. */
+export interface PageOptions {
+  /** At most {@link MOST_ON_PAGE}, which is also what a page has without it. */
+  readonly limit?: number;
+  /** The `next` of the page before. */
+  readonly after?: Record<string, unknown>;
+  /** By `createdAt`; the newest first unless said. */
+  readonly order?: 'newestFirst' | 'oldestFirst';
+  /** Bounds of `createdAt`, both included, as `toISOString` writes times. */
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** Items that BatchGetItem reads at a time. */
+export const MOST_ON_PAGE = 100;
+/** Tries of what a BatchGetItem leaves unread: some 6 s of pauses in the mean. */
+const MOST_TRIES = 8;
+const FIRST_PAUSE_MS = 50;
+
 /** Reads and single-item conditional writes; a condition that fails is an answer, not an error. */
 export class Table {
   readonly #client: DynamoDBDocumentClient;
   readonly #name: string;
+  readonly #pause: (milliseconds: number) => Promise<unknown>;
 
-  constructor(client: DynamoDBClient, name: string) {
+  constructor(
+    client: DynamoDBClient,
+    name: string,
+    pause: (milliseconds: number) => Promise<unknown> = delay,
+  ) {
     this.#client = DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
     this.#name = name;
+    this.#pause = pause;
   }
 
   async get<T>(id: string): Promise<T | undefined> {
@@ -86,25 +117,67 @@ export class Table {
     return (await unlessRefused(this.#client.send(command))) !== undefined;
   }
 
-  /** One page of an index, newest first. */
-  async query<T>(
+  /**
+   * One page of an index, its items read consistently. The index lags behind the table: an item that is gone meanwhile,
+   * or has another value, is left out. A page without items is the last one.
+   * @throws ServiceUnavailable when DynamoDB goes on leaving items unread
+   */
+  async query<T>(index: IndexName, value: string, options: PageOptions = {}): Promise<Page<T>> {
+    let { after } = options;
+    for (;;) {
+      const { ids, next } = await this.#idsOf(index, value, { ...options, ...(after && { after }) });
+      const found = await this.#getAll(ids);
+      const current = ids.map((id) => found.get(id)).filter((item) => item?.[TABLE.indexes[index]] === value);
+      if (current.length > 0 || !next) return { items: current as T[], ...(next && { next }) };
+      after = next;
+    }
+  }
+
+  async #idsOf(
     index: IndexName,
     value: string,
-    options: { limit?: number; after?: Record<string, unknown> } = {},
-  ): Promise<Page<T>> {
+    { limit = MOST_ON_PAGE, after, order = 'newestFirst', from, to }: PageOptions,
+  ): Promise<{ ids: readonly string[]; next?: Record<string, unknown> | undefined }> {
+    // DynamoDB refuses a range that ends before it begins.
+    if (from !== undefined && to !== undefined && from > to) return { ids: [] };
+    const range =
+      from !== undefined && to !== undefined
+        ? ' AND #at BETWEEN :from AND :to'
+        : `${from === undefined ? '' : ' AND #at >= :from'}${to === undefined ? '' : ' AND #at <= :to'}`;
     const { Items = [], LastEvaluatedKey } = await this.#client.send(
       new QueryCommand({
         TableName: this.#name,
         IndexName: index,
-        KeyConditionExpression: '#key = :key',
-        ExpressionAttributeNames: { '#key': TABLE.indexes[index] },
-        ExpressionAttributeValues: { ':key': value },
-        ScanIndexForward: false,
-        ...(options.limit !== undefined && { Limit: options.limit }),
-        ...(options.after && { ExclusiveStartKey: options.after }),
+        KeyConditionExpression: `#key = :key${range}`,
+        ExpressionAttributeNames: { '#key': TABLE.indexes[index], ...(range && { '#at': TABLE.sortKey }) },
+        ExpressionAttributeValues: {
+          ':key': value,
+          ...(from !== undefined && { ':from': from }),
+          ...(to !== undefined && { ':to': to }),
+        },
+        ScanIndexForward: order === 'oldestFirst',
+        Limit: Math.min(limit, MOST_ON_PAGE),
+        ...(after && { ExclusiveStartKey: after }),
       }),
     );
-    return { items: Items as T[], ...(LastEvaluatedKey && { next: LastEvaluatedKey }) };
+    return { ids: Items.map(({ id }) => id as string), next: LastEvaluatedKey };
+  }
+
+  /** The items of at most {@link MOST_ON_PAGE} ids, by id. */
+  async #getAll(ids: readonly string[]): Promise<ReadonlyMap<string, Item>> {
+    const found = new Map<string, Item>();
+    let keys: Record<string, unknown>[] = ids.map((id) => ({ id }));
+    for (let tries = 0; keys.length > 0; tries++) {
+      if (tries === MOST_TRIES)
+        throw new XensnapError('ServiceUnavailable', 'The table is asked for too much at once. Ask again.');
+      if (tries > 0) await this.#pause(Math.random() * FIRST_PAUSE_MS * 2 ** tries);
+      const { Responses, UnprocessedKeys } = await this.#client.send(
+        new BatchGetCommand({ RequestItems: { [this.#name]: { Keys: keys, ConsistentRead: true } } }),
+      );
+      for (const item of Responses?.[this.#name] ?? []) found.set(item.id as string, item);
+      keys = UnprocessedKeys?.[this.#name]?.Keys ?? [];
+    }
+    return found;
   }
 }
 

@@ -91,11 +91,21 @@ it.each([
   ['Reconcile', ['DeleteItem', ...READ_AND_CHANGE, SECRET, 'sqs:SendMessage', 'states:DescribeExecution']],
   [
     'Janitor',
-    ['DeleteItem', 'GetItem', 'Query', 'UpdateItem', SECRET, 'sqs:SendMessage', 'states:DescribeExecution'],
+    [
+      'BatchGetItem',
+      'DeleteItem',
+      'GetItem',
+      'Query',
+      'UpdateItem',
+      SECRET,
+      'sqs:SendMessage',
+      'states:DescribeExecution',
+    ],
   ],
   [
     'Api',
     [
+      'BatchGetItem',
       'DeleteItem',
       'GetItem',
       'PutItem',

@@ -59,7 +59,7 @@ it('has the table as the functions read it, on demand, encrypted, and restorable
         { AttributeName: key, KeyType: 'HASH' },
         { AttributeName: TABLE.sortKey, KeyType: 'RANGE' },
       ],
-      Projection: { ProjectionType: 'ALL' },
+      Projection: { ProjectionType: 'KEYS_ONLY' },
     })),
   });
   expect(DeletionPolicy).toBe('Retain');

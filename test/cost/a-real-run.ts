@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { GetExecutionHistoryCommand, type HistoryEvent, type SFNClient } from '@aws-sdk/client-sfn';
 import { vi } from 'vitest';
 import { requestSnapshot } from '../../functions/request.ts';
-import { Table } from '../../functions/store/table.ts';
+import { TABLE, Table } from '../../functions/store/table.ts';
 import { scenario } from '../support/scenario.ts';
 
 /** Calls of the table by one part of xensnap. */
@@ -21,6 +21,8 @@ export interface RealRun {
   readonly tableCalls: Readonly<Record<string, TableCalls>>;
   /** Of the job's record after each write, about as DynamoDB counts them. */
   readonly recordBytes: readonly number[];
+  /** As DynamoDB counts them for indexes of keys alone. */
+  readonly indexWrites: number;
 }
 
 /** Takes one snapshot on the local engine, whose upload goes on until it has been looked at so many times. */
@@ -53,7 +55,7 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
   });
   all.glance.onUpload(() => begun.resolve());
   all.glance.faults.add({ method: 'PUT', path: /file$/, hold: looked.promise, afterBytes: 1 });
-  const { tableCalls, recordBytes, restore } = watchTable(() => part.getStore() ?? 'admission');
+  const { tableCalls, recordBytes, indexWrites, restore } = watchTable(() => part.getStore() ?? 'admission');
   const { runtime } = all.service;
   const [vm] = all.pool.vms();
   const wish = { vm: vm?.uuid ?? '', idempotencyKey: 'night' };
@@ -63,7 +65,7 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
   const { status, error } = await all.job(job.id);
   if (status !== 'succeeded') throw new Error(`The job ended ${status}: ${error?.message}`);
   const history = await historyOf(job.id, runtime.sfn);
-  return { history, entered: enteredIn(history), tableCalls, recordBytes };
+  return { history, entered: enteredIn(history), tableCalls, recordBytes, indexWrites: indexWrites() };
 }
 
 function watchTable(part: () => string) {
@@ -74,6 +76,13 @@ function watchTable(part: () => string) {
     tableCalls[part()] = { ...calls, [what]: calls[what] + 1 };
   };
   const isJob = (id: string) => id.startsWith('job#');
+  const indexed = new Map<string, IndexKeys>();
+  let writes = 0;
+  const noteKeys = (id: string, item: object) => {
+    const keys = Object.values(TABLE.indexes).map((name) => (item as Record<string, unknown>)[name]);
+    writes += indexWritesFor(indexed.get(id) ?? [], keys);
+    indexed.set(id, keys);
+  };
   const { get, change, create, remove } = Table.prototype;
   const spies = [
     vi.spyOn(Table.prototype, 'get').mockImplementation(function (this: Table, id) {
@@ -82,12 +91,14 @@ function watchTable(part: () => string) {
     }),
     vi.spyOn(Table.prototype, 'create').mockImplementation(function (this: Table, item) {
       count('jobWrites');
+      noteKeys(item.id, item);
       return create.call(this, item);
     }),
     vi.spyOn(Table.prototype, 'change').mockImplementation(async function (this: Table, id, how) {
       count(isJob(id) ? 'jobWrites' : 'smallWrites');
       const item = await change.call(this, id, how);
       if (isJob(id) && item) recordBytes.push(bytesOf(item));
+      if (item) noteKeys(id, item);
       return item as never;
     }),
     vi.spyOn(Table.prototype, 'remove').mockImplementation(function (this: Table, ...args) {
@@ -98,10 +109,23 @@ function watchTable(part: () => string) {
   return {
     tableCalls,
     recordBytes,
+    indexWrites: () => writes,
     restore: () => {
       for (const spy of spies) spy.mockRestore();
     },
   };
+}
+
+/** The values under which the indexes have an item, in their order. */
+type IndexKeys = readonly unknown[];
+
+/** One for each index that an item enters or leaves; a new value is both. */
+function indexWritesFor(before: IndexKeys, after: IndexKeys): number {
+  return after
+    .map((key, index) =>
+      key === before[index] ? 0 : Number(key !== undefined) + Number(before[index] !== undefined),
+    )
+    .reduce((sum, each) => sum + each, 0);
 }
 
 /** Names and values as UTF-8, without what JSON puts between them. */

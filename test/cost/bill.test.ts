@@ -3,9 +3,7 @@ import { billOf, sumOf } from '../../cost/bill.ts';
 import { DEFAULT_TIMINGS, PLAIN_JOB } from '../../cost/model.ts';
 import { PRICES, PRICES_OF } from '../../cost/prices.ts';
 import { INSTALLATION, standingLines } from '../../cost/standing.ts';
-import { INDEXES } from '../../cost/step-use.ts';
 import { parseConfig } from '../../functions/config.ts';
-import { TABLE } from '../../functions/store/table.ts';
 
 const bill = (minutes: number) => billOf({ ...PLAIN_JOB, uploadSeconds: minutes * 60 });
 
@@ -41,12 +39,11 @@ it('sums up its lines, each quantity at its price', () => {
   expect(lines.every(({ quantity }) => Number.isFinite(quantity) && quantity > 0)).toBe(true);
 });
 
-it('reckons with the waits that the configuration has by default, and with the indexes that the table has', () => {
+it('reckons with the waits that the configuration has by default', () => {
   const { timings } = parseConfig(
     JSON.stringify({ installation: 'x', pools: [{ name: 'p' }], glance: { url: 'http://glance' } }),
   );
   expect(timings).toMatchObject(DEFAULT_TIMINGS);
-  expect(INDEXES).toBe(Object.keys(TABLE.indexes).length);
 });
 
 it('adds an endpoint’s hours for each zone, and a secret for each pool', () => {

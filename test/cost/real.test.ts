@@ -1,6 +1,13 @@
 import { beforeAll, expect, it } from 'vitest';
 import { PLAIN_JOB } from '../../cost/model.ts';
-import { ADMISSION, API, JOB_RECORD_KB, STEP_USE, WRITES_AT_LAST } from '../../cost/step-use.ts';
+import {
+  ADMISSION,
+  API,
+  INDEX_WRITES,
+  JOB_RECORD_KB,
+  STEP_USE,
+  WRITES_AT_LAST,
+} from '../../cost/step-use.ts';
 import { walk } from '../../cost/walk.ts';
 import type { StepName } from '../../statemachine/contract.ts';
 import { type RealRun, realRun } from './a-real-run.ts';
@@ -49,6 +56,10 @@ it('reckons with the reads and writes of the table that a real run makes', () =>
   });
   const all = { ...Object.fromEntries(reckoned), request: of(API.request), admission: of(ADMISSION.granted) };
   expect(all, 'where a step reads or writes more or less, change cost/step-use.ts').toEqual(real.tableCalls);
+});
+
+it('reckons with the writes of the indexes that a real run makes', () => {
+  expect(real.indexWrites).toBe(INDEX_WRITES);
 });
 
 it('reckons with a job record that is at least as large as it really is', () => {

@@ -6,7 +6,7 @@ import { Jobs } from '../../functions/store/jobs.ts';
 import { Leases } from '../../functions/store/leases.ts';
 import { Pools } from '../../functions/store/pools.ts';
 import { Slots } from '../../functions/store/slots.ts';
-import { Table } from '../../functions/store/table.ts';
+import { type PageOptions, Table } from '../../functions/store/table.ts';
 import type { Store } from '../../functions/store.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';
@@ -118,7 +118,14 @@ it('answers whatever the store asks as the real table does', async () => {
   );
 });
 
-it('pages through the jobs of an index, newest first, as the real table does', async () => {
+it.each<Omit<PageOptions, 'after'>>([
+  { limit: 3 },
+  { limit: 3, order: 'oldestFirst' },
+  { limit: 2, from: time(1).toISOString(), to: time(5).toISOString() },
+  { from: time(3).toISOString(), order: 'oldestFirst' },
+  { to: time(3).toISOString() },
+  { from: time(3).toISOString(), to: time(2).toISOString() },
+])('pages through the jobs of an index as the real table does: %j', async (options) => {
   const stores = [await realTable(), storeOn(new MemoryTable())];
   const pages = await Promise.all(
     stores.map(async (store) => {
@@ -128,7 +135,7 @@ it('pages through the jobs of an index, newest first, as the real table does', a
         );
       const seen: string[][] = [];
       for (let after: Record<string, unknown> | undefined, more = true; more; more = after !== undefined) {
-        const page = await store.jobs.list({ vmKey: 'demo#vm' }, { limit: 3, ...(after && { after }) });
+        const page = await store.jobs.list({ vmKey: 'demo#vm' }, { ...options, ...(after && { after }) });
         seen.push(page.items.map(({ id }) => id));
         after = page.next;
       }
@@ -136,7 +143,6 @@ it('pages through the jobs of an index, newest first, as the real table does', a
     }),
   );
   expect(pages[1]).toEqual(pages[0]);
-  expect(pages[0]?.flat()).toHaveLength(7);
 });
 
 it.each([

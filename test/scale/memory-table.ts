@@ -1,5 +1,13 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { type Change, type IndexName, type Page, TABLE, Table } from '../../functions/store/table.ts';
+import {
+  type Change,
+  type IndexName,
+  MOST_ON_PAGE,
+  type Page,
+  type PageOptions,
+  TABLE,
+  Table,
+} from '../../functions/store/table.ts';
 import { holds } from './condition.ts';
 
 type Item = { readonly id: string } & Readonly<Record<string, unknown>>;
@@ -61,16 +69,18 @@ export class MemoryTable extends Table {
   override async query<T>(
     index: IndexName,
     value: string,
-    { limit, after }: { limit?: number; after?: Record<string, unknown> } = {},
+    { limit = MOST_ON_PAGE, after, order, from = '', to = '9' }: PageOptions = {},
   ): Promise<Page<T>> {
     this.calls.reads++;
-    const sorted = [...this.#items.values()]
-      .filter((item) => item[TABLE.indexes[index]] === value)
-      .toSorted((a, b) => String(b.createdAt).localeCompare(String(a.createdAt)));
-    const from = after ? sorted.findIndex(({ id }) => id === after.id) + 1 : 0;
-    const items = sorted.slice(from, limit === undefined ? undefined : from + limit);
+    const at = (item: Item) => String(item.createdAt);
+    const oldestFirst = [...this.#items.values()]
+      .filter((item) => item[TABLE.indexes[index]] === value && at(item) >= from && at(item) <= to)
+      .toSorted((a, b) => (at(a) < at(b) ? -1 : at(a) > at(b) ? 1 : 0));
+    const sorted = order === 'oldestFirst' ? oldestFirst : oldestFirst.toReversed();
+    const start = after ? sorted.findIndex(({ id }) => id === after.id) + 1 : 0;
+    const items = sorted.slice(start, start + Math.min(limit, MOST_ON_PAGE));
     const last = items.at(-1);
-    const more = last !== undefined && from + items.length < sorted.length;
+    const more = last !== undefined && start + items.length < sorted.length;
     return { items: items as T[], ...(more && { next: last }) };
   }
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Job } from '../../../functions/job.ts';
 import type { Jobs } from '../../../functions/store/jobs.ts';
+import { MOST_ON_PAGE, type PageOptions } from '../../../functions/store/table.ts';
 import { anOutcome, newJob, storeOfFile } from './a-store.ts';
 
 const parts = storeOfFile();
@@ -40,6 +41,29 @@ it('lists newest first, page by page, by VM, status, openness, or all', async ()
   expect(await pagesOf('open', 10)).toEqual([['d', 'c', 'b', 'a']]);
   expect(await pagesOf({ status: 'failed' }, 10)).toEqual([['e']]);
   expect(await pagesOf('all', 10)).toEqual([['e', 'd', 'c', 'b', 'a']]);
+});
+
+it('lists the oldest first where asked, and between two times, both included', async () => {
+  const { jobs } = parts.store;
+  const at = (day: number) => `2025-07-0${day}T00:00:00.000Z`;
+  for (const day of [4, 2, 3, 1])
+    await newJob(parts.store, { vmName: `day ${day}`, createdAt: at(day), vmUuid: 'ranged' });
+  const names = async (options: PageOptions) =>
+    (await Array.fromAsync(jobs.each({ vmKey: 'demo#ranged' }, options))).map(({ vmName }) => vmName);
+  expect(await names({ order: 'oldestFirst' })).toEqual(['day 1', 'day 2', 'day 3', 'day 4']);
+  expect(await names({ from: at(2), to: at(3) })).toEqual(['day 3', 'day 2']);
+  expect(await names({ from: at(3) })).toEqual(['day 4', 'day 3']);
+  expect(await names({ to: at(2), order: 'oldestFirst' })).toEqual(['day 1', 'day 2']);
+  expect(await names({ from: at(3), to: at(2) })).toEqual([]);
+});
+
+it('goes through more jobs than a page has', async () => {
+  const ids = await Promise.all(
+    Array.from({ length: MOST_ON_PAGE + 1 }, () => newJob(parts.store, { vmUuid: 'many' })),
+  );
+  expect((await parts.store.jobs.list({ vmKey: 'demo#many' })).items).toHaveLength(MOST_ON_PAGE);
+  const seen = await Array.fromAsync(parts.store.jobs.each({ vmKey: 'demo#many' }));
+  expect(seen.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
 });
 
 it('lists jobs only, whatever else the table holds', async () => {
