@@ -35,6 +35,8 @@ export interface FunctionSettings {
   /** Indexes that it queries. */
   readonly indexes?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Starts no trace of its own: what it does is only seen as a part of a trace that reaches it. */
+  readonly onlyJoinsTraces?: boolean;
 }
 
 /** Makes a function with a role of its own, which may do what the settings say and nothing else. */
@@ -74,7 +76,7 @@ export function createFunction(
     architecture: Architecture.ARM_64,
     memorySize: given.memoryMib,
     timeout: Duration.seconds(given.seconds),
-    tracing: Tracing.ACTIVE,
+    tracing: given.onlyJoinsTraces ? Tracing.PASS_THROUGH : Tracing.ACTIVE,
     role,
     logGroup,
     currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },

@@ -63,7 +63,8 @@ export function usageOf({ transitions, runs }: Walk, model: JobModel, timings: P
     secretRead: total(({ count, use }) => count * use.secretReads),
     apiRequest: apiRequests,
     logGb: (lambdaRequests * LOG_BYTES_A_RUN + apiRequests * LOG_BYTES_A_REQUEST) / 1e9,
-    // One of the execution. A function that nothing traced calls is sampled: the first in each second, and so nearly all.
-    trace: 1 + lines + waits + apiRequests,
+    // One of the execution. A function that nothing traced calls is sampled: the first in each second, and so nearly all;
+    // admission starts none.
+    trace: 1 + apiRequests,
   };
 }

@@ -33,6 +33,14 @@ it("serves the hosts' lines without ever giving a message up", () => {
   });
 });
 
+it('traces every function but the admission, which is called so often that it only joins', () => {
+  const traced = Object.entries(stack.all('AWS::Lambda::Function'))
+    .filter(([path]) => !path.includes('AWS679f53fac'))
+    .map(([path, { Properties }]) => [path, Properties.TracingConfig?.Mode]);
+  expect(traced.filter(([, mode]) => mode !== 'Active')).toEqual([['Admit', 'PassThrough']]);
+  expect(traced.length).toBeGreaterThan(15);
+});
+
 it('encrypts every queue, and lets nobody in without TLS', () => {
   const queues = Object.values(stack.all('AWS::SQS::Queue'));
   expect(queues.map(({ Properties }) => Properties.SqsManagedSseEnabled)).toEqual(queues.map(() => true));
