@@ -36,7 +36,7 @@ const Glance = z.looseObject({
 const Authorisation = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('iam') }),
   z.strictObject({ type: z.literal('jwt'), issuer: z.url(), audience: z.array(z.string()).min(1) }),
-  /** X-Auth-Token, as Keystone knows it; an answer is kept for so many seconds. */
+  /** X-Auth-Token, as Keystone knows it; API Gateway keeps an answer for so many seconds, and nobody else does. */
   z.strictObject({ type: z.literal('keystone'), cacheSeconds: z.int().min(0).max(3600).default(60) }),
 ]);
 
