@@ -60,6 +60,9 @@ export function standingLines(installation: Installation): Line[] {
     lambdaRequest: rounds,
     trace: rounds,
     lambdaGbSecond: (rounds * pools * JANITOR.seconds * JANITOR.memoryMib) / 1024,
+    // Its report, and a look at the index of open jobs.
+    tableWrite: rounds,
+    tableRead: rounds,
     logGb: (rounds * LOG_BYTES_A_RUN) / 1e9,
     tableGbMonth: tableGb,
   });

@@ -11,7 +11,8 @@ export async function handler(): Promise<JanitorReport> {
 
 /**
  * Finishes jobs that nobody finishes, then looks through pools, slots and Glance for what closed jobs of this
- * installation left. Removes only what is provably ours; what is doubtful is reported. A dry run changes nothing.
+ * installation left. Removes only what is provably ours; what is doubtful is reported. A dry run changes nothing. The
+ * table keeps the report until the next round.
  */
 export async function tidy(runtime: Runtime, options: { dryRun?: boolean } = {}): Promise<JanitorReport> {
   const { clock, log, metrics, config } = runtime;
@@ -26,5 +27,7 @@ export async function tidy(runtime: Runtime, options: { dryRun?: boolean } = {})
   for (const finding of findings) log.warn('janitor', { ...finding });
   const real = findings.filter(({ action }) => action !== 'would');
   if (real.length > 0) metrics.count('JanitorFindings', real.length);
-  return { dryRun, startedAt, finishedAt: clock.now().toISOString(), findings };
+  const report = { dryRun, startedAt, finishedAt: clock.now().toISOString(), findings };
+  await runtime.store.janitorReports.keep(report);
+  return report;
 }

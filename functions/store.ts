@@ -1,4 +1,5 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { JanitorReports } from './store/janitor-reports.ts';
 import { Jobs } from './store/jobs.ts';
 import { Leases } from './store/leases.ts';
 import { Pools } from './store/pools.ts';
@@ -11,14 +12,20 @@ export interface Store {
   readonly leases: Leases;
   readonly slots: Slots;
   readonly pools: Pools;
+  readonly janitorReports: JanitorReports;
 }
 
 export function createStore(client: DynamoDBClient, tableName: string): Store {
-  const table = new Table(client, tableName);
+  return storeIn(new Table(client, tableName));
+}
+
+/** The store in a table that is there already. */
+export function storeIn(table: Table): Store {
   return {
     jobs: new Jobs(table),
     leases: new Leases(table),
     slots: new Slots(table),
     pools: new Pools(table),
+    janitorReports: new JanitorReports(table),
   };
 }

@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { JanitorReport } from '../answers.ts';
+import { duration, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';
 
@@ -9,15 +10,40 @@ const ACTIONS: Readonly<Record<string, string>> = {
   failed: 'failed: next time',
 };
 
+/** What GET /janitor answers. */
+interface LastReport extends JanitorReport {
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly omitted: number;
+}
+
+interface JanitorOptions extends ApiOptions {
+  readonly dryRun?: boolean;
+  readonly last?: boolean;
+}
+
 export function janitorCommand(): Command {
   return apiCommand('janitor', 'Look for what jobs have left behind, and remove it', [
     'janitor --dry-run',
+    'janitor --last',
     'janitor --json',
   ])
     .option('--dry-run', 'only report')
-    .action(async ({ dryRun = false, ...options }: ApiOptions & { dryRun?: boolean }) => {
-      await show(options, (client) => client.post<JanitorReport>('/janitor', { dryRun }), findings);
+    .addOption(new Option('--last', 'show what its last round found, and start none').conflicts('dryRun'))
+    .action(async ({ dryRun = false, last = false, ...options }: JanitorOptions) => {
+      if (last) await show(options, (client) => client.get<LastReport>('/janitor'), lastRound);
+      else await show(options, (client) => client.post<JanitorReport>('/janitor', { dryRun }), findings);
     });
+}
+
+function lastRound(report: LastReport): string {
+  const { dryRun, startedAt, finishedAt, omitted } = report;
+  const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
+  return [
+    `Round of ${time(startedAt)}, which took ${duration(seconds)}${dryRun ? ' and only looked' : ''}`,
+    findings(report),
+    ...(omitted > 0 ? [`${omitted} more are in the janitor's log.`] : []),
+  ].join('\n');
 }
 
 function findings({ findings }: JanitorReport): string {

@@ -36,7 +36,7 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   routeVms(app, runtime);
   routeHosts(app, runtime);
   routeHealth(app, runtime);
-  routeJanitor(app, runtime.config, options.janitor);
+  routeJanitor(app, runtime, options.janitor);
   routeDoctor(app, runtime, options.queueDepth);
   routeDocument(app);
   app.notFound(unroutedHandler(app));

@@ -11,7 +11,7 @@ export const handler = (event: LambdaEvent, context: LambdaContext) => {
   return app(event, context);
 };
 
-/** Where the deployment gives a way to the queue. Its client is loaded when the doctor first asks, and not before. */
+/** Where the deployment gives a way to the queue; ours does not, see docs/deploy.md. Its client is loaded when the doctor first asks, and not before. */
 function queueDepth(queueUrl: string | undefined): QueueDepth | undefined {
   return queueUrl ? async () => (await import('../queue/depth.ts')).lambdaQueueDepth(queueUrl) : undefined;
 }

@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Config } from '../config.ts';
+import { XensnapError } from '../errors.ts';
 import type { JanitorReport } from '../janitor/finding.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { NotImplemented, problems } from './problem.ts';
 import { strict } from './validation.ts';
@@ -26,6 +27,12 @@ const Report = z
     ),
   })
   .openapi('JanitorReport');
+
+const KeptReport = Report.extend({
+  omitted: z
+    .int()
+    .openapi({ description: "Findings for which there was no room; the janitor's log has them." }),
+}).openapi('KeptJanitorReport');
 
 const run = createRoute({
   method: 'post',
@@ -53,12 +60,38 @@ const run = createRoute({
   },
 });
 
-export function routeJanitor(app: OpenAPIHono, config: Config, runJanitor: RunJanitor | undefined): void {
+const getLast = createRoute({
+  method: 'get',
+  path: '/janitor',
+  operationId: 'getJanitorReport',
+  summary: "What the janitor's last round found, by its schedule or by request",
+  responses: {
+    200: {
+      description: 'The report.',
+      content: { 'application/json': { schema: KeptReport } },
+    },
+    ...problems(401, 403, 404, 500),
+  },
+});
+
+export function routeJanitor(
+  app: OpenAPIHono,
+  { config, store }: Runtime,
+  runJanitor: RunJanitor | undefined,
+): void {
   app.openapi(run, async (c) => {
     requireAdmin(callerOf(c, config));
     if (!runJanitor)
-      throw new NotImplemented('The janitor is not run by this API; it has a schedule of its own.');
+      throw new NotImplemented(
+        'The janitor is not run by this API; it has a schedule of its own. GET /janitor has its last report.',
+      );
     const report = await runJanitor(c.req.valid('json').dryRun);
+    return c.json({ ...report, findings: [...report.findings] }, 200);
+  });
+  app.openapi(getLast, async (c) => {
+    requireAdmin(callerOf(c, config));
+    const report = await store.janitorReports.last();
+    if (!report) throw new XensnapError('NotFound', 'The janitor has not finished a round yet.');
     return c.json({ ...report, findings: [...report.findings] }, 200);
   });
 }

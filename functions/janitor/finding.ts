@@ -16,3 +16,9 @@ export interface JanitorReport {
   readonly finishedAt: string;
   readonly findings: readonly Finding[];
 }
+
+/** A report as the table keeps it. */
+export interface KeptReport extends JanitorReport {
+  /** Findings for which there was no room; the janitor's log has them. */
+  readonly omitted: number;
+}

@@ -134,3 +134,20 @@ it('runs the janitor, dry or not, and shows what it found', async () => {
   await xensnap(['janitor', '--api', api.url]);
   expect(api.requests.map(({ body }) => body)).toEqual([{ dryRun: true }, { dryRun: false }]);
 });
+
+it("shows the janitor's last round, and starts none", async () => {
+  const report = {
+    dryRun: false,
+    startedAt: '2026-05-05T12:00:00.000Z',
+    finishedAt: '2026-05-05T12:00:04.000Z',
+    findings: [{ kind: 'snapshot', pool: 'demo', id: 'v1', what: 'a snapshot', action: 'left' }],
+    omitted: 3,
+  };
+  await using api = await stubApi({ 'GET /janitor': () => [200, report] });
+  const { status, stdout } = await xensnap(['janitor', '--last', '--api', api.url]);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^Round of 2026-05-05 12:00:00Z, which took 0:04\n/);
+  expect(stdout).toMatch(/snapshot +v1 +demo +a snapshot +left: please look/);
+  expect(stdout).toMatch(/3 more are in the janitor's log\.\n$/);
+  expect(api.requests.map(({ line }) => line)).toEqual(['GET /janitor']);
+});

@@ -24,6 +24,7 @@ it.each([
   [['snapshot', 'web-1', '--max-size-gib', '0'], 'It must be a number above 0.'],
   [['jobs', '--limit', 'many'], 'It must be a whole number from 1 to 100000.'],
   [['job', 'a', 'b'], 'too many arguments'],
+  [['janitor', '--last', '--dry-run'], "option '--last' cannot be used with option '--dry-run'"],
   [['pool', '--port', '65536'], 'It must be a whole number from 0 to 65535.'],
   [['vms', '--api', 'localhost'], 'is no http(s) URL'],
 ])('refuses %j with one line, a hint and status 2', async (args, message) => {

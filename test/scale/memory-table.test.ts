@@ -2,12 +2,8 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import fc from 'fast-check';
 import { expect, it, onTestFinished } from 'vitest';
 import { DEBTS } from '../../functions/job.ts';
-import { Jobs } from '../../functions/store/jobs.ts';
-import { Leases } from '../../functions/store/leases.ts';
-import { Pools } from '../../functions/store/pools.ts';
-import { Slots } from '../../functions/store/slots.ts';
 import { type PageOptions, Table } from '../../functions/store/table.ts';
-import type { Store } from '../../functions/store.ts';
+import { type Store, storeIn } from '../../functions/store.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';
 import { aJob } from '../functions/api/a-job.ts';
@@ -102,7 +98,7 @@ const LOOKS: readonly Operation[] = [
 
 it('answers whatever the store asks as the real table does', async () => {
   const real = await realTable();
-  const memory = storeOn(new MemoryTable());
+  const memory = storeIn(new MemoryTable());
   let worlds = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(operations, { minLength: 30, maxLength: 100 }), async (chosen) => {
@@ -126,7 +122,7 @@ it.each<Omit<PageOptions, 'after'>>([
   { to: time(3).toISOString() },
   { from: time(3).toISOString(), to: time(2).toISOString() },
 ])('pages through the jobs of an index as the real table does: %j', async (options) => {
-  const stores = [await realTable(), storeOn(new MemoryTable())];
+  const stores = [await realTable(), storeIn(new MemoryTable())];
   const pages = await Promise.all(
     stores.map(async (store) => {
       for (let n = 0; n < 7; n++)
@@ -156,15 +152,6 @@ it.each([
   expect(() => holds(expression, {}, {})).toThrow(expression);
 });
 
-function storeOn(table: Table): Store {
-  return {
-    jobs: new Jobs(table),
-    leases: new Leases(table),
-    slots: new Slots(table),
-    pools: new Pools(table),
-  };
-}
-
 async function realTable(): Promise<Store> {
   const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });
   const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
@@ -173,5 +160,5 @@ async function realTable(): Promise<Store> {
     client.destroy();
     await table.close();
   });
-  return storeOn(new Table(client, 'xensnap'));
+  return storeIn(new Table(client, 'xensnap'));
 }

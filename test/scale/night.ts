@@ -5,10 +5,7 @@ import { admit } from '../../functions/queue/admit.ts';
 import { createRuntime, type WholeRuntime } from '../../functions/runtime.ts';
 import { handler as releaseHost } from '../../functions/steps/ReleaseHost.ts';
 import { handler as takeVm } from '../../functions/steps/TakeVm.ts';
-import { Jobs } from '../../functions/store/jobs.ts';
-import { Leases } from '../../functions/store/leases.ts';
-import { Pools } from '../../functions/store/pools.ts';
-import { Slots } from '../../functions/store/slots.ts';
+import { storeIn } from '../../functions/store.ts';
 import type { QueueMessage } from '../../statemachine/contract.ts';
 import { aJob } from '../functions/api/a-job.ts';
 import { HostQueue } from './host-queue.ts';
@@ -158,13 +155,7 @@ function runtimeOf(
     send: async ({ input }: SendTaskSuccessCommand) => onToken(input.taskToken ?? ''),
     destroy() {},
   };
-  const store = {
-    jobs: new Jobs(table),
-    leases: new Leases(table),
-    slots: new Slots(table),
-    pools: new Pools(table),
-  };
-  return { ...runtime, store, sfn: sfn as unknown as SFNClient };
+  return { ...runtime, store: storeIn(table), sfn: sfn as unknown as SFNClient };
 }
 
 function noteIn(of: Map<string, string[]>, host: string, jobId: string): void {

@@ -108,6 +108,7 @@ it('keeps the Idempotency-Keys of callers apart', async () => {
 it.each([
   ['GET', '/hosts'],
   ['POST', '/janitor'],
+  ['GET', '/janitor'],
 ])('keeps %s %s to admins', async (method, path) => {
   const body = method === 'POST' ? { dryRun: true } : undefined;
   const { status, body: answer } = await ask(of('a'), method, path, body);

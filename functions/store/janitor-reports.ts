@@ -1,0 +1,41 @@
+import type { Finding, JanitorReport, KeptReport } from '../janitor/finding.ts';
+import type { Table } from './table.ts';
+
+const LAST = 'janitor#last';
+/** DynamoDB takes no item above 400 KB. As JSON findings are longer than it counts them. */
+const MOST_BYTES = 350_000;
+
+/** What the janitor's last round found, for those who cannot start one. */
+export class JanitorReports {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  /** Keeps the report in place of the one before. Findings that do not fit are left off, and counted. */
+  async keep({ findings, ...report }: JanitorReport): Promise<void> {
+    const kept = fitting(findings);
+    await this.#table.change(LAST, {
+      set: { ...report, findings: kept, omitted: findings.length - kept.length },
+    });
+  }
+
+  /** Undefined before the first round. */
+  async last(): Promise<KeptReport | undefined> {
+    const item = await this.#table.get<KeptReport & { id: string }>(LAST);
+    if (!item) return undefined;
+    const { id: _, ...report } = item;
+    return report;
+  }
+}
+
+/** The findings up to the one that would be too much. */
+function fitting(findings: readonly Finding[]): readonly Finding[] {
+  let bytes = 0;
+  const tooMuch = findings.findIndex((finding) => {
+    bytes += Buffer.byteLength(JSON.stringify(finding));
+    return bytes > MOST_BYTES;
+  });
+  return tooMuch === -1 ? findings : findings.slice(0, tooMuch);
+}
