@@ -13,6 +13,7 @@ export const ERROR_STATUS = {
   JobNotFound: 404,
   NotFound: 404,
   PoolNotFound: 404,
+  ScheduleNotFound: 404,
   VmNotFound: 404,
   JobCommitted: 409,
   JobFinished: 409,

@@ -1,8 +1,11 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { Backups } from './store/backups.ts';
 import { JanitorReports } from './store/janitor-reports.ts';
 import { Jobs } from './store/jobs.ts';
 import { Leases } from './store/leases.ts';
 import { Pools } from './store/pools.ts';
+import { Runs } from './store/runs.ts';
+import { Schedules } from './store/schedules.ts';
 import { Slots } from './store/slots.ts';
 import { Table } from './store/table.ts';
 
@@ -13,6 +16,9 @@ export interface Store {
   readonly slots: Slots;
   readonly pools: Pools;
   readonly janitorReports: JanitorReports;
+  readonly schedules: Schedules;
+  readonly runs: Runs;
+  readonly backups: Backups;
 }
 
 export function createStore(client: DynamoDBClient, tableName: string): Store {
@@ -27,5 +33,8 @@ export function storeIn(table: Table): Store {
     slots: new Slots(table),
     pools: new Pools(table),
     janitorReports: new JanitorReports(table),
+    schedules: new Schedules(table),
+    runs: new Runs(table),
+    backups: new Backups(table),
   };
 }

@@ -181,6 +181,21 @@ export class Table {
   }
 }
 
+/** Every item of an index, page by page. */
+export async function* everyItem<T>(
+  table: Table,
+  index: IndexName,
+  value: string,
+  options: Omit<PageOptions, 'limit' | 'after'> = {},
+): AsyncGenerator<T> {
+  let after: Record<string, unknown> | undefined;
+  do {
+    const page = await table.query<T>(index, value, { ...options, ...(after && { after }) });
+    yield* page.items;
+    after = page.next;
+  } while (after);
+}
+
 function expressionOf(change: Change) {
   const names: Record<string, string> = {};
   const values = Object.fromEntries(present(change.values).map(([key, content]) => [`:${key}`, content]));

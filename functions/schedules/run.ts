@@ -1,0 +1,35 @@
+/** How a run ended. `skipped`: nothing was tried, or its time was over before it could begin. */
+export type RunOutcome = 'succeeded' | 'failed' | 'skipped';
+
+/** Why, with a name of functions/errors.ts, or of {@link RUN_REASONS}. */
+export interface RunReason {
+  readonly name: string;
+  readonly message: string;
+}
+
+/** Reasons that only runs have. */
+export const RUN_REASONS = ['RunMissed', 'NothingSelected'] as const;
+
+/** One nominal time of a schedule for one VM. Times are ISO 8601 UTC. */
+export interface Run {
+  readonly scheduleId: string;
+  readonly nominal: string;
+  /** The next nominal time, when this run must have begun; absent for the last one. */
+  readonly next?: string;
+  readonly project?: string;
+  /** Absent where a run came to nothing before its VMs were known. */
+  readonly pool?: string;
+  readonly vmUuid?: string;
+  readonly vmName?: string;
+  readonly backupType: string;
+  /** Of the backup; on record before the job is asked for. */
+  readonly jobId?: string;
+  /** The VM's place in the window, and the window's end. */
+  readonly startAfter?: string;
+  readonly startBefore?: string;
+  /** Why the job could not be asked for the last time that it was tried. */
+  readonly problem?: RunReason;
+  readonly outcome?: RunOutcome;
+  readonly reason?: RunReason;
+  readonly finishedAt?: string;
+}

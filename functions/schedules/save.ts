@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { VmRecord } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
+import type { Quiesce } from '../job.ts';
+import type { Runtime } from '../runtime/executions.ts';
+import { findTarget } from '../target.ts';
+import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
+import { nextNominal, type Timing, typeOf, windowOf } from './timing.ts';
+import { refuseUnknownZone } from './wall-clock.ts';
+
+/** A schedule as a caller wants it, through whichever API. */
+export interface ScheduleWish {
+  readonly name?: string;
+  /** UUID or name of one VM, and the pool where several have such a VM; or a selector. */
+  readonly vm?: string;
+  readonly pool?: string;
+  readonly selector?: Selector;
+  readonly timing: Timing;
+  /** UTC if absent. */
+  readonly timeZone?: string;
+  /** The window over which VMs are spread; a daily or weekly window sets it, and it is 0 otherwise if absent. */
+  readonly flexibleMinutes?: number;
+  readonly keep: number;
+  /** `daily` or `weekly` by the timing if absent. */
+  readonly backupType?: string;
+  readonly quiesce?: Quiesce;
+  readonly enabled?: boolean;
+  readonly project?: string;
+  /** The VMs that the caller may touch; all if absent. */
+  readonly allows?: (vm: VmRecord) => boolean;
+}
+
+/**
+ * Makes the schedule of that id, or puts the wish in its place. One VM is looked up and must be fit for an image; the
+ * one that the schedule has already is not asked for, so that a schedule whose VM is gone can still be changed.
+ * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws
+ */
+export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runtime): Promise<Schedule> {
+  const { schedules } = runtime.store;
+  const before = await schedules.get(id);
+  const made = scheduleOf(id, wish, before, runtime.clock.now(), await vmOf(wish, before, runtime));
+  if (!before) {
+    if (await schedules.create(made)) return made;
+    return saveSchedule(id, wish, runtime);
+  }
+  const saved = await schedules.replace(made, isRetimed(before, made));
+  // Removed between the two: then it is made.
+  return saved ?? saveSchedule(id, wish, runtime);
+}
+
+function scheduleOf(
+  id: string,
+  wish: ScheduleWish,
+  before: Schedule | undefined,
+  now: Date,
+  vm: ScheduledVm | undefined,
+): Schedule {
+  const { timing, timeZone = 'UTC', enabled = true } = wish;
+  refuseUnknownZone(timeZone);
+  const window = windowOf(timing);
+  if (window !== undefined && wish.flexibleMinutes !== undefined && wish.flexibleMinutes !== window)
+    throw new XensnapError(
+      'BadRequest',
+      `flexibleMinutes: the window sets it to ${window}; leave it out, or use "at".`,
+    );
+  const backupType = wish.backupType ?? typeOf(timing);
+  if (backupType === undefined)
+    throw new XensnapError('BadRequest', 'backupType: is missing; cron and rate do not say which it is.');
+  // Whole minutes, as all other nominal times.
+  const anchor = new Date(Math.floor(now.getTime() / 60_000) * 60_000).toISOString();
+  const kept = before && isDeepStrictEqual(before.timing, timing) ? before.anchor : anchor;
+  const next = nextNominal({ timing, timeZone, anchor: kept }, now.getTime());
+  if (next === undefined)
+    throw new XensnapError('BadRequest', 'cron: no time is left that the expression names.');
+  return {
+    id,
+    ...(wish.name !== undefined && { name: wish.name }),
+    ...(wish.project !== undefined && { project: wish.project }),
+    ...(vm && { vm }),
+    ...(wish.selector && { selector: wish.selector }),
+    timing,
+    timeZone,
+    flexibleMinutes: window ?? wish.flexibleMinutes ?? 0,
+    keep: wish.keep,
+    backupType,
+    quiesce: wish.quiesce ?? 'never',
+    enabled,
+    createdAt: before?.createdAt ?? now.toISOString(),
+    updatedAt: now.toISOString(),
+    anchor: kept,
+    revision: randomUUID(),
+    ...(enabled && { nextAt: new Date(next).toISOString() }),
+  };
+}
+
+/** A time that is due but not dealt with yet stays due if nothing about the times has changed. */
+function isRetimed(before: Schedule, made: Schedule): boolean {
+  return (
+    before.enabled !== made.enabled ||
+    before.timeZone !== made.timeZone ||
+    !isDeepStrictEqual(before.timing, made.timing) ||
+    (made.enabled && before.nextAt === undefined)
+  );
+}
+
+async function vmOf(
+  { vm, pool, selector, quiesce, allows }: ScheduleWish,
+  before: Schedule | undefined,
+  runtime: Runtime,
+): Promise<ScheduledVm | undefined> {
+  if ((vm === undefined) === (selector === undefined))
+    throw new XensnapError('BadRequest', 'vm: give either one VM or a selector.');
+  if (vm === undefined) return undefined;
+  const known = before?.vm;
+  if (known && known.uuid === vm && (pool === undefined || pool === known.pool)) return known;
+  const target = await findTarget(
+    { vm, ...(pool !== undefined && { pool }), ...(quiesce && { quiesce }), ...(allows && { allows }) },
+    runtime,
+  );
+  return { pool: target.pool, uuid: target.vm.uuid, name: target.vm.name_label };
+}

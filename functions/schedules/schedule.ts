@@ -1,0 +1,54 @@
+import type { Quiesce } from '../job.ts';
+import type { Timing } from './timing.ts';
+
+/** A VM as a schedule remembers it. */
+export interface ScheduledVm {
+  readonly pool: string;
+  readonly uuid: string;
+  readonly name: string;
+}
+
+/** Which VMs a schedule is for, looked up each time that it is due: those that fit all that is given. */
+export interface Selector {
+  readonly tag?: string;
+  readonly pool?: string;
+  /** `*` stands for any characters. */
+  readonly namePattern?: string;
+}
+
+/** When backups are made of which VMs, and how many stay. Times are ISO 8601 UTC. */
+export interface Schedule {
+  readonly id: string;
+  readonly name?: string;
+  /** The caller's project, where the API is for projects: the backups are its, and only its VMs are backed up. */
+  readonly project?: string;
+  /** Either one VM or those of a selector. */
+  readonly vm?: ScheduledVm;
+  readonly selector?: Selector;
+  readonly timing: Timing;
+  /** IANA name. */
+  readonly timeZone: string;
+  /** The window after each nominal time over which the VMs are spread. */
+  readonly flexibleMinutes: number;
+  readonly keep: number;
+  readonly backupType: string;
+  readonly quiesce: Quiesce;
+  readonly enabled: boolean;
+  /** Why xensnap itself has disabled it. */
+  readonly disabledReason?: string;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  /** From when a rate counts. */
+  readonly anchor: string;
+  /** Another one after each change by a caller: what a tick found out about an earlier one is not written. */
+  readonly revision: string;
+  /** The nominal time that is to be dealt with next; absent when disabled, or when no time is left. */
+  readonly nextAt?: string;
+  /** While some pool could not be asked for the VMs of `nextAt`: until when that is tried. */
+  readonly askUntil?: string;
+  /** The VMs when the schedule last was due, and since when each of them is scheduled. */
+  readonly known?: readonly (ScheduledVm & { readonly since: string })[];
+  /** The tick that has the schedule, and until when. */
+  readonly claimedBy?: string;
+  readonly claimedUntil?: string;
+}

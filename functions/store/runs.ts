@@ -1,0 +1,85 @@
+import type { Run, RunOutcome, RunReason } from '../schedules/run.ts';
+import { everyItem, type Table } from './table.ts';
+
+/** Runs that have no outcome yet, in the index of what is open. */
+const OPEN = 'run';
+/** All runs of the UTC day of their nominal time, in the index of kinds. */
+const kindOf = (date: string) => `run#${date}`;
+
+/** What makes a run the same: one VM, or all of a schedule where there is none to name. */
+export type RunKey = Pick<Run, 'scheduleId' | 'nominal' | 'pool' | 'vmUuid'>;
+
+const key = ({ scheduleId, nominal, pool = '', vmUuid = '' }: RunKey) =>
+  `run#${scheduleId}#${nominal}#${pool}/${vmUuid}`;
+
+/** The runs of the schedules. Every method is one conditional write; `undefined` and `false` say that its condition failed. */
+export class Runs {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  get(run: RunKey): Promise<Run | undefined> {
+    return this.#table.get<Run>(key(run));
+  }
+
+  /** Puts a run on record, open unless it has an outcome. False when it was there before. `ttl` in seconds since 1970. */
+  create(run: Run, ttl: number): Promise<boolean> {
+    return this.#table.create({
+      ...run,
+      id: key(run),
+      kind: kindOf(run.nominal.slice(0, 10)),
+      createdAt: run.nominal,
+      ...(run.outcome === undefined && { open: OPEN }),
+      ttl,
+    });
+  }
+
+  /** Notes why the job could not be asked for this time. */
+  async trouble(run: Run, problem: RunReason): Promise<void> {
+    await this.#table.change(key(run), {
+      set: { problem },
+      when: 'attribute_exists(id) AND attribute_not_exists(outcome)',
+    });
+  }
+
+  /** Gives an open run another job in the place of one that came to nothing. Undefined when it has another already. */
+  async retry(run: Run, jobId: string, problem: RunReason): Promise<Run | undefined> {
+    return this.#table.change<Run>(key(run), {
+      set: { jobId, problem },
+      when: 'attribute_not_exists(outcome) AND #jobId = :old',
+      values: { old: run.jobId },
+    });
+  }
+
+  /** Tells the outcome of a run, or of the run's job `jobId`, once; undefined when it has been told. */
+  async finish(
+    run: RunKey,
+    jobId: string | undefined,
+    {
+      outcome,
+      reason,
+      finishedAt,
+    }: { outcome: RunOutcome; reason?: RunReason | undefined; finishedAt: Date },
+  ): Promise<Run | undefined> {
+    const told = 'attribute_exists(id) AND attribute_not_exists(outcome)';
+    return this.#table.change<Run>(key(run), {
+      set: { outcome, reason, finishedAt: finishedAt.toISOString() },
+      remove: ['open', 'problem'],
+      ...(jobId === undefined
+        ? { when: told }
+        : { when: `${told} AND #jobId = :job`, names: ['jobId'], values: { job: jobId } }),
+    });
+  }
+
+  /** Every run that has no outcome yet, the oldest first. */
+  open(): AsyncGenerator<Run> {
+    return everyItem<Run>(this.#table, 'byOpen', OPEN, { order: 'oldestFirst' });
+  }
+
+  /** The runs whose nominal time is on that day (UTC, `YYYY-MM-DD`), in its order. */
+  ofDay(date: string): AsyncGenerator<Run> {
+    return everyItem<Run>(this.#table, 'byKind', kindOf(date), { order: 'oldestFirst' });
+  }
+}

@@ -1,0 +1,155 @@
+import type { Schedule } from '../schedules/schedule.ts';
+import { everyItem, type PageOptions, type Table } from './table.ts';
+
+const key = (id: string) => `schedule#${id}`;
+const KIND = 'schedule';
+
+/** As it is in the table, whose indexes are sorted by `createdAt`: that is when it is due, so that a tick reads no other. */
+type Stored = Omit<Schedule, 'createdAt'> & {
+  readonly kind: typeof KIND;
+  readonly createdAt: string;
+  readonly madeAt: string;
+};
+
+/** Of a schedule that has no next time: after every other. */
+const NEVER = '9999-12-31T23:59:59.999Z';
+
+/** The fields that a caller decides, and what follows from them. */
+const GIVEN = [
+  'name',
+  'project',
+  'vm',
+  'selector',
+  'timing',
+  'timeZone',
+  'flexibleMinutes',
+  'keep',
+  'backupType',
+  'quiesce',
+  'enabled',
+  'disabledReason',
+  'updatedAt',
+  'revision',
+] as const satisfies readonly (keyof Schedule)[];
+
+/** What a new timing brings with it. */
+const PLACE = ['anchor', 'nextAt', 'askUntil'] as const satisfies readonly (keyof Schedule)[];
+
+/** The schedules. Every method is one conditional write; `undefined` and `false` say that its condition failed. */
+export class Schedules {
+  readonly #table: Table;
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  async get(id: string): Promise<Schedule | undefined> {
+    return scheduleOf(await this.#table.get<Stored>(key(id)));
+  }
+
+  /** False when the id is taken. */
+  create(schedule: Schedule): Promise<boolean> {
+    const { createdAt: madeAt, ...rest } = schedule;
+    return this.#table.create({
+      ...rest,
+      id: key(schedule.id),
+      kind: KIND,
+      madeAt,
+      createdAt: dueAt(schedule),
+    });
+  }
+
+  /** Puts what a caller wants in the place of what he wanted before; with `retimed`, the next time as well. */
+  async replace(schedule: Schedule, retimed: boolean): Promise<Schedule | undefined> {
+    const fields = retimed ? [...GIVEN, ...PLACE] : GIVEN;
+    return this.#change(schedule.id, {
+      set: {
+        ...Object.fromEntries(fields.map((field) => [field, schedule[field]])),
+        ...(retimed && { createdAt: dueAt(schedule) }),
+      },
+      remove: fields.filter((field) => schedule[field] === undefined),
+      when: 'attribute_exists(id)',
+    });
+  }
+
+  /** Answers whether it was there. */
+  remove(id: string): Promise<boolean> {
+    return this.#table.remove(key(id), 'kind', KIND);
+  }
+
+  /** Takes an enabled schedule for one tick. Undefined when another has it. */
+  async claim(id: string, by: string, now: Date, until: Date): Promise<Schedule | undefined> {
+    return this.#change(id, {
+      set: { claimedBy: by, claimedUntil: until.toISOString() },
+      when: '#enabled = :yes AND (attribute_not_exists(claimedUntil) OR #claimedUntil < :now)',
+      names: ['enabled'],
+      values: { yes: true, now: now.toISOString() },
+    });
+  }
+
+  /** Gives the claim back, with what the tick found out unless a caller has changed the schedule meanwhile. */
+  async release(
+    { id, claimedBy, revision }: Schedule,
+    found: Pick<Schedule, 'nextAt' | 'askUntil' | 'known'>,
+  ): Promise<void> {
+    const fields = ['nextAt', 'askUntil', 'known'] as const;
+    const written = await this.#change(id, {
+      set: { ...Object.fromEntries(fields.map((field) => [field, found[field]])), createdAt: dueAt(found) },
+      remove: ['claimedBy', 'claimedUntil', ...fields.filter((field) => found[field] === undefined)],
+      when: '#claimedBy = :by AND #revision = :revision',
+      names: ['revision'],
+      values: { by: claimedBy, revision },
+    });
+    if (!written)
+      await this.#change(id, {
+        remove: ['claimedBy', 'claimedUntil'],
+        when: '#claimedBy = :by',
+        values: { by: claimedBy },
+      });
+  }
+
+  /** Disables it, unless a caller has changed it meanwhile. */
+  async disable({ id, revision }: Schedule, reason: string): Promise<Schedule | undefined> {
+    return this.#change(id, {
+      set: { enabled: false, disabledReason: reason, createdAt: NEVER },
+      remove: ['nextAt', 'askUntil'],
+      when: '#revision = :revision',
+      names: ['revision'],
+      values: { revision },
+    });
+  }
+
+  /** Every schedule, by its next time. */
+  all(): Promise<Schedule[]> {
+    return this.#list({ order: 'oldestFirst' });
+  }
+
+  /** Every schedule whose next time has come. */
+  due(now: Date): Promise<Schedule[]> {
+    return this.#list({ order: 'oldestFirst', to: now.toISOString() });
+  }
+
+  async #list(options: PageOptions): Promise<Schedule[]> {
+    const found = new Map<string, Schedule>();
+    for await (const item of everyItem<Stored>(this.#table, 'byKind', KIND, options)) {
+      const schedule = scheduleOf(item);
+      // One whose time moves meanwhile may come twice.
+      if (schedule) found.set(schedule.id, schedule);
+    }
+    return [...found.values()];
+  }
+
+  async #change(id: string, change: Parameters<Table['change']>[1]): Promise<Schedule | undefined> {
+    return scheduleOf(await this.#table.change<Stored>(key(id), change));
+  }
+}
+
+function scheduleOf(item: Stored | undefined): Schedule | undefined {
+  if (!item) return undefined;
+  const { kind: _, createdAt: __, madeAt, ...schedule } = item;
+  return { ...schedule, createdAt: madeAt, id: item.id.slice('schedule#'.length) };
+}
+
+function dueAt({ nextAt }: Pick<Schedule, 'nextAt'>): string {
+  return nextAt ?? NEVER;
+}
