@@ -12,7 +12,7 @@ import { PROBLEM_STATUS, type ProblemName, problem } from './problem.ts';
 export function failureHandler(log: Log): ErrorHandler {
   return (thrown, c) => {
     if (thrown instanceof HTTPException) return ofHono(thrown, c);
-    const error = translate(thrown);
+    const error = isThrottled(thrown) ? busy(thrown) : translate(thrown);
     const status = PROBLEM_STATUS[error.name];
     const request = { method: c.req.method, path: c.req.path };
     if (status === undefined || error.name === 'Internal') {
@@ -28,6 +28,16 @@ export function failureHandler(log: Log): ErrorHandler {
     const details = error instanceof XensnapError ? error.details : {};
     return problem(c, error.name as ProblemName, error.message, details);
   };
+}
+
+function busy(cause: Error): XensnapError {
+  const message = `AWS takes no more requests of this service at the moment (${cause.name}). Ask again.`;
+  return new XensnapError('ServiceUnavailable', message, { cause });
+}
+
+/** Whether a service of AWS has refused for their number; each has its own name for it. */
+function isThrottled(thrown: Error): boolean {
+  return /Throttl|^ProvisionedThroughputExceeded|^RequestLimitExceeded|^TooManyRequests/.test(thrown.name);
 }
 
 /** What Hono and its validators refuse by themselves. */

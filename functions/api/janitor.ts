@@ -70,7 +70,7 @@ const getLast = createRoute({
       description: 'The report.',
       content: { 'application/json': { schema: KeptReport } },
     },
-    ...problems(401, 403, 404, 500),
+    ...problems(401, 403, 404, 500, 503),
   },
 });
 

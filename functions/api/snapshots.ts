@@ -56,7 +56,7 @@ const list = createRoute({
         },
       },
     },
-    ...problems(400, 401, 403, 500),
+    ...problems(400, 401, 403, 500, 503),
   },
 });
 
@@ -66,7 +66,7 @@ const get = createRoute({
   operationId: 'getSnapshot',
   summary: 'Tells how a job stands',
   request: { params: Id },
-  responses: { 200: { description: 'The job.', content: ofJob }, ...problems(401, 403, 404, 500) },
+  responses: { 200: { description: 'The job.', content: ofJob }, ...problems(401, 403, 404, 500, 503) },
 });
 
 const cancel = createRoute({
@@ -78,7 +78,7 @@ const cancel = createRoute({
   request: { params: Id },
   responses: {
     202: { description: 'It is being undone.', content: ofJob },
-    ...problems(401, 403, 404, 409, 500),
+    ...problems(401, 403, 404, 409, 500, 503),
   },
 });
 

@@ -53,7 +53,8 @@ export async function check(
 /** The error in words for the operator. One that is not known may quote anything: it is for the log alone. */
 function told(thrown: unknown, log: Log): Pick<Check, 'found' | 'advice' | 'error'> {
   const { name, message } = translate(thrown);
-  const advice = ADVICE[name];
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause.name : '';
+  const advice = ADVICE[name] ?? ADVICE[cause];
   if (name in ERROR_STATUS && name !== 'Internal')
     return { found: message, advice: advice ?? null, error: name };
   if (name === 'TypeError') return { found: message, advice: 'Correct the configuration.', error: name };

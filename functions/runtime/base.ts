@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { createGlance, type Glance } from '../../glance/client.ts';
 import type { Keystone } from '../../glance/keystone.ts';
 import { createPoolClient, type PoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type Config, parseConfig, poolConfig } from '../config.ts';
-import { XensnapError } from '../errors.ts';
 import { type Log, lambdaLog } from '../log.ts';
 import { lambdaMetrics, type Metrics } from '../metrics.ts';
 import { createStore, type Store } from '../store.ts';
 import { configText, secretNames } from './deployed.ts';
 import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
 import { glanceTokens } from './glance-tokens.ts';
+import { secretReader } from './secret-reader.ts';
 
 /** What a step works with; made once for a process. Reaches the table, the secrets, the pools and Glance. */
 export interface BaseRuntime {
@@ -38,11 +38,7 @@ export interface BaseRuntime {
 export function createBase(env: Environment, options: RuntimeOptions = {}): BaseRuntime {
   const config = parseConfig(configText(env));
   const secrets = new SecretsManagerClient(clientOptions(env, options, 'SECRETS_MANAGER'));
-  const nameOf = secretNames(env);
-  const readSecret = async (secretId: string): Promise<Record<string, string>> => {
-    const { SecretString } = await secrets.send(new GetSecretValueCommand({ SecretId: nameOf(secretId) }));
-    return fieldsOf(secretId, SecretString ?? '{}');
-  };
+  const readSecret = secretReader(secrets, secretNames(env));
   const clock = options.clock ?? systemClock;
   const { url, ca, fingerprint } = config.glance;
   const tokens = glanceTokens(config, clock, readSecret);
@@ -92,20 +88,6 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
       dynamo.destroy();
     },
   };
-}
-
-/** What a secret holds. What it is instead is not said: the parser's own message would quote it. */
-function fieldsOf(secretId: string, text: string): Record<string, string> {
-  try {
-    const fields: unknown = JSON.parse(text);
-    if (typeof fields === 'object' && fields !== null) return fields as Record<string, string>;
-  } catch {
-    // Told below.
-  }
-  throw new XensnapError(
-    'ServiceUnavailable',
-    `The secret "${secretId}" holds no JSON object. Write it anew, as README.md says.`,
-  );
 }
 
 let ofThisProcess: BaseRuntime | undefined;

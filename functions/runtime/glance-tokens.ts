@@ -1,6 +1,7 @@
 import { createKeystone, type Keystone } from '../../glance/keystone.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
+import type { ReadSecret } from './secret-reader.ts';
 
 /** Where Glance's tokens come from. */
 export interface GlanceTokens {
@@ -15,11 +16,7 @@ export interface GlanceTokens {
 }
 
 /** Tokens of Keystone where there is one, else the one in the secret, read anew each time. */
-export function glanceTokens(
-  { glance }: Config,
-  clock: Clock,
-  readSecret: (secretId: string) => Promise<Record<string, string>>,
-): GlanceTokens {
+export function glanceTokens({ glance }: Config, clock: Clock, readSecret: ReadSecret): GlanceTokens {
   const { keystone: at, secretId } = glance;
   if (at === undefined || secretId === undefined) {
     const token = async () => (secretId === undefined ? undefined : (await readSecret(secretId)).token);

@@ -1,9 +1,14 @@
-import { afterEach, expect, it, vi } from 'vitest';
+import { ExecutionDoesNotExist, SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { DynamoDBDocumentClient, GetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
+import { mockClient } from 'aws-sdk-client-mock';
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { handler } from '../../../functions/api/handler.ts';
+import { aJob } from './a-job.ts';
 
-afterEach(() => vi.unstubAllEnvs());
+const dynamo = mockClient(DynamoDBDocumentClient);
+const sfn = mockClient(SFNClient);
 
-it('answers API Gateway, with the runtime of its environment', async () => {
+beforeAll(() => {
   const pools = [{ name: 'demo', addresses: ['http://127.0.0.1:9'], secretId: 'pool' }];
   const config = { installation: 'test', pools, glance: { url: 'http://127.0.0.1:9' } };
   vi.stubEnv('XENSNAP_CONFIG', JSON.stringify(config));
@@ -11,24 +16,82 @@ it('answers API Gateway, with the runtime of its environment', async () => {
   vi.stubEnv('XENSNAP_STATE_MACHINE_ARN', 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap');
   vi.stubEnv('XENSNAP_QUEUE_URL', 'http://127.0.0.1:9/xensnap.fifo');
   vi.stubEnv('AWS_REGION', 'us-east-1');
-  const ask = async (method: string, path: string, body?: string) => {
-    const event = {
-      version: '2.0',
-      routeKey: '$default',
-      rawPath: path,
-      rawQueryString: '',
-      headers: { host: 'api.example.com', ...(body && { 'content-type': 'application/json' }) },
-      requestContext: { http: { method, path }, domainName: 'api.example.com' },
-      isBase64Encoded: false,
-      ...(body && { body }),
-    };
-    const answer = await handler(event as never, {} as never);
-    return { ...answer, document: JSON.parse(answer.body ?? '{}') };
+});
+afterAll(() => vi.unstubAllEnvs());
+beforeEach(() => {
+  dynamo.reset();
+  sfn.reset();
+});
+
+/** A request as API Gateway hands it on, once IAM has let the caller in. */
+async function ask(method: string, path: string, body?: string) {
+  const event = {
+    version: '2.0',
+    routeKey: '$default',
+    rawPath: path,
+    rawQueryString: '',
+    headers: { host: 'api.example.com', ...(body && { 'content-type': 'application/json' }) },
+    requestContext: {
+      http: { method, path },
+      domainName: 'api.example.com',
+      authorizer: { iam: { userArn: 'arn:aws:iam::000000000000:user/operator' } },
+    },
+    isBase64Encoded: false,
+    ...(body && { body }),
   };
+  const answer = await handler(event as never, {} as never);
+  return { ...answer, document: JSON.parse(answer.body ?? '{}') };
+}
+
+it('answers API Gateway, with the runtime of its environment', async () => {
   const document = await ask('GET', '/openapi.json');
   expect([document.statusCode, document.document.openapi]).toEqual([200, '3.1.0']);
   const refused = await ask('POST', '/snapshots', '{"vm":1}');
   expect([refused.statusCode, refused.document.error.message]).toEqual([400, 'vm: must be a string']);
   const wrong = await ask('PUT', '/vms');
   expect([wrong.statusCode, wrong.headers?.allow]).toEqual([405, 'GET, HEAD']);
+});
+
+const job = aJob();
+const stored = { ...job, id: `job#${job.id}` };
+const named = (name: string) => Object.assign(new Error('planted'), { name, $metadata: {} });
+
+it.each([
+  'ThrottlingException',
+  'ThrottledException',
+  'ProvisionedThroughputExceededException',
+  'RequestLimitExceeded',
+  'TooManyRequestsException',
+])('answers 503, and when to ask again, where a service of AWS takes no more: %s', async (name) => {
+  dynamo.on(GetCommand).rejects(named(name));
+  const { statusCode, headers, document } = await ask('GET', `/snapshots/${job.id}`);
+  expect([statusCode, document.error.name]).toEqual([503, 'ServiceUnavailable']);
+  expect(headers).toMatchObject({ 'retry-after': '15' });
+});
+
+it.each(['AccessDeniedException', 'ResourceNotFoundException', 'InternalServerError'])(
+  'answers 500 without a word of what AWS said: %s',
+  async (name) => {
+    dynamo.on(GetCommand).rejects(named(name));
+    const { statusCode, document } = await ask('GET', `/snapshots/${job.id}`);
+    expect([statusCode, document.error.name]).toEqual([500, 'Internal']);
+    expect(JSON.stringify(document)).not.toContain('planted');
+  },
+);
+
+it('cancels a job whose execution is over or was never there', async () => {
+  dynamo.on(GetCommand).resolves({ Item: stored });
+  dynamo.on(UpdateCommand).resolves({ Attributes: { ...stored, closing: true, cancelRequested: true } });
+  sfn.on(StopExecutionCommand).rejects(new ExecutionDoesNotExist({ message: 'x', $metadata: {} }));
+  const { statusCode, document } = await ask('DELETE', `/snapshots/${job.id}`);
+  expect([statusCode, document.id]).toEqual([202, job.id]);
+});
+
+it('answers 503 where the execution cannot be stopped now; the job is closing all the same', async () => {
+  dynamo.on(GetCommand).resolves({ Item: stored });
+  dynamo.on(UpdateCommand).resolves({ Attributes: { ...stored, closing: true, cancelRequested: true } });
+  sfn.on(StopExecutionCommand).rejects(named('ThrottlingException'));
+  const { statusCode } = await ask('DELETE', `/snapshots/${job.id}`);
+  expect(statusCode).toBe(503);
+  expect(dynamo.commandCalls(UpdateCommand)[0]?.args[0].input.UpdateExpression).toContain('#cancelRequested');
 });

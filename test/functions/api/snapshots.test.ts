@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { createApi } from '../../../functions/api/app.ts';
 import { JobView } from '../../../functions/api/view.ts';
 import { type ServedApi, serveApi } from './served-api.ts';
 
@@ -113,4 +114,22 @@ it.each([
   expect(answer.body.error.message).not.toBe('');
   expect(api.started).toEqual([]);
   expect(api.glance.images()).toHaveLength(images);
+});
+
+it('undoes a request whose execution AWS does not start now, and says when to ask again', async () => {
+  const { uuid } = api.pool.vm('web-1');
+  const start = () => Promise.reject(Object.assign(new Error('slow down'), { name: 'ThrottlingException' }));
+  const throttled = createApi({ ...api.runtime, executions: { ...api.runtime.executions, start } });
+  const images = api.glance.images().length;
+  const response = await throttled.request('/snapshots', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ vm: uuid }),
+  });
+  expect([response.status, response.headers.get('retry-after')]).toEqual([503, '15']);
+  expect(api.glance.images()).toHaveLength(images);
+  expect(await api.runtime.store.leases.holderOfVm('demo', uuid)).toBeUndefined();
+  const [job] = (await api.runtime.store.jobs.list({ vmKey: `demo#${uuid}` })).items;
+  expect(job).toMatchObject({ status: 'failed', error: { name: 'ThrottlingException' } });
+  expect(job?.open).toBeUndefined();
 });

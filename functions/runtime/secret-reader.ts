@@ -1,0 +1,49 @@
+import {
+  GetSecretValueCommand,
+  ResourceNotFoundException,
+  type SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
+import { XensnapError } from '../errors.ts';
+
+/** Reads the fields of a secret that the configuration names. */
+export type ReadSecret = (secretId: string) => Promise<Record<string, string>>;
+
+/**
+ * Reads secrets anew each time, so that a changed one counts at once. `nameOf` gives what Secrets Manager calls one.
+ * What it gives throws ServiceUnavailable, which names the secret and quotes nothing of it.
+ */
+export function secretReader(client: SecretsManagerClient, nameOf: (secretId: string) => string): ReadSecret {
+  return async (secretId) => {
+    let text: string | undefined;
+    try {
+      const answer = await client.send(new GetSecretValueCommand({ SecretId: nameOf(secretId) }));
+      text = answer.SecretString;
+    } catch (cause) {
+      throw unreadable(secretId, cause);
+    }
+    return fieldsOf(secretId, text ?? '{}');
+  };
+}
+
+function unreadable(secretId: string, cause: unknown): XensnapError {
+  // Of a secret that was made and never filled it says the same.
+  const why =
+    cause instanceof ResourceNotFoundException
+      ? 'is not there, or nothing has been written into it yet: docs/deploy.md says what is to be in it'
+      : `could not be read: ${cause instanceof Error ? cause.name : 'unknown'}`;
+  return new XensnapError('ServiceUnavailable', `The secret "${secretId}" ${why}.`, { cause });
+}
+
+/** What a secret holds. What it is instead is not said: the parser's own message would quote it. */
+function fieldsOf(secretId: string, text: string): Record<string, string> {
+  try {
+    const fields: unknown = JSON.parse(text);
+    if (typeof fields === 'object' && fields !== null) return fields as Record<string, string>;
+  } catch {
+    // Told below.
+  }
+  throw new XensnapError(
+    'ServiceUnavailable',
+    `The secret "${secretId}" holds no JSON object. Write it anew, as README.md says.`,
+  );
+}
