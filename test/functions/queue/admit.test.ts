@@ -178,6 +178,31 @@ it('fails on any other error, so that the message comes again', async () => {
   expect(admissions.sfn).toHaveReceivedCommandTimes(SendTaskSuccessCommand, 2);
 });
 
+it('fails when it cannot put a message back, which then returns after the time of the queue, and takes no slot', async () => {
+  await store().slots.take(HOST, 'another', 2);
+  await store().slots.take(HOST, 'a third', 2);
+  const message = await aTicket(admissions);
+  const gone = Object.assign(new Error('x'), { name: 'MessageNotInflight' });
+  admissions.sqs.on(ChangeMessageVisibilityCommand).rejectsOnce(gone).resolves({});
+  await expect(deliver(admissions, message)).rejects.toMatchObject({ name: 'MessageNotInflight' });
+  expect((await deliver(admissions, message)).batchItemFailures).toHaveLength(1);
+  expect(await store().jobs.get(message.jobId)).toMatchObject({ ticketState: 'waiting' });
+  expect(await store().slots.holders(HOST)).not.toContain(message.jobId);
+});
+
+it('keeps the slot when the table fails before the grant, and grants it when the message comes again', async () => {
+  const message = await aTicket(admissions);
+  const { jobs, ...rest } = store();
+  const throttled = Object.assign(new Error('slow down'), { name: 'ThrottlingException' });
+  const failing = { get: jobs.get.bind(jobs), grant: () => Promise.reject(throttled) } as unknown as Jobs;
+  const runtime = { ...admissions.runtime, store: { ...rest, jobs: failing } };
+  await expect(admitBatch({ Records: [aRecord(message)] }, runtime)).rejects.toBe(throttled);
+  expect(admissions.sfn).not.toHaveReceivedAnyCommand();
+  expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
+  expect(await store().slots.holders(HOST)).toEqual([message.jobId]);
+  expect(admissions.sfn).toHaveReceivedCommandTimes(SendTaskSuccessCommand, 1);
+});
+
 it.each([
   ['not JSON', 'hello'],
   ['no object', '7'],

@@ -1,0 +1,170 @@
+import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
+import {
+  GetSecretValueCommand,
+  ResourceNotFoundException,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
+import { DescribeExecutionCommand, SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import {
+  BatchGetCommand,
+  DynamoDBDocumentClient,
+  GetCommand,
+  QueryCommand,
+  UpdateCommand,
+} from '@aws-sdk/lib-dynamodb';
+import { mockClient } from 'aws-sdk-client-mock';
+import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { handler as janitor } from '../../functions/janitor.ts';
+import { handler as admit } from '../../functions/queue/admit.ts';
+import { handler as reconcile } from '../../functions/reconcile.ts';
+import { handler as takeVm } from '../../functions/steps/TakeVm.ts';
+import { aJob } from './api/a-job.ts';
+import { aRecord } from './queue/an-admission.ts';
+import 'aws-sdk-client-mock-vitest/extend';
+
+expect.extend(allCustomMatcher);
+
+// The Lambdas as AWS calls them: with nothing but an event and their environment.
+const dynamo = mockClient(DynamoDBDocumentClient);
+const sfn = mockClient(SFNClient);
+const sqs = mockClient(SQSClient);
+const secrets = mockClient(SecretsManagerClient);
+
+beforeAll(() => {
+  const config = {
+    installation: 'test',
+    pools: [{ name: 'demo', driver: 'libvirt', addresses: ['http://127.0.0.1:9'], secretId: 'pool' }],
+    glance: { url: 'http://127.0.0.1:9' },
+  };
+  vi.stubEnv('AWS_REGION', 'us-east-1');
+  vi.stubEnv('XENSNAP_CONFIG', JSON.stringify(config));
+  vi.stubEnv('XENSNAP_TABLE', 'xensnap');
+  vi.stubEnv('XENSNAP_QUEUE_URL', 'https://sqs.us-east-1.amazonaws.com/123456789012/xensnap.fifo');
+  vi.stubEnv('XENSNAP_STATE_MACHINE_ARN', 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap');
+});
+afterAll(() => vi.unstubAllEnvs());
+beforeEach(() => {
+  for (const mock of [dynamo, sfn, sqs, secrets]) mock.reset();
+});
+
+const throttled = Object.assign(new Error('slow down'), { name: 'ThrottlingException' });
+const refused = new ConditionalCheckFailedException({ message: 'x', $metadata: {} });
+const job = aJob({ id: 'job1', open: 'open' });
+const stored = { ...job, id: 'job#job1', kind: 'job' };
+const ended = { detail: { name: 'job1', status: 'FAILED' } } as Parameters<typeof reconcile>[0];
+/** Updates of one item, by what they write. */
+const updates = () => dynamo.commandCalls(UpdateCommand).map(({ args }) => args[0].input.UpdateExpression);
+const unclaimed = expect.stringMatching(/^REMOVE #claimedBy/);
+
+it('leaves a job alone that still runs, and gives the claim back', async () => {
+  dynamo.on(UpdateCommand).resolves({ Attributes: stored });
+  sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING' });
+  await reconcile(ended);
+  expect(updates()).toEqual([expect.stringMatching(/^SET #claimedBy/), unclaimed]);
+  expect(sfn).toHaveReceivedCommandExactlyOnceWith(DescribeExecutionCommand, {
+    executionArn: 'arn:aws:states:us-east-1:123456789012:execution:xensnap:job1',
+  });
+});
+
+it('does nothing where the same event has come twice and another has the claim', async () => {
+  dynamo.on(UpdateCommand).rejects(refused);
+  await reconcile(ended);
+  expect(updates()).toHaveLength(1);
+  expect(sfn).not.toHaveReceivedAnyCommand();
+});
+
+it('has nothing to do for a job that is settled', async () => {
+  const { open: _, ...settled } = stored;
+  dynamo.on(UpdateCommand).resolves({ Attributes: settled });
+  await reconcile(ended);
+  expect(updates()).toEqual([expect.stringMatching(/^SET #claimedBy/), unclaimed]);
+  expect(sfn).not.toHaveReceivedAnyCommand();
+});
+
+it('fails while something is owed that cannot be paid yet, so that the event comes again', async () => {
+  const owing = { ...stored, debts: new Set(['relock']), finishedAt: '2026-01-01T00:00:00.000Z' };
+  dynamo.on(UpdateCommand).resolves({ Attributes: owing }).on(GetCommand).resolves({ Item: owing });
+  sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED' });
+  secrets.on(GetSecretValueCommand).rejects(new ResourceNotFoundException({ message: 'x', $metadata: {} }));
+  await expect(reconcile(ended)).rejects.toMatchObject({
+    name: 'StillOwed',
+    message: 'Job job1 still owes relock.',
+  });
+  expect(updates().at(-1)).toEqual(unclaimed);
+});
+
+it('fails where Step Functions does not say how the execution stands, so that the event comes again', async () => {
+  dynamo.on(UpdateCommand).resolves({ Attributes: stored });
+  sfn.on(DescribeExecutionCommand).rejects(throttled);
+  await expect(reconcile(ended)).rejects.toBe(throttled);
+  expect(updates().at(-1)).toEqual(unclaimed);
+});
+
+it('fails where the table takes no claim', async () => {
+  dynamo.on(UpdateCommand).rejects(throttled);
+  await expect(reconcile(ended)).rejects.toBe(throttled);
+  expect(sfn).not.toHaveReceivedAnyCommand();
+});
+
+/** What the janitor's round has left in the table. */
+const kept = () => dynamo.commandCalls(UpdateCommand, { Key: { id: 'janitor#last' } }).length;
+
+it('goes on with its round past a job on which AWS gives no answer, and keeps the report', async () => {
+  dynamo.on(QueryCommand).resolves({ Items: [{ id: stored.id }] });
+  dynamo.on(BatchGetCommand).resolves({ Responses: { xensnap: [stored] } });
+  dynamo.on(UpdateCommand).resolves({ Attributes: stored });
+  sfn.on(DescribeExecutionCommand).rejects(throttled);
+  const { findings } = await janitor();
+  expect(findings).toEqual([
+    { kind: 'job', pool: 'demo', id: 'job1', what: 'slow down', action: 'failed' },
+    expect.objectContaining({ kind: 'image', action: 'failed' }),
+  ]);
+  expect(kept()).toBe(1);
+});
+
+it('fails where the table does not tell the open jobs, so that the round is tried again', async () => {
+  dynamo.on(QueryCommand).rejects(throttled);
+  await expect(janitor()).rejects.toBe(throttled);
+  expect(kept()).toBe(0);
+});
+
+it('fails where it cannot keep its report', async () => {
+  dynamo.on(QueryCommand).resolves({});
+  dynamo.on(UpdateCommand).rejects(throttled);
+  await expect(janitor()).rejects.toBe(throttled);
+});
+
+const ticket = { jobId: 'job1', ticket: 't', group: 'demo/h1', taskToken: 'token' };
+
+it('admits a message with the queue and the state machine of its environment', async () => {
+  dynamo.on(GetCommand).resolves({ Item: { ...stored, ticket: 't' } });
+  dynamo.on(UpdateCommand).resolves({ Attributes: stored });
+  sfn.on(SendTaskSuccessCommand).resolves({});
+  expect(await admit({ Records: [aRecord(ticket)] })).toEqual({ batchItemFailures: [] });
+  expect(sfn).toHaveReceivedCommandExactlyOnceWith(SendTaskSuccessCommand, {
+    taskToken: 'token',
+    output: '{}',
+  });
+});
+
+it('fails where the table does not answer, so that the message comes again', async () => {
+  dynamo.on(GetCommand).rejects(throttled);
+  await expect(admit({ Records: [aRecord(ticket)] })).rejects.toBe(throttled);
+  expect(sfn).not.toHaveReceivedAnyCommand();
+  expect(sqs).not.toHaveReceivedAnyCommand();
+});
+
+it('gives the error of a step the name that AWS gave it, and begins nothing, where the table does not answer', async () => {
+  dynamo.on(UpdateCommand).rejects(throttled);
+  await expect(takeVm({ jobId: 'job1' })).rejects.toMatchObject({ name: 'ThrottlingException' });
+  expect(updates()).toHaveLength(1);
+});
+
+it('begins no step of a job that is over, whose record refuses it', async () => {
+  dynamo.on(UpdateCommand).rejects(refused);
+  dynamo.on(GetCommand).resolves({ Item: { ...stored, closing: true } });
+  await expect(takeVm({ jobId: 'job1' })).rejects.toMatchObject({ name: 'JobClosing' });
+  expect(updates()).toHaveLength(1);
+});
