@@ -79,14 +79,21 @@ const Settings = z
 /** What the stack is made from. Fields that it does not know are the functions' own; their schema judges them. */
 export type Settings = z.infer<typeof Settings>;
 
-/** The context's `xensnap`. Throws a ConfigurationError that names each wrong field. */
+/** The context's `xensnap`; keys that begin with `//` are comments. Throws a ConfigurationError that names each wrong field. */
 export function parseSettings(raw: unknown): Settings {
   if (raw === undefined)
     throw new ConfigurationError('cdk.json has no "xensnap" in its context: see the example in cdk.json.');
-  const result = Settings.safeParse(raw);
+  const result = Settings.safeParse(withoutComments(raw));
   if (result.success) return result.data;
   const problems = result.error.issues.map(
     ({ path, message }) => `${path.join('.') || 'xensnap'}: ${message}`,
   );
   throw new ConfigurationError(`The configuration is wrong. ${problems.join('; ')}`);
+}
+
+function withoutComments(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutComments);
+  if (typeof value !== 'object' || value === null) return value;
+  const fields = Object.entries(value).filter(([key]) => !key.startsWith('//'));
+  return Object.fromEntries(fields.map(([key, content]) => [key, withoutComments(content)]));
 }

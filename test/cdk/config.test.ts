@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { parseSettings } from '../../cdk/config.ts';
 import { functionsConfig } from '../../cdk/functions-config.ts';
+import { settingsIn } from '../../cdk/settings-file.ts';
 import { targetsOf } from '../../cdk/targets.ts';
 import { parseConfig } from '../../functions/config.ts';
 import { EXAMPLE, TWO_POOLS } from './settings.ts';
@@ -48,6 +49,31 @@ it.each([
 ])('has the functions judge what is theirs: %s', (problem, settings) => {
   expect(() => functionsConfig(parseSettings(settings))).toThrow(
     expect.objectContaining({ name: 'ConfigurationError', message: expect.stringContaining(problem) }),
+  );
+});
+
+it('takes keys that begin with // for comments, at every depth', () => {
+  const commented = { ...EXAMPLE, '//': 'x', pools: [{ ...pool, '// name': 'x' }] };
+  expect(parseSettings(commented)).toEqual(parseSettings(EXAMPLE));
+  expect(functionsConfig(parseSettings(commented))).not.toContain('//"');
+  expect(JSON.stringify(parseSettings(EXAMPLE))).not.toMatch(/"\/\/[^"]*":/);
+});
+
+it('reads the settings out of the file that the context names', () => {
+  expect(settingsIn(EXAMPLE)).toBe(EXAMPLE);
+  const second = parseSettings(settingsIn('docs/new-vpc.example.json'));
+  expect(second.pools.map(({ name }) => name)).toEqual(['east', 'west']);
+  const functions = parseConfig(functionsConfig(second));
+  expect(Object.keys(functions.projects ?? {})).toHaveLength(2);
+  expect(targetsOf(second)).toContainEqual({ cidr: '10.2.0.0/28', port: 443, what: 'pool west' });
+});
+
+it.each([
+  ['nowhere.json', /"nowhere\.json" cannot be read: ENOENT/],
+  ['README.md', /"README\.md" cannot be read: /],
+])('says which file of settings cannot be read: %s', (file, message) => {
+  expect(() => settingsIn(file)).toThrow(
+    expect.objectContaining({ name: 'ConfigurationError', message: expect.stringMatching(message) }),
   );
 });
 
