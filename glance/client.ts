@@ -124,6 +124,11 @@ export function createGlance(options: GlanceOptions): Glance {
   };
 }
 
+/** An image's own URL. @throws TypeError when `url` is none of a Glance */
+export function imageUrl(url: string, imageId: string): string {
+  return `${endpointOf(url)}/v2/images/${encodeURIComponent(imageId)}`;
+}
+
 function endpointOf(url: string): string {
   const parsed = URL.parse(url);
   if (!parsed || !/^https?:$/.test(parsed.protocol))

@@ -11,6 +11,7 @@ import type {
   TaskStatus,
   VbdRecord,
   VdiRecord,
+  VmMetricsRecord,
   VmRecord,
   XapiClass,
 } from './types.ts';
@@ -46,6 +47,8 @@ export interface Methods {
   'VM.snapshot_with_quiesce': (vmRef: Ref<'VM'>, name: string) => Ref<'VM'>;
   /** Leaves the disks. */
   'VM.destroy': (vmRef: Ref<'VM'>) => void;
+
+  'VM_metrics.get_all_records': () => Records<'VM_metrics', VmMetricsRecord>;
 
   'VBD.get_record': (vbdRef: Ref<'VBD'>) => VbdRecord;
   'VBD.get_all_records_where': (filter: string) => Records<'VBD', VbdRecord>;

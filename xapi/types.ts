@@ -14,6 +14,7 @@ export type XapiClass =
   | 'pool'
   | 'task'
   | 'secret'
+  | 'VM_metrics'
   | 'VM_guest_metrics';
 
 declare const referredClass: unique symbol;
@@ -64,6 +65,7 @@ export interface VmRecord {
   /** Which operation each task is carrying out on this VM, by the task's reference. */
   readonly current_operations: StringMap;
   readonly blocked_operations: StringMap;
+  readonly metrics: Ref<'VM_metrics'>;
   readonly guest_metrics: Ref<'VM_guest_metrics'>;
   readonly memory_static_max: IntString;
   readonly VCPUs_max: IntString;
@@ -71,6 +73,14 @@ export interface VmRecord {
   readonly HVM_boot_params: StringMap;
   readonly PV_bootloader: string;
   readonly domain_type?: 'hvm' | 'pv' | 'pvh' | 'pv_in_pvh' | 'unspecified';
+}
+
+export interface VmMetricsRecord {
+  readonly uuid: string;
+  /** When the VM was last started; 1970-01-01 if never. */
+  readonly start_time: Date;
+  /** When the VM was made; 1970-01-01 where xapi does not know. */
+  readonly install_time: Date;
 }
 
 export interface VbdRecord {

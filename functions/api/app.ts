@@ -1,8 +1,11 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { QueueDepth } from '../doctor.ts';
 import type { Runtime } from '../runtime/executions.ts';
+import { limitBody } from './body.ts';
+import { createCompute } from './compute/app.ts';
+import { COMPUTE_PATH } from './compute/links.ts';
+import { COMPUTE_VERSION, routeVersions } from './compute/versions.ts';
 import { routeDoctor } from './doctor.ts';
 import { failureHandler } from './failure.ts';
 import { routeHealth } from './health.ts';
@@ -21,17 +24,14 @@ export interface ApiOptions {
   readonly queueDepth?: QueueDepth | undefined;
 }
 
-const MOST_BODY_BYTES = 64 * 1024;
-
-/** The native HTTP API, for API Gateway and for the local service alike. */
+/** The whole HTTP API, for API Gateway and for the local service alike. */
 export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHono {
-  const app = new OpenAPIHono({ defaultHook: refuseInvalid });
-  app.use(
-    bodyLimit({
-      maxSize: MOST_BODY_BYTES,
-      onError: (c) => problem(c, 'BodyTooLarge', `The body has more than ${MOST_BODY_BYTES} bytes.`),
-    }),
-  );
+  // Not strict: clients ask for /v2.1/ as well as for /v2.1.
+  const app = new OpenAPIHono({ defaultHook: refuseInvalid, strict: false });
+  // First: these answer in words of their own, whatever they are asked.
+  app.route(COMPUTE_PATH, createCompute(runtime));
+  app.use(limitBody((c, message) => problem(c, 'BodyTooLarge', message)));
+  routeVersions(app, [COMPUTE_VERSION]);
   routeSnapshots(app, runtime);
   routeVms(app, runtime);
   routeHosts(app, runtime);

@@ -5,13 +5,23 @@ import type { Log } from '../log.ts';
 import { translate } from '../translate.ts';
 import { PROBLEM_STATUS, type ProblemName, problem } from './problem.ts';
 
+/** What a request ended in, as its caller may know it. */
+export interface Failure {
+  readonly name: ProblemName;
+  readonly message: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+type Answer = (c: Context, failure: Failure) => Response;
+
 /**
  * Answers what a handler threw. A known name passes with its message, which is meant for operators; anything else
  * is `Internal` without a word of what it was, which is for the log only.
+ * @param answer gives it the form of one of the APIs
  */
-export function failureHandler(log: Log): ErrorHandler {
+export function failureHandler(log: Log, answer: Answer = asProblem): ErrorHandler {
   return (thrown, c) => {
-    if (thrown instanceof HTTPException) return ofHono(thrown, c);
+    if (thrown instanceof HTTPException) return answer(c, ofHono(thrown));
     const error = isThrottled(thrown) ? busy(thrown) : translate(thrown);
     const status = PROBLEM_STATUS[error.name];
     const request = { method: c.req.method, path: c.req.path };
@@ -22,11 +32,14 @@ export function failureHandler(log: Log): ErrorHandler {
         reason: thrown.message,
         stack: thrown.stack,
       });
-      return problem(c, 'Internal', 'The request failed for a reason of our own; the log has it.');
+      return answer(c, {
+        name: 'Internal',
+        message: 'The request failed for a reason of our own; the log has it.',
+      });
     }
     if (status >= 500) log.warn('request refused', { ...request, error: error.name, reason: error.message });
     const details = error instanceof XensnapError ? error.details : {};
-    return problem(c, error.name as ProblemName, error.message, details);
+    return answer(c, { name: error.name as ProblemName, message: error.message, details });
   };
 }
 
@@ -40,9 +53,13 @@ function isThrottled(thrown: Error): boolean {
   return /Throttl|^ProvisionedThroughputExceeded|^RequestLimitExceeded|^TooManyRequests/.test(thrown.name);
 }
 
+function asProblem(c: Context, { name, message, details }: Failure): Response {
+  return problem(c, name, message, details);
+}
+
 /** What Hono and its validators refuse by themselves. */
-function ofHono(thrown: HTTPException, c: Context): Response {
+function ofHono(thrown: HTTPException): Failure {
   if (thrown.status === 415)
-    return problem(c, 'UnsupportedMediaType', 'Send the body as Content-Type: application/json.');
-  return problem(c, 'BadRequest', 'The body is not JSON.');
+    return { name: 'UnsupportedMediaType', message: 'Send the body as Content-Type: application/json.' };
+  return { name: 'BadRequest', message: 'The body is not JSON.' };
 }

@@ -1,24 +1,28 @@
-import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { NotFoundHandler } from 'hono';
+import type { Hono, NotFoundHandler } from 'hono';
 import { problem } from './problem.ts';
 
 /** Answers what no route took: 405 with the methods that the path knows, or 404. */
-export function unroutedHandler(app: OpenAPIHono): NotFoundHandler {
+export function unroutedHandler(app: Pick<Hono, 'routes'>): NotFoundHandler {
   return (c) => {
     const { path, method } = c.req;
-    const allowed = app.routes
-      .filter((route) => route.method !== 'ALL' && patternOf(route.path).test(path))
-      .flatMap((route) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]));
-    if (allowed.length === 0)
+    const allow = methodsOf(app, path);
+    if (allow === undefined)
       return problem(
         c,
         'NotFound',
         `There is no ${path.slice(0, 200)} here; GET /openapi.json says what there is.`,
       );
-    const allow = [...new Set(allowed)].sort().join(', ');
     c.header('Allow', allow);
     return problem(c, 'MethodNotAllowed', `${path} does not know ${method}; it knows ${allow}.`);
   };
+}
+
+/** The methods that an app's path knows, as the header `Allow` names them; undefined where it knows no such path. */
+export function methodsOf({ routes }: Pick<Hono, 'routes'>, path: string): string | undefined {
+  const allowed = routes
+    .filter((route) => route.method !== 'ALL' && patternOf(route.path).test(path))
+    .flatMap((route) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]));
+  return allowed.length === 0 ? undefined : [...new Set(allowed)].sort().join(', ');
 }
 
 function patternOf(routePath: string): RegExp {

@@ -59,11 +59,13 @@ export const RetryAfter = z.object({
   'Retry-After': z.string().openapi({ description: 'Seconds.', example: String(RETRY_AFTER_SECONDS) }),
 });
 
-const DESCRIPTIONS = {
+/** What each status of a refusal means, for the OpenAPI document. */
+export const DESCRIPTIONS = {
   400: 'The request is wrong; the message names the field and what it may be.',
   401: 'Nobody known asks.',
   403: 'This is for others than the one who asks.',
   404: 'There is nothing of that name.',
+  406: 'The answer cannot be had in the form or version that was asked for.',
   409: 'What is there now stands against it.',
   413: 'The body has more than 64 KiB, or the disk is larger than asked for.',
   415: 'The body is not application/json.',
@@ -73,7 +75,7 @@ const DESCRIPTIONS = {
   503: 'A pool or a service does not answer, or refuses the login.',
 } as const;
 
-type ProblemStatus = keyof typeof DESCRIPTIONS;
+export type ProblemStatus = keyof typeof DESCRIPTIONS;
 interface ProblemResponse {
   description: string;
   content: { 'application/json': { schema: typeof Problem } };

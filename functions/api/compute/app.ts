@@ -1,0 +1,25 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Runtime } from '../../runtime/executions.ts';
+import { limitBody } from '../body.ts';
+import { fault, faultHandler, unroutedFault } from '../faults.ts';
+import { routeActions } from './actions.ts';
+import { NOVA } from './faults.ts';
+import { routeFlavors } from './flavors.ts';
+import { COMPUTE_PATH } from './links.ts';
+import { microversions } from './microversion.ts';
+import { routeServers } from './server-routes.ts';
+import { routeVersion } from './versions.ts';
+
+/** So much of OpenStack's Compute API as clients need to take images and backups of servers, to mount at /v2.1. */
+export function createCompute(runtime: Runtime): OpenAPIHono {
+  const app = new OpenAPIHono();
+  app.use(microversions);
+  app.use(limitBody((c, message) => fault(NOVA, c, 413, message)));
+  routeVersion(app);
+  routeServers(app, runtime);
+  routeFlavors(app, runtime);
+  routeActions(app, runtime);
+  app.all('*', unroutedFault(NOVA, app, COMPUTE_PATH));
+  app.onError(faultHandler(NOVA, runtime.log));
+  return app;
+}

@@ -1,0 +1,103 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import type { Runtime } from '../../runtime/executions.ts';
+import { callerOf } from '../caller.ts';
+import { serve } from '../documented.ts';
+import { Fault, faults } from '../faults.ts';
+import { NOVA } from './faults.ts';
+import { type Flavor, FlavorEntry, FlavorView, flavorEntry, flavorOf, flavorView } from './flavor.ts';
+import { Link } from './links.ts';
+import { PageQuery, pageOf, wholeNumber } from './paging.ts';
+import { serversOf } from './servers.ts';
+
+const tags = ['Compute v2.1'];
+const query = z.object({
+  ...PageQuery,
+  minRam: z.string().optional().openapi({ type: 'integer', minimum: 0, description: 'MiB.' }),
+  minDisk: z.string().optional().openapi({ type: 'integer', minimum: 0, description: 'GiB.' }),
+  is_public: z.string().optional().openapi({ description: 'All are public.' }),
+});
+
+function page<T extends z.ZodType>(flavor: T) {
+  return {
+    description: 'By id.',
+    content: {
+      'application/json': {
+        schema: z.object({ flavors: z.array(flavor), flavors_links: z.array(Link).optional() }),
+      },
+    },
+  };
+}
+
+/** The sizes of the caller's VMs. */
+export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
+  async function flavorsFor(c: Context): Promise<Flavor[]> {
+    const servers = await serversOf(runtime, callerOf(c, runtime.config));
+    const byId = new Map(servers.map((server) => flavorOf(server)).map((flavor) => [flavor.id, flavor]));
+    return [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async function list<T>(c: Context, view: (c: Context, flavor: Flavor) => T): Promise<Response> {
+    const minRam = wholeNumber(c, 'minRam') ?? 0;
+    const minDisk = wholeNumber(c, 'minDisk') ?? 0;
+    const fits = ({ ramMib, diskGib }: Flavor) => ramMib >= minRam && diskGib >= minDisk;
+    const { items, links } = pageOf(c, await flavorsFor(c), fits);
+    return c.json({
+      flavors: items.map((flavor) => view(c, flavor)),
+      ...(links.length > 0 && { flavors_links: links }),
+    });
+  }
+
+  const refusals = faults(NOVA, 400, 401, 403, 406, 500, 501, 503);
+  serve(
+    app,
+    {
+      method: 'get',
+      path: '/flavors',
+      operationId: 'listComputeFlavors',
+      tags,
+      summary: 'Lists the sizes that the VMs have',
+      request: { query },
+      responses: { 200: page(FlavorEntry), ...refusals },
+    },
+    (c) => list(c, flavorEntry),
+  );
+  serve(
+    app,
+    {
+      method: 'get',
+      path: '/flavors/detail',
+      operationId: 'listComputeFlavorsDetail',
+      tags,
+      summary: 'Lists the sizes that the VMs have, with what they are',
+      request: { query },
+      responses: { 200: page(FlavorView), ...refusals },
+    },
+    (c) => list(c, flavorView),
+  );
+  serve(
+    app,
+    {
+      method: 'get',
+      path: '/flavors/{id}',
+      operationId: 'getComputeFlavor',
+      tags,
+      summary: 'Tells what a size is',
+      request: { params: z.object({ id: z.string() }) },
+      responses: {
+        200: {
+          description: 'The flavor.',
+          content: { 'application/json': { schema: z.object({ flavor: FlavorView }) } },
+        },
+        ...refusals,
+        ...faults(NOVA, 404),
+      },
+    },
+    async (c) => {
+      const id = c.req.param('id') ?? '';
+      const flavor = (await flavorsFor(c)).find((each) => each.id === id);
+      if (!flavor) throw new Fault(404, `Flavor ${id.slice(0, 60)} could not be found.`);
+      return c.json({ flavor: flavorView(c, flavor) });
+    },
+  );
+}

@@ -1,0 +1,29 @@
+import { runInNewContext } from 'node:vm';
+import { Fault } from '../faults.ts';
+
+/** Milliseconds that all names together may take. An expression that needs more is meant to. */
+const MOST_MS = 100;
+
+/**
+ * Which of the names a filter's regular expression finds, anywhere in them, as Nova's database does. It runs under
+ * a time limit: a caller's expression may take for ever.
+ * @throws Fault 400 for what is no regular expression, or takes too long
+ */
+export function namesThatFit(expression: string, names: readonly string[]): ReadonlySet<string> {
+  if (!/[\\^$.*+?()[\]{}|]/.test(expression))
+    return new Set(names.filter((name) => name.includes(expression)));
+  try {
+    const fits: boolean[] = runInNewContext(
+      'const pattern = new RegExp(expression, "s"); names.map((name) => pattern.test(name))',
+      { expression, names },
+      { timeout: MOST_MS },
+    );
+    return new Set(names.filter((_, index) => fits[index]));
+  } catch (cause) {
+    throw new Fault(
+      400,
+      `Invalid input for query parameters name. Value: ${expression.slice(0, 60)}. It must be a regular expression that is quick to look for.`,
+      { cause },
+    );
+  }
+}
