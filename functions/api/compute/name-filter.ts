@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import { Fault } from '../faults.ts';
 
 /** Milliseconds that all names together may take. An expression that needs more is meant to. */
-const MOST_MS = 100;
+const MOST_MS = 1000;
 
 /**
  * Which of the names a filter's regular expression finds, anywhere in them, as Nova's database does. It runs under
