@@ -38,7 +38,7 @@ export class GlanceCertificateMismatch extends Error {
   override readonly name = 'GlanceCertificateMismatch';
 }
 
-/** Keystone did not accept the application credential, or the credential may not do this. */
+/** Keystone did not accept the credential, or the credential may not do this. */
 export class KeystoneUnauthorized extends Error {
   override readonly name = 'KeystoneUnauthorized';
 }

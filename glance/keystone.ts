@@ -9,6 +9,20 @@ export interface ApplicationCredential {
   readonly secret: string;
 }
 
+/** A user or project: by id, or by name within a domain. */
+export type Named =
+  | { readonly id: string }
+  | { readonly name: string; readonly domain: { readonly id: string } | { readonly name: string } };
+
+/** A user's login to one project. */
+export interface PasswordLogin {
+  readonly user: Named;
+  readonly password: string;
+  readonly project: Named;
+}
+
+export type KeystoneCredential = ApplicationCredential | PasswordLogin;
+
 export interface KeystoneOptions {
   /** the endpoint, with or without `/v3` */
   readonly url: string;
@@ -17,7 +31,7 @@ export interface KeystoneOptions {
   /** SHA-256 fingerprint of Keystone's certificate, in place of `ca` */
   readonly fingerprint?: string | undefined;
   /** asked for each new token, so that a changed secret counts at once */
-  readonly applicationCredential: () => Promise<ApplicationCredential>;
+  readonly credential: () => Promise<KeystoneCredential>;
   readonly clock: { now(): Date };
   /** for one whole request; 15 if not given */
   readonly timeoutSeconds?: number | undefined;
@@ -71,15 +85,9 @@ export function createKeystone(options: KeystoneOptions): Keystone {
   }
 
   async function issue(): Promise<Issued> {
-    const { id, secret } = await options.applicationCredential();
-    const identity = { methods: ['application_credential'], application_credential: { id, secret } };
-    const answer = await send({
-      method: 'POST',
-      path: PATH,
-      body: { auth: { identity } },
-      secrets: [secret],
-    });
-    if (answer.status !== 201) throw refusal('gave no token', answer);
+    const credential = await options.credential();
+    const answer = await send({ method: 'POST', path: PATH, ...loginOf(credential) });
+    if (answer.status !== 201) throw refusal('gave no token', answer, credential);
     const token = answer.headers['x-subject-token'];
     if (typeof token !== 'string') throw notKeystone(answer);
     return { token, expiresAt: read(answer).expiresAt };
@@ -123,6 +131,18 @@ export function createKeystone(options: KeystoneOptions): Keystone {
 
 const PATH = '/v3/auth/tokens';
 
+/** The body of a request for a token, and what of it is secret. */
+function loginOf(credential: KeystoneCredential): Pick<Call, 'body' | 'secrets'> {
+  if ('secret' in credential) {
+    const { id, secret } = credential;
+    const identity = { methods: ['application_credential'], application_credential: { id, secret } };
+    return { body: { auth: { identity } }, secrets: [secret] };
+  }
+  const { user, password, project } = credential;
+  const identity = { methods: ['password'], password: { user: { ...user, password } } };
+  return { body: { auth: { identity, scope: { project } } }, secrets: [password] };
+}
+
 interface Issued {
   readonly token: string;
   readonly expiresAt: Date;
@@ -153,9 +173,11 @@ function endpointOf(url: string): string {
   return `${parsed.origin}${parsed.pathname.replace(/\/+$/, '').replace(/\/v3$/, '')}`;
 }
 
-function refusal(what: string, { status, url, body }: Answer): Error {
+function refusal(what: string, { status, url, body }: Answer, credential?: KeystoneCredential): Error {
   const said = plainText(body);
   const text = `Keystone ${what}: ${url} was answered ${status}${said && ` (${said})`}`;
+  if (status === 401 && credential && 'password' in credential)
+    return new KeystoneUnauthorized(`${text}; are user, password, project and their domains right?`);
   if (status === 401)
     return new KeystoneUnauthorized(`${text}; is the application credential right, and valid?`);
   if (status === 403)

@@ -1,6 +1,7 @@
 import { Agent, buildConnector } from 'undici';
 import { GlanceCertificateMismatch, GlanceUnauthorized, GlanceUnavailable } from './errors.ts';
 import { pinnedConnector } from './pinning.ts';
+import { hide } from './plaintext.ts';
 
 /** How the client reaches its Glance, or the Keystone that gives it tokens. */
 export interface TransportOptions {
@@ -93,11 +94,6 @@ export function createTransport(options: TransportOptions): Transport {
     },
     close: () => agent.close(),
   };
-}
-
-/** Before anything is cut off: half a secret is one as well. */
-function hide(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, '(hidden)')), text);
 }
 
 function reason(cause: unknown): string {

@@ -25,7 +25,7 @@ export function glanceTokens({ glance }: Config, clock: Clock, readSecret: ReadS
   const keystone = createKeystone({
     ...at,
     clock,
-    applicationCredential: async () => {
+    credential: async () => {
       const { id = '', secret = '' } = await readSecret(secretId);
       return { id, secret };
     },

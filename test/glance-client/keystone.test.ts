@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { createKeystone, type Keystone } from '../../glance/keystone.ts';
 import { aServer, failure } from './fake.ts';
-import { CREDENTIAL, type StubKeystone, stubKeystone } from './stub-keystone.ts';
+import { CREDENTIAL, LOGIN, type StubKeystone, stubKeystone } from './stub-keystone.ts';
 
 /** A Keystone, and a client whose clock stands still until `pass` moves it. */
 async function aKeystone(settings: { secret?: string; path?: string; timeoutSeconds?: number } = {}) {
@@ -11,7 +11,7 @@ async function aKeystone(settings: { secret?: string; path?: string; timeoutSeco
   const { secret = CREDENTIAL.secret, path = '', timeoutSeconds } = settings;
   const keystone = createKeystone({
     url: `${stub.url}${path}`,
-    applicationCredential: async () => ({ ...CREDENTIAL, secret }),
+    credential: async () => ({ ...CREDENTIAL, secret }),
     clock,
     timeoutSeconds,
   });
@@ -38,6 +38,21 @@ it('asks for a token with the application credential, once for many callers', as
   tokens.push(await keystone.token());
   expect(new Set(tokens)).toEqual(stub.valid);
   expect(stub.requests).toEqual(['POST']);
+});
+
+it('asks for a token with user and password, and tells a refusal without the password', async () => {
+  const stub = await stubKeystone();
+  const login = (password: string) => {
+    const credential = async () => ({ ...LOGIN, password });
+    const keystone = createKeystone({ url: stub.url, credential, clock: { now: () => new Date() } });
+    onTestFinished(() => keystone.close());
+    return keystone;
+  };
+  expect([await login(LOGIN.password).token()]).toEqual([...stub.valid]);
+  const said = await failure(login('planted-wrong').token());
+  expect(said).toMatch(/^KeystoneUnauthorized: .*are user, password, project and their domains right\?$/);
+  answersWith(stub, 400, 'no password planted-wrong');
+  expect(await failure(login('planted-wrong').token())).toContain('no password (hidden)');
 });
 
 it('keeps a token until five minutes before its end', async () => {
@@ -94,9 +109,9 @@ it.each<[number, string, object, RegExp]>([
 
 it('is unavailable when there is no connection, or no answer in time', async () => {
   const clock = { now: () => new Date() };
-  const applicationCredential = async () => CREDENTIAL;
+  const credential = async () => CREDENTIAL;
   const of = (url: string): Keystone => {
-    const keystone = createKeystone({ url, clock, applicationCredential, timeoutSeconds: 0.2 });
+    const keystone = createKeystone({ url, clock, credential, timeoutSeconds: 0.2 });
     onTestFinished(() => keystone.close());
     return keystone;
   };

@@ -1,12 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import { aServer } from './fake.ts';
 
 export const CREDENTIAL = { id: 'cred-1', secret: 'planted-keystone-secret' };
+/** A user's login to the project `service`. */
+export const LOGIN = {
+  user: { name: 'ops', domain: { id: 'default' } },
+  password: 'planted-keystone-password',
+  project: { name: 'service', domain: { name: 'Ops' } },
+};
 /** The tokens of callers that the stub knows, and their projects. */
 export const CALLERS = { alice: 'project-a', bob: 'project-b', root: 'project-ops' } as const;
 
-/** A Keystone v3 that issues tokens for one application credential and tells whose a token is. Ends with the test. */
+/** A Keystone v3 that issues tokens for one application credential and one user, and tells whose a token is. Ends with the test. */
 export interface StubKeystone {
   readonly url: string;
   /** `POST` for each token asked for, `GET` for each that was looked at. */
@@ -60,9 +67,12 @@ function issue(
   body: any,
   res: ServerResponse,
 ): void {
-  const { methods, application_credential: given } = body.auth.identity;
-  const known = given?.id === CREDENTIAL.id && given?.secret === CREDENTIAL.secret;
-  if (methods.join() !== 'application_credential' || !known) {
+  const { user, password, project } = LOGIN;
+  const known = [
+    { identity: { methods: ['application_credential'], application_credential: CREDENTIAL } },
+    { identity: { methods: ['password'], password: { user: { ...user, password } } }, scope: { project } },
+  ];
+  if (!known.some((auth) => isDeepStrictEqual(auth, body.auth))) {
     send(res, 401, UNAUTHORIZED);
     return;
   }

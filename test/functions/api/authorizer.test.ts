@@ -12,7 +12,7 @@ async function anAuthorizer() {
   const keystone = createKeystone({
     url: stub.url,
     clock: systemClock,
-    applicationCredential: async () => CREDENTIAL,
+    credential: async () => CREDENTIAL,
     timeoutSeconds: 5,
   });
   onTestFinished(() => keystone.close());
