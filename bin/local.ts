@@ -1,40 +1,20 @@
 import { EventEmitter } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import type { ServicePool } from '../local/service-options.ts';
+import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
 import { demo } from './demo.ts';
 import { UsageFailure } from './failures.ts';
-import { examplesText, wholeNumber } from './options.ts';
-import { readSecretFile, type Server, serveUntilStopped } from './serve.ts';
+import { examplesText, fingerprint, httpUrl, wholeNumber } from './options.ts';
+import { type Server, serveUntilStopped } from './serve.ts';
 
-interface LocalFlags {
+interface LocalFlags extends BackendFlags {
   readonly apiPort: number;
-  readonly poolPort: number;
-  readonly glancePort: number;
   readonly data?: string;
-  readonly hosts: number;
-  readonly vms: number;
-  readonly diskMib: number;
-  readonly slots: number;
-  readonly driver: 'xenapi' | 'libvirt';
-  readonly quiesce: boolean;
   readonly demo: boolean;
   readonly once: boolean;
   readonly verbose: boolean;
-  readonly pool?: string;
-  readonly user: string;
-  readonly passwordFile?: string;
-  readonly fingerprint?: string[];
-  readonly glance?: string;
-  readonly glanceTokenFile?: string;
-  readonly glanceCaFile?: string;
-  readonly glanceFingerprint?: string;
 }
-
-const PLUGIN = fileURLToPath(new URL('../plugin/glance', import.meta.url));
 
 export function localCommand(): Command {
   const port = wholeNumber(0, 65_535);
@@ -60,40 +40,41 @@ export function localCommand(): Command {
     .option('--no-demo', 'make no demo snapshot')
     .option('--once', 'make the demo snapshot, then exit: 0 if it succeeded and left nothing behind', false)
     .option('--verbose', "print the service's log to standard error", false)
-    .option('--pool <url>', 'a real pool instead: URL of any of its members')
+    .option('--pool <url>', 'a real pool instead: URL of any of its members', httpUrl)
     .option('--user <name>', 'who logs in to it', 'root')
     .option('--password-file <file>', 'with the password in its first line')
     .option(
       '--fingerprint <sha256>',
       "a member's certificate, instead of an authority's word; may be repeated",
-      (value: string, before: string[] = []) => [...before, value],
+      (value: string, before: string[] = []) => [...before, fingerprint(value)],
     )
-    .option('--glance <url>', 'a real Glance instead: its endpoint')
+    .option('--pool-ca-file <file>', 'PEM of the authority that vouches for its certificates')
+    .option('--glance <url>', 'a real Glance instead: its endpoint', httpUrl)
     .option('--glance-token-file <file>', 'with a token for it in its first line')
     .option('--glance-ca-file <file>', 'PEM of the authority that vouches for its certificate')
-    .option('--glance-fingerprint <sha256>', "its certificate, instead of an authority's word")
+    .option('--glance-fingerprint <sha256>', "its certificate, instead of an authority's word", fingerprint)
+    .option('--keystone <url>', 'gives the tokens for Glance, instead of --glance-token-file', httpUrl)
+    .option(
+      '--glance-credential-file <file>',
+      'with an application credential for Keystone: {"id": "…", "secret": "…"}',
+    )
+    .option('--keystone-ca-file <file>', 'PEM of the authority that vouches for its certificate')
+    .option('--keystone-fingerprint <sha256>', "its certificate, instead of an authority's word", fingerprint)
     .addHelpText(
       'after',
       examplesText([
         'local',
         'local --once',
         'local --no-demo --hosts 3 --vms 20 --slots 1',
-        'local --pool https://xen1.example.com --password-file pw --glance https://glance.example.com:9292',
+        'local --pool https://xen1.example.com --password-file pw --glance https://glance.example.com:9292 ' +
+          '--keystone https://keystone.example.com:5000 --glance-credential-file credential.json',
       ]),
     )
     .action(runLocal);
 }
 
 async function runLocal(flags: LocalFlags): Promise<void> {
-  if (flags.pool === undefined && (flags.fingerprint ?? flags.passwordFile) !== undefined)
-    throw new UsageFailure('--fingerprint and --password-file belong to a real pool: name it with --pool');
-  if (flags.pool !== undefined && flags.passwordFile === undefined)
-    throw new UsageFailure('--pool needs --password-file');
-  if (flags.pool !== undefined && flags.glance === undefined)
-    throw new UsageFailure("--pool needs --glance: a real host can't reach the embedded Glance");
-  const ofGlance = flags.glanceTokenFile ?? flags.glanceCaFile ?? flags.glanceFingerprint;
-  if (flags.glance === undefined && ofGlance !== undefined)
-    throw new UsageFailure('the --glance-… flags belong to a real Glance: name it with --glance');
+  checkBackendFlags(flags);
   if (flags.once && (flags.pool !== undefined || flags.driver === 'libvirt'))
     throw new UsageFailure('--once makes the demo snapshot, which needs the simulated pool');
   await serveUntilStopped(
@@ -142,54 +123,4 @@ async function startAll(
     await server.close();
     throw error;
   }
-}
-
-async function glanceOf(flags: LocalFlags, dataDir: string, closers: (() => Promise<void>)[]) {
-  if (flags.glance !== undefined) {
-    const token = flags.glanceTokenFile && (await readSecretFile(flags.glanceTokenFile));
-    const ca = flags.glanceCaFile && (await readFile(flags.glanceCaFile, 'utf8'));
-    return {
-      url: flags.glance,
-      ...(token !== undefined && { token }),
-      ...(ca !== undefined && { ca }),
-      ...(flags.glanceFingerprint !== undefined && { fingerprint: flags.glanceFingerprint }),
-    };
-  }
-  const { startGlance } = await import('../local/glance/server.ts');
-  const glance = await startGlance({ dataDir: join(dataDir, 'glance'), port: flags.glancePort });
-  closers.push(() => glance.close());
-  return { url: glance.url };
-}
-
-async function poolOf(flags: LocalFlags, dataDir: string, closers: (() => Promise<void>)[]) {
-  const common = { slotsPerHost: flags.slots, driver: flags.driver };
-  if (flags.driver === 'libvirt') {
-    const pool: ServicePool = { ...common, name: 'libvirt', addresses: [], username: '', password: '' };
-    return { pool, simulated: undefined, lines: [] };
-  }
-  if (flags.pool !== undefined) {
-    const password = await readSecretFile(flags.passwordFile ?? '');
-    const pool: ServicePool = {
-      ...common,
-      name: 'pool',
-      addresses: [flags.pool],
-      username: flags.user,
-      password,
-      ...(flags.fingerprint && { fingerprints: flags.fingerprint }),
-    };
-    return { pool, simulated: undefined, lines: [`pool ${flags.pool} ${flags.user}`] };
-  }
-  const { startPool } = await import('../local/pool/pool.ts');
-  const { hosts, vms, diskMib, quiesce, poolPort: port } = flags;
-  const simulated = await startPool({
-    dataDir: join(dataDir, 'pool'),
-    pluginFile: PLUGIN,
-    ...{ hosts, vms, diskMib, quiesce, port },
-    // A real pool waits five minutes; who tries this out has not got them.
-    gcQuietSeconds: 20,
-  });
-  closers.push(() => simulated.close());
-  const { url, memberUrls, username, password } = simulated;
-  const pool: ServicePool = { ...common, name: 'demo', addresses: [url, ...memberUrls], username, password };
-  return { pool, simulated, lines: [`pool ${url} ${username} ${password}`] };
 }

@@ -58,3 +58,15 @@ export function keyValue(text: string, before: Record<string, string> = {}): Rec
   if (at < 1) throw new InvalidArgumentError('It must be key=value.');
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
+
+/** Reads an option that is the URL of a service. */
+export function httpUrl(text: string): string {
+  if (/^https?:$/.test(URL.parse(text)?.protocol ?? '')) return text;
+  throw new InvalidArgumentError('It must be an http(s) URL.');
+}
+
+/** Reads an option that is the SHA-256 fingerprint of a certificate. */
+export function fingerprint(text: string): string {
+  if (/^[0-9a-f]{64}$/i.test(text.replaceAll(':', ''))) return text;
+  throw new InvalidArgumentError('It must be a SHA-256 fingerprint: 64 hex digits, with or without colons.');
+}

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandFailure, Interrupted } from './failures.ts';
@@ -44,17 +44,4 @@ function untilStopped(): Promise<void> {
 function explained(error: NodeJS.ErrnoException & { port?: number }): Error {
   if (error.code !== 'EADDRINUSE') return error;
   return new CommandFailure(`the port ${error.port ?? ''} is in use; name another`, { cause: error });
-}
-
-/** The first line of a file that holds a secret. @throws CommandFailure when it cannot be read or is empty */
-export async function readSecretFile(path: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new CommandFailure(`cannot read ${path}: ${(cause as Error).message}`, { cause });
-  }
-  const [secret = ''] = text.split(/\r?\n/);
-  if (secret === '') throw new CommandFailure(`${path} is empty`);
-  return secret;
 }

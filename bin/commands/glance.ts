@@ -1,6 +1,7 @@
 import { Command } from 'commander';
+import { readSecretFile } from '../files.ts';
 import { examplesText, wholeNumber } from '../options.ts';
-import { readSecretFile, serveUntilStopped } from '../serve.ts';
+import { serveUntilStopped } from '../serve.ts';
 
 interface GlanceOptions {
   readonly port: number;

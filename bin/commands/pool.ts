@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { readSecretFile } from '../files.ts';
 import { examplesText, wholeNumber } from '../options.ts';
-import { readSecretFile, serveUntilStopped } from '../serve.ts';
+import { serveUntilStopped } from '../serve.ts';
 
 interface PoolOptions {
   readonly port: number;

@@ -1,0 +1,205 @@
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer } from 'node:tls';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { startGlance } from '../../local/glance/server.ts';
+import { startPool } from '../../local/pool/pool.ts';
+import { CREDENTIAL, stubKeystone } from '../glance-client/stub-keystone.ts';
+import { selfSigned } from '../xapi/raw-server.ts';
+import { startXensnap, xensnap } from './command-line.ts';
+
+// Whole services are started as processes, which takes long where other tests run beside.
+vi.setConfig({ testTimeout: 300_000 });
+
+const TOKEN = 'planted-glance-token';
+const certificate = selfSigned('backends');
+
+/** The same service over TLS, with a certificate that it signed itself. */
+async function overTls(url: string): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer(certificate, (client) => {
+    const service = connect(Number(new URL(url).port), '127.0.0.1');
+    for (const socket of [client, service]) {
+      sockets.add(socket);
+      socket.on('error', () => {
+        client.destroy();
+        service.destroy();
+      });
+    }
+    client.pipe(service).pipe(client);
+  });
+  server.on('tlsClientError', () => {});
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A Glance that takes one token, a Keystone that gives it, and the files for both. */
+async function aCloud({ credential = JSON.stringify(CREDENTIAL) } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'xensnap-backends-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const file = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text);
+    return join(folder, name);
+  };
+  const glance = await startGlance({ dataDir: join(folder, 'glance'), token: TOKEN });
+  onTestFinished(() => glance.close());
+  const keystone = await stubKeystone();
+  keystone.next.push(...Array.from({ length: 50 }, () => TOKEN));
+  return {
+    folder,
+    glance,
+    keystone,
+    file,
+    credentialFile: await file('credential.json', credential),
+    caFile: await file('ca.pem', certificate.cert),
+  };
+}
+
+const NO_PORTS = ['--api-port', '0', '--pool-port', '0', '--glance-port', '0'];
+
+it('gets the tokens for Glance from Keystone, with the application credential of a file', async () => {
+  const { folder, glance, keystone, credentialFile } = await aCloud();
+  const { status, stdout, stderr } = await xensnap(
+    [
+      ...['local', '--once', '--verbose', '--vms', '1', '--hosts', '1', '--disk-mib', '4', ...NO_PORTS],
+      ...['--glance', glance.url, '--keystone', keystone.url, '--glance-credential-file', credentialFile],
+      ...['--data', join(folder, 'data')],
+    ],
+    { TMPDIR: folder },
+  );
+  expect(stdout).toMatch(/^Status +succeeded$/m);
+  expect(stdout).toMatch(/^Left behind +nothing$/m);
+  expect(status).toBe(0);
+  expect(keystone.requests.filter((method) => method === 'POST').length).toBeGreaterThan(1);
+  const kept = await textsIn(join(folder, 'data'));
+  for (const secret of [TOKEN, CREDENTIAL.secret]) expect(stdout + stderr + kept).not.toContain(secret);
+});
+
+/** Disks left out. */
+async function textsIn(folder: string): Promise<string> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !entry.name.endsWith('.vhd'));
+  const texts = files.map((entry) => readFile(join(entry.parentPath, entry.name), 'latin1').catch(() => ''));
+  return (await Promise.all(texts)).join('\n');
+}
+
+/** A pool, a Glance and a Keystone over TLS, and the command line that names them. */
+async function aCloudOverTls() {
+  const { folder, glance, keystone, caFile, credentialFile, file } = await aCloud();
+  const pool = await startPool({
+    dataDir: join(folder, 'pool'),
+    pluginFile: new URL('../../plugin/glance', import.meta.url).pathname,
+    ...{ hosts: 1, vms: 1, diskMib: 4 },
+  });
+  onTestFinished(() => pool.close());
+  const addresses = {
+    pool: await overTls(pool.url),
+    glance: await overTls(glance.url),
+    keystone: await overTls(keystone.url),
+  };
+  const common = [
+    ...['local', '--data', join(folder, 'data'), ...NO_PORTS, '--pool', addresses.pool],
+    ...['--password-file', await file('password', pool.password), '--glance', addresses.glance],
+    ...['--keystone', addresses.keystone, '--glance-credential-file', credentialFile],
+  ];
+  return { addresses, common, caFile };
+}
+
+const TRUSTED = ['pool', 'glance', 'keystone'] as const;
+
+it('trusts pool, Glance and Keystone by the authorities of files', async () => {
+  const { common, caFile } = await aCloudOverTls();
+  const running = startXensnap([...common, ...TRUSTED.flatMap((name) => [`--${name}-ca-file`, caFile])]);
+  await running.printed('\nready\n');
+  running.signal('SIGTERM');
+  expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
+});
+
+it.each(TRUSTED)('does not trust the certificate of a %s whose authority it was not told', async (left) => {
+  const { addresses, common, caFile } = await aCloudOverTls();
+  const others = TRUSTED.filter((name) => name !== left);
+  const trust = others.flatMap((name) => [`--${name}-ca-file`, caFile]);
+  const { status, stderr } = await xensnap([...common, ...trust]);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^xensnap: .*self.signed.cert.*\n$/i);
+  expect(stderr).toContain(addresses[left]);
+});
+
+it('takes a Keystone by its pinned certificate, and no other', async () => {
+  const { glance, keystone, credentialFile } = await aCloud();
+  const url = await overTls(keystone.url);
+  const run = (fingerprint: string) =>
+    startXensnap([
+      ...['local', '--no-demo', '--vms', '0', '--hosts', '1', ...NO_PORTS, '--glance', glance.url],
+      ...['--keystone', url, '--glance-credential-file', credentialFile],
+      ...['--keystone-fingerprint', fingerprint],
+    ]);
+  const running = run(certificate.fingerprint);
+  await running.printed('\nready\n');
+  running.signal('SIGTERM');
+  expect((await running.ended).status).toBe(0);
+  const { status, stderr } = await run('ab'.repeat(32)).ended;
+  expect(status).toBe(1);
+  expect(stderr).toContain(`has the certificate ${certificate.fingerprint}, not the pinned`);
+});
+
+it.each([
+  ['{"id": "a", "secret": planted', 'must hold {"id": "…", "secret": "…"}, an application credential'],
+  ['{"id": "planted"}', 'must hold {"id": "…", "secret": "…"}, an application credential'],
+  ['{"id": "cred-1", "secret": "planted"}', 'is the application credential right, and valid?'],
+])(
+  'says in one line what is wrong with the credential, and does not show it: %s',
+  async (credential, said) => {
+    const { glance, keystone, credentialFile } = await aCloud({ credential });
+    const { status, stderr } = await xensnap([
+      ...['local', '--no-demo', '--vms', '0', '--hosts', '1', ...NO_PORTS, '--glance', glance.url],
+      ...['--keystone', keystone.url, '--glance-credential-file', credentialFile],
+    ]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^xensnap: .*\n$/);
+    expect(stderr).toContain(said);
+    expect(stderr).not.toContain('planted');
+  },
+);
+
+it('says so when the file of an authority holds no certificate', async () => {
+  const { glance, file } = await aCloud();
+  const text = await file('other', 'text');
+  const { status, stderr } = await xensnap([
+    'local',
+    ...NO_PORTS,
+    '--glance',
+    glance.url,
+    '--glance-ca-file',
+    text,
+  ]);
+  expect([status, stderr]).toEqual([
+    1,
+    `xensnap: ${text} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)\n`,
+  ]);
+});
+
+const REAL = ['--glance', 'https://glance', '--keystone', 'https://keystone'];
+
+it.each([
+  [['--keystone', 'https://k'], 'name it with --glance'],
+  [['--pool-ca-file', 'f'], 'name it with --pool'],
+  [['--glance', 'https://g', '--keystone-ca-file', 'f'], 'need --keystone'],
+  [['--glance', 'https://g', '--glance-credential-file', 'f'], '--glance-credential-file needs --keystone'],
+  [REAL, '--keystone needs --glance-credential-file'],
+  [[...REAL, '--glance-credential-file', 'f', '--glance-token-file', 'f'], 'leave out --glance-token-file'],
+  [['--keystone', 'keystone:5000'], 'It must be an http(s) URL.'],
+  [['--keystone-fingerprint', 'ab:cd'], 'It must be a SHA-256 fingerprint'],
+])('refuses %j, and names the flag that mends it', async (args, said) => {
+  const { status, stderr } = await xensnap(['local', ...args]);
+  expect(status).toBe(2);
+  expect(stderr).toContain(said);
+});
