@@ -1,8 +1,19 @@
+import { hide, plainText } from '../glance/plaintext.ts';
+import { isLocal, withStrictQuery } from './address.ts';
+import type { Authentication, AuthOptions } from './auth/authentication.ts';
+import { chooseAuthentication } from './auth/choose.ts';
 import { ApiRefused, ApiUnreachable, UsageFailure } from './failures.ts';
+import { printable } from './format.ts';
 
 const DEFAULT_API = 'http://127.0.0.1:8700';
 /** A snapshot is accepted once VM, pool and Glance were looked at: some seconds, more where a pool is slow. */
 const ANSWER_SECONDS = 120;
+
+/** Where the API is, and how it is told who asks. */
+export interface ClientOptions extends AuthOptions {
+  /** Without it what XENSNAP_API says, else this machine. */
+  readonly api?: string;
+}
 
 /** Speaks to the xensnap API; answers are JSON documents. */
 export interface ApiClient {
@@ -13,49 +24,86 @@ export interface ApiClient {
   delete<T>(path: string): Promise<T>;
 }
 
+interface Api {
+  /** Without a slash at its end. */
+  readonly base: string;
+  readonly isLocal: boolean;
+  readonly authentication: Authentication;
+}
+
 /**
- * A client for the API at `url`, else at what XENSNAP_API says, else on this machine.
- * @throws UsageFailure for a URL that is none
+ * A client for the API.
+ * @throws UsageFailure for a URL that is none, and for options of authentication that do not go together
  */
-export function createClient(url: string | undefined): ApiClient {
-  const address = url ?? process.env.XENSNAP_API ?? DEFAULT_API;
-  const parsed = URL.parse(address);
-  if (!parsed || !/^https?:$/.test(parsed.protocol))
+export function createClient({
+  api: address = process.env.XENSNAP_API ?? DEFAULT_API,
+  ...auth
+}: ClientOptions): ApiClient {
+  const url = URL.parse(address);
+  if (!url || !/^https?:$/.test(url.protocol))
     throw new UsageFailure(`${JSON.stringify(address)} is no http(s) URL of an API`);
+  if (url.username || url.password)
+    throw new UsageFailure("an API's address holds no user and no password: see --auth");
   const base = address.replace(/\/+$/, '');
+  const api = { base, isLocal: isLocal(url), authentication: chooseAuthentication(url, auth) };
   return {
-    isLocal: /^(127\.|localhost$|\[::1\]$)/.test(parsed.hostname),
-    get: (path) => ask(base, 'GET', path),
-    post: (path, body) => ask(base, 'POST', path, body),
-    delete: (path) => ask(base, 'DELETE', path),
+    isLocal: api.isLocal,
+    get: (path) => ask(api, 'GET', path),
+    post: (path, body) => ask(api, 'POST', path, body),
+    delete: (path) => ask(api, 'DELETE', path),
   };
 }
 
-async function ask<T>(base: string, method: string, path: string, body?: object): Promise<T> {
-  const { status, text } = await send(base, method, path, body);
+async function ask<T>(api: Api, method: string, path: string, body?: object): Promise<T> {
+  const { status, text, secrets } = await send(api, method, path, body);
   const answer = parse(text);
   if (status >= 200 && status < 300 && answer !== undefined) return answer as T;
+  const { advice } = api.authentication;
   const message = (answer as { error?: { message?: unknown } } | undefined)?.error?.message;
-  if (typeof message === 'string') throw new ApiRefused(message, status);
-  throw new ApiUnreachable(`${base} does not answer as xensnap does (HTTP ${status} to ${method} ${path})`);
+  if (typeof message === 'string')
+    throw new ApiRefused(`${hide(message, secrets)}${status === 401 ? ` - ${advice}` : ''}`, status);
+  const what = `HTTP ${status} to ${method} ${path}`;
+  if (status === 401 || status === 403) {
+    // API Gateway's answer, which never came to xensnap.
+    const said = printable(plainText(hide(text, secrets)));
+    throw new ApiRefused(`${api.base} refused, ${what}${said && ` (${said})`} - ${advice}`, status);
+  }
+  throw new ApiUnreachable(`${api.base} does not answer as xensnap does (${what})`);
 }
 
-async function send(base: string, method: string, path: string, body?: object) {
+async function send({ base, isLocal, authentication }: Api, method: string, path: string, body?: object) {
+  const request = {
+    method,
+    url: withStrictQuery(new URL(`${base}${path}`)),
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  };
+  const proof = await authentication.prove(request);
   try {
-    const response = await fetch(`${base}${path}`, {
-      method,
+    const response = await fetch(request.url, {
+      ...request,
+      headers: { ...request.headers, ...proof.headers },
+      // Elsewhere a signature is worth nothing, and a token is nobody's business.
+      redirect: 'manual',
       signal: AbortSignal.timeout(ANSWER_SECONDS * 1000),
-      ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     });
-    return { status: response.status, text: await response.text() };
+    return { status: response.status, text: await response.text(), secrets: proof.secrets };
   } catch (cause) {
     if (cause instanceof Error && cause.name === 'TimeoutError')
       throw new ApiUnreachable(`${base} did not answer ${method} ${path} in ${ANSWER_SECONDS} seconds`, {
         cause,
       });
-    const hint = 'is "npm start" running? (XENSNAP_API names another address)';
+    const hint = isLocal
+      ? 'is "npm start" running? (XENSNAP_API names another address)'
+      : `is the address right, and its certificate trusted?${reason(cause)}`;
     throw new ApiUnreachable(`nothing answers at ${base} - ${hint}`, { cause });
   }
+}
+
+/** Such as ENOTFOUND; what fetch itself says is no more than that it failed. */
+function reason(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error ? ` (${'code' in cause ? cause.code : cause.message})` : '';
 }
 
 function parse(text: string): object | undefined {

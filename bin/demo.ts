@@ -26,7 +26,7 @@ export interface DemoSurroundings {
  */
 export async function demo(at: DemoSurroundings, out: NodeJS.WriteStream): Promise<void> {
   const { service, pool, poolName } = at;
-  const api = createClient(service.apiUrl);
+  const api = createClient({ api: service.apiUrl, auth: 'none' });
   const { vms } = await api.get<{ vms: VmView[] }>('/vms');
   const vm = vms.find(({ powerState }) => powerState === 'Running');
   if (!vm)

@@ -1,19 +1,21 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { type ApiClient, createClient } from './client.ts';
+import { authOptions } from './auth/authentication.ts';
+import { type ApiClient, type ClientOptions, createClient } from './client.ts';
 
 /** What every command that speaks to the API takes. */
-export interface ApiOptions {
-  readonly api?: string;
+export interface ApiOptions extends ClientOptions {
   readonly json?: boolean;
 }
 
 /** A command that speaks to the API, with its options and with examples under its help. */
 export function apiCommand(name: string, description: string, examples: readonly string[]): Command {
-  return new Command(name)
+  const command = new Command(name)
     .description(description)
     .option('--api <url>', "the API's address (default: XENSNAP_API, else http://127.0.0.1:8700)")
     .option('--json', 'print one JSON document, for scripts')
     .addHelpText('after', examplesText(examples));
+  for (const option of authOptions()) command.addOption(option);
+  return command;
 }
 
 /** The examples under a command's help. */
@@ -23,12 +25,12 @@ export function examplesText(examples: readonly string[]): string {
 
 /** Runs `use` with the API; prints what it gives as JSON, or as `text` makes it for people. */
 export async function show<T>(
-  { api, json }: ApiOptions,
+  options: ApiOptions,
   use: (client: ApiClient) => Promise<T>,
   text: (answer: T) => string,
 ): Promise<T> {
-  const answer = await use(createClient(api));
-  print(json ? JSON.stringify(answer, null, 2) : text(answer));
+  const answer = await use(createClient(options));
+  print(options.json ? JSON.stringify(answer, null, 2) : text(answer));
   return answer;
 }
 

@@ -13,10 +13,7 @@ export function jobCommand(): Command {
     .option('--wait', 'show the progress, and end when the job has')
     .action(async (id: string, { wait, ...options }: ApiOptions & { wait?: boolean }) => {
       if (wait)
-        return expectOutcome(
-          await waitForJob(createClient(options.api), id, options.json ?? false),
-          'succeeded',
-        );
+        return expectOutcome(await waitForJob(createClient(options), id, options.json ?? false), 'succeeded');
       await show(options, (client) => client.get<JobView>(pathOf(id)), jobReport);
     });
 }
@@ -28,8 +25,9 @@ export function cancelCommand(): Command {
   ])
     .argument('<id>', "the job's id")
     .option('--wait', 'end when the job has')
-    .action(async (id: string, { wait, api, json = false }: ApiOptions & { wait?: boolean }) => {
-      const client = createClient(api);
+    .action(async (id: string, { wait, ...options }: ApiOptions & { wait?: boolean }) => {
+      const { json = false } = options;
+      const client = createClient(options);
       const job = await client.delete<JobView>(pathOf(id));
       if (wait) return expectOutcome(await waitForJob(client, job.id, json), 'cancelled');
       print(json ? JSON.stringify(job, null, 2) : `Job ${job.id} is being cancelled.`);

@@ -5,7 +5,8 @@ import { printable } from '../format.ts';
 import { type ApiOptions, apiCommand, keyValue, positiveNumber, print } from '../options.ts';
 import { expectOutcome, waitForJob } from '../wait.ts';
 
-interface SnapshotOptions extends ApiOptions {
+/** What the request says beside the VM. */
+interface Wish {
   readonly pool?: string;
   readonly name?: string;
   readonly quiesce?: string;
@@ -13,6 +14,9 @@ interface SnapshotOptions extends ApiOptions {
   readonly maxSizeGib?: number;
   readonly detached?: boolean;
   readonly force?: boolean;
+}
+
+interface SnapshotOptions extends Wish, ApiOptions {
   readonly wait?: boolean;
 }
 
@@ -37,13 +41,18 @@ export function snapshotCommand(): Command {
     .option('--detached', 'do not tie the image to the VM')
     .option('--force', 'do not wait until the disk is coalesced')
     .option('--wait', 'show the progress, and end when the job has')
-    .action(async (vm: string, { api, json = false, wait, ...wish }: SnapshotOptions) => {
-      const client = createClient(api);
-      const job = await client.post<JobView>('/snapshots', { vm, ...wish });
+    .action(async (vm: string, options: SnapshotOptions) => {
+      const { json = false, wait } = options;
+      const client = createClient(options);
+      const job = await client.post<JobView>('/snapshots', { vm, ...wishOf(options) });
       if (!wait) return print(json ? JSON.stringify(job, null, 2) : begun(job));
       if (!json) print(`Job ${job.id}: an image of ${printable(job.vm.name)} in the pool ${job.pool}`);
       expectOutcome(await waitForJob(client, job.id, json), 'succeeded');
     });
+}
+
+function wishOf({ pool, name, quiesce, metadata, maxSizeGib, detached, force }: Wish): object {
+  return { pool, name, quiesce, metadata, maxSizeGib, detached, force };
 }
 
 function begun(job: JobView): string {

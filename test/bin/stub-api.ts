@@ -2,26 +2,37 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { JobView } from '../../bin/answers.ts';
+import type { Received } from './sigv4.ts';
 
-/** What the stub answers to `METHOD /path?query`: a status and a document, or a text that is no JSON. */
-export type Answers = Record<string, () => [status: number, body: object | string]>;
+/** What the stub answers to `METHOD /path?query`: a status and a document, or a text that is no JSON; headers. */
+export type Answers = Record<string, (request: Received) => Answer>;
+type Answer = [status: number, body: object | string, headers?: Record<string, string>];
 
 export interface StubApi extends AsyncDisposable {
   readonly url: string;
   /** `METHOD /path?query` and body of each request. */
   readonly requests: { readonly line: string; readonly body: unknown }[];
+  /** The same as they came. */
+  readonly received: Received[];
 }
 
 /** An API that answers what it is told, for tests of how the command line asks and shows. */
 export async function stubApi(answers: Answers): Promise<StubApi> {
   const requests: StubApi['requests'] = [];
+  const received: Received[] = [];
   const server = createServer(async (request, response) => {
     const chunks = await request.toArray();
     const line = `${request.method} ${request.url}`;
     const text = Buffer.concat(chunks).toString();
     requests.push({ line, body: text === '' ? undefined : JSON.parse(text) });
-    const [status, body] = answers[line]?.() ?? [404, { error: { name: 'NotFound', message: `no ${line}` } }];
-    response.writeHead(status, { 'content-type': 'application/json' });
+    const { method = '', url: target = '', headers } = request;
+    const raw = { method, target, headers, body: text };
+    received.push(raw);
+    const [status, body, more]: Answer = answers[line]?.(raw) ?? [
+      404,
+      { error: { name: 'NotFound', message: `no ${line}` } },
+    ];
+    response.writeHead(status, { 'content-type': 'application/json', ...more });
     response.end(typeof body === 'string' ? body : JSON.stringify(body));
   });
   server.listen(0, '127.0.0.1');
@@ -29,6 +40,7 @@ export async function stubApi(answers: Answers): Promise<StubApi> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    received,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -27,6 +27,10 @@ it.each([
   [['janitor', '--last', '--dry-run'], "option '--last' cannot be used with option '--dry-run'"],
   [['pool', '--port', '65536'], 'It must be a whole number from 0 to 65535.'],
   [['vms', '--api', 'localhost'], 'is no http(s) URL'],
+  [['vms', '--api', 'https://u:planted@example.com'], 'holds no user and no password'],
+  [['vms', '--auth', 'basic'], 'Allowed choices are none, iam, token, bearer.'],
+  [['vms', '--token-file', 'f'], '--token-file needs --auth token'],
+  [['vms', '--auth', 'token', '--region', 'eu-central-1'], '--region is for the signature'],
 ])('refuses %j with one line, a hint and status 2', async (args, message) => {
   const { status, stdout, stderr } = await xensnap(args);
   expect([status, stdout]).toEqual([2, '']);
@@ -54,5 +58,14 @@ it('says how to start the service when nothing answers', async () => {
   expect([status, stdout]).toEqual([1, '']);
   expect(stderr).toBe(
     'xensnap: nothing answers at http://127.0.0.1:9 - is "npm start" running? (XENSNAP_API names another address)\n',
+  );
+});
+
+it('says what to look at when nothing answers elsewhere', async () => {
+  // fetch itself refuses this port, wherever the tests run.
+  const { status, stderr } = await xensnap(['vms', '--api', 'http://0.0.0.0:9']);
+  expect(status).toBe(1);
+  expect(stderr).toBe(
+    'xensnap: nothing answers at http://0.0.0.0:9 - is the address right, and its certificate trusted? (bad port)\n',
   );
 });
