@@ -86,6 +86,40 @@ export async function cancelPlugin(
   return Status.parse(await call(xapi, hostRef, 'cancel', { jobId }));
 }
 
+/** A staging folder in an SR. Both ids are UUIDs: the job's, and of the host that made it. */
+const StagingFolder = z.object({
+  jobId: z.string(),
+  owner: z.string(),
+  sr: z.string(),
+  ageSeconds: z.number(),
+  /** Why it stays; absent where it is gone. */
+  reason: z.string().optional(),
+});
+
+const Swept = z.object({
+  removed: z.array(StagingFolder),
+  left: z.array(StagingFolder),
+  /** UUIDs of SRs that the host could not look through in time. */
+  unanswered: z.array(z.string()),
+});
+
+export type StagingFolder = z.infer<typeof StagingFolder>;
+export type Swept = z.infer<typeof Swept>;
+
+/**
+ * Has a host remove what it staged for these jobs, which must be finished, and tell what else is staged in its SRs.
+ * @param jobIds 1000 at most; with none, nothing is removed
+ * @param owners UUIDs of hosts that are gone for good: what they staged for these jobs goes too
+ */
+export async function sweepStaged(
+  xapi: Session,
+  hostRef: Ref<'host'>,
+  jobIds: readonly string[],
+  owners: readonly string[] = [],
+): Promise<Swept> {
+  return Swept.parse(await call(xapi, hostRef, 'sweep', { jobIds, owners }));
+}
+
 /** Begins an upload; answers the task that carries it. */
 export function putVdis(xapi: Session, hostRef: Ref<'host'>, params: PutVdis): Promise<Ref<'task'>> {
   return xapi.call('Async.host.call_plugin', hostRef, PLUGIN, 'put_vdis', { params: JSON.stringify(params) });

@@ -16,7 +16,7 @@ const Report = z
     finishedAt: z.iso.datetime(),
     findings: z.array(
       z.object({
-        kind: z.enum(['job', 'slot', 'snapshot', 'tag', 'secret', 'image', 'pool']),
+        kind: z.enum(['job', 'slot', 'snapshot', 'tag', 'secret', 'staging', 'image', 'pool']),
         pool: z.string().optional(),
         id: z.string().openapi({ description: 'UUID or id of what was found.' }),
         what: z.string(),

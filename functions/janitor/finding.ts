@@ -1,6 +1,6 @@
 /** Something that ought not to be there, and what was done about it. */
 export interface Finding {
-  readonly kind: 'job' | 'slot' | 'snapshot' | 'tag' | 'secret' | 'image' | 'pool';
+  readonly kind: 'job' | 'slot' | 'snapshot' | 'tag' | 'secret' | 'staging' | 'image' | 'pool';
   readonly pool?: string;
   /** UUID or id of what was found. */
   readonly id: string;

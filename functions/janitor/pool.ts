@@ -11,6 +11,7 @@ import { TAGS, untag } from '../tags.ts';
 import { disksOf } from '../template.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
+import { sweepStaging } from './staging.ts';
 
 /** Whether a job of ours is closed: nothing of it may be left anywhere. Unknown jobs count as closed. */
 async function isClosed(jobId: string, { store }: Runtime): Promise<boolean> {
@@ -23,6 +24,7 @@ export async function sweepPool(pool: string, runtime: Runtime, dryRun: boolean)
     return await runtime.withSession(pool, async (xapi) => [
       ...(await sweepVms(pool, xapi, runtime, dryRun)),
       ...(await sweepSecrets(pool, xapi, runtime, dryRun)),
+      ...(await sweepStaging(pool, xapi, runtime, dryRun)),
     ]);
   } catch (error) {
     return [{ kind: 'pool', pool, id: pool, what: asJobError(error).message, action: 'failed' }];

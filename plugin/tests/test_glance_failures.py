@@ -6,13 +6,15 @@ import ssl
 import subprocess
 import tempfile
 import unittest
+import uuid
 
 from support import PluginTest
 
 MAPPING = ((401, 'GLANCE_UNAUTHORIZED', False), (403, 'GLANCE_FORBIDDEN', False), (404, 'IMAGE_GONE', False),
            (409, 'IMAGE_NOT_QUEUED', False), (410, 'IMAGE_GONE', False), (413, 'IMAGE_TOO_LARGE', False),
            (400, 'GLANCE_REFUSED', False), (415, 'GLANCE_REFUSED', False), (302, 'GLANCE_REFUSED', False),
-           (501, 'GLANCE_REFUSED', False), (408, 'GLANCE_UNAVAILABLE', True), (429, 'GLANCE_UNAVAILABLE', True),
+           (501, 'GLANCE_REFUSED', False), (505, 'GLANCE_REFUSED', False), (412, 'GLANCE_REFUSED', False),
+           (451, 'GLANCE_UNAVAILABLE', True), (520, 'GLANCE_UNAVAILABLE', True), (408, 'GLANCE_UNAVAILABLE', True), (429, 'GLANCE_UNAVAILABLE', True),
            (500, 'GLANCE_UNAVAILABLE', True), (502, 'GLANCE_UNAVAILABLE', True), (503, 'GLANCE_UNAVAILABLE', True),
            (504, 'GLANCE_UNAVAILABLE', True), (507, 'GLANCE_UNAVAILABLE', True))
 
@@ -75,6 +77,23 @@ class GlanceFailureTest(PluginTest):
         self.glance.at_bytes, self.glance.behaviour = 200000, 'drop'
         self.put_fails('GLANCE_UNAVAILABLE', True)
         self.assert_not_uploaded()
+
+    def test_a_connection_that_breaks_near_the_beginning_or_the_end_and_holds_in_the_next_try(self):
+        self.a_template(blocks=60)
+        first_job, self.job = self.job, str(uuid.uuid4())
+        self.glance.image['id'] = self.job
+        whole = self.put(imageId=self.job)
+        self.job = first_job
+        for percent in (10, 99):
+            glance = self.with_new_glance()
+            glance.at_bytes, glance.behaviour = whole['bytesSent'] * percent // 100, 'drop'
+            self.put_fails('GLANCE_UNAVAILABLE', True)
+            self.assert_not_uploaded()
+            self.assertGreaterEqual(glance.received, glance.at_bytes)
+            self.assertEqual(self.put()['sha512'], whole['sha512'])
+            self.assertEqual(glance.image['status'], 'active')
+            self.assert_nothing_left()
+            self.job = str(uuid.uuid4())
 
     def test_a_connection_that_breaks_at_once(self):
         self.a_template()

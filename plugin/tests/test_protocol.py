@@ -17,7 +17,7 @@ class ProtocolTest(PluginTest):
     def test_version_says_what_runs_where(self):
         self.assertEqual(self.call('version', {}), {
             'version': '1.0.0', 'api': 1, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
-            'functions': ['cancel', 'put_vdis', 'status', 'version']})
+            'functions': ['cancel', 'put_vdis', 'status', 'sweep', 'version']})
 
     def test_version_where_the_inventory_is_missing(self):
         os.unlink(os.path.join(self.root, 'etc/xensource-inventory'))
@@ -62,8 +62,8 @@ class ProtocolTest(PluginTest):
     def test_status_of_a_job_that_is_not_known(self):
         state = self.status()
         self.assertEqual(sorted(state), sorted([
-            'state', 'phase', 'bytesRead', 'bytesTotal', 'bytesSent', 'etaSeconds', 'run', 'startedAt', 'updatedAt', 'result',
-            'error']))
+            'state', 'phase', 'bytesRead', 'bytesTotal', 'bytesSent', 'bytesPerSecond', 'etaSeconds', 'run',
+            'startedAt', 'updatedAt', 'result', 'error']))
         self.assertEqual(state['state'], 'unknown')
 
     def test_bad_params_name_the_field_and_what_it_must_be(self):

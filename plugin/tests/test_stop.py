@@ -6,7 +6,7 @@ import time
 import unittest
 import uuid
 
-from support import PluginTest
+from support import PluginTest, load_plugin
 
 IONICE = next((path for path in ('/usr/bin/ionice', '/bin/ionice') if os.access(path, os.X_OK)), None)
 
@@ -18,8 +18,8 @@ class StopTest(PluginTest):
         PluginTest.setUp(self)
         self.a_template(blocks=250)
 
-    def start_upload(self, **options):
-        self.glance.at_bytes, self.glance.behaviour = 300000, 'stall'
+    def start_upload(self, at_bytes=300000, **options):
+        self.glance.at_bytes, self.glance.behaviour = at_bytes, 'stall'
         upload = self.start('put_vdis', self.params(), **options)
         self.assertTrue(self.glance.reached.wait(30))
         self.staging = os.path.join(self.sr_path, 'xensnap-staging-%s-%s' % (self.host, self.job))
@@ -49,6 +49,28 @@ class StopTest(PluginTest):
         self.assertEqual(state['bytesTotal'], sum(os.path.getsize(self.path(number)) for number in range(2)))
         self.assertTrue(0 < state['bytesRead'] <= state['bytesTotal'])
         self.assertGreater(state['etaSeconds'], 0)
+        self.assertGreaterEqual(state['bytesPerSecond'], 0)
+
+    def test_status_tells_the_rate_of_the_last_seconds_and_in_the_end_of_all(self):
+        plugin = load_plugin()
+        run = plugin.Run(None, {'imageId': self.job})
+        now = [1000.0]
+        plugin.clock = lambda: now[0]
+        run.state['bytesTotal'] = 60 << 20
+        run.upload_began = now[0]
+        run.samples.append((now[0], 0))
+        for _ in range(20):
+            now[0] += 0.5
+            run.state['bytesRead'] += 2 << 20
+            run.measure()
+        self.assertEqual((run.state['bytesPerSecond'], run.state['etaSeconds']), (4 << 20, 5.0))
+        for _ in range(20):
+            now[0] += 0.5
+            run.measure()
+        self.assertEqual((run.state['bytesPerSecond'], run.state['etaSeconds']), (0, 10.0))
+        run.save = lambda: None
+        run.finish(None)
+        self.assertEqual((run.state['bytesPerSecond'], run.state['etaSeconds']), (2 << 20, None))
 
     def test_status_is_fresh_though_nothing_moves(self):
         self.start_upload()
@@ -87,6 +109,21 @@ class StopTest(PluginTest):
         self.fails('CANCELLED', False, upload.result)
         self.assertEqual(self.status()['state'], 'cancelled')
         self.assert_stopped()
+
+    def test_cancel_and_sigterm_in_the_middle_leave_nothing(self):
+        whole = self.put()['bytesSent']
+        for stop in (self.cancel, None):
+            self.job, self.glance = str(uuid.uuid4()), self.a_glance()
+            upload = self.start_upload(at_bytes=whole // 2)
+            state = self.status()
+            self.assertGreater(state['bytesRead'], 0)
+            if stop:
+                stop()
+            else:
+                os.kill(upload.pid, signal.SIGTERM)
+            self.fails('CANCELLED' if stop else 'INTERRUPTED', not stop, upload.result)
+            self.assertGreaterEqual(self.glance.received, whole // 2)
+            self.assert_stopped()
 
     def test_cancel_stops_a_run_that_waits_for_the_last_answer(self):
         self.glance.before_answer = 'stall'

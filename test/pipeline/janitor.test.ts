@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { link, mkdir, readdir, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { snapshotLabel } from '../../functions/job.ts';
 import { TAGS } from '../../functions/tags.ts';
@@ -131,6 +134,71 @@ it('destroys secrets, slots and image records of closed jobs, and leaves those o
   ]);
   expect((await pool.inventory()).secrets).toHaveLength(1);
   expect(glance.images().map(({ id }) => id)).toEqual([other.id]);
+});
+
+/** Makes a staging folder as the plugin of that host does; answers its path. */
+async function stage({ pool }: Scenario, srName: string, owner: string, jobId: string): Promise<string> {
+  const folder = pool.srs.find(({ name }) => name === srName)?.folder ?? '';
+  const path = join(folder, `xensnap-staging-${owner}-${jobId}`);
+  await mkdir(path);
+  const [vhd = ''] = (await readdir(folder)).filter((name) => name.endsWith('.vhd'));
+  await link(join(folder, vhd), join(path, '0.vhd'));
+  return path;
+}
+
+it('has hosts remove what they staged for closed jobs, and what hosts staged that have left the pool', async () => {
+  const at = await scenario({ pool: { vms: 0, hosts: 3 }, vms: [{ name: 'shared', sr: 'nfs', diskMib: 2 }] });
+  const { pool, service } = at;
+  const { id } = await at.job(await at.request('shared'));
+  const [xen1 = '', xen2 = '', xen3 = ''] = pool.hosts.map(({ uuid }) => uuid);
+  const ejected = randomUUID();
+  const nfs = 'NFS shared storage';
+  const gone = await Promise.all([xen1, xen2, ejected].map((owner) => stage(at, nfs, owner, id)));
+  const ofOneThatIsAway = await stage(at, nfs, xen3, id);
+  pool.setHost(xen3, { live: false });
+  const dry = await service.janitor(true);
+  expect(dry.findings).toEqual(
+    gone.map(() => expect.objectContaining({ kind: 'staging', id, action: 'would' })),
+  );
+  for (const path of [...gone, ofOneThatIsAway]) expect(existsSync(path)).toBe(true);
+  const { findings } = await service.janitor();
+  expect(findings.map(({ kind, action }) => `${kind} ${action}`)).toEqual(gone.map(() => 'staging removed'));
+  for (const path of gone) expect(existsSync(path)).toBe(false);
+  expect(existsSync(ofOneThatIsAway)).toBe(true);
+  pool.setHost(xen3, { live: true });
+  expect((await service.janitor()).findings).toMatchObject([
+    { kind: 'staging', id, action: 'removed', what: expect.stringContaining('"xen3" sees') },
+  ]);
+  expect((await service.janitor()).findings).toEqual([]);
+  expect(await at.leftBehind()).toEqual([]);
+});
+
+it('leaves what was staged for jobs it does not know, and tells of it once no upload can be at work there', async () => {
+  const at = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  const { pool, service } = at;
+  const jobId = randomUUID();
+  const path = await stage(at, 'Local storage', pool.hosts[0]?.uuid ?? '', jobId);
+  expect((await service.janitor()).findings).toEqual([]);
+  const then = Date.now() / 1000 - service.runtime.config.timings.uploadMaxSeconds - 3600;
+  await utimes(path, then, then);
+  expect((await service.janitor()).findings).toMatchObject([{ kind: 'staging', id: jobId, action: 'left' }]);
+  expect(existsSync(path)).toBe(true);
+});
+
+it('says nothing of hosts whose plugin is missing or another, and what it was when a host cannot look', async () => {
+  const { pool, service } = await scenario({ pool: { vms: 1, hosts: 2, diskMib: 2 } });
+  await pool.installPlugin(pool.hosts[1]?.uuid ?? '', null);
+  expect((await service.janitor()).findings).toEqual([]);
+  const mend = pool.faults.add({ method: 'host.call_plugin', code: 'INTERNAL_ERROR', params: ['no luck'] });
+  expect((await service.janitor()).findings).toMatchObject(
+    pool.hosts.map(({ uuid }) => ({
+      kind: 'staging',
+      id: uuid,
+      action: 'failed',
+      what: expect.stringContaining('no luck'),
+    })),
+  );
+  mend();
 });
 
 it('finds nothing to do beside a job that runs', async () => {
