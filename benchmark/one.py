@@ -37,11 +37,11 @@ def upload(plugin, url, pieces, count_sent):
 def main():
     library, level, threads, url, path = sys.argv[1:]
     plugin, size = load_plugin(), 0
-    with contextlib.closing(plugin.Hashes()) as hashes:
+    with contextlib.closing(plugin.Sha512()) as sent:
         def count_sent(piece):
             nonlocal size
             size += len(piece)
-            hashes.update(piece)
+            sent.update(piece)
 
         with contextlib.closing(pieces_of(plugin, library, int(level), int(threads), path)) as pieces:
             if url == '-':
@@ -49,7 +49,7 @@ def main():
                     count_sent(piece)
             else:
                 upload(plugin, url, pieces, count_sent)
-        print(json.dumps({'size': size, 'sha512': hashes.digests()[0]}))
+        print(json.dumps({'size': size, 'sha512': sent.hexdigest()}))
 
 
 main()

@@ -2,7 +2,7 @@
 
 Makes its own images in a temporary folder (removed at the end), prints one table: medians of wall and CPU
 seconds, peak memory and output size, and ours divided by each rival's. The plugin's figures include sha512
-and md5 of what it makes; the rivals have no hashes. All run at the same priority. Over HTTP and TLS, what
+of what it makes; the rivals have no hashes. All run at the same priority. Over HTTP and TLS, what
 the sink got is compared with what was sent, by size and sha512; the rivals send with curl. A rival's peak
 memory cannot be seen below that of this script itself, some 25 MiB."""
 import argparse
