@@ -22,7 +22,7 @@ def pieces_of(plugin, library, level, threads, path):
     source = plugin.ChainSource.__new__(plugin.ChainSource)
     source.files = [plugin.ChainFile(path, None, plugin.identity(path))]
     source.files[0].staged = path
-    libraries = plugin.load_libdeflate() if library == 'libdeflate' else None
+    libraries = plugin.load_libraries(library == 'libdeflate')
     return plugin.bundle(source, plugin.GzipCompressor(level, threads, libraries=libraries), lambda size: None)
 
 

@@ -3,6 +3,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -14,8 +15,10 @@ from support import load_plugin
 
 plugin = load_plugin()
 CHUNK = plugin.CHUNK_BYTES
-ZERO = plugin.ZERO_BYTES
-LIBRARIES = [None] + [found for found in [plugin.load_libdeflate()] if found]
+BLOCK = plugin.BLOCK_BYTES
+ZLIB, LIBDEFLATE = plugin.load_libraries(False), plugin.load_libraries()
+LIBDEFLATE = LIBDEFLATE if LIBDEFLATE and LIBDEFLATE.libdeflate else None
+LIBRARIES = [None] + [found for found in (ZLIB, LIBDEFLATE) if found]  # None: Python's own zlib
 
 
 def some_random(size, seed):
@@ -73,8 +76,8 @@ class ReadersTest(BundleTest):
     SETS = (
         [b'\0' * (3 * CHUNK), some_random(CHUNK + CHUNK // 2, 1), mixed(3 * CHUNK + 777)],
         [mixed(CHUNK), some_text(CHUNK + 1, 2), some_random(CHUNK - 1, 3)],
-        [b'', b'x', b'\0' * (ZERO - 1)],
-        [some_text(CHUNK, 4) + b'\0' * CHUNK, some_random(ZERO, 5) + some_text(9 * ZERO + 5, 6), b'\0' * (CHUNK + 512)],
+        [b'', b'x', b'\0' * (BLOCK - 1)],
+        [some_text(CHUNK, 4) + b'\0' * CHUNK, some_random(BLOCK, 5) + some_text(9 * BLOCK + 5, 6), b'\0' * (CHUNK + 512)],
     )
     bundles = []
 
@@ -181,10 +184,68 @@ class FormatTest(BundleTest):
             data[offset:offset + block] = some_random(block, offset)
         self.assertLess(len(self.a_bundle([bytes(data)])), CHUNK * 0.7)
 
-    def test_text_with_libdeflate_is_not_larger_than_with_zlib(self):
+    def test_random_blocks_amid_text_are_stored(self):
+        data = some_random(3 * BLOCK, 11)
         for libraries in LIBRARIES:
+            made = self.a_bundle([some_text(5 * BLOCK, 12) + data + some_text(8 * BLOCK, 13)], libraries=libraries)
+            self.assertIn(data[:plugin.STORED_MAX], made)
+
+    def test_no_library_makes_it_much_larger_than_python_s_zlib(self):
+        """libdeflate's blocks know nothing of each other, which this text is the worst case for."""
+        for libraries, most in ((ZLIB, 1.01), (LIBDEFLATE, 1.1)):
             self.assertLess(len(self.a_bundle(self.contents, libraries=libraries)),
-                            1.01 * len(self.a_bundle(self.contents)))
+                            most * len(self.a_bundle(self.contents)))
+
+
+@unittest.skipUnless(LIBDEFLATE, 'no libdeflate here')
+class LibdeflateTest(unittest.TestCase):
+    """Its streams are made such that others can follow."""
+
+    def setUp(self):
+        self.engine = plugin.Libdeflate(LIBDEFLATE, 1)
+        self.addCleanup(self.engine.close)
+
+    def pieces(self):
+        """Text, programs and the like, of many sizes and of many degrees of disorder."""
+        with io.open(os.path.realpath(sys.executable), 'rb') as program:
+            code = program.read(1 << 20)
+        for number in range(120):
+            size = number * 547 % BLOCK + 1
+            yield bytearray(some_text(size, number))
+            yield bytearray(code[number * 7919 % (len(code) // 2 + 1):][:size])
+            yield bytearray(' '.join(str(word * word % (number + 2)) for word in range(size // 2 + 1)).encode('ascii'))
+
+    def test_finds_the_same_end_as_inflating_does(self):
+        asked = found = 0
+        for data in self.pieces():
+            engine, size = self.engine, min(len(data), BLOCK)
+            used = engine.libdeflate.libdeflate_deflate_compress(
+                engine.compressor, plugin.address_of(data), size, engine.out_at, len(engine.out))
+            free_bits = engine.free_bits(0, used)
+            begin, inflated_bits = engine.inflated(plugin.address_of(data), size, 0, used)
+            if used > engine.TAIL_BYTES and begin == 0:
+                asked += 1
+            if free_bits is not None:
+                found += 1
+                self.assertEqual((0, free_bits), (begin, inflated_bits))
+        self.assertTrue(asked > 100 and found > asked * 0.8, (asked, found))
+
+    def test_inflates_where_the_end_is_not_found_and_leaves_it_to_zlib_where_that_fails(self):
+        data = bytearray(some_text(3 * BLOCK + 5, 1))
+        known = self.engine(data, 0, len(data))
+        self.engine.free_bits = lambda at, used: None
+        self.assertEqual(self.engine(data, 0, len(data)), known)
+        self.engine.inflated = lambda *_: (None, None)
+        made = self.engine(data, 0, len(data))
+        self.assertNotEqual(made, known)
+        self.assertEqual(zlib.decompress(made + b'\3\0', -15), bytes(data))
+
+    def test_an_inflated_stream_that_is_not_the_data_is_not_taken(self):
+        data, other = bytearray(some_text(BLOCK, 1)), bytearray(some_text(BLOCK, 2))
+        used = self.engine.libdeflate.libdeflate_deflate_compress(
+            self.engine.compressor, plugin.address_of(data), BLOCK, self.engine.out_at, len(self.engine.out))
+        self.assertNotEqual(self.engine.inflated(plugin.address_of(data), BLOCK, 0, used), (None, None))
+        self.assertEqual(self.engine.inflated(plugin.address_of(other), BLOCK, 0, used), (None, None))
 
 
 class CrcTest(unittest.TestCase):
