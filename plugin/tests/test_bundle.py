@@ -197,6 +197,54 @@ class FormatTest(BundleTest):
                             most * len(self.a_bundle(self.contents)))
 
 
+class HoleTest(BundleTest):
+    """What a file system knows to be zeros is not read."""
+
+    SIZE, DATA_AT = 5 * CHUNK + 512, 2 * CHUNK + 4096
+
+    def a_sparse_source(self):
+        source = self.a_source([b''])
+        part = source.files[0]
+        with io.open(part.path, 'r+b') as out:
+            out.truncate(self.SIZE)
+            out.seek(self.DATA_AT)
+            out.write(some_text(8192, 1))
+        part.seen = plugin.identity(part.path)
+        return source
+
+    def require_holes(self, path):
+        with io.open(path, 'rb') as handle:
+            if os.lseek(handle.fileno(), 0, plugin.SEEK_DATA) == 0:
+                self.skipTest('no holes on this file system')
+
+    def bundle_of(self, source):
+        return b''.join(plugin.bundle(source, plugin.GzipCompressor(1, 2), lambda size: None))
+
+    def test_the_bundle_is_that_of_a_file_without_holes(self):
+        sparse = self.bundle_of(self.a_sparse_source())
+        data = b'\0' * self.DATA_AT + some_text(8192, 1)
+        self.assertTrue(sparse == self.a_bundle([data + b'\0' * (self.SIZE - len(data))]))
+
+    def test_reads_only_chunks_with_data(self):
+        source, holes = self.a_sparse_source(), []
+        part = source.files[0]
+        self.require_holes(part.path)
+        real = part.is_hole
+        part.is_hole = lambda offset, size: holes.append((offset, real(offset, size))) or holes[-1][1]
+        self.bundle_of(source)
+        self.assertEqual(sorted(holes), [(number * CHUNK, number != 2) for number in range(6)])
+
+    def test_a_file_that_shrank_is_no_hole(self):
+        part = self.a_sparse_source().files[0]
+        part.open()
+        self.addCleanup(part.close)
+        with io.open(part.path, 'r+b') as out:
+            out.truncate(4 * CHUNK)
+        with self.assertRaises(plugin.PluginError) as caught:
+            part.read_into(memoryview(bytearray(CHUNK)), 4 * CHUNK)
+        self.assertEqual(caught.exception.code, 'CHAIN_CHANGED')
+
+
 @unittest.skipUnless(LIBDEFLATE, 'no libdeflate here')
 class LibdeflateTest(unittest.TestCase):
     """Its streams are made such that others can follow."""
