@@ -2,9 +2,10 @@
 
 Makes its own images in a temporary folder (removed at the end), prints one table: medians of wall and CPU
 seconds, peak memory and output size, and ours divided by each rival's. The plugin's figures include sha512
-of what it makes; the rivals have no hashes. All run at the same priority. Over HTTP and TLS, what
-the sink got is compared with what was sent, by size and sha512; the rivals send with curl. A rival's peak
-memory cannot be seen below that of this script itself, some 25 MiB."""
+of what it makes, and Python's start, though without `site`, since this machine's packages are not dom0's; the
+rivals have no hash. All run at the same priority. Over HTTP and TLS, what the sink got is compared with what was
+sent, by size and sha512; the rivals send with curl. A rival's peak memory cannot be seen below that of this
+script itself, some 25 MiB."""
 import argparse
 import contextlib
 import ctypes.util
@@ -36,6 +37,7 @@ def main():
     add('--rounds', type=int, default=5, help='runs of each (default %(default)s)')
     add('--threads', type=int, default=2, help='ours and those of pigz and zstd (default %(default)s)')
     add('--level', type=int, default=1, help='ours (default %(default)s)')
+    add('--python', default=sys.executable, help='runs ours (default %(default)s)')
     add('--images', default='mixed,zeros,random', help='default %(default)s')
     add('--to', default='null,http,tls', help='default %(default)s')
     add('--sparse', type=int, default=8192, metavar='MIB', help='size of the sparse file for peak memory; 0: not')
@@ -82,9 +84,10 @@ class Benchmark:
         return '%s://127.0.0.1:%d' % ('https' if kind == 'tls' else 'http', int(sink.stdout.readline()))
 
     def run(self):
+        python = subprocess.check_output([self.options.python, '-c', 'import platform; print(platform.python_version())'])
         print('%d MiB an image, %d threads, %d rounds, load %.1f, %d CPUs, Python %s\n' % (
             self.options.size, self.options.threads, self.options.rounds, os.getloadavg()[0], os.cpu_count(),
-            sys.version.split()[0]))
+            python.decode('ascii').strip()))
         self.heading()
         for image in self.options.images.split(','):
             path = os.path.join(self.folder, image + '.vhd')
@@ -127,7 +130,7 @@ class Benchmark:
                 image, to, name, row['wall'], row['cpu'], row['rss'] / MIB, row['size'] / MIB, ratios), flush=True)
 
     def one_of_ours(self, arguments, to, path):
-        command = [sys.executable, os.path.join(HERE, 'one.py')] + arguments + [self.urls[to], path]
+        command = [self.options.python, '-I', '-S', os.path.join(HERE, 'one.py')] + arguments + [self.urls[to], path]
         row, told = self.measure(command, path)
         if to != 'null':
             self.compare(to, json.loads(told))
