@@ -55,6 +55,7 @@ export const ERROR_STATUS = {
   SnapshotLost: 500,
   StillOwed: 500,
   StorageFull: 500,
+  Throttled: 503,
   TimedOut: 500,
   UploadFailed: 500,
   VmBusy: 500,

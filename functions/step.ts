@@ -36,9 +36,17 @@ export interface StepHandler<S extends StepName> {
  * session, always logs out, and gives every error the name on which the state machine routes.
  */
 export function step<S extends StepName>(name: S, run: StepFunction<S>): StepHandler<S> {
-  const handler = (state: StateBefore<S>) => runStep(name, run, state, lambdaBase());
+  const running = async (state: StateBefore<S>, runtime: BaseRuntime) => {
+    try {
+      return await runStep(name, run, state, runtime);
+    } catch (error) {
+      // The table's own errors too, before and after the step's work.
+      throw translate(error);
+    }
+  };
+  const handler = (state: StateBefore<S>) => running(state, lambdaBase());
   return Object.assign(handler, {
-    in: (runtime: BaseRuntime) => (state: StateBefore<S>) => runStep(name, run, state, runtime),
+    in: (runtime: BaseRuntime) => (state: StateBefore<S>) => running(state, runtime),
   });
 }
 

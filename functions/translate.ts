@@ -54,8 +54,17 @@ export function translate(error: unknown): Error {
     case 'XapiRequestTooLarge':
       return new XensnapError('XapiFailure', message, { cause: error });
     default:
-      return error;
+      return THROTTLED.test(error.name) ? throttled(error) : error;
   }
+}
+
+/** How the services of AWS name it, after the SDK's own further tries. */
+const THROTTLED = /Throttl|^ProvisionedThroughputExceeded|^RequestLimitExceeded|^TooManyRequests/;
+
+function throttled(cause: Error): XensnapError {
+  if (cause instanceof XensnapError) return cause;
+  const message = `AWS takes no more requests of this service at the moment (${cause.name}). Ask again.`;
+  return new XensnapError('Throttled', message, { cause });
 }
 
 function ofCode(error: XapiError): XensnapError {

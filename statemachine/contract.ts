@@ -138,6 +138,7 @@ export const RETRYABLE_ERRORS = [
   'GlanceUnavailable',
   'KeystoneUnavailable',
   'StillOwed',
+  'Throttled',
 ] as const;
 
 /** Errors that end a job as `skipped` or `cancelled` rather than `failed`. */

@@ -22,7 +22,7 @@ type Answer = (c: Context, failure: Failure) => Response;
 export function failureHandler(log: Log, answer: Answer = asProblem): ErrorHandler {
   return (thrown, c) => {
     if (thrown instanceof HTTPException) return answer(c, ofHono(thrown));
-    const error = isThrottled(thrown) ? busy(thrown) : translate(thrown);
+    const error = translate(thrown);
     const status = PROBLEM_STATUS[error.name];
     const request = { method: c.req.method, path: c.req.path };
     if (status === undefined || error.name === 'Internal') {
@@ -41,16 +41,6 @@ export function failureHandler(log: Log, answer: Answer = asProblem): ErrorHandl
     const details = error instanceof XensnapError ? error.details : {};
     return answer(c, { name: error.name as ProblemName, message: error.message, details });
   };
-}
-
-function busy(cause: Error): XensnapError {
-  const message = `AWS takes no more requests of this service at the moment (${cause.name}). Ask again.`;
-  return new XensnapError('ServiceUnavailable', message, { cause });
-}
-
-/** Whether a service of AWS has refused for their number; each has its own name for it. */
-function isThrottled(thrown: Error): boolean {
-  return /Throttl|^ProvisionedThroughputExceeded|^RequestLimitExceeded|^TooManyRequests/.test(thrown.name);
 }
 
 function asProblem(c: Context, { name, message, details }: Failure): Response {

@@ -1,8 +1,9 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { XensnapError } from '../../functions/errors.ts';
 import type { Job } from '../../functions/job.ts';
 import { owe, step } from '../../functions/step.ts';
-import type { Jobs } from '../../functions/store/jobs.ts';
+import { Jobs } from '../../functions/store/jobs.ts';
+import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
 import type { Session } from '../../xapi/session.ts';
 import { admissionsOfFile } from './queue/an-admission.ts';
 import { anOutcome, NOW, newJob } from './store/a-store.ts';
@@ -136,3 +137,17 @@ it('does not begin once the job is past its deadline; the cleanup does', async (
   expect(began).toEqual(['RelockVm']);
   expect((await store().jobs.get(jobId))?.stepUntil).toBeUndefined();
 });
+
+it.each(['before', 'in'] as const)(
+  'gives AWS’s throttling a name on which the state machine tries again: %s its work',
+  async (where) => {
+    const jobId = await newJob(store());
+    const throttled = named('ProvisionedThroughputExceededException');
+    const handler = step('TakeVm', () => Promise.reject(throttled));
+    if (where === 'before')
+      vi.spyOn(Jobs.prototype, 'begin').mockImplementationOnce(() => Promise.reject(throttled));
+    const running = handler.in(runtimeWith())({ jobId });
+    await expect(running).rejects.toMatchObject({ name: 'Throttled', cause: throttled });
+    expect(RETRYABLE_ERRORS).toContain('Throttled');
+  },
+);

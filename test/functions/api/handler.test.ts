@@ -65,7 +65,7 @@ it.each([
 ])('answers 503, and when to ask again, where a service of AWS takes no more: %s', async (name) => {
   dynamo.on(GetCommand).rejects(named(name));
   const { statusCode, headers, document } = await ask('GET', `/snapshots/${job.id}`);
-  expect([statusCode, document.error.name]).toEqual([503, 'ServiceUnavailable']);
+  expect([statusCode, document.error.name]).toEqual([503, 'Throttled']);
   expect(headers).toMatchObject({ 'retry-after': '15' });
 });
 
