@@ -20,13 +20,14 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { COMPUTE_PATH } from '../functions/api/compute/links.ts';
+import { RACKSPACE_PATH } from '../functions/api/rackspace/path.ts';
 import { TABLE } from '../functions/store/table.ts';
 import { acknowledge } from './acknowledge.ts';
 import { allow, allowExecutions } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
 
-/** Paths that answer without authorisation: the documents of versions, and whether jobs can run. */
-const OPEN_PATHS = ['/', '/healthz', COMPUTE_PATH];
+/** Paths that answer without authorisation: versions, whether jobs can run, and what the API is. */
+const OPEN_PATHS = ['/', '/healthz', COMPUTE_PATH, RACKSPACE_PATH, '/docs', '/openapi.json'];
 
 /** The API and the functions behind it. */
 export interface Api {
@@ -68,7 +69,7 @@ export function createApi(scope: Construct, surroundings: Surroundings, stateMac
       acknowledge(
         route,
         'APIG4',
-        'Versions and health are for everyone: clients and monitors ask them before they log in.',
+        'Versions, health and the documentation are for everyone: clients, monitors and browsers ask before they log in.',
       );
   const stage = createStage(scope, surroundings, api);
   new CfnOutput(scope, 'ApiUrl', { value: stage.url });

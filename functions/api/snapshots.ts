@@ -10,6 +10,7 @@ import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
 import { ListQuery, NewSnapshot } from './snapshot-input.ts';
 import { JobView, jobView } from './view.ts';
+import { visibleJob } from './visible-job.ts';
 
 const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
 const ofJob = { 'application/json': { schema: JobView } };
@@ -116,10 +117,8 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
   });
 
   async function jobOf(id: string, c: Context): Promise<Job> {
-    const confines = confinedTo(callerOf(c, config));
-    // What is no UUID is not even asked for: the table refuses keys of more than 2,048 bytes.
-    const job = z.uuid().safeParse(id).success ? await store.jobs.get(id) : undefined;
-    if (job && (!confines || job.project === confines.id)) return job;
+    const job = await visibleJob(id, callerOf(c, config), store);
+    if (job) return job;
     throw new XensnapError('JobNotFound', `There is no job ${id.slice(0, 60)}.`);
   }
 }

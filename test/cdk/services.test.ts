@@ -101,7 +101,14 @@ it.each([
   made.remove();
   const routes = Object.values(made.all('AWS::ApiGatewayV2::Route')).map(({ Properties }) => Properties);
   const open = routes.filter(({ AuthorizationType }) => AuthorizationType === 'NONE');
-  expect(open.map(({ RouteKey }) => RouteKey).sort()).toEqual(['GET /', 'GET /healthz', 'GET /v2.1']);
+  expect(open.map(({ RouteKey }) => RouteKey).sort()).toEqual([
+    'GET /',
+    'GET /docs',
+    'GET /healthz',
+    'GET /openapi.json',
+    'GET /v1.0',
+    'GET /v2.1',
+  ]);
   const closed = routes.filter((route) => !open.includes(route));
   expect(closed.map(({ RouteKey, AuthorizationType }) => [RouteKey, AuthorizationType])).toEqual([
     ['$default', type],

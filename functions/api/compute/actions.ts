@@ -1,5 +1,4 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import { imageUrl } from '../../../glance/client.ts';
 import { isNamed } from '../../errors.ts';
 import { requestSnapshot, type SnapshotRequest } from '../../request.ts';
@@ -7,6 +6,7 @@ import type { Runtime } from '../../runtime/executions.ts';
 import { callerOf } from '../caller.ts';
 import { serve } from '../documented.ts';
 import { Fault, faults } from '../faults.ts';
+import { jsonBody } from '../json-body.ts';
 import { Action, CreateBackup, CreateImage, refusalOf } from './action-input.ts';
 import { NOVA } from './faults.ts';
 import { findServer, jobOn, type Server, serverNotFound } from './servers.ts';
@@ -46,7 +46,7 @@ export function routeActions(app: OpenAPIHono, runtime: Runtime): void {
       },
     },
     async (c) => {
-      const { action, wish } = wishOf(await bodyOf(c));
+      const { action, wish } = wishOf(await jsonBody(c, 'application/vnd.openstack.compute+json'));
       const caller = callerOf(c, runtime.config);
       const id = c.req.param('id') ?? '';
       const server = await findServer(runtime, caller, id);
@@ -79,18 +79,6 @@ export function routeActions(app: OpenAPIHono, runtime: Runtime): void {
       if (isNamed(error, 'VmNotFound') || isNamed(error, 'VmGone')) throw serverNotFound(id);
       throw error;
     }
-  }
-}
-
-/** As Nova reads a body: JSON whatever the Content-Type, unless that says something else. */
-async function bodyOf(c: Context): Promise<unknown> {
-  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase() ?? '';
-  if (!['', 'text/plain', 'application/json', 'application/vnd.openstack.compute+json'].includes(type))
-    throw new Fault(415, 'Unsupported Content-Type');
-  try {
-    return JSON.parse(await c.req.text());
-  } catch (cause) {
-    throw new Fault(400, 'Malformed request body', { cause });
   }
 }
 

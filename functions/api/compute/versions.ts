@@ -6,7 +6,7 @@ import { NOVA } from './faults.ts';
 import { baseUrl, COMPUTE_PATH, Link } from './links.ts';
 import { MICROVERSION } from './microversion.ts';
 
-const Version = z
+export const ApiVersion = z
   .object({
     id: z.string().openapi({ example: 'v2.1' }),
     status: z.enum(['CURRENT', 'SUPPORTED', 'DEPRECATED']),
@@ -17,10 +17,10 @@ const Version = z
   })
   .openapi('ApiVersion');
 
-type Version = z.infer<typeof Version>;
+export type ApiVersion = z.infer<typeof ApiVersion>;
 
 /** An API that clients know, as the list of versions names it. */
-export interface KnownVersion extends Omit<Version, 'links'> {
+export interface KnownVersion extends Omit<ApiVersion, 'links'> {
   readonly path: string;
 }
 
@@ -34,7 +34,7 @@ export const COMPUTE_VERSION: KnownVersion = {
 };
 
 /** The version as its own document and the list have it. */
-export function versionView({ path, ...version }: KnownVersion, c: Context): Version {
+export function versionView({ path, ...version }: KnownVersion, c: Context): ApiVersion {
   return { ...version, links: [{ rel: 'self', href: `${baseUrl(c)}${path}/` }] };
 }
 
@@ -51,7 +51,7 @@ export function routeVersions(app: OpenAPIHono, versions: readonly KnownVersion[
       responses: {
         200: {
           description: 'To everybody.',
-          content: { 'application/json': { schema: z.object({ versions: z.array(Version) }) } },
+          content: { 'application/json': { schema: z.object({ versions: z.array(ApiVersion) }) } },
         },
       },
     },
@@ -79,7 +79,7 @@ export function routeVersion(app: OpenAPIHono): void {
           content: {
             'application/json': {
               schema: z.object({
-                version: Version.extend({
+                version: ApiVersion.extend({
                   'media-types': z.array(z.object({ base: z.string(), type: z.string() })),
                 }),
               }),

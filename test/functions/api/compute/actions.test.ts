@@ -171,7 +171,7 @@ it.each([
 ])('answers a body of %s with %i', async (type, status) => {
   const answer = await act({ createImage: { name: 'x' } }, id, { 'content-type': type });
   expect(answer.status).toBe(status);
-  if (status === 415) expect(answer.body.badMediaType.message).toBe('Unsupported Content-Type');
+  if (status === 415) expect(answer.body.badMediaType.message).toContain('Unsupported Content-Type');
 });
 
 it('refuses a body that is too large', async () => {
