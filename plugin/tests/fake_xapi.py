@@ -7,16 +7,66 @@ try:
     import xmlrpc.client as xmlrpclib
     from http.server import BaseHTTPRequestHandler
     from socketserver import ThreadingMixIn, UnixStreamServer
+    from urllib.parse import parse_qsl, urlsplit
 except ImportError:
     import xmlrpclib
     from BaseHTTPServer import BaseHTTPRequestHandler
     from SocketServer import ThreadingMixIn, UnixStreamServer
+    from urlparse import parse_qsl, urlsplit
 
 NULL = 'OpaqueRef:NULL'
 
 
 class Failure(Exception):
     pass
+
+
+class FakeExport(object):
+    """What GET /export_raw_vdi answers: a head without a length, the body, and the end of the connection."""
+
+    def __init__(self):
+        self.data = b''
+        self.zeros = 0  # so many bytes of zeros after the data
+        self.status = 200
+        self.asked = []  # the queries
+        self.ends_at = None  # the body ends after so many bytes
+        self.hold_at = None  # it stands still after so many bytes, until go_on
+        self.go_on = threading.Event()
+        self.reached = threading.Event()
+        self.more = b''
+        self.task_error = []
+        self.task_gone = False
+        self.reader_left = threading.Event()
+
+    def answer(self, http, xapi):
+        query = dict(parse_qsl(urlsplit(http.path).query))
+        self.asked.append(query)
+        http.close_connection = True
+        try:
+            if self.status != 200:
+                http.wfile.write(('HTTP/1.1 %d No\r\nConnection: close\r\n\r\n<html>no</html>' % self.status)
+                                 .encode('ascii'))
+            else:
+                http.wfile.write(b'HTTP/1.1 200 OK\r\nConnection: close\r\ncontent-type: application/vhd\r\n\r\n')
+                self.write_body(http.wfile)
+        except (IOError, OSError):
+            self.reader_left.set()
+            self.task_error = ['VDI_IO_ERROR', 'Device I/O errors']
+        task = xapi.records.get(query['task_id'])
+        if task:
+            task[1].update(status='failure' if self.task_error else 'success', error_info=self.task_error)
+        if self.task_gone:
+            del xapi.records[query['task_id']]
+
+    def write_body(self, out):
+        if self.hold_at is not None:
+            out.write(self.data[:self.hold_at])
+            self.reached.set()
+            self.go_on.wait(60)
+        out.write(self.data[self.hold_at or 0:self.ends_at])
+        for _ in range(self.zeros >> 20):
+            out.write(b'\0' * (1 << 20))
+        out.write(self.more)
 
 
 class FakeXapi(object):
@@ -27,12 +77,16 @@ class FakeXapi(object):
         self.fail = {}  # method -> ErrorDescription
         self.hold = {}  # method -> an event that its answer waits for
         self.reached = threading.Event()
+        self.export = FakeExport()
         os.makedirs(os.path.dirname(socket_path))
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 fake.answer(self)
+
+            def do_GET(self):
+                fake.export.answer(self, fake)
 
             def log_message(self, *_args):
                 pass
@@ -88,6 +142,8 @@ class FakeXapi(object):
             self.sessions.discard(args[0])
             return ''
         kind, action = method.split('.')
+        if method == 'task.create':
+            return self.add('task', status='pending', error_info=[], label=args[1])
         if action == 'get_by_uuid':
             for ref, (known, record) in self.records.items():
                 if known == kind and record['uuid'] == args[1]:

@@ -113,7 +113,8 @@ class PluginTest(unittest.TestCase):
         for number, vdi_uuid in enumerate(self.uuids):
             config = {'vhd-parent': self.uuids[number + 1]} if number + 1 < chain else {}
             config.update(vdi_fields.get('sm_config', {}))
-            vdi = self.xapi.add('VDI', uuid=vdi_uuid, SR=self.sr, sm_config=config)
+            vdi = self.xapi.add('VDI', uuid=vdi_uuid, SR=self.sr, sm_config=config,
+                                virtual_size=vdi_fields.get('virtual_size', str(256 * BLOCK_BYTES)))
             if number == 0:
                 disk = self.xapi.add('VBD', type='Disk', userdevice=device, empty=False, VDI=vdi)
         cd = self.xapi.add('VBD', type='CD', userdevice='3', empty=True, VDI=NULL)
@@ -172,6 +173,7 @@ class PluginTest(unittest.TestCase):
     def assert_nothing_left(self):
         self.assertEqual(sorted(os.listdir(self.sr_path)), sorted(self.expected_files()))
         self.assertEqual(self.xapi.sessions, set())
+        self.assertEqual([record for kind, record in self.xapi.records.values() if kind == 'task'], [])
         self.assertFalse(self.glance.terminated and self.glance.image['status'] != 'active')
 
     def expected_files(self):

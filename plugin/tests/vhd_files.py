@@ -52,6 +52,21 @@ def write_vhd(path, blocks, parent_uuid=None, parent_name=u'', virtual_blocks=25
     return disk_uuid
 
 
+def flat_vhd(blocks, virtual_blocks=256):
+    """The VHD that xapi's export streams, as bytes: a sector between header and BAT, and whole bitmaps."""
+    end = footer(DYNAMIC, virtual_blocks * BLOCK_BYTES, uuid.uuid4())
+    head = bytearray(header(virtual_blocks, None, u''))
+    struct.pack_into('>Q', head, 16, 2048)
+    table_bytes = -(-virtual_blocks * 4 // 512) * 512
+    table = [0xffffffff] * (table_bytes // 4)
+    for place, index in enumerate(sorted(blocks)):
+        table[index] = (2048 + table_bytes + place * (512 + BLOCK_BYTES)) // 512
+    parts = [end, with_checksum(head, 36), b'\0' * 512, struct.pack('>%dI' % len(table), *table)]
+    for index in sorted(blocks):
+        parts += [b'\xff' * 512, blocks[index]]
+    return b''.join(parts + [end])
+
+
 def spoil(path, offset):
     """Flip one byte, counted from the end when negative."""
     with open(path, 'r+b') as handle:
