@@ -3,12 +3,13 @@ import { describePluginFailure, isCode, XapiError } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import type { Ref } from '../xapi/types.ts';
 import { type ErrorName, XensnapError } from './errors.ts';
+import type { ImageFormat } from './job.ts';
 
 /** The plugin's name in /etc/xapi.d/plugins. */
 export const PLUGIN = 'glance';
 
 /** The version of the plugin's functions that these functions speak. */
-const API_VERSION = 1;
+const API_VERSION = 2;
 
 const Version = z.object({ version: z.string(), api: z.number() });
 
@@ -40,6 +41,7 @@ export interface PutVdis {
   readonly jobId: string;
   readonly imageId: string;
   readonly templateRef: Ref<'VM'>;
+  readonly format: ImageFormat;
   readonly glanceUrl: string;
   /** UUID of the xapi secret that holds the token. */
   readonly tokenSecret: string | null;
@@ -157,6 +159,7 @@ export function pluginFailure(error: unknown): UploadFailure | undefined {
 
 const NAMES: Readonly<Record<string, ErrorName>> = {
   CANCELLED: 'JobCancelled',
+  DISK_TOO_LARGE: 'DiskTooLarge',
   FORMAT_NOT_SUPPORTED: 'DiskFormatUnsupported',
   GLANCE_CERTIFICATE: 'GlanceCertificateMismatch',
   GLANCE_FORBIDDEN: 'GlanceForbidden',

@@ -1,3 +1,4 @@
+import type { NewImage } from '../glance/image.ts';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import type { Job } from './job.ts';
@@ -61,6 +62,19 @@ export function refuseReservedMetadata(metadata: Readonly<Record<string, string>
         `metadata.${key.slice(0, 40)}: key and value have 1 to 255 characters.`,
       );
   }
+}
+
+/**
+ * The format of a job's image in Glance's words: Nova's importer knows a bundle of VHDs as vhd in ovf. A raw disk goes as
+ * it is to whatever boots it, which needs as much room as it has.
+ */
+export function imageFormat({
+  request,
+  virtualBytes = 0,
+}: Job): Pick<NewImage, 'diskFormat' | 'containerFormat' | 'minDisk'> {
+  return request.format === 'raw'
+    ? { diskFormat: 'raw', containerFormat: 'bare', minDisk: Math.ceil(virtualBytes / 2 ** 30) }
+    : { diskFormat: 'vhd', containerFormat: 'ovf' };
 }
 
 /** The properties of a job's image, as Nova's clients and importers read them. */

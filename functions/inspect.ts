@@ -9,10 +9,13 @@ import {
   type VmRecord,
 } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
-import type { JobRequest } from './job.ts';
+import type { ImageFormat, JobRequest } from './job.ts';
 
-/** SR types whose disks are files that the plugin can hard-link and read. */
-export const FILE_SR_TYPES: readonly string[] = ['ext', 'nfs'];
+/** SR types whose VHDs are files that the plugin can hard-link and read; other disks xapi exports. */
+const CHAIN_SR_TYPES: readonly string[] = ['ext', 'nfs', 'smb'];
+
+/** A VHD can be no larger (max_vhd_size of xapi's constants.ml). */
+const MAX_VHD_BYTES = 2040 * 2 ** 30;
 
 /** A VM that can be imaged, with all that was looked at to know it. */
 export interface Inspection {
@@ -24,6 +27,8 @@ export interface Inspection {
   readonly diskRefs: readonly Ref<'VDI'>[];
   readonly sr: SrRecord;
   readonly virtualBytes: number;
+  /** Whether there is a chain of files to read for an image of that format. */
+  readonly readsChain: boolean;
 }
 
 /**
@@ -71,7 +76,7 @@ export async function findVm(
 export async function inspectVm(
   xapi: Session,
   vmRef: Ref<'VM'>,
-  request: Pick<JobRequest, 'quiesce' | 'maxSizeGib'>,
+  request: Pick<JobRequest, 'quiesce' | 'maxSizeGib' | 'format'>,
 ): Promise<Inspection> {
   const vm = await xapi.call('VM.get_record', vmRef);
   refuseOtherThanVm(vm);
@@ -81,11 +86,21 @@ export async function inspectVm(
   if (!root) throw new XensnapError('VmHasNoDisk', `The VM "${vm.name_label}" has no disk at position 0.`);
   const rootVdi = await xapi.call('VDI.get_record', root.VDI);
   const sr = await xapi.call('SR.get_record', rootVdi.SR);
-  refuseStorage(sr, rootVdi);
+  const [diskFormat, imageFormat] = [formatOf(rootVdi), request.format ?? 'vhd'];
+  refuseStorage(sr, diskFormat);
   const virtualBytes = Number(rootVdi.virtual_size);
-  refuseSize(virtualBytes, request.maxSizeGib);
+  refuseSize(virtualBytes, request.maxSizeGib, imageFormat);
   await refuseQuiesce(xapi, vm, request.quiesce);
-  return { vmRef, vm, rootVdiRef: root.VDI, rootVdi, diskRefs: rootFirst(disks, root), sr, virtualBytes };
+  return {
+    vmRef,
+    vm,
+    rootVdiRef: root.VDI,
+    rootVdi,
+    diskRefs: rootFirst(disks, root),
+    sr,
+    virtualBytes,
+    readsChain: imageFormat === 'vhd' && diskFormat === 'vhd' && CHAIN_SR_TYPES.includes(sr.type),
+  };
 }
 
 function refuseOtherThanVm(vm: VmRecord): void {
@@ -101,28 +116,45 @@ function refuseOtherThanVm(vm: VmRecord): void {
     throw new XensnapError('VmIsTemplate', `${name} is a template; only VMs can be imaged.`);
 }
 
-function refuseStorage(sr: SrRecord, vdi: VdiRecord): void {
-  if (!FILE_SR_TYPES.includes(sr.type))
+/** SM names the format where it is not VHD: `type=raw` in sm_config, or the newer image-format. */
+function formatOf({ sm_config }: VdiRecord): string {
+  return sm_config['image-format'] ?? sm_config.vdi_type ?? sm_config.type ?? 'vhd';
+}
+
+/**
+ * Whether an SR makes snapshots: its operations follow from its driver's capabilities (xapi_sr_operations.ml), but for
+ * a while lack those that something under way excludes.
+ */
+export function makesSnapshots(sr: Pick<SrRecord, 'allowed_operations' | 'current_operations'>): boolean {
+  return sr.allowed_operations.includes('vdi_snapshot') || Object.keys(sr.current_operations).length > 0;
+}
+
+function refuseStorage(sr: SrRecord, format: string): void {
+  if (!makesSnapshots(sr))
     throw new XensnapError(
       'StorageUnsupported',
-      `The root disk is on "${sr.name_label}", an SR of type ${sr.type}; xensnap reads SRs of type ${FILE_SR_TYPES.join(' and ')}.`,
+      `The root disk is on "${sr.name_label}", an SR of type ${sr.type}, which makes no snapshots. Move the disk to another SR.`,
     );
-  // SM names the format where it is not VHD: `type=raw` in sm_config, or the newer image-format.
-  const format = vdi.sm_config['image-format'] ?? vdi.sm_config.vdi_type ?? vdi.sm_config.type ?? 'vhd';
-  if (format !== 'vhd')
+  // SM makes no snapshots of raw disks either, whatever the SR.
+  if (format === 'raw' || format === 'aio')
     throw new XensnapError(
       'DiskFormatUnsupported',
-      `The root disk is a ${format} image; xensnap bundles VHDs. Move the disk to an SR that keeps VHDs.`,
+      'The root disk is a raw image, of which the SR makes no snapshots. Move the disk to an SR that keeps VHDs.',
     );
 }
 
-function refuseSize(virtualBytes: number, maxSizeGib: number | undefined): void {
+function refuseSize(virtualBytes: number, maxSizeGib: number | undefined, format: ImageFormat): void {
   const gib = virtualBytes / 2 ** 30;
-  if (maxSizeGib === undefined || gib <= maxSizeGib) return;
-  throw new XensnapError(
-    'DiskTooLarge',
-    `The root disk has ${gib.toFixed(1)} GiB, more than the ${maxSizeGib} GiB of maxSizeGib.`,
-  );
+  if (maxSizeGib !== undefined && gib > maxSizeGib)
+    throw new XensnapError(
+      'DiskTooLarge',
+      `The root disk has ${gib.toFixed(1)} GiB, more than the ${maxSizeGib} GiB of maxSizeGib.`,
+    );
+  if (format === 'vhd' && virtualBytes > MAX_VHD_BYTES)
+    throw new XensnapError(
+      'DiskTooLarge',
+      `The root disk has ${gib.toFixed(1)} GiB, more than the 2040 GiB of a VHD. Ask for the format "raw".`,
+    );
 }
 
 async function refuseQuiesce(xapi: Session, vm: VmRecord, quiesce: JobRequest['quiesce']): Promise<void> {

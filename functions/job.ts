@@ -27,6 +27,9 @@ export interface ScheduledRun {
   readonly nominal: string;
 }
 
+/** What an image is: a bundle of VHDs, as Nova's importer takes it, or the bare disk, which boots on any hypervisor. */
+export type ImageFormat = 'vhd' | 'raw';
+
 /** What the caller asked for. */
 export interface JobRequest {
   /** Name of the image. */
@@ -40,6 +43,8 @@ export interface JobRequest {
   readonly detached: boolean;
   /** Uploads without waiting for the coalescer, for an SR on which it is stuck. */
   readonly force: boolean;
+  /** `vhd` if absent. */
+  readonly format?: ImageFormat;
   /** Absent for a snapshot, which no rotation ever touches. */
   readonly backup?: Backup;
 }
@@ -50,7 +55,7 @@ export interface JobError {
   readonly message: string;
 }
 
-/** A VHD of the uploaded bundle. */
+/** A VHD of the uploaded bundle; a raw image has none. */
 export interface BundledVhd {
   readonly name: string;
   readonly uuid: string;
@@ -111,6 +116,8 @@ export interface Job {
   /** Refs of the VM's disks that carry our tags. */
   readonly taggedDisks?: readonly Ref<'VDI'>[];
   readonly virtualBytes?: number;
+  /** Whether the plugin will read the disk's chain of files, and not what xapi exports. */
+  readonly readsChain?: boolean;
   /** `vm-data/allowvssprovider` as it was before the job; null when absent. */
   readonly lockBefore?: string | null;
   /** Whether the guest was running when it was unlocked, so that its live key went too. */

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
-import { imageProperties, refuseReservedMetadata } from './image-properties.ts';
-import type { Backup, Job, JobRequest, Quiesce, ScheduledRun } from './job.ts';
+import { imageFormat, imageProperties, refuseReservedMetadata } from './image-properties.ts';
+import type { Backup, ImageFormat, Job, JobRequest, Quiesce, ScheduledRun } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { findTarget, type Target } from './target.ts';
 import { asJobError, translate } from './translate.ts';
@@ -21,6 +21,8 @@ export interface SnapshotRequest {
   readonly detached?: boolean;
   /** Does not wait for the coalescer. */
   readonly force?: boolean;
+  /** `vhd` if absent. */
+  readonly format?: ImageFormat;
   /** Makes the image a backup, which replaces older ones. */
   readonly backup?: Backup;
   /** That a schedule asks, and from when until when the job may begin. It waits for a busy VM. */
@@ -121,8 +123,7 @@ async function begin(
     await glance.createImage({
       id: job.id,
       name: job.request.name,
-      diskFormat: 'vhd',
-      containerFormat: 'ovf',
+      ...imageFormat(job),
       visibility: 'private',
       ...(job.project !== undefined && config.imagesBelongTo === 'caller' && { owner: job.project }),
       properties: imageProperties(job, target.vm, config.installation),
@@ -158,6 +159,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     ...(wish.maxSizeGib !== undefined && { maxSizeGib: wish.maxSizeGib }),
     detached: wish.detached ?? false,
     force: wish.force ?? false,
+    ...(wish.format && { format: wish.format }),
     ...(wish.backup && { backup: wish.backup }),
   };
   return {

@@ -12,12 +12,16 @@ export interface Target extends Inspection {
   readonly xapiCalls: number;
 }
 
-type Wish = Pick<SnapshotRequest, 'vm' | 'pool' | 'quiesce' | 'maxSizeGib' | 'allows'>;
+type Wish = Pick<SnapshotRequest, 'vm' | 'pool' | 'quiesce' | 'maxSizeGib' | 'format' | 'allows'>;
 
 /** Looks for the VM in the pool that is named, else in every pool. */
 export async function findTarget(wish: Wish, runtime: Runtime): Promise<Target> {
   const pools = wish.pool === undefined ? runtime.config.pools : [poolConfig(runtime.config, wish.pool)];
-  const needs = { quiesce: wish.quiesce ?? 'never', ...(wish.maxSizeGib && { maxSizeGib: wish.maxSizeGib }) };
+  const needs = {
+    quiesce: wish.quiesce ?? 'never',
+    ...(wish.maxSizeGib && { maxSizeGib: wish.maxSizeGib }),
+    ...(wish.format && { format: wish.format }),
+  };
   const found: Target[] = [];
   for (const { name, driver } of pools) {
     if (driver === 'libvirt')

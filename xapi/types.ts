@@ -150,6 +150,9 @@ export interface SrRecord {
   readonly other_config: StringMap;
   readonly sm_config: StringMap;
   readonly tags: readonly string[];
+  /** What its driver can do, without what cannot be done while something else is under way. */
+  readonly allowed_operations: readonly string[];
+  readonly current_operations: StringMap;
 }
 
 export interface PbdRecord {

@@ -14,6 +14,7 @@ interface Wish {
   readonly maxSizeGib?: number;
   readonly detached?: boolean;
   readonly force?: boolean;
+  readonly format?: string;
 }
 
 interface SnapshotOptions extends Wish, ApiOptions {
@@ -40,6 +41,12 @@ export function snapshotCommand(): Command {
     .option('--max-size-gib <gib>', 'refuse a root disk whose virtual size is larger', positiveNumber)
     .option('--detached', 'do not tie the image to the VM')
     .option('--force', 'do not wait until the disk is coalesced')
+    .addOption(
+      new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk, zeros and all').choices([
+        'vhd',
+        'raw',
+      ]),
+    )
     .option('--wait', 'show the progress, and end when the job has')
     .action(async (vm: string, options: SnapshotOptions) => {
       const { json = false, wait } = options;
@@ -51,8 +58,8 @@ export function snapshotCommand(): Command {
     });
 }
 
-function wishOf({ pool, name, quiesce, metadata, maxSizeGib, detached, force }: Wish): object {
-  return { pool, name, quiesce, metadata, maxSizeGib, detached, force };
+function wishOf({ pool, name, quiesce, metadata, maxSizeGib, detached, force, format }: Wish): object {
+  return { pool, name, quiesce, metadata, maxSizeGib, detached, force, format };
 }
 
 function begun(job: JobView): string {

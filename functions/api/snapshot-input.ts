@@ -44,6 +44,11 @@ export const NewSnapshot = strict({
     .boolean()
     .optional()
     .openapi({ description: 'Does not wait until the disk is coalesced.', default: false }),
+  format: z.enum(['vhd', 'raw']).optional().openapi({
+    description:
+      'A tar.gz of VHDs, as Nova takes it; or the bare disk, zeros and all, which boots on any hypervisor.',
+    default: 'vhd',
+  }),
   backup: BackupInput.optional().openapi({
     description: 'Makes it a backup: once it is verified, older ones of its type go.',
   }),

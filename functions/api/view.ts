@@ -23,9 +23,11 @@ export const JobView = z
     status: z.enum(JOB_STATUSES),
     phase: z.string().openapi({ description: 'The step that runs or ran last.', example: 'PollUpload' }),
     progress: z.int().min(0).max(100).openapi({ description: 'Never falls; 100 only once succeeded.' }),
-    bytesRead: bytes.nullable().openapi({ description: 'Read of the VHDs, uncompressed; of bytesTotal.' }),
-    bytesSent: bytes.nullable().openapi({ description: 'Sent to Glance, compressed.' }),
-    bytesTotal: bytes.nullable().openapi({ description: 'Of all VHDs, uncompressed.' }),
+    bytesRead: bytes.nullable().openapi({ description: 'Read of the disk, uncompressed; of bytesTotal.' }),
+    bytesSent: bytes.nullable().openapi({ description: 'Sent to Glance; VHDs are compressed.' }),
+    bytesTotal: bytes
+      .nullable()
+      .openapi({ description: 'To be read: all VHDs, or the whole of a raw disk.' }),
     etaSeconds: z.number().min(0).nullable(),
     vm: z.object({ uuid: z.string(), name: z.string() }),
     pool: z.string(),
@@ -33,6 +35,7 @@ export const JobView = z
     hostUuid: z.string().nullable(),
     imageId: z.uuid().nullable().openapi({ description: 'Null once the image is gone.' }),
     imageName: z.string(),
+    format: z.enum(['vhd', 'raw']).openapi({ description: 'A bundle of VHDs, or the bare disk.' }),
     backup: z
       .object({ type: z.string(), keep: z.int().min(0) })
       .nullable()
@@ -50,7 +53,9 @@ export const JobView = z
     virtualBytes: bytes.nullable().openapi({ description: 'Virtual size of the root disk.' }),
     sizeBytes: bytes.nullable().openapi({ description: 'Size of the image.' }),
     sha512: z.string().nullable(),
-    vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes })),
+    vhds: z
+      .array(z.object({ name: z.string(), uuid: z.string(), bytes }))
+      .openapi({ description: 'Of the bundle, the newest layer first; none for a raw image.' }),
     xapiCalls: z.int().min(0),
     cost: z.object({ usd: z.number(), transitions: z.int(), pricesOf: z.string() }).nullable().openapi({
       description: 'What the finished job costs in AWS, reckoned from its steps; see `npm run cost`.',
@@ -80,6 +85,7 @@ export function jobView(job: Job): JobView {
     hostUuid: job.hostUuid ?? null,
     imageId: isImageGone(job) ? null : job.id,
     imageName: job.request.name,
+    format: job.request.format ?? 'vhd',
     backup: job.request.backup ?? null,
     run: job.run ?? null,
     consistency: job.consistency ?? null,

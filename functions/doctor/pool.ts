@@ -5,7 +5,7 @@ import { mapBounded } from '../api/bounded.ts';
 import type { Clock } from '../clock.ts';
 import type { PoolConfig } from '../config.ts';
 import { requirePlugin } from '../dom0.ts';
-import { FILE_SR_TYPES } from '../inspect.ts';
+import { makesSnapshots } from '../inspect.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { type Check, check, type Found } from './check.ts';
 
@@ -131,26 +131,25 @@ async function lookAtStorage(xapi: Session): Promise<Found> {
   return judgeStorage(Object.values<SrRecord>(await xapi.call('SR.get_all_records_where', 'true')));
 }
 
-type Sr = Pick<SrRecord, 'name_label' | 'type'>;
+type Sr = Pick<SrRecord, 'name_label' | 'type' | 'allowed_operations' | 'current_operations'>;
 
 /** Whether root disks on these SRs can be imaged. */
 export function judgeStorage(all: readonly Sr[]): Found {
   const srs = all.filter(({ type }) => !NOT_FOR_DISKS.includes(type));
   const named = (list: readonly Sr[]) =>
     list.map(({ name_label, type }) => `"${name_label}" (${type})`).join(', ');
-  const good = srs.filter(({ type }) => FILE_SR_TYPES.includes(type));
+  const good = srs.filter(makesSnapshots);
   const bad = srs.filter((sr) => !good.includes(sr));
-  const can = `SRs of type ${FILE_SR_TYPES.join(' and ')}`;
   if (good.length === 0)
     return {
       status: 'failed',
       found: srs.length === 0 ? 'There is no SR for disks.' : `None that can be imaged: ${named(bad)}.`,
-      advice: `xensnap reads ${can}: move the VMs' root disks to one.`,
+      advice: "xensnap needs an SR that makes snapshots: move the VMs' root disks to one.",
     };
   if (bad.length === 0) return { found: `All can be imaged: ${named(good)}.` };
   return {
     status: 'warning',
     found: `Root disks on ${named(bad)} can't be imaged; those on ${named(good)} can.`,
-    advice: `xensnap reads ${can}: move root disks there that are to be imaged.`,
+    advice: 'The others make no snapshots: move root disks away from them that are to be imaged.',
   };
 }

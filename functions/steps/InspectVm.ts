@@ -13,7 +13,7 @@ export const LOCK_KEY = 'vm-data/allowvssprovider';
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
 export const handler = step('InspectVm', async (_state, deps) => {
   const { job, xapi, store } = deps;
-  const { vmRef, vm, rootVdi, diskRefs, sr, virtualBytes } = await inspectVm(
+  const { vmRef, vm, rootVdi, diskRefs, sr, virtualBytes, readsChain } = await inspectVm(
     xapi,
     await vmRefOf(deps),
     job.request,
@@ -36,6 +36,7 @@ export const handler = step('InspectVm', async (_state, deps) => {
     srUuid: sr.uuid,
     taggedDisks: diskRefs,
     virtualBytes,
+    readsChain,
     lockBefore: vm.xenstore_data[LOCK_KEY] ?? null,
     startedAt: job.startedAt ?? deps.clock.now().toISOString(),
   });

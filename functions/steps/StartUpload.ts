@@ -30,6 +30,7 @@ export const handler = step('StartUpload', async (_state, deps) => {
       jobId: job.id,
       imageId: job.id,
       templateRef: known(job, 'templateRef'),
+      format: job.request.format ?? 'vhd',
       glanceUrl: url,
       tokenSecret,
       ...(ca !== undefined && { caPem: ca }),

@@ -14,6 +14,8 @@ export const SR_TYPES = {
     isFiles: false,
     device: { target: '192.0.2.11', targetIQN: 'iqn.2026-11.local.target', SCSIid: '36001405' },
   },
+  /** One LUN a disk: without snapshots. */
+  rawhba: { shared: true, isFiles: false, device: { SCSIid: '36001407' } },
   lvmohba: { shared: true, isFiles: false, device: { SCSIid: '36001406' } },
 } as const;
 

@@ -26,6 +26,7 @@ export function snapshotVdi(context: Context, vdi: string): Promise<string> {
   const { pool } = context;
   return withVdiOperation(context, vdi, 'snapshot', async () => {
     const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
+    if (storage.type === 'rawhba') throw new XapiFailure('SR_OPERATION_NOT_SUPPORTED', storage.ref);
     if (pool.db.map('VDI', vdi, 'sm_config').type === 'raw')
       throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
     // Files and records change under one lock, so that no scan sees a file that has no record yet.

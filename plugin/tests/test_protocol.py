@@ -16,7 +16,7 @@ from vhd_files import DYNAMIC, footer, header
 class ProtocolTest(PluginTest):
     def test_version_says_what_runs_where(self):
         self.assertEqual(self.call('version', {}), {
-            'version': '1.0.0', 'api': 1, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
+            'version': '1.0.0', 'api': 2, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
             'functions': ['cancel', 'put_vdis', 'status', 'sweep', 'version']})
 
     def test_version_where_the_inventory_is_missing(self):

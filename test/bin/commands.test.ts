@@ -14,6 +14,8 @@ it('sends what a snapshot is to be like', async () => {
     '--max-size-gib',
     '1.5',
     '--detached',
+    '--format',
+    'raw',
   ];
   const metadata = ['--metadata', 'owner=ops', '--metadata', 'note=a=b'];
   const { status, stdout } = await xensnap(['snapshot', 'web-1', ...options, ...metadata, '--api', api.url]);
@@ -29,6 +31,7 @@ it('sends what a snapshot is to be like', async () => {
         quiesce: 'prefer',
         maxSizeGib: 1.5,
         detached: true,
+        format: 'raw',
         metadata: { owner: 'ops', note: 'a=b' },
       },
     },

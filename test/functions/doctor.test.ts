@@ -151,11 +151,23 @@ it('warns of a clock that is more than a minute apart', async () => {
 
 it.each<[string[], string, string]>([
   [['ext', 'iso', 'udev'], 'ok', 'All can be imaged: "ext" (ext).'],
-  [['nfs', 'lvm'], 'warning', `Root disks on "lvm" (lvm) can't be imaged; those on "nfs" (nfs) can.`],
-  [['lvmoiscsi', 'iso'], 'failed', 'None that can be imaged: "lvmoiscsi" (lvmoiscsi).'],
+  [['lvm', 'lvmoiscsi'], 'ok', 'All can be imaged: "lvm" (lvm), "lvmoiscsi" (lvmoiscsi).'],
+  [
+    ['nfs', 'rawhba'],
+    'warning',
+    `Root disks on "rawhba" (rawhba) can't be imaged; those on "nfs" (nfs) can.`,
+  ],
+  [['rawhba', 'iso'], 'failed', 'None that can be imaged: "rawhba" (rawhba).'],
   [['iso'], 'failed', 'There is no SR for disks.'],
 ])('judges SRs of the types %j as %s', (types, status, found) => {
-  const { advice, ...judged } = judgeStorage(types.map((type) => ({ name_label: type, type })));
+  const { advice, ...judged } = judgeStorage(
+    types.map((type) => ({
+      name_label: type,
+      type,
+      allowed_operations: type === 'rawhba' ? ['scan'] : ['scan', 'vdi_snapshot'],
+      current_operations: {},
+    })),
+  );
   expect({ status: 'ok', ...judged }).toEqual({ status, found });
   expect(advice === undefined).toBe(status === 'ok');
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { imageProperties, refuseReservedMetadata } from '../../functions/image-properties.ts';
+import { imageFormat, imageProperties, refuseReservedMetadata } from '../../functions/image-properties.ts';
 import type { VmRecord } from '../../xapi/types.ts';
 import { aJob } from './api/a-job.ts';
 
@@ -71,4 +71,12 @@ it("never lets metadata win over what the image is, even where it got past the r
 
 it('shortens a name that Glance would not take', () => {
   expect(imageProperties(aJob({ vmName: 'n'.repeat(300) }), hvm, 'prod').xensnap_vm_name).toHaveLength(255);
+});
+
+it.each([
+  ['vhd', undefined, { diskFormat: 'vhd', containerFormat: 'ovf' }],
+  ['raw', 'raw' as const, { diskFormat: 'raw', containerFormat: 'bare', minDisk: 3 }],
+])('calls a %s image by Glance’s names, and says how much room a raw one needs', (_, format, fields) => {
+  const request = { ...aJob().request, ...(format && { format }) };
+  expect(imageFormat(aJob({ request, virtualBytes: 2 * 2 ** 30 + 512 }))).toEqual(fields);
 });

@@ -28,7 +28,7 @@ const vms: VmSpec[] = [
   { name: 'golden', kind: 'template', ...small },
   { name: 'diskless', kind: 'noDisk' },
   { name: 'raw', rootFormat: 'raw', ...small },
-  { name: 'qcow2', rootFormat: 'qcow2', ...small },
+  { name: 'without-snapshots', sr: 'rawhba', ...small },
   { name: 'big', diskMib: 2048, dataMib: 0 },
   { name: 'plain', ...small },
   { name: 'far-storage', host: 'xen2', sr: 'nfs', ...small },
@@ -132,7 +132,13 @@ describe('a request is refused, with nothing begun,', () => {
     ],
     ['for a VM without a disk', { vm: 'diskless' }, 400, 'VmHasNoDisk', /"diskless" has no disk/],
     ['for a raw disk', { vm: 'raw' }, 400, 'DiskFormatUnsupported', /a raw image/],
-    ['for a QCOW2 disk', { vm: 'qcow2' }, 400, 'DiskFormatUnsupported', /a qcow2 image/],
+    [
+      'for an SR without snapshots',
+      { vm: 'without-snapshots' },
+      400,
+      'StorageUnsupported',
+      /of type rawhba, which makes no snapshots/,
+    ],
     [
       'for a disk that is larger than asked for',
       { vm: 'big', maxSizeGib: 1 },

@@ -17,11 +17,16 @@ export interface Bundle {
   readonly sha512: string;
 }
 
-/** Downloads an image from Glance and unpacks it with tar into `folder`, which it makes. */
-export async function downloadBundle(glanceUrl: string, imageId: string, folder: string): Promise<Bundle> {
+/** An image's data from Glance, as it is. */
+export async function downloadImage(glanceUrl: string, imageId: string): Promise<Buffer> {
   const response = await fetch(`${glanceUrl}/v2/images/${imageId}/file`);
   if (response.status !== 200) throw new Error(`The download was answered ${response.status}`);
-  const data = new Uint8Array(await response.arrayBuffer());
+  return Buffer.from(await response.arrayBuffer());
+}
+
+/** Downloads an image from Glance and unpacks it with tar into `folder`, which it makes. */
+export async function downloadBundle(glanceUrl: string, imageId: string, folder: string): Promise<Bundle> {
+  const data = await downloadImage(glanceUrl, imageId);
   await mkdir(folder);
   const archive = `${folder}.tar.gz`;
   await writeFile(archive, data);
