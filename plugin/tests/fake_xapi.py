@@ -73,6 +73,7 @@ class FakeXapi(object):
     def __init__(self, socket_path):
         self.records = {}
         self.calls = []
+        self.bodies = []
         self.sessions = set()
         self.fail = {}  # method -> ErrorDescription
         self.hold = {}  # method -> an event that its answer waits for
@@ -115,6 +116,7 @@ class FakeXapi(object):
     def answer(self, http):
         body = http.rfile.read(int(http.headers['Content-Length']))
         args, method = xmlrpclib.loads(body)
+        self.bodies.append(body)
         self.calls.append(method)
         if method in self.hold:
             self.reached.set()

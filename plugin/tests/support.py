@@ -40,11 +40,11 @@ class PluginFailure(Exception):
 class PluginProcess(object):
     """One execution of the file, the way xapi does it: one argument, no standard input."""
 
-    def __init__(self, root, function, params, stdout=None, extra_env=None):
+    def __init__(self, root, function, params, stdout=None, extra_env=None, before=()):
         args = {'params': params if isinstance(params, str) else json.dumps(params)}
         self.argument = xmlrpclib.dumps((CALLER_SESSION, args), function).replace('\n', '')
         env = dict(os.environ, XENSNAP_DOM0_ROOT=root, **(extra_env or {}))
-        self.process = subprocess.Popen([sys.executable, PLUGIN, self.argument], env=env,
+        self.process = subprocess.Popen(list(before) + [sys.executable, PLUGIN, self.argument], env=env,
                                         stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self.process.pid
         self.out = self.err = None

@@ -1,10 +1,15 @@
 import os
 import shutil
+import subprocess
 import unittest
 import uuid
 
 from support import HERE, NULL, PluginTest, write_vhd
 from vhd_files import spoil
+
+
+CAN_MOUNT = subprocess.call(['unshare', '-m', 'mount', '-t', 'tmpfs', 'none', '/mnt'], stdout=open(os.devnull, 'w'),
+                            stderr=subprocess.STDOUT) == 0 if os.path.exists('/usr/bin/unshare') else False
 
 
 class DiskFailureTest(PluginTest):
@@ -96,6 +101,24 @@ class DiskFailureTest(PluginTest):
         for fault in ('mkdir ENOSPC', 'link ENOSPC', 'link EDQUOT'):
             self.fails('SR_FULL', False, self.put_with_fault, fault)
             self.assert_nothing_left()
+
+    @unittest.skipUnless(CAN_MOUNT, 'needs the right to mount in a namespace of its own')
+    def test_an_sr_that_is_really_full(self):
+        for option in ('size=256k', 'size=1m,nr_inodes=6'):  # no block is left, or no inode
+            self.a_template(chain=1)
+            write_vhd(self.path(0), {}, virtual_blocks=64)
+            script = ('mount -t tmpfs -o %s none "$2" && cp "$1"/*.vhd "$2" && mount --move "$2" "$1" || exit 9; '
+                      'cat /dev/zero >"$1/filler" 2>/dev/null; touch "$1/1" "$1/2" "$1/3" "$1/4" 2>/dev/null; '
+                      'shift 2; "$@"; status=$?; exec >&2; ls "$SR"; exit $status' % option)
+            other = os.path.join(self.root, 'other-%s' % option)
+            os.mkdir(other)
+            process = self.start('put_vdis', self.params(), extra_env={'SR': self.sr_path},
+                                 before=['unshare', '-m', 'sh', '-c', script, 'sh', self.sr_path, other])
+            self.fails('SR_FULL', False, process.result)
+            listed = process.err.decode('ascii').split()
+            self.assertIn('filler', listed)
+            self.assertEqual([name for name in listed if 'staging' in name], [])
+            self.assertNotIn('PUT', [request[0] for request in self.glance.requests])
 
     def test_other_errors_of_the_file_system(self):
         self.a_template()

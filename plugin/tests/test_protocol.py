@@ -3,13 +3,14 @@ import io
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 import tarfile
 import unittest
 import uuid
 
-from support import CALLER_SESSION, PLUGIN, TOKEN, PluginTest, load_plugin, xmlrpclib
+from support import CALLER_SESSION, HERE, PLUGIN, TOKEN, PluginFailure, PluginTest, load_plugin, xmlrpclib
 from vhd_files import DYNAMIC, footer, header
 
 
@@ -166,6 +167,75 @@ class SecrecyTest(PluginTest):
         error = self.fails('XAPI_ERROR', True, upload.result)
         self.assertNotIn(CALLER_SESSION, error.message)
         self.assert_hidden(upload)
+
+
+    def test_half_a_token_is_not_shown_either(self):
+        for body in ('x' * 190 + TOKEN, '{"message": "%s"}' % ('<b>' * 60 + 'y' * 180 + TOKEN)):
+            self.glance = self.a_glance()
+            self.glance.behaviour, self.glance.error_body = 413, body
+            message = self.put_fails('IMAGE_TOO_LARGE', False).message
+            self.assertNotIn(TOKEN[:6], message)
+
+    def troubles(self):
+        """Ways to fail, each with a text that repeats the token where that can be."""
+        says = 'X-Auth-Token: %s is no good' % TOKEN
+        json_says = json.dumps({'message': says})
+        yield 'GLANCE_FORBIDDEN', dict(get_status=403, error_body=says)
+        yield 'IMAGE_TOO_LARGE', dict(behaviour=413, error_body=json_says)
+        yield 'IMAGE_GONE', dict(behaviour=410, at_bytes=200000, error_body='<html><p>%s</p></html>' % says)
+        yield 'GLANCE_UNAVAILABLE', dict(before_answer=500, error_body=json_says)
+        yield 'GLANCE_UNAVAILABLE', dict(behaviour='drop', at_bytes=200000)
+        yield 'HASH_MISMATCH', dict(spoilt={'os_hash_value': TOKEN})
+        yield 'CANCELLED', dict(behaviour='stall', at_bytes=200000)
+        yield 'INTERRUPTED', dict(behaviour='stall', at_bytes=200000)
+        yield None, {}
+
+    def test_the_token_is_in_no_file_argument_environment_call_error_or_log_whatever_goes_wrong(self):
+        watched = os.path.join(self.root, 'watched')
+        env = {'PYTHONPATH': os.path.join(HERE, 'watched'), 'XENSNAP_WATCHED': watched}
+        ports = set()
+        for code, behaviour in self.troubles():
+            self.job, self.glance = str(uuid.uuid4()), self.a_glance()
+            ports.add(str(self.glance.port))
+            for name, value in behaviour.items():
+                setattr(self.glance, name, value)
+            upload = self.start('put_vdis', self.params(), extra_env=env)
+            if code in ('CANCELLED', 'INTERRUPTED'):
+                self.assertTrue(self.glance.reached.wait(30))
+                self.look_at_every_process()
+                self.start('cancel', {'jobId': self.job}).wait() if code == 'CANCELLED' else upload.process.terminate()
+            if code:
+                with self.assertRaises(PluginFailure) as caught:
+                    upload.result()
+                self.assertEqual(caught.exception.code, code)
+            else:
+                self.assertEqual(upload.result()['glance'], 'matches')
+            self.assertEqual(upload.err, b'')
+            self.assertEqual([request[2].get('x-auth-token') for request in self.glance.requests[:1]], [TOKEN])
+            self.assert_hidden(upload)
+            self.assert_nothing_left()
+        self.assertIn('(hidden)', ''.join(text.decode('latin-1') for text in self.shown))
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                if not stat.S_ISSOCK(os.stat(os.path.join(folder, name)).st_mode):
+                    with io.open(os.path.join(folder, name), 'rb') as handle:
+                        self.assertNotIn(TOKEN.encode('ascii'), handle.read())
+        for body in self.xapi.bodies:
+            self.assertNotIn(TOKEN.encode('ascii'), body)
+        # Nobody else was spoken to: not syslog, nor anything that could write it down.
+        with io.open(watched, encoding='utf-8') as handle:
+            lines = set(handle.read().splitlines())
+        self.assertEqual(lines, set(['connect ' + os.path.join(self.root, 'var/lib/xcp/xapi')]
+                                    + ['connect ' + port for port in ports]))
+
+    def look_at_every_process(self):
+        for pid in os.listdir('/proc'):
+            for name in ('cmdline', 'environ'):
+                try:
+                    with io.open('/proc/%s/%s' % (pid, name), 'rb') as handle:
+                        self.shown.append(handle.read())
+                except (IOError, OSError):
+                    continue  # no process, or one that has ended
 
 
 class SizeTest(PluginTest):
