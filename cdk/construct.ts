@@ -9,8 +9,8 @@ import { createApi } from './api.ts';
 import { bundle } from './bundle.ts';
 import { parseSettings } from './config.ts';
 import { createDashboard } from './dashboard.ts';
-import { createAdmission, createJanitor, createReconcile } from './entries.ts';
-import { createBackupSchedules, reconcileFailures, scheduleJanitor } from './events.ts';
+import { createAdmission, createJanitor, createReconcile, createSchedules } from './entries.ts';
+import { reconcileFailures, scheduleJanitor, tickSchedules } from './events.ts';
 import type { Surroundings } from './function.ts';
 import { functionsConfig } from './functions-config.ts';
 import { createNetwork } from './network.ts';
@@ -22,7 +22,7 @@ import { createTable } from './table.ts';
 import { tableRights } from './table-rights.ts';
 
 /** The other functions' paths in functions/. */
-const ENTRIES = ['queue/admit', 'reconcile', 'janitor', 'api/handler'];
+const ENTRIES = ['queue/admit', 'reconcile', 'janitor', 'schedules', 'api/handler'];
 
 /** xensnap as a part of an app. The settings are those of cdk.json's context; see config.ts. */
 export class Xensnap extends Construct {
@@ -63,11 +63,12 @@ export class Xensnap extends Construct {
     const admission = createAdmission(this, surroundings, { hostQueue, stateMachine: this.stateMachine });
     const reconcile = createReconcile(this, surroundings, this.stateMachine, reconcileFailed);
     const janitor = createJanitor(this, surroundings, this.stateMachine, janitorFailed);
+    const schedules = createSchedules(this, surroundings, this.stateMachine, backupFailed);
     const { api, functions } = createApi(this, surroundings, this.stateMachine);
     this.api = api;
     reconcileFailures(this, this.stateMachine, reconcile, reconcileFailed);
     scheduleJanitor(this, janitor, janitorFailed);
-    createBackupSchedules(this, this.stateMachine, backupFailed);
+    tickSchedules(this, schedules, backupFailed);
 
     const watched = {
       hostQueue,
@@ -76,7 +77,7 @@ export class Xensnap extends Construct {
         JanitorFailed: janitorFailed,
         BackupFailed: backupFailed,
       },
-      entries: [...functions, admission, reconcile, janitor],
+      entries: [...functions, admission, reconcile, janitor, schedules],
       steps: Object.values(steps),
     };
     const { topic, alarms } = createAlarms(this, parsed, watched);

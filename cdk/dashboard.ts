@@ -59,6 +59,7 @@ export function createDashboard(
       'Errors of functions',
       [...entries, ...steps].map((each) => each.metricErrors({ label: each.node.id })),
     ),
+    graph('Scheduled runs without a backup', [sum('BackupFailed'), sum('BackupSkipped')]),
     graph('Age of the oldest verified backup, hours', [
       metric(installation, 'VerifiedBackupAgeHours', 'Maximum'),
     ]),

@@ -83,6 +83,33 @@ export function createJanitor(
   return janitor;
 }
 
+/** The look at the schedules: well below a minute's work, however many are due. */
+const TICK_SECONDS = 180;
+
+/** Asks for the jobs of schedules that are due. What it fails at, the next minute does; `failures` keeps the event. */
+export function createSchedules(
+  scope: Construct,
+  surroundings: Surroundings,
+  stateMachine: StateMachine,
+  failures: Queue,
+): LambdaFunction {
+  const schedules = createFunction(scope, 'Schedules', surroundings, {
+    entry: 'schedules',
+    description: 'xensnap: asks for the backups that are due',
+    memoryMib: 512,
+    seconds: TICK_SECONDS,
+    reaches: ['pool', 'glance'],
+    table: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
+    indexes: ['byKind', 'byOpen'],
+    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+    // 43,800 a month, most of which find nothing to do.
+    onlyJoinsTraces: true,
+  });
+  allow(schedules, ['states:StartExecution'], [stateMachine.stateMachineArn]);
+  keepFailures(schedules, failures);
+  return schedules;
+}
+
 /** Lets a function do something to the executions of the state machine. */
 export function allowExecutions(handler: LambdaFunction, action: string, stateMachine: StateMachine): void {
   const executions = stateMachine.stack.formatArn({

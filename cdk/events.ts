@@ -1,7 +1,7 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Rule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction as RuleTarget } from 'aws-cdk-lib/aws-events-targets';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Schedule, ScheduleExpression, ScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
@@ -56,31 +56,30 @@ export function scheduleJanitor(scope: Construct, janitor: LambdaFunction, failu
   });
 }
 
-/** Where the schedules of backups are, and in whose name they act. */
-export interface BackupSchedules {
-  readonly group: ScheduleGroup;
-  readonly role: Role;
-}
-
 /**
- * The group that the schedules of backups are made in, and the role with which they start jobs. What could not be
- * delivered goes into `failures`.
+ * Has the schedules looked at every minute. One trigger for all of them: when each is due, xensnap works out itself
+ * (docs/adr on schedules). What could not be delivered goes into `failures`.
  */
-export function createBackupSchedules(
-  scope: Construct,
-  stateMachine: StateMachine,
-  failures: Queue,
-): BackupSchedules {
-  const group = new ScheduleGroup(scope, 'Backups', { removalPolicy: RemovalPolicy.DESTROY });
+export function tickSchedules(scope: Construct, schedules: LambdaFunction, failures: Queue): void {
+  const scheduleGroup = new ScheduleGroup(scope, 'Backups', { removalPolicy: RemovalPolicy.DESTROY });
   const role = new Role(scope, 'BackupsRole', {
-    description: 'xensnap: what a schedule of a backup may do',
+    description: 'xensnap: lets the schedule call the look at the schedules',
     assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
-      conditions: { ArnLike: { 'aws:SourceArn': group.scheduleGroupArn } },
+      conditions: { ArnLike: { 'aws:SourceArn': scheduleGroup.scheduleGroupArn } },
     }),
   });
-  role.addToPolicy(
-    new PolicyStatement({ actions: ['states:StartExecution'], resources: [stateMachine.stateMachineArn] }),
-  );
-  role.addToPolicy(new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [failures.queueArn] }));
-  return { group, role };
+  const versions = `IAM5[Resource::${inFinding(schedules, 'Arn')}:*]`;
+  acknowledge(role, versions, 'The versions of this one function.');
+  new Schedule(scope, 'BackupsSchedule', {
+    description: 'xensnap: backups',
+    scheduleGroup,
+    schedule: ScheduleExpression.rate(Duration.minutes(1)),
+    target: new LambdaInvoke(schedules, {
+      role,
+      deadLetterQueue: failures,
+      // The next minute's comes anyway.
+      retryAttempts: 1,
+      maxEventAge: Duration.minutes(2),
+    }),
+  });
 }

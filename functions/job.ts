@@ -94,6 +94,8 @@ export interface Job {
   readonly cancelRequested?: boolean;
   /** The image is verified and stays. Excludes `discarding`. */
   readonly committed?: boolean;
+  /** When it was: with the commit. */
+  readonly verifiedAt?: string;
   readonly discarding?: boolean;
   /** The reconciler that has the job, and until when. */
   readonly claimedBy?: string;

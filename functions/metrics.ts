@@ -6,6 +6,9 @@ export type CountName =
   | 'JobFailed'
   | 'JobCancelled'
   | 'JobSkipped'
+  /** A run of a schedule ended without a backup; each is counted once. */
+  | 'BackupFailed'
+  | 'BackupSkipped'
   /** A job has told its outcome but could not lock its VM again; counted at each try. */
   | 'VmLeftUnlocked'
   /** What the janitor found and removed, left or failed at; nothing of a dry run. */
@@ -25,6 +28,8 @@ export interface Metrics {
   seconds(name: 'StepSeconds', seconds: number, dimensions?: Dimensions): void;
   /** BytesSent: the size of an image whose upload has ended well. */
   bytes(name: 'BytesSent', bytes: number): void;
+  /** VerifiedBackupAgeHours: of the scheduled VM whose last verified backup is the oldest. */
+  hours(name: 'VerifiedBackupAgeHours', hours: number): void;
   /** The same metrics with these fields in every line, for whoever reads the log; they are no dimensions. */
   with(fields: Readonly<Record<string, string>>): Metrics;
 }
@@ -47,6 +52,8 @@ export function lambdaMetrics(installation: string, fields: Readonly<Record<stri
     count: (name, n = 1, dimensions) => emit(name, MetricUnit.Count, n, dimensions),
     seconds: (name, seconds, dimensions) => emit(name, MetricUnit.Seconds, seconds, dimensions),
     bytes: (name, bytes) => emit(name, MetricUnit.Bytes, bytes),
+    // CloudWatch has no hours.
+    hours: (name, hours) => emit(name, MetricUnit.NoUnit, hours),
     with: (more) => lambdaMetrics(installation, { ...fields, ...more }),
   };
 }
@@ -70,6 +77,7 @@ export function collectMetrics(
     count: (name, n = 1, dimensions) => emit(name, n, dimensions),
     seconds: emit,
     bytes: emit,
+    hours: emit,
     with: (more) => collectMetrics(take, { ...fields, ...more }),
   };
 }

@@ -10,6 +10,7 @@ import { admitBatch } from '../functions/queue/admit.ts';
 import { queueDepth } from '../functions/queue/depth.ts';
 import { reconcileStranded } from '../functions/reconcile.ts';
 import { createRuntime, type WholeRuntime } from '../functions/runtime.ts';
+import { tick } from '../functions/schedules.ts';
 import { translate } from '../functions/translate.ts';
 import { startEventSource } from './aws/event-source.ts';
 import type { LocalQueue } from './aws/queue.ts';
@@ -26,6 +27,8 @@ export interface LocalService {
   readonly queue: LocalQueue;
   /** One round of the janitor, now. */
   janitor(dryRun?: boolean): Promise<JanitorReport>;
+  /** One look at the schedules, now. */
+  tick(): Promise<void>;
   /** That every pool and Glance answer and take the login. @throws an error with a message for the operator */
   check(): Promise<void>;
   /** Stops every job and tidies up after it, as far as that can be done in a minute. */
@@ -36,6 +39,7 @@ export interface LocalService {
 }
 
 const JANITOR_SECONDS = 900;
+const TICK_SECONDS = 60;
 const DRAIN_SECONDS = 60;
 
 /** Starts the service. What it started is stopped again when one of its parts can't. */
@@ -76,6 +80,14 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
     onError: (error) => log.error('the janitor failed', { reason: String(error) }),
   });
   starting.defer(() => rounds.stop());
+  const ticks = every({
+    name: 'backups',
+    seconds: TICK_SECONDS,
+    clock,
+    run: () => tick(runtime),
+    onError: (error) => log.error('the schedules failed', { reason: String(error) }),
+  });
+  starting.defer(() => ticks.stop());
   const api = await listen(runtime, janitor, options.apiPort ?? 0);
   starting.defer(() => api.close());
 
@@ -85,6 +97,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
     runtime,
     queue: parts.queue,
     janitor,
+    tick: () => tick(runtime),
     check: () => check(runtime),
     drain: () => drain(runtime, clock),
     settled: () => parts.settled(),

@@ -66,12 +66,13 @@ export function ownsVm(
 ): boolean {
   return (
     vm.tags.some((tag) => vmTags.includes(tag)) ||
-    vmNamePatterns.some((pattern) => regExpOf(pattern).test(vm.name_label))
+    vmNamePatterns.some((pattern) => fitsPattern(vm.name_label, pattern))
   );
 }
 
-function regExpOf(pattern: string): RegExp {
-  return new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`, 's');
+/** Whether the name fits the pattern, in which `*` stands for any characters. */
+export function fitsPattern(name: string, pattern: string): boolean {
+  return new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`, 's').test(name);
 }
 
 function escaped(text: string): string {

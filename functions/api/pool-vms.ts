@@ -10,7 +10,8 @@ export interface PoolVm {
   readonly host?: HostRecord;
 }
 
-const REAL_VMS =
+/** Selects the VMs that can run: xapi's table of VMs has templates, snapshots and control domains as well. */
+export const REAL_VMS =
   'field "is_a_template" = "false" and field "is_a_snapshot" = "false" and field "is_control_domain" = "false"';
 const ROOT_VBDS = 'field "userdevice" = "0" and field "type" = "Disk"';
 /** The disks of snapshots would be most of the answer in a pool with daily backups. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { VmRecord } from '../../xapi/types.ts';
+import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import type { Quiesce } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -34,7 +35,7 @@ export interface ScheduleWish {
 /**
  * Makes the schedule of that id, or puts the wish in its place. One VM is looked up and must be fit for an image; the
  * one that the schedule has already is not asked for, so that a schedule whose VM is gone can still be changed.
- * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws
+ * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws; PoolNotFound
  */
 export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runtime): Promise<Schedule> {
   const { schedules } = runtime.store;
@@ -111,6 +112,7 @@ async function vmOf(
 ): Promise<ScheduledVm | undefined> {
   if ((vm === undefined) === (selector === undefined))
     throw new XensnapError('BadRequest', 'vm: give either one VM or a selector.');
+  if (selector?.pool !== undefined) poolConfig(runtime.config, selector.pool);
   if (vm === undefined) return undefined;
   const known = before?.vm;
   if (known && known.uuid === vm && (pool === undefined || pool === known.pool)) return known;

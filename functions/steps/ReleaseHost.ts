@@ -3,6 +3,7 @@ import { DEBTS, type Job, type JobError } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { expiryOf } from '../request.ts';
+import { noteEnd } from '../schedules/outcome.ts';
 import { type StepDeps, step } from '../step.ts';
 
 /** Gives the slot back. Pays `slot`. */
@@ -37,6 +38,8 @@ export async function tellOutcome(
     log.info('job ended', { status: outcome.status, error: outcome.error?.name });
     metrics.count(METRIC[outcome.status]);
   }
+  const ended = told ?? (await store.jobs.get(job.id));
+  if (ended) await noteEnd(ended, { store, clock, log, metrics });
   return outcome.status;
 }
 

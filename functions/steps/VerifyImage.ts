@@ -2,6 +2,7 @@ import type { Image } from '../../glance/image.ts';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { known } from '../known.ts';
+import { noteVerified } from '../schedules/outcome.ts';
 import { step } from '../step.ts';
 
 /**
@@ -10,7 +11,10 @@ import { step } from '../step.ts';
  */
 export const handler = step('VerifyImage', async (_state, { job, glance, store, clock }) => {
   const verified = { backup: job.request.backup !== undefined };
-  if (job.committed) return verified;
+  if (job.committed) {
+    await noteVerified(job, { store });
+    return verified;
+  }
   const image = await glance.getImage(job.id);
   if (!image) throw deleted();
   if (image.status === 'saving' || image.status === 'queued')
@@ -19,19 +23,21 @@ export const handler = step('VerifyImage', async (_state, { job, glance, store, 
       `Glance has all data but says that the image is ${image.status}.`,
     );
   refuseDifference(job, image);
+  const now = clock.now();
   try {
     // Not earlier: Glance forgets what is changed while it receives the data.
     await glance.updateImage(job.id, {
       xensnap_consistency: known(job, 'consistency'),
       xensnap_verified: 'true',
       // By this time rotation knows which is the oldest: the record's own is of the request.
-      xensnap_verified_at: clock.now().toISOString(),
+      xensnap_verified_at: now.toISOString(),
     });
   } catch (error) {
     throw error instanceof Error && error.name === 'GlanceNotFound' ? deleted(error) : error;
   }
-  if (!(await store.jobs.commit(job.id)))
-    throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
+  const committed = await store.jobs.commit(job.id, now);
+  if (!committed) throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
+  await noteVerified(committed, { store });
   return verified;
 });
 

@@ -16,6 +16,7 @@ export type JobFacts = Facts<
     | 'closing'
     | 'cancelRequested'
     | 'committed'
+    | 'verifiedAt'
     | 'discarding'
     | 'claimedBy'
     | 'claimedUntil'
@@ -107,13 +108,13 @@ export class Jobs {
     return (await this.#change(jobId, { set: sent, when })) !== undefined;
   }
 
-  /** The commit point: from here on the job succeeds and its image stays. False when the job is being undone. */
-  async commit(jobId: string): Promise<boolean> {
-    const when = `${ALIVE} AND attribute_not_exists(discarding)`;
-    return (
-      (await this.#change(jobId, { set: { committed: true }, take: { debts: new Set(['image']) }, when })) !==
-      undefined
-    );
+  /** The commit point: from here on the job succeeds and its image stays. Undefined when the job is being undone. */
+  async commit(jobId: string, now: Date): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { committed: true, verifiedAt: now.toISOString() },
+      take: { debts: new Set(['image']) },
+      when: `${ALIVE} AND attribute_not_exists(discarding)`,
+    });
   }
 
   /** Decides that the image goes. False when it is committed. */

@@ -3,6 +3,8 @@ import { everyItem, type PageOptions, type Table } from './table.ts';
 
 const key = (id: string) => `schedule#${id}`;
 const KIND = 'schedule';
+/** When the age of the oldest backup was told. */
+const AGES = 'schedules#ages';
 
 /** As it is in the table, whose indexes are sorted by `createdAt`: that is when it is due, so that a tick reads no other. */
 type Stored = Omit<Schedule, 'createdAt'> & {
@@ -127,6 +129,16 @@ export class Schedules {
   /** Every schedule whose next time has come. */
   due(now: Date): Promise<Schedule[]> {
     return this.#list({ order: 'oldestFirst', to: now.toISOString() });
+  }
+
+  /** Takes the telling of ages for one tick; false when it was told after `before`. */
+  async takeAges(now: Date, before: Date): Promise<boolean> {
+    const taken = await this.#table.change(AGES, {
+      set: { toldAt: now.toISOString() },
+      when: 'attribute_not_exists(id) OR #toldAt < :before',
+      values: { before: before.toISOString() },
+    });
+    return taken !== undefined;
   }
 
   async #list(options: PageOptions): Promise<Schedule[]> {

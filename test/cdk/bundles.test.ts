@@ -30,7 +30,7 @@ const IMPORTS = { least: 3, most: 8 };
 
 it('bundles every step and entry, with its source map and the configuration beside it', () => {
   expect(functions.map(({ name }) => name).sort()).toEqual(
-    [...Object.keys(STEPS), 'Admit', 'Reconcile', 'Janitor', 'Api'].sort(),
+    [...Object.keys(STEPS), 'Admit', 'Reconcile', 'Janitor', 'Schedules', 'Api'].sort(),
   );
   for (const { file, files } of functions) {
     expect(files.toSorted()).toEqual(['config.json', 'index.mjs', 'index.mjs.map']);
@@ -102,6 +102,7 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   await deployed.settled();
   await nothingIsLeft(deployed);
   expect(await deployed.invoke('Janitor', {})).toMatchObject({ findings: [] });
+  await deployed.invoke('Schedules', {});
 
   expect([...new Set([...deployed.calls.seen].map((call) => call.split(' ')[0]))].sort()).toEqual(
     functions.map(({ name }) => name).sort(),

@@ -60,7 +60,7 @@ it('names a resource wherever AWS knows one', () => {
 it('gives each function a role of its own', () => {
   const roles = functions.map((name) => target(stack.one('AWS::Lambda::Function', name).Properties.Role));
   expect(new Set(roles).size).toBe(functions.length);
-  expect(functions).toHaveLength(Object.keys(STEPS).length + 5);
+  expect(functions).toHaveLength(Object.keys(STEPS).length + 6);
 });
 
 it('uses no policy that AWS manages', () => {
@@ -103,6 +103,20 @@ it.each([
     ],
   ],
   [
+    'Schedules',
+    [
+      'BatchGetItem',
+      'DeleteItem',
+      'GetItem',
+      'PutItem',
+      'Query',
+      'UpdateItem',
+      SECRET,
+      'sqs:SendMessage',
+      'states:StartExecution',
+    ],
+  ],
+  [
     'Api',
     [
       'BatchGetItem',
@@ -128,6 +142,7 @@ it.each([
   ['StartUpload', [...POOLS, GLANCE]],
   ['DiscardImage', [GLANCE]],
   ['Janitor', [...POOLS, GLANCE]],
+  ['Schedules', [...POOLS, GLANCE]],
   ['Authorizer', [GLANCE]],
 ])('lets %s read these secrets alone', (name, arns) => {
   const reading = statementsOf(`${name}Role/DefaultPolicy`).filter(({ Action }) =>

@@ -33,11 +33,14 @@ it("serves the hosts' lines without ever giving a message up", () => {
   });
 });
 
-it('traces every function but the admission, which is called so often that it only joins', () => {
+it('traces every function but those which are called so often that they only join', () => {
   const traced = Object.entries(stack.all('AWS::Lambda::Function'))
     .filter(([path]) => !path.includes('AWS679f53fac'))
     .map(([path, { Properties }]) => [path, Properties.TracingConfig?.Mode]);
-  expect(traced.filter(([, mode]) => mode !== 'Active')).toEqual([['Admit', 'PassThrough']]);
+  expect(traced.filter(([, mode]) => mode !== 'Active')).toEqual([
+    ['Admit', 'PassThrough'],
+    ['Schedules', 'PassThrough'],
+  ]);
   expect(traced.length).toBeGreaterThan(15);
 });
 
@@ -138,16 +141,25 @@ it('has reconcile called for every bad end of this state machine, and keeps what
 });
 
 it('runs the janitor every 15 minutes, and keeps what it fails at', () => {
-  const [schedule] = Object.values(stack.all('AWS::Scheduler::Schedule'));
-  expect(schedule?.Properties.ScheduleExpression).toBe('rate(15 minutes)');
-  expect(target(schedule?.Properties.Target.DeadLetterConfig.Arn)).toMatch(/^XensnapJanitorFailures/);
+  const { Properties: schedule } = stack.one('AWS::Scheduler::Schedule', 'JanitorSchedule');
+  expect(schedule.ScheduleExpression).toBe('rate(15 minutes)');
+  expect(target(schedule.Target.DeadLetterConfig.Arn)).toMatch(/^XensnapJanitorFailures/);
   const destinations = Object.values(stack.all('AWS::Lambda::EventInvokeConfig')).map(({ Properties }) =>
     target(Properties.DestinationConfig.OnFailure.Destination)?.replace(/[0-9A-F]{8}$/, ''),
   );
-  expect(destinations).toEqual(['XensnapReconcileFailures', 'XensnapJanitorFailures']);
+  expect(destinations).toEqual([
+    'XensnapReconcileFailures',
+    'XensnapJanitorFailures',
+    'XensnapBackupFailures',
+  ]);
 });
 
-it("lets only the backups' schedules of this group start jobs", () => {
+it("looks at the schedules every minute, and lets only this group's trigger do so", () => {
+  const { Properties: schedule } = stack.one('AWS::Scheduler::Schedule', 'BackupsSchedule');
+  expect(schedule.ScheduleExpression).toBe('rate(1 minute)');
+  expect(schedule.FlexibleTimeWindow).toEqual({ Mode: 'OFF' });
+  expect(target(schedule.Target.Arn)).toMatch(/^XensnapSchedules/);
+  expect(target(schedule.Target.DeadLetterConfig.Arn)).toMatch(/^XensnapBackupFailures/);
   const role = stack.one('AWS::IAM::Role', 'BackupsRole');
   const [statement] = role.Properties.AssumeRolePolicyDocument.Statement;
   expect(statement.Principal).toEqual({ Service: 'scheduler.amazonaws.com' });
@@ -164,7 +176,13 @@ it('tells the topic of every alarm, and the topic the operators', () => {
   expect(alarms.map(([path]) => path).sort()).toEqual([
     ...['AdmitErrors', 'ApiErrors', 'BackupFailed', 'BackupOverdue', 'JanitorErrors', 'JanitorFailed'],
     ...['JanitorFindings', 'JobFailed', 'MalformedMessage', 'PoolPaused', 'QueueAge', 'ReconcileErrors'],
-    ...['ReconcileFailed', 'StepErrorsFromRotateBackups', 'StepErrorsFromTakeVm', 'VmLeftUnlocked'],
+    ...[
+      'ReconcileFailed',
+      'SchedulesErrors',
+      'StepErrorsFromRotateBackups',
+      'StepErrorsFromTakeVm',
+      'VmLeftUnlocked',
+    ],
   ]);
   const [subscription] = Object.values(stack.all('AWS::SNS::Subscription'));
   expect(subscription?.Properties).toMatchObject({ Protocol: 'email', Endpoint: EXAMPLE.alarmEmail });

@@ -1,15 +1,14 @@
 import type { SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
-import { jsonLog } from '../../functions/log.ts';
-import { collectMetrics } from '../../functions/metrics.ts';
 import { admit } from '../../functions/queue/admit.ts';
-import { createRuntime, type WholeRuntime } from '../../functions/runtime.ts';
+import type { WholeRuntime } from '../../functions/runtime.ts';
 import { handler as releaseHost } from '../../functions/steps/ReleaseHost.ts';
 import { handler as takeVm } from '../../functions/steps/TakeVm.ts';
-import { storeIn } from '../../functions/store.ts';
 import type { QueueMessage } from '../../statemachine/contract.ts';
 import { aJob } from '../functions/api/a-job.ts';
 import { HostQueue } from './host-queue.ts';
+import { memoryRuntime } from './memory-runtime.ts';
 import { MemoryTable } from './memory-table.ts';
+import { randomOf } from './random.ts';
 import { Timeline } from './timeline.ts';
 
 export interface NightOptions {
@@ -63,7 +62,15 @@ export async function night({ vms, hosts, slots, seed }: NightOptions): Promise<
   const most = { held: 0, running: 0 };
   let waits = 0;
 
-  const runtime = runtimeOf(time, table, slots, (token) => void onGrant(snapshots.get(token) as Snapshot));
+  const sfn = {
+    send: async ({ input }: SendTaskSuccessCommand) =>
+      void onGrant(snapshots.get(input.taskToken ?? '') as Snapshot),
+    destroy() {},
+  };
+  const runtime: WholeRuntime = {
+    ...memoryRuntime(time, table, { slotsPerHost: slots }),
+    sfn: sfn as unknown as SFNClient,
+  };
   const { store, config } = runtime;
   const queue = new HostQueue(time, CONSUMERS, async (message) => {
     const admission = await admit(message, runtime);
@@ -113,7 +120,7 @@ export async function night({ vms, hosts, slots, seed }: NightOptions): Promise<
 
   async function release(snapshot: Snapshot): Promise<void> {
     const { host, jobId } = snapshot;
-    await store.jobs.commit(jobId);
+    await store.jobs.commit(jobId, time.now());
     running.set(host, (running.get(host) ?? 0) - 1);
     await releaseHost.in(runtime)({ jobId });
     snapshot.released = time.seconds;
@@ -125,52 +132,8 @@ export async function night({ vms, hosts, slots, seed }: NightOptions): Promise<
   return { snapshots: [...snapshots.values()], lined, granted, most, admissions, table, runtime };
 }
 
-/** The real runtime, on the memory's table and virtual time; a token that is sent goes to `onToken`. */
-function runtimeOf(
-  clock: Timeline,
-  table: MemoryTable,
-  slotsPerHost: number,
-  onToken: (token: string) => void,
-): WholeRuntime {
-  const nowhere = 'http://127.0.0.1:9';
-  const runtime = createRuntime(
-    {
-      XENSNAP_CONFIG: JSON.stringify({
-        installation: 'night',
-        pools: [{ name: 'demo', addresses: [nowhere], slotsPerHost }],
-        glance: { url: nowhere },
-      }),
-      XENSNAP_TABLE: 'memory',
-      XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:night',
-      XENSNAP_QUEUE_URL: nowhere,
-    },
-    {
-      clock,
-      log: jsonLog(() => {}),
-      metrics: collectMetrics(),
-      aws: { region: 'us-east-1', credentials: { accessKeyId: 'none', secretAccessKey: 'none' } },
-    },
-  );
-  const sfn = {
-    send: async ({ input }: SendTaskSuccessCommand) => onToken(input.taskToken ?? ''),
-    destroy() {},
-  };
-  return { ...runtime, store: storeIn(table), sfn: sfn as unknown as SFNClient };
-}
-
 function noteIn(of: Map<string, string[]>, host: string, jobId: string): void {
   const noted = of.get(host);
   if (noted) noted.push(jobId);
   else of.set(host, [jobId]);
-}
-
-/** Numbers from 0 to 1, always the same for a seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -71,7 +71,7 @@ it('cancels a job, and says why it cannot once the image is verified or the job 
   expect(api.stopped).toEqual([job.id]);
 
   const { body: kept } = await api.ask('POST', '/snapshots', { vm: 'db-1' });
-  await api.runtime.store.jobs.commit(kept.id);
+  await api.runtime.store.jobs.commit(kept.id, new Date());
   const late = await api.ask('DELETE', `/snapshots/${kept.id}`);
   expect([late.status, late.body.error.name]).toEqual([409, 'JobCommitted']);
 

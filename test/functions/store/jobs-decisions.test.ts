@@ -8,7 +8,7 @@ const jobs = () => parts.store.jobs;
 it('does not discard what is committed', async () => {
   const id = await newJob(parts.store);
   await jobs().owe(id, 'image');
-  expect(await jobs().commit(id)).toBe(true);
+  expect(await jobs().commit(id, NOW)).toMatchObject({ committed: true, verifiedAt: NOW.toISOString() });
   expect(await jobs().discard(id)).toBe(false);
   const job = await jobs().get(id);
   expect(job).toMatchObject({ committed: true });
@@ -21,7 +21,7 @@ it('does not commit what is discarded', async () => {
   const id = await newJob(parts.store);
   await jobs().owe(id, 'image');
   expect(await jobs().discard(id)).toBe(true);
-  expect(await jobs().commit(id)).toBe(false);
+  expect(await jobs().commit(id, NOW)).toBeUndefined();
   const job = await jobs().get(id);
   expect(job).toMatchObject({ discarding: true, closing: true, debts: new Set(['image']) });
   expect(job?.committed).toBeUndefined();
@@ -31,7 +31,7 @@ it('commits or discards, never both, when both are tried at once', async () => {
   const ids = await atOnce(20, () => newJob(parts.store));
   await Promise.all(
     ids.map(async (id, index) => {
-      const acts = [() => jobs().commit(id), () => jobs().discard(id)];
+      const acts = [() => jobs().commit(id, NOW), () => jobs().discard(id)];
       const tries = index % 2 ? acts : acts.toReversed();
       expect((await Promise.all(tries.map((act) => act()))).filter(Boolean)).toHaveLength(1);
       const job = await jobs().get(id);
@@ -42,7 +42,7 @@ it('commits or discards, never both, when both are tried at once', async () => {
 
 it('commits and discards again what it has committed and discarded', async () => {
   const [kept, gone] = [await newJob(parts.store), await newJob(parts.store)];
-  expect([await jobs().commit(kept), await jobs().commit(kept)]).toEqual([true, true]);
+  expect([await jobs().commit(kept, NOW), await jobs().commit(kept, NOW)].every(Boolean)).toBe(true);
   expect([await jobs().discard(gone), await jobs().discard(gone)]).toEqual([true, true]);
 });
 

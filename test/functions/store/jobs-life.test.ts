@@ -39,7 +39,7 @@ const forward: [string, (jobs: Jobs, id: string) => Promise<unknown>][] = [
   ['queue', (jobs, id) => jobs.queue(id, { group: 'demo/h1', ticket: 't2' })],
   ['be granted its ticket', (jobs, id) => jobs.grant(id, 't1')],
   ['send the snapshot call', (jobs, id) => jobs.sendSnapshot(id, NOW)],
-  ['commit', (jobs, id) => jobs.commit(id)],
+  ['commit', (jobs, id) => jobs.commit(id, NOW)],
 ];
 
 /** What ends a job's life. */
@@ -117,7 +117,7 @@ it('can be cancelled until it is committed or over', async () => {
   expect(await jobs().cancel(alive)).toMatchObject({ cancelRequested: true, closing: true });
   expect(await jobs().cancel(alive)).toMatchObject({ cancelRequested: true });
   const committed = await newJob(parts.store);
-  await jobs().commit(committed);
+  await jobs().commit(committed, NOW);
   expect(await jobs().cancel(committed)).toBeUndefined();
   const over = await newJob(parts.store);
   await jobs().finish(over, anOutcome);

@@ -1,0 +1,35 @@
+import { requestSnapshot } from './request.ts';
+import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
+import { tellAges } from './schedules/ages.ts';
+import { beginRuns } from './schedules/begin.ts';
+import { expandSchedule } from './schedules/expand.ts';
+
+/** Every minute. */
+export async function handler(): Promise<void> {
+  await tick(lambdaRuntime());
+}
+
+/**
+ * Looks which schedules are due, puts their runs on record and asks for the jobs of those whose time has come. May come
+ * late, twice or at the same time as another. One schedule that fails does not keep the others from running.
+ * @param request asks for a job; for tests that need no pool
+ * @throws the first failure, once everything else is done
+ */
+export async function tick(
+  runtime: Runtime,
+  request: typeof requestSnapshot = requestSnapshot,
+): Promise<void> {
+  const failures: unknown[] = [];
+  const attempt = async (work: () => Promise<unknown>) => {
+    try {
+      await work();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  for (const { id } of await runtime.store.schedules.due(runtime.clock.now()))
+    await attempt(() => expandSchedule(id, runtime));
+  await attempt(() => beginRuns(runtime, request));
+  await attempt(() => tellAges(runtime));
+  if (failures.length > 0) throw failures[0];
+}

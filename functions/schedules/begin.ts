@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { mapBounded } from '../api/bounded.ts';
+import { ERROR_STATUS } from '../errors.ts';
+import { isFinished, type Job } from '../job.ts';
+import type { requestSnapshot } from '../request.ts';
+import type { Runtime } from '../runtime/executions.ts';
+import { asJobError } from '../translate.ts';
+import { runOutcomeOf, tellRun } from './outcome.ts';
+import type { Run, RunReason } from './run.ts';
+import type { Schedule } from './schedule.ts';
+import { allowedVms } from './select.ts';
+import { isLate, LEAST_WAIT_MS, missed } from './slot.ts';
+
+/** Jobs asked for at a time: each asks a pool and Glance. */
+const AT_ONCE = 8;
+/** Asked for a tick ahead of its place in the window: TakeVm waits for the second. */
+const AHEAD_MS = 60_000;
+/** No further job is asked for after so long: the tick's Lambda must end in time. */
+const MOST_SECONDS = 100;
+
+/** What another try may mend, while the run's window lasts. */
+const PASSING: readonly string[] = [
+  'GlanceUnavailable',
+  'KeystoneUnavailable',
+  'PoolUnreachable',
+  'ServiceUnavailable',
+  'XapiBusy',
+  'XapiReplyLost',
+];
+
+/** The VM is not there any more, or is no longer the project's. */
+const GONE: readonly string[] = ['VmNotFound', 'VmGone'];
+
+/** Asks for the jobs of runs whose time has come, and reads how those ended whose job could not say so. */
+export async function beginRuns(runtime: Runtime, request: typeof requestSnapshot): Promise<void> {
+  const { store, clock, log } = runtime;
+  const started = clock.now().getTime();
+  const ahead = new Date(started + AHEAD_MS).toISOString();
+  const runs: Run[] = [];
+  for await (const run of store.runs.open()) if ((run.startAfter ?? '') <= ahead) runs.push(run);
+  await mapBounded(runs, AT_ONCE, async (run) => {
+    if (clock.now().getTime() > started + MOST_SECONDS * 1000) return;
+    try {
+      await goOn(run, runtime, request);
+    } catch (error) {
+      const { scheduleId, nominal, vmUuid: vm } = run;
+      log.error('a scheduled run is left for the next tick', {
+        ...{ scheduleId, nominal, vm },
+        reason: String(error),
+      });
+    }
+  });
+}
+
+async function goOn(run: Run, runtime: Runtime, request: typeof requestSnapshot): Promise<void> {
+  const job = run.jobId === undefined ? undefined : await runtime.store.jobs.get(run.jobId);
+  if (!job) return ask(run, runtime, request);
+  if (!isFinished(job)) return;
+  const { reason, ...told } = runOutcomeOf(job);
+  if (reason && wasNeverBegun(job) && mayPass(reason) && isInTime(run, runtime.clock.now())) {
+    // Its id is spent: the next tick asks with another.
+    await runtime.store.runs.retry(run, randomUUID(), reason);
+    return;
+  }
+  await tellRun(run, job.id, { ...told, reason }, runtime);
+}
+
+async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot): Promise<void> {
+  const { store, clock, config } = runtime;
+  const now = clock.now();
+  const schedule = await store.schedules.get(run.scheduleId);
+  const tell = (outcome: 'failed' | 'skipped', reason: RunReason) =>
+    tellRun(run, run.jobId, { outcome, reason }, runtime);
+  if (!schedule?.enabled) return tell('skipped', revoked(schedule));
+  if (!isInTime(run, now)) {
+    if (run.problem) return tell('failed', run.problem);
+    if (isLate(run, now)) return tell('skipped', missed(now));
+  }
+  try {
+    await request(
+      {
+        vm: run.vmUuid ?? '',
+        ...(run.pool !== undefined && { pool: run.pool }),
+        quiesce: schedule.quiesce,
+        backup: { type: run.backupType, keep: schedule.keep },
+        scheduled: { scheduleId: run.scheduleId, nominal: run.nominal, ...timesOf(run, now) },
+        ...(run.jobId !== undefined && { jobId: run.jobId }),
+        ...(run.project !== undefined && {
+          project: run.project,
+          allows: allowedVms(run.project, config),
+        }),
+      },
+      runtime,
+    );
+  } catch (error) {
+    const reason = asJobError(error);
+    if (mayPass(reason)) {
+      if (run.problem?.message !== reason.message) await store.runs.trouble(run, reason);
+      return;
+    }
+    await tell('failed', reason);
+    if (schedule.vm && GONE.includes(reason.name)) await disable(schedule, reason, runtime);
+  }
+}
+
+/** A run that is made up late gets as much time as one in time has at least, up to the next. */
+function timesOf(run: Run, now: Date): { startAfter: Date; startBefore: Date } {
+  const { startAfter = run.nominal, startBefore = run.nominal, next = LAST } = run;
+  const until = isInTime(run, now) ? startBefore : Math.min(now.getTime() + LEAST_WAIT_MS, Date.parse(next));
+  return { startAfter: new Date(startAfter), startBefore: new Date(until) };
+}
+
+/** After the last run of all there is no other. */
+const LAST = '9999-12-31T23:59:59.999Z';
+
+function isInTime({ startBefore = '' }: Run, now: Date): boolean {
+  return now.toISOString() < startBefore;
+}
+
+function mayPass({ name }: RunReason): boolean {
+  return PASSING.includes(name) || !Object.hasOwn(ERROR_STATUS, name);
+}
+
+/** The request itself failed, for instance because Glance did not answer. */
+function wasNeverBegun({ phase, status }: Job): boolean {
+  return phase === 'Requested' && status === 'failed';
+}
+
+function revoked(schedule: Schedule | undefined): RunReason {
+  return schedule
+    ? { name: 'ScheduleDisabled', message: 'The schedule was disabled before the run began.' }
+    : { name: 'ScheduleRemoved', message: 'The schedule was removed before the run began.' };
+}
+
+async function disable(schedule: Schedule, { message }: RunReason, { store, log }: Runtime): Promise<void> {
+  const reason = `Its VM is gone, or no longer the project's: ${message}`;
+  if (await store.schedules.disable(schedule, reason))
+    log.warn('schedule disabled', { scheduleId: schedule.id, reason });
+}

@@ -1,0 +1,72 @@
+import type { VmRecord } from '../../xapi/types.ts';
+import { fitsPattern, ownsVm } from '../api/caller.ts';
+import { REAL_VMS } from '../api/pool-vms.ts';
+import type { Config, PoolConfig } from '../config.ts';
+import { XensnapError } from '../errors.ts';
+import type { Runtime } from '../runtime/executions.ts';
+import { asJobError, translateOfPool } from '../translate.ts';
+import type { RunReason } from './run.ts';
+import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
+
+/** The VMs that a selector names now, and the pools that could not be asked. */
+export interface Selected {
+  readonly vms: readonly ScheduledVm[];
+  readonly unasked: readonly { readonly pool?: string; readonly reason: RunReason }[];
+}
+
+/** Asks the pools for the VMs of a schedule. One VM is known without asking. */
+export async function selectVms(schedule: Schedule, runtime: Runtime): Promise<Selected> {
+  const { vm, selector = {} } = schedule;
+  if (vm) return { vms: [vm], unasked: [] };
+  const allows = allowedVms(schedule.project, runtime.config);
+  const answers = await Promise.all(
+    poolsOf(selector, runtime.config).map(async (pool): Promise<Selected> => {
+      try {
+        const records = await runtime.withSession(pool.name, (xapi) =>
+          xapi.call('VM.get_all_records_where', REAL_VMS),
+        );
+        const fitting = Object.values<VmRecord>(records).filter(
+          (record) => fits(record, selector) && allows(record),
+        );
+        const vms = fitting.map(({ uuid, name_label: name }) => ({ pool: pool.name, uuid, name }));
+        return { vms, unasked: [] };
+      } catch (error) {
+        return {
+          vms: [],
+          unasked: [{ pool: pool.name, reason: asJobError(translateOfPool(pool.name, error)) }],
+        };
+      }
+    }),
+  );
+  return {
+    vms: answers
+      .flatMap(({ vms }) => vms)
+      .sort((a, b) => a.name.localeCompare(b.name) || (a.uuid < b.uuid ? -1 : 1)),
+    unasked: answers.flatMap(({ unasked }) => unasked),
+  };
+}
+
+/**
+ * Which VMs the schedules of a project are for; all without one.
+ * @throws Forbidden where the configuration does not know the project any more
+ */
+export function allowedVms(
+  project: string | undefined,
+  { projects = {} }: Config,
+): (vm: VmRecord) => boolean {
+  if (project === undefined) return () => true;
+  const known = Object.hasOwn(projects, project) ? projects[project] : undefined;
+  if (!known) throw new XensnapError('Forbidden', `The configuration has no project ${project} any more.`);
+  return (vm) => known.admin || ownsVm(known, vm);
+}
+
+function poolsOf({ pool: name }: Selector, { pools }: Config): PoolConfig[] {
+  return pools.filter(({ name: of, driver }) => driver === 'xenapi' && (name === undefined || of === name));
+}
+
+function fits(vm: VmRecord, { tag, namePattern }: Selector): boolean {
+  return (
+    (tag === undefined || vm.tags.includes(tag)) &&
+    (namePattern === undefined || fitsPattern(vm.name_label, namePattern))
+  );
+}

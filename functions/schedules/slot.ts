@@ -1,0 +1,38 @@
+import type { Run, RunReason } from './run.ts';
+
+/** However narrow the window, a run waits so long for a busy VM or a pool that does not answer. */
+export const LEAST_WAIT_MS = 3_600_000;
+/** A tick comes every minute: a run is not late before two have passed. */
+const TICKS_MS = 120_000;
+const DAY_MS = 86_400_000;
+
+/** A nominal time of a schedule and the one after it, in ms since 1970. */
+export interface Slot {
+  readonly nominal: number;
+  readonly next: number | undefined;
+}
+
+/** The last time of all has a day. */
+export function endOf({ nominal, next }: Slot): number {
+  return next ?? nominal + DAY_MS;
+}
+
+/** From when on a run is too late to be made up: half-way to the next. */
+export function lateFrom(slot: Slot): number {
+  return slot.nominal + Math.max(TICKS_MS, (endOf(slot) - slot.nominal) / 2);
+}
+
+/** The same of a run on record. */
+export function isLate({ nominal, next }: Run, now: Date): boolean {
+  const slot = { nominal: Date.parse(nominal), next: next === undefined ? undefined : Date.parse(next) };
+  return now.getTime() >= lateFrom(slot);
+}
+
+/** That a run's time was over when xensnap came to it. */
+export function missed(now: Date): RunReason {
+  const at = now.toISOString().slice(0, 16);
+  return {
+    name: 'RunMissed',
+    message: `xensnap came to it at ${at}Z only: more than half of the time to the next run had passed.`,
+  };
+}
