@@ -68,3 +68,71 @@ export interface JanitorReport {
     readonly action: string;
   }[];
 }
+
+export interface ScheduleView {
+  readonly id: string;
+  readonly name: string | null;
+  readonly vm: { readonly pool: string; readonly uuid: string; readonly name: string } | null;
+  /** Tag, pool and name pattern, as far as they are given. */
+  readonly selector: Readonly<Record<string, string | undefined>> | null;
+  readonly cron?: string | undefined;
+  readonly rate?: string | undefined;
+  readonly daily?: { readonly window?: string | undefined; readonly at?: string | undefined } | undefined;
+  readonly weekly?:
+    | { readonly day: string; readonly window?: string | undefined; readonly at?: string | undefined }
+    | undefined;
+  readonly timeZone: string;
+  readonly flexibleMinutes: number;
+  readonly keep: number;
+  readonly backupType: string;
+  readonly quiesce: string;
+  readonly enabled: boolean;
+  readonly disabledReason: string | null;
+  readonly nextRuns: readonly string[];
+}
+
+export interface SchedulePage {
+  readonly schedules: readonly ScheduleView[];
+  readonly next: string | null;
+}
+
+interface Reason {
+  readonly name: string;
+  readonly message: string;
+}
+
+export interface ReportView {
+  readonly date: string;
+  readonly runs: readonly {
+    readonly nominal: string;
+    readonly vm: { readonly name: string } | null;
+    readonly backupType: string;
+    readonly jobId: string | null;
+    readonly state: string;
+    readonly reason: Reason | null;
+  }[];
+  readonly omitted: number;
+  readonly vms: readonly {
+    readonly name: string;
+    readonly pool: string;
+    readonly lastBackup: { readonly imageId: string; readonly verifiedAt: string } | null;
+    readonly ageHours: number;
+  }[];
+  readonly due: readonly { readonly at: string; readonly name: string | null; readonly scheduleId: string }[];
+}
+
+export interface RetentionView {
+  readonly keep: number;
+  readonly backupType: string;
+  readonly vms: readonly {
+    readonly name: string;
+    readonly images: readonly {
+      readonly id: string;
+      readonly verifiedAt: string | null;
+      readonly sizeBytes: number | null;
+      readonly action: string;
+      readonly why: string;
+    }[];
+  }[];
+  readonly unasked: readonly { readonly pool: string | null; readonly reason: Reason }[];
+}

@@ -21,6 +21,8 @@ export interface ApiClient {
   readonly isLocal: boolean;
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body: object): Promise<T>;
+  put<T>(path: string, body: object): Promise<T>;
+  /** Undefined where the API says no more than that it is done. */
   delete<T>(path: string): Promise<T>;
 }
 
@@ -50,12 +52,14 @@ export function createClient({
     isLocal: api.isLocal,
     get: (path) => ask(api, 'GET', path),
     post: (path, body) => ask(api, 'POST', path, body),
+    put: (path, body) => ask(api, 'PUT', path, body),
     delete: (path) => ask(api, 'DELETE', path),
   };
 }
 
 async function ask<T>(api: Api, method: string, path: string, body?: object): Promise<T> {
   const { status, text, secrets } = await send(api, method, path, body);
+  if (status === 204) return undefined as T;
   const answer = parse(text);
   if (status >= 200 && status < 300 && answer !== undefined) return answer as T;
   const { advice } = api.authentication;

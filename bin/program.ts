@@ -7,6 +7,8 @@ import { janitorCommand } from './commands/janitor.ts';
 import { cancelCommand, jobCommand } from './commands/job.ts';
 import { jobsCommand } from './commands/jobs.ts';
 import { poolCommand } from './commands/pool.ts';
+import { reportCommand, retentionCommand } from './commands/report.ts';
+import { scheduleCommand } from './commands/schedule.ts';
 import { snapshotCommand } from './commands/snapshot.ts';
 import { vmsCommand } from './commands/vms.ts';
 import { Interrupted, UsageFailure } from './failures.ts';
@@ -39,12 +41,18 @@ async function createProgram(runsLocal: boolean): Promise<Command> {
     jobsCommand(),
     jobCommand(),
     cancelCommand(),
+    scheduleCommand(),
+    reportCommand(),
+    retentionCommand(),
     janitorCommand(),
     doctorCommand(),
     poolCommand(),
     glanceCommand(),
   ];
-  for (const command of commands) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of commands) {
+    program.addCommand(command.copyInheritedSettings(program));
+    for (const below of command.commands) below.copyInheritedSettings(program);
+  }
   return program;
 }
 
@@ -68,9 +76,10 @@ function explain(error: unknown, args: readonly string[]): number {
 }
 
 function usage(message: string, args: readonly string[]): number {
-  const command = args.find((arg) => !arg.startsWith('-'));
+  const [command, below] = args.filter((arg) => !arg.startsWith('-'));
+  const names = [command, command === 'schedule' ? below : undefined].filter((name) => name !== undefined);
   tell(message);
-  process.stderr.write(`Try: xensnap ${command === undefined ? '' : `${command} `}--help\n`);
+  process.stderr.write(`Try: xensnap ${[...names, '--help'].join(' ')}\n`);
   return 2;
 }
 

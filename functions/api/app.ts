@@ -15,6 +15,8 @@ import { unroutedHandler } from './methods.ts';
 import { problem } from './problem.ts';
 import { createCloudServers, RACKSPACE_VERSION } from './rackspace/app.ts';
 import { RACKSPACE_PATH } from './rackspace/path.ts';
+import { routeReports } from './reports.ts';
+import { routeSchedules } from './schedules.ts';
 import { routeSnapshots } from './snapshots.ts';
 import { refuseInvalid } from './validation.ts';
 import { routeVms } from './vms.ts';
@@ -36,6 +38,8 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   app.use(limitBody((c, message) => problem(c, 'BodyTooLarge', message)));
   routeVersions(app, [RACKSPACE_VERSION, COMPUTE_VERSION]);
   routeSnapshots(app, runtime);
+  routeSchedules(app, runtime);
+  routeReports(app, runtime);
   routeVms(app, runtime);
   routeHosts(app, runtime);
   routeHealth(app, runtime);

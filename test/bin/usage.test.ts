@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest';
 import { xensnap } from './command-line.ts';
 
-const COMMANDS = ['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'janitor', 'doctor', 'pool', 'glance'];
+const COMMANDS = [
+  ...['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'schedule', 'report', 'retention'],
+  ...['janitor', 'doctor', 'pool', 'glance'],
+];
 
 it('lists every command in its help', async () => {
   const { status, stdout } = await xensnap(['--help']);
@@ -9,8 +12,12 @@ it('lists every command in its help', async () => {
   for (const command of ['local', ...COMMANDS]) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
 });
 
-it.each(COMMANDS)('explains %s with examples', async (command) => {
-  const { status, stdout, stderr } = await xensnap([command, '--help']);
+const BELOW = ['list', 'show', 'add', 'change', 'enable', 'disable', 'remove'].map(
+  (name) => `schedule ${name}`,
+);
+
+it.each([...COMMANDS, ...BELOW])('explains %s with examples', async (command) => {
+  const { status, stdout, stderr } = await xensnap([...command.split(' '), '--help']);
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout).toContain(`Usage: xensnap ${command}`);
   expect(stdout).toContain(`$ xensnap ${command}`);
@@ -24,6 +31,9 @@ it.each([
   [['snapshot', 'web-1', '--max-size-gib', '0'], 'It must be a number above 0.'],
   [['jobs', '--limit', 'many'], 'It must be a whole number from 1 to 100000.'],
   [['job', 'a', 'b'], 'too many arguments'],
+  [['schedule', 'add', 'web-1', '--daily', '02:00'], '--keep says how many backups stay'],
+  [['schedule', 'add', '--weekly', 'sunday'], 'It must be a day and a time'],
+  [['report', '--date', 'today'], 'It must be a day such as'],
   [['janitor', '--last', '--dry-run'], "option '--last' cannot be used with option '--dry-run'"],
   [['pool', '--port', '65536'], 'It must be a whole number from 0 to 65535.'],
   [['vms', '--api', 'localhost'], 'is no http(s) URL'],
@@ -37,7 +47,7 @@ it.each([
   const [line, hint, ...more] = stderr.trimEnd().split('\n');
   expect(line).toMatch(/^xensnap: /);
   expect(line).toContain(message);
-  expect(hint).toBe(`Try: xensnap ${args[0]} --help`);
+  expect(hint).toBe(`Try: xensnap ${args.slice(0, args[0] === 'schedule' ? 2 : 1).join(' ')} --help`);
   expect(more).toEqual([]);
 });
 

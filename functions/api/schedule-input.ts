@@ -1,0 +1,82 @@
+import { z } from '@hono/zod-openapi';
+import { XensnapError } from '../errors.ts';
+import type { ScheduleWish } from '../schedules/save.ts';
+import { type DayTime, type Timing, WEEKDAYS, WINDOWS } from '../schedules/timing.ts';
+import { line, strict } from './validation.ts';
+
+const window = z
+  .string()
+  .max(20)
+  .optional()
+  .openapi({ description: `The two hours over which VMs are spread: ${WINDOWS.join(', ')}.` });
+const at = z.string().max(5).optional().openapi({ description: 'Time of day.', example: '04:30' });
+const Daily = strict({ window, at });
+const Weekly = strict({ day: z.enum(WEEKDAYS), window, at });
+
+/** The body of POST and PUT /schedules. */
+export const NewSchedule = strict({
+  name: line(255).optional(),
+  vm: line(255).optional().openapi({ description: "A VM's UUID or name; or use `selector`." }),
+  pool: line(60).optional().openapi({ description: 'Where several pools have such a VM.' }),
+  selector: strict({
+    tag: line(255).optional(),
+    pool: line(60).optional(),
+    namePattern: line(255).optional().openapi({ description: '`*` stands for any characters.' }),
+  })
+    .optional()
+    .openapi({ description: 'The VMs that fit all of this, looked up each time that the schedule is due.' }),
+  cron: z.string().max(255).optional().openapi({
+    description:
+      'Six fields: minutes, hours, day of the month, month, day of the week (1 = SUN), year; `?` in one of the two days. One of cron, rate, daily and weekly must be given.',
+    example: 'cron(0 2 ? * MON-FRI *)',
+  }),
+  rate: z.string().max(60).optional().openapi({ example: 'rate(6 hours)' }),
+  daily: Daily.optional(),
+  weekly: Weekly.optional(),
+  timeZone: z
+    .string()
+    .max(64)
+    .optional()
+    .openapi({ description: 'IANA name.', default: 'UTC', example: 'Europe/Berlin' }),
+  flexibleMinutes: z.int().min(0).max(1440).optional().openapi({
+    description: 'The time after each nominal time over which the VMs are spread; a window sets it.',
+  }),
+  keep: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .openapi({ description: 'Verified backups of the type that each VM keeps.' }),
+  backupType: line(255)
+    .optional()
+    .openapi({ description: 'Each type rotates by itself. `daily` or `weekly` by default for those.' }),
+  quiesce: z.enum(['never', 'prefer', 'require']).optional().openapi({ default: 'never' }),
+  enabled: z.boolean().optional().openapi({ default: true }),
+}).openapi('NewSchedule');
+
+/** @throws BadRequest unless there is one timing */
+export function wishOf(body: z.infer<typeof NewSchedule>): ScheduleWish {
+  const { cron, rate, daily, weekly, ...rest } = body;
+  const timings: Timing[] = [
+    ...(cron === undefined ? [] : [{ cron }]),
+    ...(rate === undefined ? [] : [{ rate }]),
+    ...(daily === undefined ? [] : [{ daily: timeOf(daily, 'daily') }]),
+    ...(weekly === undefined ? [] : [{ weekly: { day: weekly.day, ...timeOf(weekly, 'weekly') } }]),
+  ];
+  const [timing, ...others] = timings;
+  if (!timing || others.length > 0)
+    throw new XensnapError('BadRequest', 'cron: give one of cron, rate, daily and weekly.');
+  return present({ ...rest, timing }) as ScheduleWish;
+}
+
+function timeOf(
+  { window, at }: { window?: string | undefined; at?: string | undefined },
+  of: string,
+): DayTime {
+  if (window !== undefined && at === undefined) return { window };
+  if (at !== undefined && window === undefined) return { at };
+  throw new XensnapError('BadRequest', `${of}: give either "window" or "at".`);
+}
+
+function present<T extends object>(given: T): object {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}

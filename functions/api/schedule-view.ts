@@ -1,0 +1,73 @@
+import { z } from '@hono/zod-openapi';
+import type { Schedule } from '../schedules/schedule.ts';
+import { nextNominal } from '../schedules/timing.ts';
+
+const time = z.iso.datetime();
+const DayTime = { window: z.string().optional(), at: z.string().optional() };
+/** Next times that are shown. */
+const SHOWN = 5;
+
+/** A schedule as callers see it. */
+export const ScheduleView = z
+  .object({
+    id: z.uuid(),
+    name: z.string().nullable(),
+    vm: z.object({ pool: z.string(), uuid: z.string(), name: z.string() }).nullable(),
+    selector: z
+      .object({
+        tag: z.string().optional(),
+        pool: z.string().optional(),
+        namePattern: z.string().optional(),
+      })
+      .nullable(),
+    cron: z.string().optional(),
+    rate: z.string().optional(),
+    daily: z.object(DayTime).optional(),
+    weekly: z.object({ day: z.string(), ...DayTime }).optional(),
+    timeZone: z.string(),
+    flexibleMinutes: z.int(),
+    keep: z.int(),
+    backupType: z.string(),
+    quiesce: z.enum(['never', 'prefer', 'require']),
+    enabled: z.boolean(),
+    disabledReason: z.string().nullable().openapi({ description: 'Why xensnap itself has disabled it.' }),
+    nextRuns: z
+      .array(time)
+      .openapi({ description: `The next nominal times, ${SHOWN} at most; none while disabled.` }),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .openapi('Schedule');
+
+export type ScheduleView = z.infer<typeof ScheduleView>;
+
+export function scheduleView(schedule: Schedule): ScheduleView {
+  const { id, timing, vm, selector } = schedule;
+  return {
+    id,
+    name: schedule.name ?? null,
+    vm: vm ?? null,
+    selector: selector ?? null,
+    ...timing,
+    timeZone: schedule.timeZone,
+    flexibleMinutes: schedule.flexibleMinutes,
+    keep: schedule.keep,
+    backupType: schedule.backupType,
+    quiesce: schedule.quiesce,
+    enabled: schedule.enabled,
+    disabledReason: schedule.disabledReason ?? null,
+    nextRuns: nextRuns(schedule),
+    createdAt: schedule.createdAt,
+    updatedAt: schedule.updatedAt,
+  };
+}
+
+function nextRuns(schedule: Schedule): string[] {
+  const found: string[] = [];
+  for (let next = schedule.nextAt; next !== undefined && found.length < SHOWN; ) {
+    found.push(next);
+    const after = nextNominal(schedule, Date.parse(next));
+    next = after === undefined ? undefined : new Date(after).toISOString();
+  }
+  return found;
+}

@@ -1,0 +1,48 @@
+import { mapBounded } from '../api/bounded.ts';
+import { type BackupSet, judgeBackups, listBackups, type Verdict } from '../rotation.ts';
+import type { Runtime } from '../runtime/executions.ts';
+import type { RunReason } from './run.ts';
+import type { Schedule, ScheduledVm } from './schedule.ts';
+import { selectVms } from './select.ts';
+
+const LISTS_AT_ONCE = 4;
+
+/** What a rotation by the schedule's number would do now. */
+export interface Retention {
+  readonly vms: readonly (ScheduledVm & { readonly verdicts: readonly Verdict[] })[];
+  /** Pools whose VMs are not known, because they did not answer. */
+  readonly unasked: readonly { readonly pool?: string; readonly reason: RunReason }[];
+}
+
+/** Judges the backups of a schedule's VMs as a rotation would, and deletes nothing. @throws when a list fails */
+export async function judgeRetention(schedule: Schedule, runtime: Runtime): Promise<Retention> {
+  const { vms, unasked } = await selectVms(schedule, runtime);
+  const judged = await mapBounded(vms, LISTS_AT_ONCE, async (vm) => ({
+    ...vm,
+    verdicts: await judge(vm, schedule, runtime),
+  }));
+  return { vms: judged, unasked };
+}
+
+async function judge(
+  { pool, uuid }: ScheduledVm,
+  { backupType: type, project, keep }: Schedule,
+  { glance, store, config }: Runtime,
+): Promise<Verdict[]> {
+  const { installation } = config;
+  const set: BackupSet = {
+    installation,
+    pool,
+    vmUuid: uuid,
+    type,
+    ...(project !== undefined && { project }),
+  };
+  const images = await listBackups(glance, set);
+  // Whose the backups are, a rotation knows from the image that its job made: so does this, from the newest such one.
+  for (const { image, action } of judgeBackups(images, set, keep)) {
+    if (action === 'ignore') break;
+    const job = await store.jobs.get(image.id);
+    if (job?.committed) return judgeBackups(images, { ...set, owner: image.owner }, keep);
+  }
+  return judgeBackups(images, set, keep);
+}
