@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 import type { JobView } from '../answers.ts';
 import { createClient } from '../client.ts';
+import { UsageFailure } from '../failures.ts';
 import { printable } from '../format.ts';
-import { type ApiOptions, apiCommand, keyValue, positiveNumber, print } from '../options.ts';
+import { type ApiOptions, apiCommand, keyValue, positiveNumber, print, wholeNumber } from '../options.ts';
 import { expectOutcome, waitForJob } from '../wait.ts';
 
 /** What the request says beside the VM. */
@@ -15,6 +16,8 @@ interface Wish {
   readonly detached?: boolean;
   readonly force?: boolean;
   readonly format?: string;
+  readonly backup?: string;
+  readonly keep?: number;
 }
 
 interface SnapshotOptions extends Wish, ApiOptions {
@@ -25,6 +28,7 @@ export function snapshotCommand(): Command {
   return apiCommand('snapshot', 'Take an image of a VM into Glance', [
     'snapshot web-1 --wait',
     'snapshot web-1 --name before-upgrade --quiesce prefer --metadata owner=ops --metadata ticket=4711',
+    'snapshot web-1 --backup daily --keep 7',
     'snapshot 0c7d2f4e-9f0b-4b0c-9d3e-0c9f5f6a7b8c --pool berlin --json',
   ])
     .argument('<vm>', 'UUID or name of the VM')
@@ -47,8 +51,12 @@ export function snapshotCommand(): Command {
         'raw',
       ]),
     )
+    .option('--backup <type>', 'make it a backup, which replaces the oldest ones of its type; needs --keep')
+    .option('--keep <n>', 'verified backups of the type that stay, this one included', wholeNumber(0, 10_000))
     .option('--wait', 'show the progress, and end when the job has')
     .action(async (vm: string, options: SnapshotOptions) => {
+      if ((options.backup === undefined) !== (options.keep === undefined))
+        throw new UsageFailure('--backup and --keep are given together: the type, and how many of it stay');
       const { json = false, wait } = options;
       const client = createClient(options);
       const job = await client.post<JobView>('/snapshots', { vm, ...wishOf(options) });
@@ -58,8 +66,10 @@ export function snapshotCommand(): Command {
     });
 }
 
-function wishOf({ pool, name, quiesce, metadata, maxSizeGib, detached, force, format }: Wish): object {
-  return { pool, name, quiesce, metadata, maxSizeGib, detached, force, format };
+function wishOf({ backup: type, keep, pool, name, quiesce, metadata, maxSizeGib, ...wish }: Wish): object {
+  const { detached, force, format } = wish;
+  const backup = type === undefined ? undefined : { type, keep };
+  return { pool, name, quiesce, metadata, maxSizeGib, detached, force, format, backup };
 }
 
 function begun(job: JobView): string {

@@ -16,6 +16,10 @@ it('sends what a snapshot is to be like', async () => {
     '--detached',
     '--format',
     'raw',
+    '--backup',
+    'daily',
+    '--keep',
+    '7',
   ];
   const metadata = ['--metadata', 'owner=ops', '--metadata', 'note=a=b'];
   const { status, stdout } = await xensnap(['snapshot', 'web-1', ...options, ...metadata, '--api', api.url]);
@@ -32,6 +36,7 @@ it('sends what a snapshot is to be like', async () => {
         maxSizeGib: 1.5,
         detached: true,
         format: 'raw',
+        backup: { type: 'daily', keep: 7 },
         metadata: { owner: 'ops', note: 'a=b' },
       },
     },

@@ -29,6 +29,7 @@ it.each([
   [['snapshot', 'web-1', '--quiesce', 'always'], 'Allowed choices are never, prefer, require.'],
   [['snapshot', 'web-1', '--metadata', 'owner'], 'It must be key=value.'],
   [['snapshot', 'web-1', '--max-size-gib', '0'], 'It must be a number above 0.'],
+  [['snapshot', 'web-1', '--backup', 'daily'], '--backup and --keep are given together'],
   [['jobs', '--limit', 'many'], 'It must be a whole number from 1 to 100000.'],
   [['job', 'a', 'b'], 'too many arguments'],
   [['schedule', 'add', 'web-1', '--daily', '02:00'], '--keep says how many backups stay'],
