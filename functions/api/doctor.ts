@@ -29,7 +29,7 @@ const get = createRoute({
   summary: 'Looks at all that a snapshot needs, and says what to do about what is wrong',
   responses: {
     200: { description: 'Whatever was found.', content: { 'application/json': { schema: Report } } },
-    ...problems(401, 403, 500, 503),
+    ...problems(401, 403, 500),
   },
 });
 

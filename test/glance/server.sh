@@ -1,7 +1,7 @@
 #!/bin/bash
-# A real Glance (Debian's python3-glance) on loopback, with sqlite and a filesystem store.
+# A real Glance (Debian's python3-glance) on loopback, with sqlite and a filesystem store; and the openstack command.
 #
-#   server.sh install      installs the package where it is missing (needs root; some minutes, 250 MB)
+#   server.sh install      installs the packages that are missing (needs root; some minutes, 300 MB)
 #   server.sh start DIR    starts one whose files all lie in DIR, and prints its URL
 #   server.sh stop DIR     stops it; the files stay
 #
@@ -17,20 +17,25 @@ fail() {
   exit 1
 }
 
+# python3-glance alone: the package glance-api would bring a daemon and questions.
+packages=(python3-glance python3-openstackclient)
+
 install() {
-  if dpkg-query -W -f='${Status}' python3-glance 2>/dev/null | grep -q 'ok installed'; then return; fi
+  local package missing=() log
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  if [ "${#missing[@]}" -eq 0 ]; then return; fi
   command -v apt-get >/dev/null || fail "a real Glance is installed with apt-get, which this system lacks"
-  [ "$(id -u)" = 0 ] || fail "python3-glance is missing: run 'apt-get install python3-glance' as root, then try again"
-  echo "Installing python3-glance from Debian's packages; this takes some minutes" >&2
-  local log
+  [ "$(id -u)" = 0 ] || fail "packages are missing: run 'apt-get install ${missing[*]}' as root, then try again"
+  echo "Installing ${missing[*]} from Debian's packages; this takes some minutes" >&2
   log=$(mktemp)
-  # python3-glance alone: the package glance-api would bring a daemon and questions.
   if ! { apt-get update -qq -o DPkg::Lock::Timeout=300 &&
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      -o DPkg::Lock::Timeout=300 python3-glance; } >"$log" 2>&1; then
+      -o DPkg::Lock::Timeout=300 "${missing[@]}"; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     rm -f "$log"
-    fail "python3-glance could not be installed"
+    fail "${missing[*]} could not be installed"
   fi
   rm -f "$log"
 }

@@ -75,6 +75,14 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
     },
     (c) => list(c, flavorView),
   );
+  async function flavorFor(c: Context): Promise<Flavor> {
+    const id = c.req.param('id') ?? '';
+    const flavor = (await flavorsFor(c)).find((each) => each.id === id);
+    if (flavor) return flavor;
+    throw new Fault(404, `Flavor ${id.slice(0, 60)} could not be found.`);
+  }
+
+  const params = z.object({ id: z.string() });
   serve(
     app,
     {
@@ -83,7 +91,7 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
       operationId: 'getComputeFlavor',
       tags,
       summary: 'Tells what a size is',
-      request: { params: z.object({ id: z.string() }) },
+      request: { params },
       responses: {
         200: {
           description: 'The flavor.',
@@ -93,11 +101,30 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
         ...faults(NOVA, 404),
       },
     },
+    async (c) => c.json({ flavor: flavorView(c, await flavorFor(c)) }),
+  );
+  // openstackclient asks for it when it lists or shows flavors.
+  serve(
+    app,
+    {
+      method: 'get',
+      path: '/flavors/{id}/os-extra_specs',
+      operationId: 'getComputeFlavorExtraSpecs',
+      tags,
+      summary: 'Tells that there is no more to say of a size',
+      request: { params },
+      responses: {
+        200: {
+          description: 'None.',
+          content: { 'application/json': { schema: z.object({ extra_specs: z.object({}) }) } },
+        },
+        ...refusals,
+        ...faults(NOVA, 404),
+      },
+    },
     async (c) => {
-      const id = c.req.param('id') ?? '';
-      const flavor = (await flavorsFor(c)).find((each) => each.id === id);
-      if (!flavor) throw new Fault(404, `Flavor ${id.slice(0, 60)} could not be found.`);
-      return c.json({ flavor: flavorView(c, flavor) });
+      await flavorFor(c);
+      return c.json({ extra_specs: {} });
     },
   );
 }

@@ -210,6 +210,9 @@ it('lists the sizes that there are, and knows each by its id', async () => {
   ]);
   expect((await api.ask('GET', '/v2.1/flavors?minRam=2048')).body).toEqual({ flavors: [] });
   expect((await api.ask('GET', '/v2.1/flavors?minRam=lots')).status).toBe(400);
+  const specs = await api.ask('GET', '/v2.1/flavors/2vcpu-1024mib-1gib/os-extra_specs');
+  expect([specs.status, specs.body]).toEqual([200, { extra_specs: {} }]);
+  expect((await api.ask('GET', '/v2.1/flavors/m1.small/os-extra_specs')).status).toBe(404);
   const unknown = await api.ask('GET', '/v2.1/flavors/m1.small');
   expect([unknown.status, unknown.body.itemNotFound.message]).toEqual([
     404,
