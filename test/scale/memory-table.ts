@@ -15,6 +15,8 @@ type Item = { readonly id: string } & Readonly<Record<string, unknown>>;
 /** The table in memory, for more calls than a protocol can carry. A test compares it with the real one. */
 export class MemoryTable extends Table {
   readonly #items = new Map<string, Item>();
+  /** The items of each index and value. */
+  readonly #indexed = new Map<string, Map<string, Item>>();
   /** Calls so far. */
   calls = { reads: 0, writes: 0, refused: 0 };
 
@@ -31,7 +33,7 @@ export class MemoryTable extends Table {
   override async create(item: Record<string, unknown> & { id: string }): Promise<boolean> {
     this.calls.writes++;
     if (this.#items.has(item.id)) return false;
-    this.#items.set(item.id, plain(item) as Item);
+    this.#put(plain(item) as Item);
     return true;
   }
 
@@ -57,13 +59,25 @@ export class MemoryTable extends Table {
       if (rest.length > 0) after[name] = new Set(rest);
       else delete after[name];
     }
-    this.#items.set(id, after as Item);
+    this.#put(after as Item);
     return after as T;
   }
 
   override async remove(id: string, attribute: string, value: string): Promise<boolean> {
     this.calls.writes++;
-    return this.#items.get(id)?.[attribute] === value && this.#items.delete(id);
+    const item = this.#items.get(id);
+    if (item?.[attribute] !== value) return false;
+    for (const place of placesOf(item)) this.#indexed.get(place)?.delete(id);
+    return this.#items.delete(id);
+  }
+
+  #put(item: Item): void {
+    for (const place of placesOf(this.#items.get(item.id))) this.#indexed.get(place)?.delete(item.id);
+    this.#items.set(item.id, item);
+    for (const place of placesOf(item)) {
+      const there = this.#indexed.get(place) ?? new Map<string, Item>();
+      this.#indexed.set(place, there.set(item.id, item));
+    }
   }
 
   override async query<T>(
@@ -73,8 +87,8 @@ export class MemoryTable extends Table {
   ): Promise<Page<T>> {
     this.calls.reads++;
     const at = (item: Item) => String(item.createdAt);
-    const oldestFirst = [...this.#items.values()]
-      .filter((item) => item[TABLE.indexes[index]] === value && at(item) >= from && at(item) <= to)
+    const oldestFirst = [...(this.#indexed.get(`${index} ${value}`)?.values() ?? [])]
+      .filter((item) => at(item) >= from && at(item) <= to)
       .toSorted((a, b) => (at(a) < at(b) ? -1 : at(a) > at(b) ? 1 : 0));
     const sorted = order === 'oldestFirst' ? oldestFirst : oldestFirst.toReversed();
     const start = after ? sorted.findIndex(({ id }) => id === after.id) + 1 : 0;
@@ -83,6 +97,14 @@ export class MemoryTable extends Table {
     const more = last !== undefined && start + items.length < sorted.length;
     return { items: items as T[], ...(more && { next: last }) };
   }
+}
+
+/** Where an item is in the indexes. */
+function placesOf(item: Item | undefined): string[] {
+  if (!item) return [];
+  return Object.entries(TABLE.indexes)
+    .filter(([, key]) => item[key] !== undefined)
+    .map(([index, key]) => `${index} ${item[key]}`);
 }
 
 function added(value: unknown, more: Set<string> | number): Set<string> | number {
