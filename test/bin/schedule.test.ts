@@ -1,0 +1,121 @@
+import { expect, it } from 'vitest';
+import type { ScheduleView } from '../../bin/answers.ts';
+import { xensnap } from './command-line.ts';
+import { stubApi } from './stub-api.ts';
+
+const ID = '7d0c6a0e-3c42-4c55-9a52-0d5f0f6f5c11';
+const PATH = `/schedules/${ID}`;
+
+function aView(fields: Partial<ScheduleView> = {}): ScheduleView {
+  return {
+    ...{ id: ID, name: null, selector: null, timeZone: 'Europe/Berlin', flexibleMinutes: 120, keep: 7 },
+    vm: { pool: 'demo', uuid: 'uuid-1', name: 'web-1' },
+    daily: { window: 'H_0400_0600' },
+    ...{ backupType: 'daily', quiesce: 'never', enabled: true, disabledReason: null },
+    nextRuns: ['2026-05-05T02:00:00.000Z'],
+    ...fields,
+  };
+}
+
+it.each<[string[], object]>([
+  [
+    ['web-1', '--daily', '04:30', '--keep', '7', '--time-zone', 'Europe/Berlin'],
+    { vm: 'web-1', daily: { at: '04:30' }, keep: 7, timeZone: 'Europe/Berlin' },
+  ],
+  [
+    ['--tag', 'prod', '--pool', 'p', '--weekly', 'sunday h_0400_0600', '--keep', '4', '--disabled'],
+    {
+      selector: { tag: 'prod', pool: 'p' },
+      weekly: { day: 'SUNDAY', window: 'H_0400_0600' },
+      keep: 4,
+      enabled: false,
+    },
+  ],
+  [
+    ['web-1', '--rate', '6 hours', '--type', 'often', '--keep', '2', '--flexible-minutes', '30'],
+    { vm: 'web-1', rate: '6 hours', backupType: 'often', keep: 2, flexibleMinutes: 30 },
+  ],
+])('sends what a schedule is to be like: %j', async (options, body) => {
+  await using api = await stubApi({ 'POST /schedules': () => [201, aView()] });
+  const { status, stdout, stderr } = await xensnap(['schedule', 'add', ...options, '--api', api.url]);
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toContain('daily H_0400_0600 Europe/Berlin');
+  expect(api.requests).toEqual([{ line: 'POST /schedules', body }]);
+});
+
+it.each<[string[], object]>([
+  [['disable'], { enabled: false, daily: { window: 'H_0400_0600' }, flexibleMinutes: 120 }],
+  [
+    ['change', '--keep', '14'],
+    { enabled: true, keep: 14, daily: { window: 'H_0400_0600' }, flexibleMinutes: 120 },
+  ],
+  [['change', '--cron', '0 2 * * ? *'], { enabled: true, cron: '0 2 * * ? *' }],
+])('changes what is said and keeps the rest: %j', async ([command = '', ...options], changed) => {
+  await using api = await stubApi({
+    [`GET ${PATH}`]: () => [200, aView()],
+    [`PUT ${PATH}`]: () => [200, aView()],
+  });
+  const { status, stderr } = await xensnap(['schedule', command, ID, ...options, '--api', api.url]);
+  expect([status, stderr]).toEqual([0, '']);
+  const rest = {
+    vm: 'uuid-1',
+    pool: 'demo',
+    timeZone: 'Europe/Berlin',
+    backupType: 'daily',
+    quiesce: 'never',
+    keep: 7,
+  };
+  expect(api.requests.at(-1)).toEqual({ line: `PUT ${PATH}`, body: { ...rest, ...changed } });
+});
+
+it('lists, removes and reports', async () => {
+  await using api = await stubApi({
+    'GET /schedules?limit=100': () => [200, { schedules: [aView()], next: 'm' }],
+    'GET /schedules?limit=100&marker=m': () => [200, { schedules: [aView({ enabled: false })], next: null }],
+    [`DELETE ${PATH}`]: () => [204, ''],
+    'GET /reports?date=2026-05-05': () => [
+      200,
+      {
+        date: '2026-05-05',
+        runs: [
+          {
+            ...{
+              nominal: '2026-05-05T02:00:00.000Z',
+              vm: { name: 'web-1' },
+              backupType: 'daily',
+              jobId: null,
+            },
+            ...{ state: 'skipped', reason: { name: 'RunMissed', message: 'too late' } },
+          },
+        ],
+        omitted: 0,
+        vms: [{ name: 'web-1', pool: 'demo', lastBackup: null, ageHours: 26.5 }],
+        due: [],
+      },
+    ],
+    [`GET ${PATH}/retention`]: () => [
+      200,
+      {
+        ...{ keep: 1, backupType: 'daily', unasked: [] },
+        vms: [
+          {
+            name: 'web-1',
+            images: [
+              { id: 'image-1', verifiedAt: null, sizeBytes: 1024, action: 'delete', why: 'only 1 stay' },
+            ],
+          },
+        ],
+      },
+    ],
+  });
+  const at = ['--api', api.url];
+  const list = await xensnap(['schedule', 'list', ...at]);
+  expect(list.stdout.match(new RegExp(ID, 'g'))).toHaveLength(2);
+  expect(list.stdout).toMatch(/disabled$/m);
+  expect(await xensnap(['schedule', 'remove', ID, ...at])).toMatchObject({ status: 0 });
+  const report = await xensnap(['report', '--date', '2026-05-05', ...at]);
+  expect(report.stdout).toContain('RunMissed: too late');
+  expect(report.stdout).toContain('26:30:00');
+  const retention = await xensnap(['retention', ID, '--dry-run', ...at]);
+  expect(retention.stdout).toMatch(/image-1 .*delete +only 1 stay/);
+});

@@ -1,0 +1,85 @@
+import { expect, it } from 'vitest';
+import { collectMetrics, type Measured } from '../../../functions/metrics.ts';
+import type { Schedule } from '../../../functions/schedules/schedule.ts';
+import { tick } from '../../../functions/schedules.ts';
+import { memoryRuntime } from '../../scale/memory-runtime.ts';
+import { MemoryTable } from '../../scale/memory-table.ts';
+
+const START = Date.UTC(2026, 4, 5);
+const HOUR = 3_600_000;
+const iso = (hours: number) => new Date(START + hours * HOUR).toISOString();
+
+function aSchedule(fields: Partial<Schedule>): Schedule {
+  return {
+    ...{ id: crypto.randomUUID(), timing: { daily: { at: '02:00' } }, timeZone: 'UTC', flexibleMinutes: 0 },
+    ...{ keep: 7, backupType: 'daily', quiesce: 'never', enabled: true, anchor: iso(0), revision: 'r' },
+    ...{ createdAt: iso(0), updatedAt: iso(0), nextAt: iso(24 * 365) },
+    ...fields,
+  };
+}
+
+it('tells the age of the oldest last backup of all scheduled VMs, every 15 minutes at most', async () => {
+  let now = START + 10 * HOUR;
+  const measured: Measured[] = [];
+  const metrics = collectMetrics((each) => measured.push(each));
+  const runtime = memoryRuntime({ now: () => new Date(now) }, new MemoryTable(), { metrics });
+  const { schedules, backups } = runtime.store;
+  const told = async () => {
+    measured.length = 0;
+    await tick(runtime);
+    return measured.map(({ name, value }) => [name, value]);
+  };
+  expect(await told()).toEqual([]);
+
+  const vm = (uuid: string) => ({ pool: 'demo', uuid, name: uuid });
+  await schedules.create(aSchedule({ vm: vm('a') }));
+  await schedules.create(aSchedule({ selector: {}, known: [{ ...vm('b'), since: iso(2) }] }));
+  await schedules.create(aSchedule({ vm: vm('forgotten'), enabled: false, createdAt: iso(-1000) }));
+  await backups.verified('demo', 'a', { imageId: 'i', type: 'daily', verifiedAt: iso(9) });
+  now += 15 * 60_000 + 1;
+  // The one of the selector has none at all since it is scheduled.
+  expect(await told()).toEqual([['VerifiedBackupAgeHours', expect.closeTo(8.25, 2)]]);
+  now += 10 * 60_000;
+  expect(await told()).toEqual([]);
+  await backups.verified('demo', 'b', { imageId: 'j', type: 'daily', verifiedAt: iso(10) });
+  now += 10 * 60_000;
+  expect(await told()).toEqual([['VerifiedBackupAgeHours', expect.closeTo(1.58, 2)]]);
+  await runtime.close();
+});
+
+it('counts a run without a backup once', async () => {
+  const measured: Measured[] = [];
+  const metrics = collectMetrics((each) => measured.push(each));
+  const clock = { now: () => new Date(START + 15 * HOUR) };
+  const runtime = memoryRuntime(clock, new MemoryTable(), { metrics });
+  // An hour more than half of the time to the next.
+  await runtime.store.schedules.create(
+    aSchedule({ vm: { pool: 'demo', uuid: 'a', name: 'a' }, nextAt: iso(2) }),
+  );
+  await tick(runtime);
+  await tick(runtime);
+  const counted = measured
+    .filter(({ name }) => name.startsWith('Backup'))
+    .map(({ name, value }) => [name, value]);
+  expect(counted).toEqual([['BackupSkipped', 1]]);
+  await runtime.close();
+});
+
+it('goes on with the other schedules when one fails, and says that it has failed', async () => {
+  const clock = { now: () => new Date(START + HOUR) };
+  const runtime = memoryRuntime(clock, new MemoryTable());
+  const { schedules, runs } = runtime.store;
+  const vm = { pool: 'demo', uuid: 'a', name: 'a' };
+  await schedules.create(aSchedule({ vm, timeZone: 'Mars/Base', nextAt: iso(0) }));
+  const good = aSchedule({ vm, nextAt: iso(0.5) });
+  await schedules.create(good);
+  const asked: string[] = [];
+  const failing = tick(runtime, async ({ scheduled }) => {
+    asked.push(scheduled?.scheduleId ?? '');
+    throw new Error('nobody is there');
+  });
+  await expect(failing).rejects.toThrow('Mars/Base');
+  expect(asked).toEqual([good.id]);
+  expect(await Array.fromAsync(runs.open())).toMatchObject([{ scheduleId: good.id }]);
+  await runtime.close();
+});
