@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
 import { mapBounded } from '../api/bounded.ts';
 import { ERROR_STATUS } from '../errors.ts';
 import { isFinished, type Job } from '../job.ts';
@@ -19,14 +20,7 @@ const AHEAD_MS = 60_000;
 const MOST_SECONDS = 100;
 
 /** What another try may mend, while the run's window lasts. */
-const PASSING: readonly string[] = [
-  'GlanceUnavailable',
-  'KeystoneUnavailable',
-  'PoolUnreachable',
-  'ServiceUnavailable',
-  'XapiBusy',
-  'XapiReplyLost',
-];
+const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'ServiceUnavailable'];
 
 /** The VM is not there any more, or is no longer the project's. */
 const GONE: readonly string[] = ['VmNotFound', 'VmGone'];
