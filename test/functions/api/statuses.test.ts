@@ -36,7 +36,7 @@ let document: ApiDocument;
 const closing: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
-  const records = await recordsOfPool([{ name: 'web-1' }]);
+  const records = await recordsOfPool([{ name: 'web-1' }, { name: 'twin' }, { name: 'twin' }]);
   vmUuid = String(Object.values(records.VM ?? {}).find(({ name_label }) => name_label === 'web-1')?.uuid);
   runtime = memoryRuntime(records, () => {});
   const apis = Object.fromEntries(Object.entries(worlds(runtime)).map(([world, make]) => [world, make()]));
@@ -108,6 +108,7 @@ function worlds(well: Runtime): Record<World, () => ReturnType<typeof createApi>
             createImage: failing(glanceAway),
             getImage: failing(glanceAway),
             check: failing(glanceAway),
+            listImages: () => ({ [Symbol.asyncIterator]: () => ({ next: failing(glanceAway) }) }) as never,
           },
         },
         { janitor: failing(glanceAway) },
@@ -144,6 +145,13 @@ async function newJob(fields: Parameters<typeof aJob>[0] = {}): Promise<string> 
   return job.id;
 }
 
+const schedule = (vm: string) => ({ vm, daily: { window: 'H_2200_0000' }, keep: 7 });
+
+async function newSchedule(): Promise<string> {
+  const { text } = await send('post', { path: '/schedules', body: schedule(vmUuid) });
+  return `/schedules/${JSON.parse(text).id}`;
+}
+
 /** A request of each operation that is done. */
 const DONE: Record<string, () => Ask | Promise<Ask>> = {
   requestSnapshot: () => ({ body: { vm: vmUuid } }),
@@ -154,6 +162,11 @@ const DONE: Record<string, () => Ask | Promise<Ask>> = {
     await runtime.store.janitorReports.keep(REPORT);
     return {};
   },
+  createSchedule: () => ({ body: schedule(vmUuid) }),
+  getSchedule: async () => ({ path: await newSchedule() }),
+  replaceSchedule: async () => ({ path: await newSchedule(), body: schedule(vmUuid) }),
+  removeSchedule: async () => ({ path: await newSchedule() }),
+  judgeRetention: async () => ({ path: `${await newSchedule()}/retention` }),
   getComputeServer: () => ({ path: `/v2.1/servers/${vmUuid}` }),
   getComputeFlavor: () => ({ path: '/v2.1/flavors/2vcpu-1024mib-1gib' }),
   getComputeFlavorExtraSpecs: () => ({ path: '/v2.1/flavors/2vcpu-1024mib-1gib/os-extra_specs' }),
@@ -207,6 +220,15 @@ const OTHERWISE: Record<string, () => Ask | Promise<Ask>> = {
   'cancelSnapshot 409': async () => ({
     path: `/snapshots/${await newJob({ status: 'succeeded', finishedAt: '2026-01-01T01:00:00.000Z' })}`,
   }),
+  'createSchedule 404': () => ({ body: schedule(NOBODY) }),
+  'createSchedule 409': () => ({ body: schedule('twin') }),
+  'replaceSchedule 409': async () => ({ path: await newSchedule(), body: schedule('twin') }),
+  'replaceSchedule 501': async () => ({
+    path: await newSchedule(),
+    body: schedule('twin'),
+    world: 'libvirt',
+  }),
+  'getReport 400': () => ({ query: '?date=x' }),
   'getJanitorReport 404': () => ({ world: 'emptyTable' }),
   'getDiagnosis 500': () => ({ world: 'broken', headers: { 'x-test-caller': 'foreign' } }),
   'getHealth 503': () => ({ world: 'glanceAway' }),
