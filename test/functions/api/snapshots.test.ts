@@ -130,6 +130,6 @@ it('undoes a request whose execution AWS does not start now, and says when to as
   expect(api.glance.images()).toHaveLength(images);
   expect(await api.runtime.store.leases.holderOfVm('demo', uuid)).toBeUndefined();
   const [job] = (await api.runtime.store.jobs.list({ vmKey: `demo#${uuid}` })).items;
-  expect(job).toMatchObject({ status: 'failed', error: { name: 'ThrottlingException' } });
+  expect(job).toMatchObject({ status: 'failed', error: { name: 'Throttled' } });
   expect(job?.open).toBeUndefined();
 });
