@@ -26,8 +26,8 @@ import { acknowledge } from './acknowledge.ts';
 import { allow, allowExecutions } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
 
-/** Paths that answer without authorisation: versions, whether jobs can run, and what the API is. */
-const OPEN_PATHS = ['/', '/healthz', COMPUTE_PATH, RACKSPACE_PATH, '/docs', '/openapi.json'];
+/** Paths that answer without authorisation: the documents of versions, and whether jobs can run. */
+const OPEN_PATHS = ['/', '/healthz', COMPUTE_PATH, RACKSPACE_PATH];
 
 /** The API and the functions behind it. */
 export interface Api {
@@ -69,7 +69,7 @@ export function createApi(scope: Construct, surroundings: Surroundings, stateMac
       acknowledge(
         route,
         'APIG4',
-        'Versions, health and the documentation are for everyone: clients, monitors and browsers ask before they log in.',
+        'Versions and health are for everyone: clients and monitors ask them before they log in.',
       );
   const stage = createStage(scope, surroundings, api);
   new CfnOutput(scope, 'ApiUrl', { value: stage.url });
