@@ -86,6 +86,7 @@ export interface ScheduleView {
   readonly keep: number;
   readonly backupType: string;
   readonly quiesce: string;
+  readonly format: string;
   readonly enabled: boolean;
   readonly disabledReason: string | null;
   readonly nextRuns: readonly string[];

@@ -32,6 +32,7 @@ interface WishOptions extends ApiOptions {
   readonly keep?: number;
   readonly type?: string;
   readonly quiesce?: string;
+  readonly format?: string;
 }
 
 /** `schedule` with its own commands. */
@@ -164,6 +165,9 @@ function wished(command: Command): Command {
         'prefer',
         'require',
       ]),
+    )
+    .addOption(
+      new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk').choices(['vhd', 'raw']),
     );
 }
 
@@ -181,7 +185,7 @@ function targetOf(vm: string | undefined, { tag, namePattern, pool }: WishOption
 }
 
 function wishOf({ type, ...options }: WishOptions): object {
-  const { name, cron, rate, daily, weekly, timeZone, flexibleMinutes, keep, quiesce } = options;
+  const { name, cron, rate, daily, weekly, timeZone, flexibleMinutes, keep, quiesce, format } = options;
   const wish = {
     name,
     cron,
@@ -192,6 +196,7 @@ function wishOf({ type, ...options }: WishOptions): object {
     flexibleMinutes,
     keep,
     quiesce,
+    format,
     backupType: type,
   };
   return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
@@ -252,6 +257,7 @@ function scheduleReport(schedule: ScheduleView): string {
     Type: schedule.backupType,
     Keep: schedule.keep,
     Quiesce: schedule.quiesce,
+    Format: schedule.format,
     Enabled: schedule.enabled ? 'yes' : 'no',
     'Disabled because': schedule.disabledReason,
     'Next runs': schedule.nextRuns.length > 0 ? schedule.nextRuns.map(time).join(', ') : null,

@@ -50,6 +50,10 @@ export const NewSchedule = strict({
     .optional()
     .openapi({ description: 'Each type rotates by itself. `daily` or `weekly` by default for those.' }),
   quiesce: z.enum(['never', 'prefer', 'require']).optional().openapi({ default: 'never' }),
+  format: z
+    .enum(['vhd', 'raw'])
+    .optional()
+    .openapi({ description: 'A bundle of VHDs, or the bare disk.', default: 'vhd' }),
   enabled: z.boolean().optional().openapi({ default: true }),
 }).openapi('NewSchedule');
 

@@ -29,6 +29,7 @@ export const ScheduleView = z
     keep: z.int(),
     backupType: z.string(),
     quiesce: z.enum(['never', 'prefer', 'require']),
+    format: z.enum(['vhd', 'raw']),
     enabled: z.boolean(),
     disabledReason: z.string().nullable().openapi({ description: 'Why xensnap itself has disabled it.' }),
     nextRuns: z
@@ -54,6 +55,7 @@ export function scheduleView(schedule: Schedule): ScheduleView {
     keep: schedule.keep,
     backupType: schedule.backupType,
     quiesce: schedule.quiesce,
+    format: schedule.format ?? 'vhd',
     enabled: schedule.enabled,
     disabledReason: schedule.disabledReason ?? null,
     nextRuns: nextRuns(schedule),

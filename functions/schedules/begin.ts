@@ -76,6 +76,7 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
         vm: run.vmUuid ?? '',
         ...(run.pool !== undefined && { pool: run.pool }),
         quiesce: schedule.quiesce,
+        ...(schedule.format && { format: schedule.format }),
         backup: { type: run.backupType, keep: schedule.keep },
         scheduled: { scheduleId: run.scheduleId, nominal: run.nominal, ...timesOf(run, now) },
         ...(run.jobId !== undefined && { jobId: run.jobId }),

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { VmRecord } from '../../xapi/types.ts';
 import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
-import type { Quiesce } from '../job.ts';
+import type { ImageFormat, Quiesce } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { findTarget } from '../target.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
@@ -26,6 +26,7 @@ export interface ScheduleWish {
   /** `daily` or `weekly` by the timing if absent. */
   readonly backupType?: string;
   readonly quiesce?: Quiesce;
+  readonly format?: ImageFormat;
   readonly enabled?: boolean;
   readonly project?: string;
   /** The VMs that the caller may touch; all if absent. */
@@ -86,6 +87,7 @@ function scheduleOf(
     keep: wish.keep,
     backupType,
     quiesce: wish.quiesce ?? 'never',
+    ...(wish.format && { format: wish.format }),
     enabled,
     createdAt: before?.createdAt ?? now.toISOString(),
     updatedAt: now.toISOString(),
@@ -106,7 +108,7 @@ function isRetimed(before: Schedule, made: Schedule): boolean {
 }
 
 async function vmOf(
-  { vm, pool, selector, quiesce, allows }: ScheduleWish,
+  { vm, pool, selector, quiesce, format, allows }: ScheduleWish,
   before: Schedule | undefined,
   runtime: Runtime,
 ): Promise<ScheduledVm | undefined> {
@@ -117,7 +119,13 @@ async function vmOf(
   const known = before?.vm;
   if (known && known.uuid === vm && (pool === undefined || pool === known.pool)) return known;
   const target = await findTarget(
-    { vm, ...(pool !== undefined && { pool }), ...(quiesce && { quiesce }), ...(allows && { allows }) },
+    {
+      vm,
+      ...(pool !== undefined && { pool }),
+      ...(quiesce && { quiesce }),
+      ...(format && { format }),
+      ...(allows && { allows }),
+    },
     runtime,
   );
   return { pool: target.pool, uuid: target.vm.uuid, name: target.vm.name_label };

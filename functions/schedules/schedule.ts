@@ -1,4 +1,4 @@
-import type { Quiesce } from '../job.ts';
+import type { ImageFormat, Quiesce } from '../job.ts';
 import type { Timing } from './timing.ts';
 
 /** A VM as a schedule remembers it. */
@@ -33,6 +33,8 @@ export interface Schedule {
   readonly keep: number;
   readonly backupType: string;
   readonly quiesce: Quiesce;
+  /** `vhd` if absent. */
+  readonly format?: ImageFormat;
   readonly enabled: boolean;
   /** Why xensnap itself has disabled it. */
   readonly disabledReason?: string;

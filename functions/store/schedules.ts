@@ -28,6 +28,7 @@ const GIVEN = [
   'keep',
   'backupType',
   'quiesce',
+  'format',
   'enabled',
   'disabledReason',
   'updatedAt',

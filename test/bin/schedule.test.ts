@@ -11,7 +11,7 @@ function aView(fields: Partial<ScheduleView> = {}): ScheduleView {
     ...{ id: ID, name: null, selector: null, timeZone: 'Europe/Berlin', flexibleMinutes: 120, keep: 7 },
     vm: { pool: 'demo', uuid: 'uuid-1', name: 'web-1' },
     daily: { window: 'H_0400_0600' },
-    ...{ backupType: 'daily', quiesce: 'never', enabled: true, disabledReason: null },
+    ...{ backupType: 'daily', quiesce: 'never', format: 'vhd', enabled: true, disabledReason: null },
     nextRuns: ['2026-05-05T02:00:00.000Z'],
     ...fields,
   };
@@ -32,8 +32,20 @@ it.each<[string[], object]>([
     },
   ],
   [
-    ['web-1', '--rate', '6 hours', '--type', 'often', '--keep', '2', '--flexible-minutes', '30'],
-    { vm: 'web-1', rate: '6 hours', backupType: 'often', keep: 2, flexibleMinutes: 30 },
+    [
+      'web-1',
+      '--rate',
+      '6 hours',
+      '--type',
+      'often',
+      '--keep',
+      '2',
+      '--flexible-minutes',
+      '30',
+      '--format',
+      'raw',
+    ],
+    { vm: 'web-1', rate: '6 hours', backupType: 'often', keep: 2, flexibleMinutes: 30, format: 'raw' },
   ],
 ])('sends what a schedule is to be like: %j', async (options, body) => {
   await using api = await stubApi({ 'POST /schedules': () => [201, aView()] });
@@ -63,6 +75,7 @@ it.each<[string[], object]>([
     timeZone: 'Europe/Berlin',
     backupType: 'daily',
     quiesce: 'never',
+    format: 'vhd',
     keep: 7,
   };
   expect(api.requests.at(-1)).toEqual({ line: `PUT ${PATH}`, body: { ...rest, ...changed } });

@@ -124,13 +124,16 @@ it('makes a backup of each VM that a selector names when it is due', async () =>
       { name: 'db-3', diskMib: 2 },
     ],
   });
-  const id = await dueSince(all, 1, { selector: { tag: 'prod', namePattern: 'db-*' } });
+  const id = await dueSince(all, 1, {
+    selector: { tag: 'prod', namePattern: 'db-*' },
+    format: 'raw',
+  });
   const runs = await endedRuns(all, id);
   expect(runs.map(({ vmName, outcome }) => [vmName, outcome]).sort()).toEqual([
     ['db-1', 'succeeded'],
     ['db-2', 'succeeded'],
   ]);
-  expect(all.glance.images()).toHaveLength(2);
+  expect(all.glance.images().map((image) => image.disk_format)).toEqual(['raw', 'raw']);
   const none = await endedRuns(all, await dueSince(all, 1, { selector: { tag: 'nobody' } }));
   expect(outcomes(none)).toEqual([['skipped', 'NothingSelected']]);
 });
