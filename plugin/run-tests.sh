@@ -15,7 +15,20 @@ find_python() {
   done | sort -V | tail -n 1 | cut -d ' ' -f 2-
 }
 
-passed=0 failed=0 seen=' '
+logs=$(mktemp -d) || exit 1
+end() {
+  trap - EXIT
+  # shellcheck disable=SC2046
+  kill $(jobs -p) 2>/dev/null
+  wait
+  rm -rf "$logs"
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# All at the same time: much of the tests' time is waiting.
+seen=' '
 for wanted in 2.7 3.6 3; do
   python=$(find_python "$wanted")
   if [ -z "$python" ]; then echo "python$wanted: not found, not tested"; continue; fi
@@ -23,11 +36,23 @@ for wanted in 2.7 3.6 3; do
   case $seen in *" $version "*) continue ;; esac
   seen="$seen$version "
   echo "python $version ($python)"
-  counts=$("$python" tests/run.py) || counts='0 1'
-  read -r good bad <<<"$(tail -n 1 <<<"$counts")"
+  "$python" tests/run.py >"$logs/$version.counts" 2>"$logs/$version.log" &
+done
+if [ "$seen" = ' ' ]; then
+  echo 'no Python found'
+  echo '0 passed, 1 failed'
+  exit 1
+fi
+wait
+
+passed=0 failed=0
+for version in $seen; do
+  cat "$logs/$version.log" >&2
+  read -r good bad <<<"$(tail -n 1 "$logs/$version.counts")"
+  # Without counts it has not come to its end.
+  : "${good:=0}" "${bad:=1}"
   echo "python $version: $good passed, $bad failed"
   passed=$((passed + good)) failed=$((failed + bad))
 done
-if [ "$seen" = ' ' ]; then echo 'no Python found'; failed=1; fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
