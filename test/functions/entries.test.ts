@@ -118,7 +118,13 @@ it('goes on with its round past a job on which AWS gives no answer, and keeps th
   sfn.on(DescribeExecutionCommand).rejects(throttled);
   const { findings } = await janitor();
   expect(findings).toEqual([
-    { kind: 'job', pool: 'demo', id: 'job1', what: 'slow down', action: 'failed' },
+    {
+      kind: 'job',
+      pool: 'demo',
+      id: 'job1',
+      what: expect.stringContaining('ThrottlingException'),
+      action: 'failed',
+    },
     expect.objectContaining({ kind: 'image', action: 'failed' }),
   ]);
   expect(kept()).toBe(1);
@@ -156,9 +162,9 @@ it('fails where the table does not answer, so that the message comes again', asy
   expect(sqs).not.toHaveReceivedAnyCommand();
 });
 
-it('gives the error of a step the name that AWS gave it, and begins nothing, where the table does not answer', async () => {
+it('gives the error of a step a name on which it is tried again, and begins nothing, where the table is throttled', async () => {
   dynamo.on(UpdateCommand).rejects(throttled);
-  await expect(takeVm({ jobId: 'job1' })).rejects.toMatchObject({ name: 'ThrottlingException' });
+  await expect(takeVm({ jobId: 'job1' })).rejects.toMatchObject({ name: 'Throttled', cause: throttled });
   expect(updates()).toHaveLength(1);
 });
 

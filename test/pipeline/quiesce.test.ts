@@ -95,7 +95,7 @@ it.each(['require', 'prefer'] as const)(
       pool: { quiesce: true, vms: 0 },
       vms: failing.map((vss) => ({ name: vss, vss, diskMib: 2 })),
       slots: failing.length,
-      speed: 60,
+      speed: 20,
     });
     const ids = await Promise.all(failing.map((name) => request(name, { quiesce })));
     const jobs = await Promise.all(ids.map((id) => job(id)));
