@@ -30,15 +30,17 @@ export const INSTALLATION: Installation = {
   pools: 1,
   zones: 2,
   endpoints: 2,
-  alarmMetrics: 14 + STEPS_COUNT,
+  alarmMetrics: 15 + STEPS_COUNT,
   dashboards: 1,
-  metrics: 11 + STEPS_COUNT,
+  metrics: 13 + STEPS_COUNT,
   tableGb: 0.1,
 };
 
 const MINUTES_A_MONTH = HOURS_A_MONTH * 60;
 /** The janitor looks through every pool: a few seconds every 15 minutes. */
 export const JANITOR = { minutes: 15, seconds: 4, memoryMib: 1024 };
+/** The look at the schedules, which mostly finds nothing due. It starts no trace. */
+export const TICK = { minutes: 1, seconds: 0.1, memoryMib: 512 };
 /** Queues that Lambda asks for messages. */
 export const CONSUMERS = 1;
 /** It asks an empty queue too: long polls of 20 s, by five pollers for each consumer (not documented for FIFO). */
@@ -48,6 +50,7 @@ const POLLS_A_MONTH = CONSUMERS * 5 * 3 * MINUTES_A_MONTH;
 export function standingLines(installation: Installation): Line[] {
   const { pools, zones, endpoints, alarmMetrics, dashboards, metrics, tableGb } = installation;
   const rounds = MINUTES_A_MONTH / JANITOR.minutes;
+  const ticks = MINUTES_A_MONTH / TICK.minutes;
   return linesOf({
     endpointHour: endpoints * zones * HOURS_A_MONTH,
     // Each pool's, and Glance's.
@@ -57,13 +60,14 @@ export function standingLines(installation: Installation): Line[] {
     dashboardMonth: dashboards,
     metricMonth: metrics,
     queueRequest: POLLS_A_MONTH,
-    lambdaRequest: rounds,
+    lambdaRequest: rounds + ticks,
     trace: rounds,
-    lambdaGbSecond: (rounds * pools * JANITOR.seconds * JANITOR.memoryMib) / 1024,
-    // Its report, and a look at the index of open jobs.
-    tableWrite: rounds,
-    tableRead: rounds,
-    logGb: (rounds * LOG_BYTES_A_RUN) / 1e9,
+    lambdaGbSecond:
+      (rounds * pools * JANITOR.seconds * JANITOR.memoryMib + ticks * TICK.seconds * TICK.memoryMib) / 1024,
+    // The janitor's report and its look at the open jobs; a tick's mark, and its looks at what is due and what waits.
+    tableWrite: rounds + ticks,
+    tableRead: rounds + 2 * ticks,
+    logGb: ((rounds + ticks) * LOG_BYTES_A_RUN) / 1e9,
     tableGbMonth: tableGb,
   });
 }

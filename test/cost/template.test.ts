@@ -1,5 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
-import { CONSUMERS, INSTALLATION, JANITOR } from '../../cost/standing.ts';
+import { CONSUMERS, INSTALLATION, JANITOR, TICK } from '../../cost/standing.ts';
 import { ADMISSION, API } from '../../cost/step-use.ts';
 import { STEPS } from '../../statemachine/contract.ts';
 import { EXAMPLE } from '../cdk/settings.ts';
@@ -15,14 +15,16 @@ it.each<[name: string, memoryMib: number]>([
   ['Admit', ADMISSION.memoryMib],
   ['Api', API.memoryMib],
   ['Janitor', JANITOR.memoryMib],
+  ['Schedules', TICK.memoryMib],
   ...Object.entries(STEPS).map(([name, { memoryMib }]) => [name, memoryMib] as [string, number]),
 ])('reckons with the memory that %s has: %i MiB', (name, memoryMib) => {
   expect(memoryOf(name)).toBe(memoryMib);
 });
 
-it('reckons with as many rounds of the janitor as there are', () => {
+it('reckons with as many rounds of the janitor, and looks at the schedules, as there are', () => {
   const schedules = Object.values(stack.all('AWS::Scheduler::Schedule'));
-  expect(schedules.map(({ Properties }) => Properties.ScheduleExpression)).toEqual([
+  expect(schedules.map(({ Properties }) => Properties.ScheduleExpression).sort()).toEqual([
+    `rate(${TICK.minutes} minute)`,
     `rate(${JANITOR.minutes} minutes)`,
   ]);
 });

@@ -34,6 +34,7 @@ it('is private, says of which VM it is, and has the size and hash that the job t
     xensnap_job: id,
     xensnap_pool: 'demo',
     xensnap_verified: 'true',
+    xensnap_verified_at: done.verifiedAt,
     xensnap_vm: vm?.uuid,
     xensnap_vm_name: vm?.name,
   });
