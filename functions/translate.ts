@@ -41,6 +41,7 @@ const BUSY =
 export function translate(error: unknown): Error {
   if (!(error instanceof Error)) return new XensnapError('Internal', String(error));
   if (error instanceof XapiError) return ofCode(error);
+  if (error instanceof XensnapError) return error;
   const message = error.message;
   switch (error.name) {
     case 'XapiUnreachable':
@@ -62,7 +63,6 @@ export function translate(error: unknown): Error {
 const THROTTLED = /Throttl|^ProvisionedThroughputExceeded|^RequestLimitExceeded|^TooManyRequests/;
 
 function throttled(cause: Error): XensnapError {
-  if (cause instanceof XensnapError) return cause;
   const message = `AWS takes no more requests of this service at the moment (${cause.name}). Ask again.`;
   return new XensnapError('Throttled', message, { cause });
 }

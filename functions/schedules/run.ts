@@ -1,14 +1,11 @@
 /** How a run ended. `skipped`: nothing was tried, or its time was over before it could begin. */
 export type RunOutcome = 'succeeded' | 'failed' | 'skipped';
 
-/** Why, with a name of functions/errors.ts, or of {@link RUN_REASONS}. */
+/** Why, with a name of functions/errors.ts or one that only runs have, such as `RunMissed`; the README lists them. */
 export interface RunReason {
   readonly name: string;
   readonly message: string;
 }
-
-/** Reasons that only runs have. */
-export const RUN_REASONS = ['RunMissed', 'NothingSelected'] as const;
 
 /** One nominal time of a schedule for one VM. Times are ISO 8601 UTC. */
 export interface Run {
