@@ -1,19 +1,5 @@
 import fc from 'fast-check';
-
-/** So much of a JSON Schema as the OpenAPI document uses. */
-interface Schema {
-  readonly $ref?: string;
-  readonly type?: string | readonly string[];
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly items?: Schema;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: boolean | Schema;
-  readonly anyOf?: readonly Schema[];
-  readonly oneOf?: readonly Schema[];
-  readonly allOf?: readonly Schema[];
-}
+import type { Schema } from '../../../functions/api/docs/schema.ts';
 
 export interface Operation {
   readonly operationId: string;
