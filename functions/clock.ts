@@ -3,5 +3,8 @@ export interface Clock {
   now(): Date;
 }
 
+/** A time after all others, as `toISOString` writes it. */
+export const END_OF_TIME = '9999-12-31T23:59:59.999Z';
+
 /** The machine's own clock. */
 export const systemClock: Clock = { now: () => new Date() };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EventBridgeEvent } from 'aws-lambda';
+import { END_OF_TIME } from './clock.ts';
 import { XensnapError } from './errors.ts';
 import type { ExecutionState } from './executions.ts';
 import type { Debt, Job, JobError } from './job.ts';
@@ -59,7 +60,7 @@ export async function reconcile(
   const { alone = false } = options;
   const me = randomUUID();
   const until = new Date(clock.now().getTime() + config.timings.claimSeconds * 1000);
-  const claimed = await store.jobs.claim(jobId, me, alone ? END_OF_TIME : clock.now(), until);
+  const claimed = await store.jobs.claim(jobId, me, alone ? new Date(END_OF_TIME) : clock.now(), until);
   if (!claimed) return { state: 'busy' };
   try {
     if (claimed.open === undefined) return { state: 'settled' };
@@ -74,9 +75,6 @@ export async function reconcile(
     await store.jobs.unclaim(jobId, me);
   }
 }
-
-/** A time after every claim. */
-const END_OF_TIME = new Date('9999-12-31T00:00:00Z');
 
 /** Reconciles every open job, knowing that no other process works on the table. Answers how many there were. */
 export async function reconcileStranded(runtime: Runtime): Promise<number> {

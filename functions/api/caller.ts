@@ -1,6 +1,8 @@
 import type { Context } from 'hono';
+import type { VmRecord } from '../../xapi/types.ts';
 import type { Config, ProjectConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
+import { ownsVm } from '../projects.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -59,22 +61,8 @@ export function confinedTo({ project }: Caller): NonNullable<Caller['project']> 
   return project?.admin ? undefined : project;
 }
 
-/** Whether a VM is the project's: by one of its tags in the pool, or by its name. */
-export function ownsVm(
-  { vmTags, vmNamePatterns }: ProjectConfig,
-  vm: { readonly name_label: string; readonly tags: readonly string[] },
-): boolean {
-  return (
-    vm.tags.some((tag) => vmTags.includes(tag)) ||
-    vmNamePatterns.some((pattern) => fitsPattern(vm.name_label, pattern))
-  );
-}
-
-/** Whether the name fits the pattern, in which `*` stands for any characters. */
-export function fitsPattern(name: string, pattern: string): boolean {
-  return new RegExp(`^${pattern.split('*').map(escaped).join('.*')}$`, 's').test(name);
-}
-
-function escaped(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+/** Whether a caller may touch a VM. */
+export function mayTouch(caller: Caller, vm: Pick<VmRecord, 'name_label' | 'tags'>): boolean {
+  const confines = confinedTo(caller);
+  return !confines || ownsVm(confines, vm);
 }

@@ -1,9 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import packageJson from '../../package.json' with { type: 'json' };
+import { within } from '../bounded.ts';
 import type { PoolConfig } from '../config.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { translate } from '../translate.ts';
-import { within } from './bounded.ts';
 import { problems, RetryAfter, retryLater } from './problem.ts';
 
 /** Seconds that a probe may take: who asks this wants an answer. */

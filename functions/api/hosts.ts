@@ -1,8 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HostRecord } from '../../xapi/types.ts';
+import { mapBounded } from '../bounded.ts';
 import { isFinished } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { mapBounded } from './bounded.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';

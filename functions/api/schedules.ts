@@ -6,7 +6,7 @@ import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
 import { saveSchedule } from '../schedules/save.ts';
 import type { Schedule } from '../schedules/schedule.ts';
-import { callerOf, confinedTo, ownsVm } from './caller.ts';
+import { callerOf, confinedTo, mayTouch } from './caller.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
 import { NewSchedule, wishOf } from './schedule-input.ts';
@@ -203,12 +203,11 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
     of?: string,
   ): Promise<Schedule> {
     const caller = callerOf(c, config);
-    const confines = confinedTo(caller);
     const project = of ?? caller.project?.id;
     const wish = {
       ...wishOf(body),
       ...(project !== undefined && { project }),
-      ...(confines && { allows: (vm: Parameters<typeof ownsVm>[1]) => ownsVm(confines, vm) }),
+      allows: (vm: Parameters<typeof mayTouch>[1]) => mayTouch(caller, vm),
     };
     return saveSchedule(id, wish, runtime);
   }

@@ -4,7 +4,7 @@ import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { callerOf, confinedTo, ownsVm } from './caller.ts';
+import { callerOf, confinedTo, mayTouch } from './caller.ts';
 import { listJobs } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
@@ -89,11 +89,10 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(request, async (c) => {
     const key = c.req.valid('header')['idempotency-key'];
     const caller = callerOf(c, config);
-    const confines = confinedTo(caller);
     const wish: SnapshotRequest = {
       ...present(c.req.valid('json')),
       ...(caller.project && { project: caller.project.id }),
-      ...(confines && { allows: (vm) => ownsVm(confines, vm) }),
+      allows: (vm) => mayTouch(caller, vm),
       ...(key !== undefined && { idempotencyKey: `${caller.id}/${key}` }),
     };
     const { job } = await requestSnapshot(wish, runtime);

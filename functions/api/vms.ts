@@ -1,9 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { mapBounded } from '../bounded.ts';
+import { type PoolVm, vmsOfPool } from '../pool-vms.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { mapBounded } from './bounded.ts';
-import { callerOf, confinedTo, ownsVm } from './caller.ts';
+import { callerOf, mayTouch } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
-import { type PoolVm, vmsOfPool } from './pool-vms.ts';
 import { problems } from './problem.ts';
 
 /** Leases read at a time. */
@@ -43,11 +43,11 @@ const list = createRoute({
 
 export function routeVms(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(list, async (c) => {
-    const confines = confinedTo(callerOf(c, runtime.config));
+    const caller = callerOf(c, runtime.config);
     const found = await askEveryPool(runtime, async (xapi, pool) =>
       (await vmsOfPool(xapi)).map((each) => ({ ...each, pool: pool.name })),
     );
-    const allowed = found.filter(({ vm }) => !confines || ownsVm(confines, vm));
+    const allowed = found.filter(({ vm }) => mayTouch(caller, vm));
     const vms = await mapBounded(allowed, READS_AT_ONCE, async (each) => ({
       ...vmView(each, each.pool),
       job: (await runtime.store.leases.holderOfVm(each.pool, each.vm.uuid)) ?? null,

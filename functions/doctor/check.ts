@@ -1,4 +1,4 @@
-import { within } from '../api/bounded.ts';
+import { within } from '../bounded.ts';
 import { ERROR_STATUS } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { translate } from '../translate.ts';

@@ -1,7 +1,7 @@
 import { createPoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { HostRecord, Ref, SrRecord } from '../../xapi/types.ts';
-import { mapBounded } from '../api/bounded.ts';
+import { mapBounded } from '../bounded.ts';
 import type { Clock } from '../clock.ts';
 import type { PoolConfig } from '../config.ts';
 import { requirePlugin } from '../dom0.ts';

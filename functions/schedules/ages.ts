@@ -1,4 +1,4 @@
-import { mapBounded } from '../api/bounded.ts';
+import { mapBounded } from '../bounded.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { LastBackup } from '../store/backups.ts';
 import type { Schedule, ScheduledVm } from './schedule.ts';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
-import { mapBounded } from '../api/bounded.ts';
+import { mapBounded } from '../bounded.ts';
+import { END_OF_TIME } from '../clock.ts';
 import { ERROR_STATUS } from '../errors.ts';
 import { isFinished, type Job } from '../job.ts';
 import type { requestSnapshot } from '../request.ts';
@@ -100,13 +101,10 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
 
 /** A run that is made up late gets as much time as one in time has at least, up to the next. */
 function timesOf(run: Run, now: Date): { startAfter: Date; startBefore: Date } {
-  const { startAfter = run.nominal, startBefore = run.nominal, next = LAST } = run;
+  const { startAfter = run.nominal, startBefore = run.nominal, next = END_OF_TIME } = run;
   const until = isInTime(run, now) ? startBefore : Math.min(now.getTime() + LEAST_WAIT_MS, Date.parse(next));
   return { startAfter: new Date(startAfter), startBefore: new Date(until) };
 }
-
-/** After the last run of all there is no other. */
-const LAST = '9999-12-31T23:59:59.999Z';
 
 function isInTime({ startBefore = '' }: Run, now: Date): boolean {
   return now.toISOString() < startBefore;

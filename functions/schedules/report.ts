@@ -1,4 +1,4 @@
-import { mapBounded } from '../api/bounded.ts';
+import { mapBounded } from '../bounded.ts';
 import { isFinished } from '../job.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { type ProtectedVm, protectedVms } from './ages.ts';

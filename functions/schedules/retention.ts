@@ -1,4 +1,4 @@
-import { mapBounded } from '../api/bounded.ts';
+import { mapBounded } from '../bounded.ts';
 import { type BackupSet, judgeBackups, listBackups, type Verdict } from '../rotation.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import type { RunReason } from './run.ts';

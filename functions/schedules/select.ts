@@ -1,8 +1,8 @@
 import type { VmRecord } from '../../xapi/types.ts';
-import { fitsPattern, ownsVm } from '../api/caller.ts';
-import { REAL_VMS } from '../api/pool-vms.ts';
 import type { Config, PoolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
+import { REAL_VMS } from '../pool-vms.ts';
+import { fitsPattern, ownsVm } from '../projects.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
 import type { RunReason } from './run.ts';

@@ -1,3 +1,4 @@
+import { END_OF_TIME } from '../clock.ts';
 import type { Schedule } from '../schedules/schedule.ts';
 import { everyItem, type PageOptions, type Table } from './table.ts';
 
@@ -12,9 +13,6 @@ type Stored = Omit<Schedule, 'createdAt'> & {
   readonly createdAt: string;
   readonly madeAt: string;
 };
-
-/** Of a schedule that has no next time: after every other. */
-const NEVER = '9999-12-31T23:59:59.999Z';
 
 /** The fields that a caller decides, and what follows from them. */
 const GIVEN = [
@@ -114,7 +112,7 @@ export class Schedules {
   /** Disables it, unless a caller has changed it meanwhile. */
   async disable({ id, revision }: Schedule, reason: string): Promise<Schedule | undefined> {
     return this.#change(id, {
-      set: { enabled: false, disabledReason: reason, createdAt: NEVER },
+      set: { enabled: false, disabledReason: reason, createdAt: END_OF_TIME },
       remove: ['nextAt', 'askUntil'],
       when: '#revision = :revision',
       names: ['revision'],
@@ -164,5 +162,5 @@ function scheduleOf(item: Stored | undefined): Schedule | undefined {
 }
 
 function dueAt({ nextAt }: Pick<Schedule, 'nextAt'>): string {
-  return nextAt ?? NEVER;
+  return nextAt ?? END_OF_TIME;
 }

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { mapBounded } from '../../bounded.ts';
 import type { Runtime } from '../../runtime/executions.ts';
-import { mapBounded } from '../bounded.ts';
 import { type Caller, callerOf } from '../caller.ts';
 import { serve } from '../documented.ts';
 import { faults } from '../faults.ts';

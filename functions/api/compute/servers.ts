@@ -1,10 +1,10 @@
 import type { VmMetricsRecord } from '../../../xapi/types.ts';
 import type { Job } from '../../job.ts';
+import { type PoolVm, vmsOfPool } from '../../pool-vms.ts';
 import type { Runtime } from '../../runtime/executions.ts';
-import { type Caller, confinedTo, ownsVm } from '../caller.ts';
+import { type Caller, mayTouch } from '../caller.ts';
 import { askEveryPool } from '../every-pool.ts';
 import { Fault } from '../faults.ts';
-import { type PoolVm, vmsOfPool } from '../pool-vms.ts';
 
 /** A VM as a server of the Compute and Rackspace APIs. */
 export interface Server extends PoolVm {
@@ -27,9 +27,8 @@ export async function serversOf(runtime: Runtime, caller: Caller): Promise<Serve
     });
   });
   const idOf = serverIds(found);
-  const confines = confinedTo(caller);
   return found
-    .filter(({ vm }) => !confines || ownsVm(confines, vm))
+    .filter(({ vm }) => mayTouch(caller, vm))
     .map((each) => ({ ...each, id: idOf(each) }))
     .sort((a, b) => createdAt(b).getTime() - createdAt(a).getTime() || (a.id < b.id ? -1 : 1));
 }

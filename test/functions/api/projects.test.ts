@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createApi } from '../../../functions/api/app.ts';
-import { ownsVm } from '../../../functions/api/caller.ts';
+import { ownsVm } from '../../../functions/projects.ts';
 import { type ServedApi, serveApi } from './served-api.ts';
 
 let api: ServedApi;

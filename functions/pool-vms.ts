@@ -1,5 +1,5 @@
-import type { Session } from '../../xapi/session.ts';
-import type { HostRecord, VbdRecord, VdiRecord, VmRecord } from '../../xapi/types.ts';
+import type { Session } from '../xapi/session.ts';
+import type { HostRecord, VbdRecord, VdiRecord, VmRecord } from '../xapi/types.ts';
 
 /** A VM that is no template, snapshot or control domain, with what it stands on. */
 export interface PoolVm {
