@@ -45,6 +45,8 @@ export interface ServiceOptions {
   readonly metrics?: Metrics;
   readonly relock?: Config['relock'];
   readonly timings?: Partial<Config['timings']>;
+  /** Between two rounds of the janitor; 15 minutes by default, as in AWS. */
+  readonly janitorSeconds?: number;
   /** Waits of the state machine, by state, that last so many seconds whatever the step says; for tests. */
   readonly waitSeconds?: Record<string, number>;
   /** Runs a step's handler, or fails in its place: where tests break things. */

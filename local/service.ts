@@ -74,7 +74,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   starting.defer(() => admission.stop());
   const janitor = (dryRun = false) => tidy(runtime, { dryRun });
   const rounds = every({
-    seconds: JANITOR_SECONDS,
+    seconds: options.janitorSeconds ?? JANITOR_SECONDS,
     clock,
     run: () => janitor(),
     onError: (error) => log.error('the janitor failed', { reason: String(error) }),
