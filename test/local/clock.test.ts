@@ -2,10 +2,12 @@ import { expect, it } from 'vitest';
 import { localClock } from '../../local/clock.ts';
 
 it('lets an hour pass in a moment when it runs fast', async () => {
-  const clock = localClock(3_600_000);
+  const speed = 36_000;
+  const clock = localClock(speed);
   const before = clock.now().getTime();
   await clock.sleep(3600);
-  expect(clock.now().getTime() - before).toBeGreaterThanOrEqual(3_599_000);
+  // Timers and the time of day are counted apart, in whole milliseconds each: two of them may be missing.
+  expect(clock.now().getTime() - before).toBeGreaterThanOrEqual(3_600_000 - 2 * speed);
 });
 
 it('stops waiting when it is told to', async () => {
