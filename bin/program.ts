@@ -10,6 +10,7 @@ import { poolCommand } from './commands/pool.ts';
 import { reportCommand, retentionCommand } from './commands/report.ts';
 import { scheduleCommand } from './commands/schedule.ts';
 import { snapshotCommand } from './commands/snapshot.ts';
+import { unpackCommand } from './commands/unpack.ts';
 import { vmsCommand } from './commands/vms.ts';
 import { Interrupted, UsageFailure } from './failures.ts';
 import { examplesText } from './options.ts';
@@ -44,6 +45,7 @@ async function createProgram(runsLocal: boolean): Promise<Command> {
     scheduleCommand(),
     reportCommand(),
     retentionCommand(),
+    unpackCommand(),
     janitorCommand(),
     doctorCommand(),
     poolCommand(),

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const XENSNAP = fileURLToPath(new URL('../../bin/xensnap.ts', import.meta.url));
@@ -15,6 +16,8 @@ export interface Running {
   printed(text: string): Promise<void>;
   /** Of standard output, as far as it has come. */
   firstLine(): string;
+  /** Nothing comes from it until somebody writes. */
+  readonly stdin: Writable;
   signal(signal: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
 }
@@ -23,7 +26,7 @@ export interface Running {
 export function startXensnap(args: readonly string[], env: Record<string, string> = {}): Running {
   const child = spawn(process.execPath, [XENSNAP, ...args], {
     env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
   });
   let stdout = '';
   let stderr = '';
@@ -38,6 +41,7 @@ export function startXensnap(args: readonly string[], env: Record<string, string
   });
   return {
     ended,
+    stdin: child.stdin,
     firstLine: () => stdout.split('\n')[0] ?? '',
     signal: (signal) => child.kill(signal),
     printed: (text) =>

@@ -3,7 +3,7 @@ import { xensnap } from './command-line.ts';
 
 const COMMANDS = [
   ...['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'schedule', 'report', 'retention'],
-  ...['janitor', 'doctor', 'pool', 'glance'],
+  ...['unpack', 'janitor', 'doctor', 'pool', 'glance'],
 ];
 
 it('lists every command in its help', async () => {

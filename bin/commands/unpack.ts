@@ -1,0 +1,111 @@
+import { createReadStream } from 'node:fs';
+import { access, type FileHandle, open, rename, rm } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { Command } from 'commander';
+import { CommandFailure, Interrupted } from '../failures.ts';
+import { size } from '../format.ts';
+import { examplesText, print } from '../options.ts';
+import { ImageDamaged } from '../unpack/damage.ts';
+import { type Unpacked, unpack } from '../unpack/unpack.ts';
+
+interface Options {
+  readonly to?: string;
+  readonly json?: boolean;
+}
+
+export function unpackCommand(): Command {
+  return new Command('unpack')
+    .description("Check an image's data from its first byte to its last, and write the disk that it holds")
+    .argument('<file>', 'what "openstack image save" wrote; - is standard input')
+    .option('--to <disk>', 'write the disk into this new file: raw, flattened, sparse')
+    .option('--json', 'print one JSON document, for scripts')
+    .addHelpText('after', examplesText(['unpack image.tgz', 'unpack image.tgz --to disk.raw']))
+    .action(async (file: string, options: Options) => {
+      const result = await interruptible(async (signal) => {
+        if (options.to === undefined) return read(file, signal);
+        return intoNew(options.to, (to) => read(file, signal, to));
+      });
+      print(options.json ? JSON.stringify(result, null, 2) : readable(result, options.to));
+    });
+}
+
+async function read(file: string, signal: AbortSignal, to?: FileHandle): Promise<Unpacked> {
+  const progress = progressOn(process.stderr);
+  const data: Readable = file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
+  try {
+    return await unpack(data, { signal, onRead: progress.show, ...(to && { to }) });
+  } catch (cause) {
+    if (cause instanceof ImageDamaged) throw new CommandFailure(`${file}: ${cause.message}`, { cause });
+    throw cause;
+  } finally {
+    progress.clear();
+  }
+}
+
+/** Has `write` fill a file that gets its name only once it is whole. */
+async function intoNew<T>(path: string, write: (to: FileHandle) => Promise<T>): Promise<T> {
+  const isThere = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) throw new CommandFailure(`${path} is there already: name another file, or remove it`);
+  const part = `${path}.part`;
+  const to = await open(part, 'wx').catch((cause) => {
+    throw new CommandFailure(`cannot write ${part}: ${cause.message}`, { cause });
+  });
+  try {
+    const result = await write(to);
+    await to.sync();
+    await rename(part, path);
+    return result;
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  } finally {
+    await to.close();
+  }
+}
+
+async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const interrupt = new AbortController();
+  const stop = () => interrupt.abort();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  try {
+    return await run(interrupt.signal);
+  } catch (error) {
+    if (interrupt.signal.aborted) throw new Interrupted('stopped; nothing was written');
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== undefined && !(error instanceof CommandFailure))
+      throw new CommandFailure(message, { cause: error });
+    throw error;
+  } finally {
+    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
+  }
+}
+
+const EVERY_MS = 500;
+
+/** A line that is drawn over and over again, where there is a terminal for it. */
+function progressOn(out: NodeJS.WriteStream) {
+  let next = 0;
+  return {
+    show(bytes: number) {
+      if (!out.isTTY || Date.now() < next) return;
+      next = Date.now() + EVERY_MS;
+      out.write(`\r${size(bytes)} read `);
+    },
+    clear() {
+      if (next > 0) out.write('\r\x1b[K');
+    },
+  };
+}
+
+function readable({ bytes, sha512, virtualBytes, layers }: Unpacked, to: string | undefined): string {
+  const rows = [
+    ['Data', `${size(bytes)}, whole`],
+    ['sha512', sha512],
+    ['VHDs', layers.map((layer) => `${layer.name} ${size(layer.bytes)}`).join(', ')],
+    ['Disk', `${size(virtualBytes)}${to === undefined ? '' : `, in ${to}`}`],
+  ];
+  return rows.map(([name = '', value]) => `${name.padEnd(8)}${value}`).join('\n');
+}

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { RawDisk } from '../../bin/unpack/raw-disk.ts';
+import { unpack } from '../../bin/unpack/unpack.ts';
+import { pattern, temporaryFolder } from '../local/vhd/modelled-chain.ts';
+import { bundleFolder, packed, virtualBytes } from './bundle-folder.ts';
+import { type Ended, startXensnap, xensnap } from './command-line.ts';
+
+describe('an image that is whole', () => {
+  it('becomes the disk of the snapshot, flattened, with holes where it is zero', async () => {
+    await using dir = await temporaryFolder();
+    const { folder, rawPath, names } = await bundleFolder(dir.path);
+    const [image, disk] = [await packed(folder, names), join(dir.path, 'disk.raw')];
+    const { status, stdout } = await xensnap(['unpack', image, '--to', disk, '--json']);
+    expect(status).toBe(0);
+    const data = await readFile(image);
+    expect(JSON.parse(stdout)).toMatchObject({
+      bytes: data.length,
+      sha512: createHash('sha512').update(data).digest('hex'),
+      virtualBytes,
+      layers: names.map((name) => ({ name })),
+    });
+    expect((await readFile(disk)).equals(await readFile(rawPath))).toBe(true);
+    expect((await stat(disk)).blocks * 512).toBeLessThan(virtualBytes / 2);
+  });
+
+  it('is only read where no disk is asked for, from standard input too', async () => {
+    await using dir = await temporaryFolder();
+    const { folder, names } = await bundleFolder(dir.path);
+    const image = await packed(folder, names);
+    const running = startXensnap(['unpack', '-']);
+    running.stdin.end(await readFile(image));
+    const { stdout } = await running.ended;
+    expect(stdout).toContain('Data    ');
+    expect(stdout).toContain('Disk    6.0 MiB\n');
+    expect(await readdir(dir.path)).not.toContain('disk.raw');
+  });
+
+  it('keeps to the leaf’s size where a base is longer, since disks are resized', async () => {
+    await using dir = await temporaryFolder();
+    await using file = await open(join(dir.path, 'disk.raw'), 'w+');
+    const [bytes, data, all] = [2 ** 21 + 3 * 512, pattern(1, 4096), Buffer.alloc(512, 0xff)];
+    const disk = await RawDisk.create(file, bytes);
+    for (const number of [1, 2]) await disk.take({ number, sectors: all, data });
+    expect((await file.stat()).size).toBe(bytes);
+    const expected = Buffer.concat([Buffer.alloc(2 ** 21), data.subarray(0, 3 * 512)]);
+    expect((await file.readFile()).equals(expected)).toBe(true);
+  });
+
+  it('gives the model’s disk whatever was written into its layers', async () => {
+    const sectors = 2 * 4096 + 77;
+    const aWrite = fc
+      .record({
+        sector: fc.oneof(fc.nat(sectors - 1), fc.constantFrom(0, 4095, 8191, sectors - 1)),
+        count: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(4096, 5000)),
+        seed: fc.nat(254),
+        zero: fc.boolean(),
+      })
+      .map(({ sector, count, seed, zero }) => {
+        const fitting = Math.min(count, sectors - sector);
+        return { sector, data: zero ? Buffer.alloc(fitting * 512) : pattern(seed, fitting) };
+      });
+    const someLayers = fc.array(fc.array(aWrite, { maxLength: 5 }), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(someLayers, async (writes) => {
+        await using dir = await temporaryFolder();
+        const { folder, rawPath, names } = await bundleFolder(dir.path, writes, sectors * 512);
+        const disk = await open(join(dir.path, 'disk.raw'), 'w+');
+        await unpack(createReadStream(await packed(folder, names)), { to: disk });
+        await disk.close();
+        expect((await readFile(join(dir.path, 'disk.raw'))).equals(await readFile(rawPath))).toBe(true);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('the file that it writes', () => {
+  const refusal = ({ status, stderr }: Ended) => ({ status, stderr });
+
+  it('is never one that is there already', async () => {
+    await using dir = await temporaryFolder();
+    const { folder, names } = await bundleFolder(dir.path);
+    const [image, disk] = [await packed(folder, names), join(dir.path, 'disk.raw')];
+    await writeFile(disk, 'mine');
+    expect(refusal(await xensnap(['unpack', image, '--to', disk]))).toEqual({
+      status: 1,
+      stderr: `xensnap: ${disk} is there already: name another file, or remove it\n`,
+    });
+    expect(await readFile(disk, 'utf8')).toBe('mine');
+  });
+
+  it('is gone when the command is interrupted', async () => {
+    await using dir = await temporaryFolder();
+    const { folder, names } = await bundleFolder(dir.path);
+    const image = await packed(folder, names);
+    const before = await readdir(dir.path);
+    const running = startXensnap(['unpack', '-', '--to', join(dir.path, 'disk.raw')]);
+    // Half of the image, and then nothing for as long as one likes.
+    running.stdin.write((await readFile(image)).subarray(0, 5000));
+    while (!(await readdir(dir.path)).includes('disk.raw.part')) await new Promise(setImmediate);
+    running.signal('SIGINT');
+    expect(refusal(await running.ended)).toEqual({
+      status: 130,
+      stderr: 'xensnap: stopped; nothing was written\n',
+    });
+    expect(await readdir(dir.path)).toEqual(before);
+  });
+
+  it('is gone when the image proves damaged, and the message names the image', async () => {
+    await using dir = await temporaryFolder();
+    const { folder } = await bundleFolder(dir.path);
+    const image = await packed(folder, ['0.vhd', '1.vhd']);
+    const before = await readdir(dir.path);
+    expect(refusal(await xensnap(['unpack', image, '--to', join(dir.path, 'disk.raw')]))).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/^xensnap: .*image\.tgz: the parent of 1\.vhd, .* is missing\n$/),
+    });
+    expect(await readdir(dir.path)).toEqual(before);
+  });
+
+  it('is not begun for an image that is not there', async () => {
+    await using dir = await temporaryFolder();
+    const ended = await xensnap(['unpack', join(dir.path, 'none'), '--to', join(dir.path, 'disk.raw')]);
+    expect(refusal(ended)).toEqual({ status: 1, stderr: expect.stringContaining('no such file') });
+    expect(await readdir(dir.path)).toEqual([]);
+  });
+});
