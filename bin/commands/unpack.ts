@@ -35,7 +35,10 @@ async function read(file: string, signal: AbortSignal, to?: FileHandle): Promise
   try {
     return await unpack(data, { signal, onRead: progress.show, ...(to && { to }) });
   } catch (cause) {
-    if (cause instanceof ImageDamaged) throw new CommandFailure(`${file}: ${cause.message}`, { cause });
+    if (cause instanceof ImageDamaged) {
+      const name = file === '-' ? 'standard input' : file;
+      throw new CommandFailure(`${name}: ${cause.message}`, { cause });
+    }
     throw cause;
   } finally {
     progress.clear();
