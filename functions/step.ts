@@ -15,7 +15,10 @@ import { translate } from './translate.ts';
 
 /** What a step works with: the job as it was when the step began, and a session of the job's pool. */
 export interface StepDeps
-  extends Pick<BaseRuntime, 'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'log' | 'metrics'> {
+  extends Pick<
+    BaseRuntime,
+    'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'wait' | 'log' | 'metrics'
+  > {
   readonly job: Job;
   readonly xapi: Session;
 }

@@ -57,10 +57,11 @@ async function adopt(deps: StepDeps, { ref, record: vm }: Template): Promise<voi
 }
 
 /** Takes the tags off the VM again, so that no snapshot of an operator's inherits them, and forgets the task. */
-async function tidy({ xapi, job }: StepDeps, templateRef: Ref<'VM'>): Promise<void> {
+async function tidy(deps: StepDeps, templateRef: Ref<'VM'>): Promise<void> {
+  const { xapi, job } = deps;
   await untag(xapi, known(job, 'vmRef'), job.taggedDisks ?? []);
   if (job.snapshotTask !== undefined) await forgetTask(xapi, job.snapshotTask);
-  else await forgetLostTask(xapi, 'Async.VM.snapshot', templateRef);
+  else await forgetLostTask(deps, 'Async.VM.snapshot', templateRef);
 }
 
 /** Neither task nor template: the call may still be under way, or may never have arrived. */

@@ -83,7 +83,7 @@ async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void>
   const { job, xapi, store, metrics } = deps;
   if (!result) throw new XensnapError('PluginFailure', 'The plugin says it succeeded, but not with what.');
   if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
-  else await forgetLostTask(xapi, 'Async.host.call_plugin', job.id);
+  else await forgetLostTask(deps, 'Async.host.call_plugin', job.id);
   if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
   await store.jobs.pay(job.id, 'secret');
   await store.jobs.pay(job.id, 'plugin', {

@@ -1,6 +1,9 @@
-import { expect, it } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
 import { reconcile } from '../../functions/reconcile.ts';
-import { scenario } from '../support/scenario.ts';
+import { PLUGIN_FILE, scenario } from '../support/scenario.ts';
 
 it('pays its debts to a pool that goes away during cleanup and comes back a minute later', async () => {
   const back = Promise.withResolvers<void>();
@@ -81,6 +84,33 @@ it.each(['VM.destroy', 'VDI.destroy', 'VM.set_xenstore_data', 'Async.VM.snapshot
   },
   180_000,
 );
+
+it('removes the task of a lost upload that ends a moment after the plugin has told of its success', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'xensnap-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const [lingering, mayEnd] = [join(folder, 'glance'), join(folder, 'may-end')];
+  const linger = `case "$1" in *put_vdis*) until [ -e ${mayEnd} ]; do sleep 0.02; done;; esac`;
+  await writeFile(lingering, `#!/bin/sh\n${PLUGIN_FILE} "$1"\nended=$?\n${linger}\nexit $ended\n`, {
+    mode: 0o755,
+  });
+  const { pool, request, job, leftBehind } = await scenario({ pool: { pluginFile: lingering } });
+  pool.faults.add({ method: 'Async.host.call_plugin', times: 1, drop: 'after' });
+  const over = Promise.withResolvers<void>();
+  const end = async () => {
+    await writeFile(mayEnd, '');
+    while ((await pool.inventory()).plugins > 0) await new Promise(setImmediate);
+    over.resolve();
+  };
+  let looks = 0;
+  pool.faults.add({
+    method: 'task.get_all_records_where',
+    when: ([, filter]) => String(filter).includes('host.call_plugin') && ++looks === 2 && !!end(),
+    hold: over.promise,
+  });
+  expect(await job(await request('web-1'))).toMatchObject({ status: 'succeeded' });
+  expect(looks).toBeGreaterThan(1);
+  expect(await leftBehind()).toEqual([]);
+}, 180_000);
 
 it('fails with SnapshotLost when the snapshot call never arrives, and makes none later', async () => {
   const { pool, request, job, leftBehind, service } = await scenario({ speed: 30 });
