@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RawDisk } from '../../bin/unpack/raw-disk.ts';
 import { unpack } from '../../bin/unpack/unpack.ts';
+import { anyWrite } from '../local/vhd/any-write.ts';
 import { pattern, temporaryFolder } from '../local/vhd/modelled-chain.ts';
 import { bundleFolder, packed, virtualBytes } from './bundle-folder.ts';
 import { type Ended, startXensnap, xensnap } from './command-line.ts';
@@ -53,18 +54,10 @@ describe('an image that is whole', () => {
 
   it('gives the model’s disk whatever was written into its layers', async () => {
     const sectors = 2 * 4096 + 77;
-    const aWrite = fc
-      .record({
-        sector: fc.oneof(fc.nat(sectors - 1), fc.constantFrom(0, 4095, 8191, sectors - 1)),
-        count: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(4096, 5000)),
-        seed: fc.nat(254),
-        zero: fc.boolean(),
-      })
-      .map(({ sector, count, seed, zero }) => {
-        const fitting = Math.min(count, sectors - sector);
-        return { sector, data: zero ? Buffer.alloc(fitting * 512) : pattern(seed, fitting) };
-      });
-    const someLayers = fc.array(fc.array(aWrite, { maxLength: 5 }), { minLength: 1, maxLength: 4 });
+    const someLayers = fc.array(fc.array(anyWrite(sectors), { maxLength: 5 }), {
+      minLength: 1,
+      maxLength: 4,
+    });
     await fc.assert(
       fc.asyncProperty(someLayers, async (writes) => {
         await using dir = await temporaryFolder();

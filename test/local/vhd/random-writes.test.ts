@@ -5,23 +5,12 @@ import { expect, it } from 'vitest';
 import { coalesceIntoParent, reparent } from '../../../local/pool/chain.ts';
 import { extractWith7zip, sevenZip } from '../../support/seven-zip.ts';
 import { readChain } from '../../support/vhd-reader.ts';
-import { modelledChain, pattern, temporaryFolder } from './modelled-chain.ts';
+import { anyWrite } from './any-write.ts';
+import { modelledChain, temporaryFolder } from './modelled-chain.ts';
 
 const sectors = 2 * 4096 + 77;
 
-/** Short and long runs, anywhere, some of them zeros, often at the border of a block or at the disk's end. */
-const aWrite = fc
-  .record({
-    sector: fc.oneof(fc.nat(sectors - 1), fc.constantFrom(0, 4090, 4095, 4096, 8191, sectors - 1)),
-    count: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(4096, 5000)),
-    seed: fc.nat(254),
-    zero: fc.boolean(),
-  })
-  .map(({ sector, count, seed, zero }) => {
-    const fitting = Math.min(count, sectors - sector);
-    return { sector, data: zero ? Buffer.alloc(fitting * 512) : pattern(seed, fitting) };
-  });
-const someLayers = fc.array(fc.array(aWrite, { maxLength: 5 }), { minLength: 2, maxLength: 4 });
+const someLayers = fc.array(fc.array(anyWrite(sectors), { maxLength: 5 }), { minLength: 2, maxLength: 4 });
 
 it('reads every layer as the raw model, whatever was written, also after a coalesce', async () => {
   await fc.assert(
