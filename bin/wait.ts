@@ -1,7 +1,8 @@
 import type { JobView } from './answers.ts';
 import type { ApiClient } from './client.ts';
-import { CommandFailure, Interrupted } from './failures.ts';
+import { CommandFailure } from './failures.ts';
 import { followJob } from './follow.ts';
+import { interruptible } from './interrupt.ts';
 import { print } from './options.ts';
 import { jobReport } from './report.ts';
 
@@ -10,27 +11,15 @@ const REMOTE_SECONDS = 10;
 
 /** Follows a job to its outcome and prints it. @throws Interrupted on Ctrl-C: the job goes on */
 export async function waitForJob(client: ApiClient, jobId: string, json: boolean): Promise<JobView> {
-  const interrupt = new AbortController();
-  const stop = () => interrupt.abort();
-  process.once('SIGINT', stop);
   const getJob = () => client.get<JobView>(`/snapshots/${encodeURIComponent(jobId)}`);
   // With --json standard output has the document alone.
   const out = json ? process.stderr : process.stdout;
-  try {
-    const job = await followJob({
-      getJob,
-      out,
-      signal: interrupt.signal,
-      intervalSeconds: client.isLocal ? 1 : REMOTE_SECONDS,
-    });
-    print(json ? JSON.stringify(job, null, 2) : jobReport(job));
-    return job;
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
-    throw new Interrupted(`the job goes on; cancel it with: xensnap cancel ${jobId}`);
-  } finally {
-    process.removeListener('SIGINT', stop);
-  }
+  const intervalSeconds = client.isLocal ? 1 : REMOTE_SECONDS;
+  const job = await interruptible(`the job goes on; cancel it with: xensnap cancel ${jobId}`, (signal) =>
+    followJob({ getJob, out, signal, intervalSeconds }),
+  );
+  print(json ? JSON.stringify(job, null, 2) : jobReport(job));
+  return job;
 }
 
 /** @throws CommandFailure when the job ended otherwise than `wanted` */

@@ -2,8 +2,9 @@ import { createReadStream } from 'node:fs';
 import { access, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { Command } from 'commander';
-import { CommandFailure, Interrupted } from '../failures.ts';
+import { CommandFailure } from '../failures.ts';
 import { size } from '../format.ts';
+import { interruptible } from '../interrupt.ts';
 import { examplesText, print } from '../options.ts';
 import { ImageDamaged } from '../unpack/damage.ts';
 import { type Unpacked, unpack } from '../unpack/unpack.ts';
@@ -21,10 +22,9 @@ export function unpackCommand(): Command {
     .option('--json', 'print one JSON document, for scripts')
     .addHelpText('after', examplesText(['unpack image.tgz', 'unpack image.tgz --to disk.raw']))
     .action(async (file: string, options: Options) => {
-      const result = await interruptible(async (signal) => {
-        if (options.to === undefined) return read(file, signal);
-        return intoNew(options.to, (to) => read(file, signal, to));
-      });
+      const run = (signal: AbortSignal) =>
+        options.to === undefined ? read(file, signal) : intoNew(options.to, (to) => read(file, signal, to));
+      const result = await interruptible('stopped; nothing was written', run, ['SIGINT', 'SIGTERM']);
       print(options.json ? JSON.stringify(result, null, 2) : readable(result, options.to));
     });
 }
@@ -66,23 +66,6 @@ async function intoNew<T>(path: string, write: (to: FileHandle) => Promise<T>): 
     throw error;
   } finally {
     await to.close();
-  }
-}
-
-async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupt = new AbortController();
-  const stop = () => interrupt.abort();
-  process.once('SIGINT', stop).once('SIGTERM', stop);
-  try {
-    return await run(interrupt.signal);
-  } catch (error) {
-    if (interrupt.signal.aborted) throw new Interrupted('stopped; nothing was written');
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== undefined && !(error instanceof CommandFailure))
-      throw new CommandFailure(message, { cause: error });
-    throw error;
-  } finally {
-    process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop);
   }
 }
 

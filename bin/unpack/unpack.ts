@@ -48,18 +48,14 @@ export async function unpack(data: Readable, { to, signal, onRead }: UnpackOptio
       yield piece;
     }
   }
-  let chain: Chain | undefined;
-  const read = async (source: AsyncIterable<Buffer>) => {
-    chain = await readChain(new ForwardReader(source), to);
-  };
+  const read = (source: AsyncIterable<Buffer>) => readChain(new ForwardReader(source), to);
   const gunzip = createGunzip({ chunkSize: OUT_BYTES });
   try {
-    await pipeline(data, counted, gunzip, read, { ...(signal && { signal }) });
+    const chain = await pipeline(data, counted, gunzip, read, { ...(signal && { signal }) });
+    return { bytes, sha512: sha512.digest('hex'), ...chain };
   } catch (error) {
     throw explained(error);
   }
-  if (!chain) throw new ImageDamaged('it holds nothing');
-  return { bytes, sha512: sha512.digest('hex'), ...chain };
 }
 
 type Chain = Pick<Unpacked, 'virtualBytes' | 'layers'>;
