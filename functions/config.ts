@@ -55,11 +55,19 @@ const Project = z.strictObject({
 const Timings = z.strictObject({
   snapshotPollSeconds: seconds(5),
   coalescePollSeconds: seconds(15),
+  /** At most so often is the SR scanned: sm takes the SR's lock for it and reads every VHD in it. */
+  coalesceScanSeconds: seconds(60),
   coalesceMaxSeconds: seconds(600),
   uploadPollMinSeconds: seconds(10),
   uploadPollMaxSeconds: seconds(300),
   uploadMaxSeconds: seconds(72 * 3600),
   uploadRetrySeconds: seconds(60),
+  /**
+   * How long a host may be away, in the middle of an upload, while its pool answers. With the longest wait between two
+   * looks before it and the cleanup after it, snapshot and VM are free within 15 minutes.
+   */
+  hostAwaySeconds: seconds(420),
+  hostAwayPollSeconds: seconds(30),
   jobMaxSeconds: seconds(6 * 86400),
   vmPollSeconds: seconds(60),
   admissionRetrySeconds: seconds(15),

@@ -9,11 +9,13 @@ import type { ImageFormat } from './job.ts';
 export const PLUGIN = 'glance';
 
 /** The version of the plugin's functions that these functions speak. */
-const API_VERSION = 2;
+const API_VERSION = 3;
 
 const Version = z.object({ version: z.string(), api: z.number() });
 
 const Result = z.object({
+  source: z.enum(['chain', 'export']),
+  warnings: z.array(z.string()),
   vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes: z.number() })),
   bytesRead: z.number(),
   bytesSent: z.number(),
@@ -26,6 +28,8 @@ const Status = z.object({
   bytesTotal: z.number().nullish(),
   bytesSent: z.number().nullish(),
   etaSeconds: z.number().nullish(),
+  /** What is read, once that is decided. */
+  source: z.enum(['chain', 'export']).nullish(),
   /** Another one for each try. */
   run: z.string().nullish(),
   result: Result.nullish(),
@@ -41,6 +45,10 @@ export interface PutVdis {
   readonly jobId: string;
   readonly imageId: string;
   readonly templateRef: Ref<'VM'>;
+  /** The disk's `userdevice`, the same in the template as in the VM. */
+  readonly device: string;
+  /** `auto` reads the chain of files where there is one, `export` has xapi flatten the disk. */
+  readonly source: 'auto' | 'export';
   readonly format: ImageFormat;
   readonly glanceUrl: string;
   /** UUID of the xapi secret that holds the token. */
@@ -49,21 +57,28 @@ export interface PutVdis {
   readonly fingerprint?: string;
 }
 
-/** Answers the version; throws PluginMissing, or PluginTooOld for a plugin of that name that does not speak ours. */
-export async function requirePlugin(xapi: Session, hostRef: Ref<'host'>): Promise<string> {
+/**
+ * Answers the version; throws PluginMissing, or PluginTooOld for a plugin of that name that does not speak ours: Nova's,
+ * or the first of ours, whose hard links in an SR can cost a VM its disk.
+ */
+export async function requirePlugin(xapi: Session, hostRef: Ref<'host'>, hostName: string): Promise<string> {
   try {
     const { version, api } = Version.parse(await call(xapi, hostRef, 'version', {}));
     if (api >= API_VERSION) return version;
     throw new XensnapError(
       'PluginTooOld',
-      `The host's glance plugin is version ${version}, too old. ${INSTALL}`,
+      `The glance plugin on host "${hostName}" is version ${version}, too old. ${INSTALL}`,
     );
   } catch (error) {
     // Nova's plugin has the same name and no such function.
     if (isCode(error, 'UNKNOWN_XENAPI_PLUGIN_FUNCTION') || error instanceof z.ZodError)
-      throw new XensnapError('PluginTooOld', `The host has another glance plugin than ours. ${INSTALL}`, {
-        cause: error,
-      });
+      throw new XensnapError(
+        'PluginTooOld',
+        `Host "${hostName}" has another glance plugin than ours. ${INSTALL}`,
+        {
+          cause: error,
+        },
+      );
     throw error;
   }
 }
@@ -88,38 +103,18 @@ export async function cancelPlugin(
   return Status.parse(await call(xapi, hostRef, 'cancel', { jobId }));
 }
 
-/** A staging folder in an SR. Both ids are UUIDs: the job's, and of the host that made it. */
-const StagingFolder = z.object({
-  jobId: z.string(),
-  owner: z.string(),
-  sr: z.string(),
-  ageSeconds: z.number(),
-  /** Why it stays; absent where it is gone. */
-  reason: z.string().optional(),
-});
-
-const Swept = z.object({
-  removed: z.array(StagingFolder),
-  left: z.array(StagingFolder),
+const Leftovers = z.object({
+  folders: z.array(z.object({ sr: z.string(), name: z.string(), ageSeconds: z.number() })),
   /** UUIDs of SRs that the host could not look through in time. */
   unanswered: z.array(z.string()),
 });
 
-export type StagingFolder = z.infer<typeof StagingFolder>;
-export type Swept = z.infer<typeof Swept>;
+/** What the first version of the plugin left in SRs: folders with hard links to disks. */
+export type Leftovers = z.infer<typeof Leftovers>;
 
-/**
- * Has a host remove what it staged for these jobs, which must be finished, and tell what else is staged in its SRs.
- * @param jobIds 1000 at most; with none, nothing is removed
- * @param owners UUIDs of hosts that are gone for good: what they staged for these jobs goes too
- */
-export async function sweepStaged(
-  xapi: Session,
-  hostRef: Ref<'host'>,
-  jobIds: readonly string[],
-  owners: readonly string[] = [],
-): Promise<Swept> {
-  return Swept.parse(await call(xapi, hostRef, 'sweep', { jobIds, owners }));
+/** Asks a host which of its SRs hold staging folders of the first version. */
+export async function leftoversOf(xapi: Session, hostRef: Ref<'host'>): Promise<Leftovers> {
+  return Leftovers.parse(await call(xapi, hostRef, 'leftovers', {}));
 }
 
 /** Begins an upload; answers the task that carries it. */

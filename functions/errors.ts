@@ -32,6 +32,7 @@ export const ERROR_STATUS = {
   GlanceTooLarge: 413,
   GlanceUnauthorized: 502,
   GlanceUnavailable: 502,
+  HostUnreachable: 503,
   KeystoneUnauthorized: 502,
   KeystoneUnavailable: 502,
   PluginMissing: 503,

@@ -139,6 +139,14 @@ export interface Job {
   readonly uploadAttempts?: number;
   readonly uploadStartedAt?: string;
   readonly firstUploadAt?: string;
+  /** What the plugin reads: the chain's files, or what xapi exports, for which the disk is attached in dom0. */
+  readonly uploadSource?: 'chain' | 'export';
+  /** Since when the host does not say how the upload stands, or that it has ended, although it is asked. */
+  readonly hostAwaySince?: string;
+  /** How often the chain changed under an upload, and the plugin's name of the try that last found so. */
+  readonly chainChanges?: number;
+  readonly chainChangedRun?: string;
+  readonly chainChangedAt?: string;
   /** The plugin's name of the try before this one: how that ended is not how this one does. */
   readonly earlierRun?: string;
   readonly secretUuid?: string;

@@ -18,7 +18,8 @@ import { translate } from './translate.ts';
 export type Reconciled =
   | { readonly state: 'settled' }
   | { readonly state: 'busy' }
-  | { readonly state: 'owing'; readonly owes: readonly string[] };
+  /** `byHost`: all of it waits for a host that is away, and the VM does not wait with it. */
+  | { readonly state: 'owing'; readonly owes: readonly string[]; readonly byHost: boolean };
 
 /** The rule on an execution's FAILED, TIMED_OUT and ABORTED. Its name is the job's id. */
 type StatusChange = EventBridgeEvent<
@@ -33,7 +34,7 @@ export async function handler(event: StatusChange): Promise<void> {
 
 export async function reconcileEvent(event: StatusChange, runtime: Runtime): Promise<void> {
   const result = await reconcile(event.detail.name, runtime);
-  if (result.state === 'owing')
+  if (result.state === 'owing' && !result.byHost)
     throw new XensnapError('StillOwed', `Job ${event.detail.name} still owes ${result.owes.join(', ')}.`);
 }
 
@@ -69,7 +70,7 @@ export async function reconcile(
     if (!alone && claimed.status === 'starting' && isStarting(claimed, runtime)) return { state: 'busy' };
     await store.jobs.close(jobId);
     const job = alone ? await store.jobs.get(jobId) : await waitOutStep(jobId, runtime);
-    if (!job) return { state: 'owing', owes: ['what the step that still runs does'] };
+    if (!job) return { state: 'owing', owes: ['what the step that still runs does'], byHost: false };
     return await settle(job, endOf(job, execution), runtime);
   } finally {
     await store.jobs.unclaim(jobId, me);
@@ -125,8 +126,8 @@ async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconc
       );
     await tellOutcome(deps, end);
   });
-  const owes = await releaseVm({ ...runtime, metrics, job });
-  return owes.length > 0 ? { state: 'owing', owes } : { state: 'settled' };
+  const owed = await releaseVm({ ...runtime, metrics, job });
+  return owed.owes.length > 0 ? { state: 'owing', ...owed } : { state: 'settled' };
 }
 
 /** Why the execution ended without an outcome. */

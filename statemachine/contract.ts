@@ -63,15 +63,23 @@ export interface StepResults {
   readonly place: { readonly group: string; readonly ticket: string; readonly confirmed: boolean };
   /** `again`: the quiesced snapshot failed and a plain one is to be taken. */
   readonly snapshot: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
-  /** `chain`: UUIDs of the parents of the snapshot's disk at this look, nearest first. */
   readonly coalesce: {
     readonly settled: boolean;
     readonly waitSeconds: number;
+    /** UUIDs of the parents of the snapshot's disk at this look, nearest first. */
     readonly chain: readonly string[];
+    /** Whether the coalescer may yet merge some of them, by the last scan. */
+    readonly mergeable: boolean;
+    /** When this wait began, and when the SR was last scanned; ISO 8601 UTC. */
     readonly since: string;
+    readonly scannedAt: string;
+    readonly scanFailed: boolean;
   };
-  /** `again`: the upload failed in a way that another try may mend. */
-  readonly upload: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
+  /**
+   * `again`: the upload failed in a way that another try may mend. `coalesce`: the chain changed while it was read, and
+   * the coalescer is to be waited for before the next try.
+   */
+  readonly upload: { readonly next: 'done' | 'wait' | 'again' | 'coalesce'; readonly waitSeconds: number };
   /** `backup`: older ones of its kind are to be replaced. */
   readonly verified: { readonly backup: boolean };
   readonly outcome: { readonly status: FinalStatus };

@@ -105,7 +105,7 @@ async function checkHost(
 ): Promise<Check[]> {
   return [
     await check(log, area, `plugin on ${name}`, async () => ({
-      found: `Version ${await requirePlugin(xapi, ref)}.`,
+      found: `Version ${await requirePlugin(xapi, ref, name)}.`,
     })),
     await check(log, area, `clock of ${name}`, async () => {
       const asked = clock.now().getTime();

@@ -1,3 +1,4 @@
+import { hostNamed } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import { reconcile } from '../reconcile.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -23,9 +24,10 @@ async function settle(job: Job, runtime: Runtime): Promise<Finding | undefined> 
   try {
     const result = await reconcile(job.id, runtime);
     if (result.state === 'busy') return undefined;
-    return result.state === 'settled'
-      ? finding(job, 'removed', 'it had ended and was tidied up')
-      : finding(job, 'failed', owes(result.owes));
+    if (result.state === 'settled') return finding(job, 'removed', 'it had ended and was tidied up');
+    if (!result.byHost) return finding(job, 'failed', owes(result.owes));
+    const what = `it owes ${result.owes.join(', ')} until host ${hostNamed(job)} answers or has left the pool; its VM is free`;
+    return finding(job, 'left', what);
   } catch (error) {
     return finding(job, 'failed', asJobError(error).message);
   }

@@ -11,7 +11,7 @@ import { TAGS, untag } from '../tags.ts';
 import { disksOf } from '../template.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
-import { sweepStaging } from './staging.ts';
+import { findLeftovers } from './leftovers.ts';
 
 /** Whether a job of ours is closed: nothing of it may be left anywhere. Unknown jobs count as closed. */
 async function isClosed(jobId: string, { store }: Runtime): Promise<boolean> {
@@ -24,7 +24,7 @@ export async function sweepPool(pool: string, runtime: Runtime, dryRun: boolean)
     return await runtime.withSession(pool, async (xapi) => [
       ...(await sweepVms(pool, xapi, runtime, dryRun)),
       ...(await sweepSecrets(pool, xapi, runtime, dryRun)),
-      ...(await sweepStaging(pool, xapi, runtime, dryRun)),
+      ...(await findLeftovers(pool, xapi, runtime)),
     ]);
   } catch (error) {
     return [{ kind: 'pool', pool, id: pool, what: asJobError(error).message, action: 'failed' }];

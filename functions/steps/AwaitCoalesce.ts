@@ -1,56 +1,103 @@
+import { XapiError } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
 import type { Ref, VdiRecord } from '../../xapi/types.ts';
 import { known } from '../known.ts';
-import { secondsSince, step } from '../step.ts';
+import { type StepDeps, secondsSince, step } from '../step.ts';
+import { asJobError, isReplyLost } from '../translate.ts';
 
-/** The parents of a disk, nearest first, and whether the garbage collector may yet merge some of them. */
+/** The parents of a disk, nearest first, and whether the coalescer may yet merge some of them. */
 interface Chain {
-  readonly parents: readonly string[];
-  readonly coalescable: boolean;
+  readonly chain: readonly string[];
+  readonly mergeable: boolean;
 }
 
 /**
- * Scans the SR (which refreshes `vhd-parent` and wakes the garbage collector) until the chain of the snapshot's root
- * disk holds nothing that can be merged and is the same in two looks, or until the time for it is over: the plugin
- * notices a chain that changes under it. What xapi exports is the same at any time, so nothing is waited for then.
+ * Waits until the chain of the snapshot's root disk holds nothing that can be merged and is the same in two looks, or
+ * until the time for it is over: the plugin notices a chain that changes under it. What xapi exports is the same at any
+ * time, so nothing is waited for then, nor with `force`.
+ *
+ * A scan only nudges the coalescer and refreshes `vhd-parent`: whatever becomes of it (one damaged VHD of somebody else's
+ * fails it), the job goes on. Between scans, only the chain's own records are looked at.
  */
-export const handler = step('AwaitCoalesce', async (state, { job, xapi, config, clock }) => {
-  const { coalescePollSeconds, coalesceMaxSeconds } = config.timings;
-  const since = state.coalesce?.since ?? clock.now().toISOString();
+export const handler = step('AwaitCoalesce', async (state, deps) => {
+  const { job, xapi, config, clock } = deps;
+  const { coalescePollSeconds, coalesceScanSeconds, coalesceMaxSeconds } = config.timings;
+  const now = clock.now().toISOString();
   const waitSeconds = Math.ceil(coalescePollSeconds);
-  if (job.readsChain === false) return { settled: true, waitSeconds, chain: [], since };
-  const srRef = known(job, 'srRef');
-  await xapi.call('SR.scan', srRef);
-  const chain = await chainOf(known(job, 'snapshotDisks')[0] ?? '', () =>
-    xapi.call('VDI.get_all_records_where', `field "SR" = "${srRef}"`),
-  );
-  const unchanged = state.coalesce?.chain.join() === chain.parents.join();
-  return {
-    settled:
-      job.request.force ||
-      chain.parents.length <= 1 ||
-      (unchanged && !chain.coalescable) ||
-      secondsSince({ clock }, since) >= coalesceMaxSeconds,
-    waitSeconds,
-    chain: chain.parents,
-    since,
-  };
+  if (job.readsChain === false || job.request.force)
+    return {
+      settled: true,
+      waitSeconds,
+      chain: [],
+      mergeable: false,
+      since: now,
+      scannedAt: now,
+      scanFailed: false,
+    };
+  // A look from before the chain changed under an upload says nothing of the chain of now.
+  const before =
+    state.coalesce && state.coalesce.since >= (job.chainChangedAt ?? '') ? state.coalesce : undefined;
+  const since = before?.since ?? now;
+  const leaf = known(job, 'snapshotDisks')[0] ?? '';
+  const scanned =
+    before && (before.scanFailed || secondsSince({ clock }, before.scannedAt) < coalesceScanSeconds)
+      ? { scannedAt: before.scannedAt, scanFailed: before.scanFailed }
+      : { scannedAt: now, scanFailed: !(await scan(deps)) };
+  const { chain, mergeable } =
+    before && scanned.scannedAt === before.scannedAt
+      ? { chain: await parentsOf(xapi, leaf), mergeable: before.mergeable }
+      : await chainOf(xapi, leaf, known(job, 'srRef'));
+  const isStill = before !== undefined && chain.join() === before.chain.join();
+  const settled =
+    chain.length <= 1 || (isStill && !mergeable) || secondsSince({ clock }, since) >= coalesceMaxSeconds;
+  return { settled, waitSeconds, chain, mergeable, since, ...scanned };
 });
 
-async function chainOf(
-  leafUuid: string,
-  disksOfSr: () => Promise<Readonly<Record<Ref<'VDI'>, VdiRecord>>>,
-): Promise<Chain> {
+/** True if it went well. After one that did not there is no other: they would queue up behind sm's lock. */
+async function scan({ job, xapi, store }: StepDeps): Promise<boolean> {
+  try {
+    await xapi.call('SR.scan', known(job, 'srRef'));
+    return true;
+  } catch (error) {
+    if (!(error instanceof XapiError || isReplyLost(error))) throw error;
+    await store.jobs.warn(
+      job.id,
+      `The SR of the disk could not be scanned, so that its coalescer may stand still: ${asJobError(error).message}`,
+    );
+    return false;
+  }
+}
+
+/** By all records of the SR: a parent that is another disk's too is not merged. */
+async function chainOf(xapi: Session, leafUuid: string, srRef: Ref<'SR'>): Promise<Chain> {
   const parentOf = new Map<string, string | undefined>();
   const children = new Map<string, number>();
-  for (const vdi of Object.values<VdiRecord>(await disksOfSr())) {
-    const parent = vdi.sm_config['vhd-parent'];
-    parentOf.set(vdi.uuid, parent);
+  const disks = await xapi.call('VDI.get_all_records_where', `field "SR" = "${srRef}"`);
+  for (const { uuid, sm_config } of Object.values(disks)) {
+    const parent = sm_config['vhd-parent'];
+    parentOf.set(uuid, parent);
     if (parent !== undefined) children.set(parent, (children.get(parent) ?? 0) + 1);
   }
-  const parents: string[] = [];
-  for (let uuid = parentOf.get(leafUuid); uuid && !parents.includes(uuid); uuid = parentOf.get(uuid))
-    parents.push(uuid);
+  const chain: string[] = [];
+  for (let uuid = parentOf.get(leafUuid); uuid && !chain.includes(uuid); uuid = parentOf.get(uuid))
+    chain.push(uuid);
   // A base copy is merged into its parent when it is the parent's only child (sm cleanup.py).
-  const coalescable = parents.slice(1).some((uuid) => children.get(uuid) === 1);
-  return { parents, coalescable };
+  return { chain, mergeable: chain.slice(1).some((uuid) => children.get(uuid) === 1) };
+}
+
+/** The parents of a disk by their own records, nearest first; up to one that is not there. */
+async function parentsOf(xapi: Session, leafUuid: string): Promise<string[]> {
+  const parents: string[] = [];
+  let parent = await parentOf(xapi, leafUuid);
+  while (parent !== undefined && !parents.includes(parent)) {
+    parents.push(parent);
+    parent = await parentOf(xapi, parent);
+  }
+  return parents;
+}
+
+async function parentOf(xapi: Session, uuid: string): Promise<string | undefined> {
+  const found = await xapi.call('VDI.get_all_records_where', `field "uuid" = "${uuid}"`);
+  const [record]: VdiRecord[] = Object.values(found);
+  return record?.sm_config['vhd-parent'];
 }

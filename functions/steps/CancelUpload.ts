@@ -1,24 +1,21 @@
 import { isCode } from '../../xapi/errors.ts';
 import { cancelPlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
+import { hostNamed, isHostAway, noteHostAway, noteHostBack } from '../host-away.ts';
 import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
 import { type StepDeps, step } from '../step.ts';
 import { forgetTask } from '../tasks.ts';
 
-/** Closes the job, stops an upload that may run, and sees to it that the token is gone. Pays `plugin` and `secret`. */
+/**
+ * Closes the job, stops an upload that may run, and sees to it that the token is gone. Pays `plugin` and `secret`, each
+ * whatever becomes of the other. A host that has been away for too long keeps the debt `plugin`, and nothing waits.
+ */
 export async function cancelUpload(deps: StepDeps): Promise<void> {
   const { store } = deps;
   const job = (await store.jobs.close(deps.job.id)) ?? deps.job;
-  if (job.debts?.has('plugin')) {
-    await stopPlugin({ ...deps, job });
-    if (job.uploadTask !== undefined) await forgetTask(deps.xapi, job.uploadTask);
-    await store.jobs.pay(job.id, 'plugin');
-  }
-  if (job.debts?.has('secret')) {
-    if (job.secretUuid !== undefined) await destroySecret(deps.xapi, job.secretUuid);
-    else await destroySecretsOfJob(deps.xapi, job.id);
-    await store.jobs.pay(job.id, 'secret');
-  }
+  const owing = { ...deps, job };
+  const outcomes = await Promise.allSettled([stopUpload(owing), dropSecret(owing)]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 export const handler = step('CancelUpload', async (_state, deps) => {
@@ -26,13 +23,48 @@ export const handler = step('CancelUpload', async (_state, deps) => {
   return undefined;
 });
 
-/** Proof that nothing uploads any more: the plugin says so, or the host has no plugin, or is no longer in the pool. */
-async function stopPlugin({ job, xapi }: StepDeps): Promise<void> {
-  if (job.hostRef === undefined) return;
+async function stopUpload(deps: StepDeps): Promise<void> {
+  const { job, store, xapi, config } = deps;
+  if (!job.debts?.has('plugin')) return;
+  const problem = await stopPlugin(deps);
+  if (problem) {
+    const seconds = await noteHostAway(deps);
+    if (seconds < config.timings.hostAwaySeconds) throw problem;
+    deps.log.warn('the host is away; what it may still upload is stopped when it answers', {
+      host: job.hostUuid,
+      reason: problem.message,
+    });
+    return;
+  }
+  await noteHostBack(deps);
+  if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
+  await store.jobs.pay(job.id, 'plugin');
+}
+
+/**
+ * Undefined where it is proved that nothing uploads any more: the plugin says so, or the host has no plugin, or is no
+ * longer in the pool.
+ */
+async function stopPlugin({ job, xapi }: StepDeps): Promise<Error | undefined> {
+  if (job.hostRef === undefined) return undefined;
   try {
     const { state } = await cancelPlugin(xapi, job.hostRef, job.id);
-    if (state === 'running') throw new XensnapError('StillOwed', 'The upload has not stopped yet.');
+    if (state !== 'running') return undefined;
+    return new XensnapError('StillOwed', `The upload on host ${hostNamed(job)} has not stopped yet.`);
   } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID', 'XENAPI_MISSING_PLUGIN')) throw error;
+    if (isCode(error, 'HANDLE_INVALID', 'XENAPI_MISSING_PLUGIN')) return undefined;
+    if (!(error instanceof Error && isHostAway(error))) throw error;
+    return new XensnapError(
+      'StillOwed',
+      `The host ${hostNamed(job)} does not say that its upload has stopped: ${error.message}`,
+      { cause: error },
+    );
   }
+}
+
+async function dropSecret({ job, store, xapi }: StepDeps): Promise<void> {
+  if (!job.debts?.has('secret')) return;
+  if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
+  else await destroySecretsOfJob(xapi, job.id);
+  await store.jobs.pay(job.id, 'secret');
 }

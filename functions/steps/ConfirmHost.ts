@@ -32,7 +32,7 @@ export const handler = step('ConfirmHost', async (_state, { job, xapi, store }) 
     srName: (await xapi.call('SR.get_record', srRef)).name_label,
     residentOn,
   });
-  await requirePlugin(xapi, host.ref);
+  await requirePlugin(xapi, host.ref, host.record.name_label);
   const next = { group: `${job.pool}/${host.record.uuid}`, ticket: randomUUID() };
   await store.slots.release(`host#${place.group}`, job.id);
   await store.slots.release(`sr#${job.pool}/${known(job, 'srUuid')}`, job.id);

@@ -1,6 +1,7 @@
 import { isCode } from '../../xapi/errors.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
+import { maySnapshotGo } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import { type StepDeps, secondsSince, step } from '../step.ts';
 import { forgetTask } from '../tasks.ts';
@@ -10,7 +11,7 @@ import { disksOf, findTemplate } from '../template.ts';
 export async function destroySnapshot(deps: StepDeps): Promise<void> {
   const { xapi, store, config } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
-  if (!job.debts?.has('snapshot')) return;
+  if (!job.debts?.has('snapshot') || !maySnapshotGo(job, deps)) return;
   const template = await findTemplate(xapi, job, config.installation);
   if (template) {
     // On record before the first is gone: a template without its disks no longer says which they were.

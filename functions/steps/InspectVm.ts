@@ -24,7 +24,7 @@ export const handler = step('InspectVm', async (_state, deps) => {
     srName: sr.name_label,
     residentOn: vm.resident_on === NULL_REF ? undefined : vm.resident_on,
   });
-  await requirePlugin(xapi, host.ref);
+  await requirePlugin(xapi, host.ref, host.record.name_label);
   const place = { group: `${job.pool}/${host.record.uuid}`, ticket: randomUUID() };
   const queued = await store.jobs.queue(job.id, place, {
     vmRef,

@@ -2,6 +2,7 @@ import { uploadWaitSeconds } from '../../statemachine/contract.ts';
 import { isCode, taskError } from '../../xapi/errors.ts';
 import { pluginFailure, type UploadFailure, type UploadStatus, uploadError, uploadStatus } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
+import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import { known } from '../known.ts';
 import { destroySecret } from '../secrets.ts';
@@ -14,8 +15,10 @@ const BEGIN_SECONDS = 120;
 /** Asks the plugin how the upload stands; what it says counts, for xapi's tasks do not outlive a restart of xapi. */
 export const handler = step('PollUpload', async (_state, deps) => {
   const { job, xapi, config } = deps;
-  const { uploadMaxSeconds, uploadRetrySeconds } = config.timings;
-  const status = ofThisTry(job, await uploadStatus(xapi, known(job, 'hostRef'), job.id));
+  const { uploadMaxSeconds, uploadRetrySeconds, hostAwayPollSeconds } = config.timings;
+  const told = await statusOf(deps);
+  if (!told) return { next: 'wait', waitSeconds: Math.ceil(hostAwayPollSeconds) };
+  const status = ofThisTry(job, told);
   await record(deps, progressOf(status));
   if (status.state === 'succeeded') {
     await conclude(deps, status);
@@ -24,7 +27,9 @@ export const handler = step('PollUpload', async (_state, deps) => {
   const failure = await failureOf(deps, status);
   if (failure) {
     if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
-    if (!failure.retryable || (job.uploadAttempts ?? 1) >= config.uploadAttempts) throw uploadError(failure);
+    if (failure.code === 'CHAIN_CHANGED') return coalesceFirst(deps, status, failure);
+    const attempts = (job.uploadAttempts ?? 1) - (job.chainChanges ?? 0);
+    if (!failure.retryable || attempts >= config.uploadAttempts) throw uploadError(failure);
     deps.log.warn('the upload failed and is tried again', { reason: failure.message });
     return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
   }
@@ -37,14 +42,59 @@ export const handler = step('PollUpload', async (_state, deps) => {
   return { next: 'wait', waitSeconds: uploadWaitSeconds(status.etaSeconds ?? 0, elapsed, config.timings) };
 });
 
+/** What the plugin says; undefined while its host is away, which is no reason to end the job at once. */
+async function statusOf(deps: StepDeps): Promise<UploadStatus | undefined> {
+  const { job, xapi } = deps;
+  try {
+    const status = await uploadStatus(xapi, known(job, 'hostRef'), job.id);
+    await noteHostBack(deps);
+    return status;
+  } catch (error) {
+    if (!isHostAway(error)) throw error;
+    await refuseAfterLong(deps, error);
+    return undefined;
+  }
+}
+
+/** Changes of the chain that are answered by reading it again; then xapi exports the disk, which holds still. */
+const MAX_CHAIN_CHANGES = 2;
+
+/**
+ * The coalescer was at work on the chain: the next try waits for it, as the first did. Such a try does not count among
+ * those that Glance or the storage made fail.
+ */
+async function coalesceFirst(
+  { job, store, clock, log, config }: StepDeps,
+  { run }: UploadStatus,
+  { message }: UploadFailure,
+): Promise<{ next: 'coalesce'; waitSeconds: number }> {
+  const isNew = run == null || run !== job.chainChangedRun;
+  const chainChanges = (job.chainChanges ?? 0) + (isNew ? 1 : 0);
+  const readsChain = chainChanges < MAX_CHAIN_CHANGES;
+  await store.jobs.record(job.id, {
+    chainChanges,
+    chainChangedRun: run ?? undefined,
+    chainChangedAt: clock.now().toISOString(),
+    ...(!readsChain && { readsChain }),
+  });
+  log.warn('the chain changed while it was read', { reason: message, chainChanges });
+  if (isNew && !readsChain)
+    await store.jobs.warn(
+      job.id,
+      `The disk's chain changed ${chainChanges} times while it was read, so that the image is one file, flattened by xapi.`,
+    );
+  return { next: 'coalesce', waitSeconds: Math.ceil(config.timings.coalescePollSeconds) };
+}
+
 /** Until the plugin has begun anew, it still tells how the try before ended. */
 function ofThisTry(job: Job, status: UploadStatus): UploadStatus {
   const isEarlier = status.run != null && status.run === job.earlierRun;
   return isEarlier && status.state !== 'succeeded' ? { state: 'unknown' } : status;
 }
 
-function progressOf({ bytesRead, bytesSent, bytesTotal, etaSeconds }: UploadStatus) {
+function progressOf({ source, bytesRead, bytesSent, bytesTotal, etaSeconds }: UploadStatus) {
   return {
+    uploadSource: source ?? undefined,
     bytesRead: bytesRead ?? undefined,
     bytesSent: bytesSent ?? undefined,
     bytesTotal: bytesTotal ?? undefined,
@@ -88,6 +138,7 @@ async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void>
   await store.jobs.pay(job.id, 'secret');
   await store.jobs.pay(job.id, 'plugin', {
     sha512: result.sha512,
+    uploadSource: result.source,
     imageBytes: result.bytesSent,
     vhds: result.vhds,
     bytesSent: result.bytesSent,
@@ -95,5 +146,6 @@ async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void>
     bytesTotal: result.bytesRead,
     etaSeconds: 0,
   });
+  for (const warning of result.warnings) await store.jobs.warn(job.id, warning);
   metrics.bytes('BytesSent', result.bytesSent);
 }

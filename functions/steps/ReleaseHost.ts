@@ -1,17 +1,23 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
-import { DEBTS, type Job, type JobError } from '../job.ts';
+import { debtsOfHost } from '../host-away.ts';
+import { DEBTS, type Debt, type Job, type JobError } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { expiryOf } from '../request.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { type StepDeps, step } from '../step.ts';
 
-/** Gives the slot back. Pays `slot`. */
-export async function releaseSlot({ store, ...deps }: Pick<StepDeps, 'store' | 'job'>): Promise<void> {
+/**
+ * Gives the slot back. Pays `slot`, but for an upload that a host which is away may still be at: that host takes no
+ * other in its place. The slot of the SR, which other hosts use too, goes back in any case.
+ */
+export async function releaseSlot(deps: Pick<StepDeps, 'store' | 'job' | 'clock' | 'config'>): Promise<void> {
+  const { store } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('slot')) return;
-  if (job.group !== undefined) await store.slots.release(`host#${job.group}`, job.id);
   if (job.srUuid !== undefined) await store.slots.release(`sr#${job.pool}/${job.srUuid}`, job.id);
+  if (job.debts.has('plugin')) return;
+  if (job.group !== undefined) await store.slots.release(`host#${job.group}`, job.id);
   await store.jobs.pay(job.id, 'slot');
 }
 
@@ -43,19 +49,26 @@ export async function tellOutcome(
   return outcome.status;
 }
 
-/** Frees the VM, last of all and only when nothing is owed. Answers what is owed still. */
-export async function releaseVm({
-  store,
-  metrics,
-  ...deps
-}: Pick<StepDeps, 'store' | 'metrics' | 'job'>): Promise<readonly string[]> {
+/** What is owed still, and whether all of it waits for a host that is away: then the VM does not wait with it. */
+export interface Owed {
+  readonly owes: readonly Debt[];
+  readonly byHost: boolean;
+}
+
+/** Frees the VM, last of all, when nothing is owed but what a host that is away must answer for. */
+export async function releaseVm(
+  deps: Pick<StepDeps, 'store' | 'metrics' | 'job' | 'clock' | 'config'>,
+): Promise<Owed> {
+  const { store, metrics } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
-  const owed = DEBTS.filter((debt) => job.debts?.has(debt));
-  if (owed.includes('relock')) metrics.count('VmLeftUnlocked');
-  if (owed.length > 0) return owed;
+  const owes = DEBTS.filter((debt) => job.debts?.has(debt));
+  if (owes.includes('relock')) metrics.count('VmLeftUnlocked');
+  const ofHost = debtsOfHost(job, deps);
+  const byHost = owes.length > 0 && owes.every((debt) => ofHost.includes(debt));
+  if (owes.length > 0 && !byHost) return { owes, byHost };
   await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
-  await store.jobs.settle(job.id);
-  return [];
+  if (!byHost) await store.jobs.settle(job.id);
+  return { owes, byHost };
 }
 
 /** Gives the slot back, tells the outcome, and frees the VM if nothing is owed; what is owed, reconcile pays. */

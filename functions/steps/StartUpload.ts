@@ -1,4 +1,6 @@
-import { putVdis, uploadStatus } from '../dom0.ts';
+import type { Ref } from '../../xapi/types.ts';
+import { putVdis, type UploadStatus, uploadStatus } from '../dom0.ts';
+import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
 import { known } from '../known.ts';
 import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
 import { owe, record, type StepDeps, step } from '../step.ts';
@@ -12,7 +14,7 @@ import { isReplyLost } from '../translate.ts';
 export const handler = step('StartUpload', async (_state, deps) => {
   const { job, xapi, clock, config } = deps;
   const hostRef = known(job, 'hostRef');
-  const { state, run } = await uploadStatus(xapi, hostRef, job.id);
+  const { state, run } = await statusOf(deps, hostRef);
   if (state === 'running' || state === 'succeeded') return undefined;
   const now = clock.now().toISOString();
   await owe(deps, 'plugin', {
@@ -20,6 +22,7 @@ export const handler = step('StartUpload', async (_state, deps) => {
     uploadStartedAt: now,
     firstUploadAt: job.firstUploadAt ?? now,
     earlierRun: run ?? undefined,
+    uploadSource: undefined,
     bytesRead: 0,
     bytesSent: 0,
   });
@@ -30,6 +33,8 @@ export const handler = step('StartUpload', async (_state, deps) => {
       jobId: job.id,
       imageId: job.id,
       templateRef: known(job, 'templateRef'),
+      device: '0',
+      source: job.readsChain === false ? 'export' : 'auto',
       format: job.request.format ?? 'vhd',
       glanceUrl: url,
       tokenSecret,
@@ -43,6 +48,18 @@ export const handler = step('StartUpload', async (_state, deps) => {
   }
   return undefined;
 });
+
+/** How an earlier try ended, if there was one. A host that is away is waited for, but not with the VM in hand for ever. */
+async function statusOf(deps: StepDeps, hostRef: Ref<'host'>): Promise<UploadStatus> {
+  try {
+    const status = await uploadStatus(deps.xapi, hostRef, deps.job.id);
+    await noteHostBack(deps);
+    return status;
+  } catch (error) {
+    if (isHostAway(error)) await refuseAfterLong(deps, error);
+    throw error;
+  }
+}
 
 /** Hands the Glance token to the plugin through a xapi secret, which the plugin destroys once it has read it. */
 async function makeTokenSecret(deps: StepDeps): Promise<string | null> {

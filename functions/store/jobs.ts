@@ -148,8 +148,14 @@ export class Jobs {
     });
   }
 
+  /** Adds a warning, once, however often the step that has it is repeated. */
   async warn(jobId: string, warning: string): Promise<void> {
-    await this.#change(jobId, { append: { warnings: [warning] }, when: 'attribute_exists(id)' });
+    await this.#change(jobId, {
+      append: { warnings: [warning] },
+      when: 'attribute_exists(id) AND (attribute_not_exists(warnings) OR NOT contains(#warnings, :warning))',
+      names: ['warnings'],
+      values: { warning },
+    });
   }
 
   /** Takes the job for one reconciler. Undefined when another has it. */

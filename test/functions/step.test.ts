@@ -25,7 +25,15 @@ it('is on record while it runs, until when it has surely ended, and no longer', 
   let during: Job | undefined;
   const handler = step('AwaitCoalesce', async () => {
     during = await store().jobs.get(jobId);
-    return { settled: true, waitSeconds: 1, chain: [], since: '' };
+    return {
+      settled: true,
+      waitSeconds: 1,
+      chain: [],
+      mergeable: false,
+      since: '',
+      scannedAt: '',
+      scanFailed: false,
+    };
   });
   const place = { group: 'demo/h1', ticket: 't', confirmed: true };
   const state = {

@@ -30,7 +30,15 @@ it('has a handler of its own for each step', () => {
   ({ ...STEP_HANDLERS, TakeVm: step('AwaitCoalesce', async () => aChain) }) satisfies Handlers;
 });
 
-const aChain = { settled: true, waitSeconds: 1, chain: [], since: '' };
+const aChain = {
+  settled: true,
+  waitSeconds: 1,
+  chain: [],
+  mergeable: false,
+  since: '',
+  scannedAt: '',
+  scanFailed: false,
+};
 
 it('has each step return what it writes, and nothing where it writes nothing', () => {
   expectTypeOf<ResultOf<'TakeVm'>>().toEqualTypeOf<StepResults['take']>();

@@ -1,0 +1,77 @@
+import { isCode } from '../xapi/errors.ts';
+import { XensnapError } from './errors.ts';
+import type { Debt, Job } from './job.ts';
+import { type StepDeps, secondsSince } from './step.ts';
+import { isReplyLost } from './translate.ts';
+
+/**
+ * Whether a call of the plugin found the pool there and the host away: xapi says so, or passed the call on and never
+ * answered. A pool that cannot be reached at all says nothing of its host.
+ */
+export function isHostAway(error: unknown): boolean {
+  return isReplyLost(error) || isCode(error, 'HOST_OFFLINE', 'CANNOT_CONTACT_HOST', 'HOST_STILL_BOOTING');
+}
+
+/** Notes that the host was asked in vain, since when if it was asked in vain before; answers the seconds since. */
+export async function noteHostAway({ job, store, clock }: StepDeps): Promise<number> {
+  const now = clock.now().toISOString();
+  const since = (await store.jobs.get(job.id))?.hostAwaySince ?? now;
+  await store.jobs.record(job.id, { hostAwaySince: since });
+  return secondsSince({ clock }, since);
+}
+
+/** @throws HostUnreachable when the host has been away for too long; the pool answers all the while */
+export async function refuseAfterLong(deps: StepDeps, cause: unknown): Promise<void> {
+  const seconds = await noteHostAway(deps);
+  if (seconds < deps.config.timings.hostAwaySeconds) return;
+  throw new XensnapError(
+    'HostUnreachable',
+    `Host ${hostNamed(deps.job)} has not answered for ${Math.round(seconds / 60)} minutes, though its pool does.`,
+    { cause },
+  );
+}
+
+/** The host has answered. */
+export async function noteHostBack({ job, store }: StepDeps): Promise<void> {
+  if (job.hostAwaySince !== undefined) await store.jobs.record(job.id, {}, ['hostAwaySince']);
+}
+
+/**
+ * Whether an upload is still owed by a host that has been away for too long for the VM to wait for it. The debt
+ * `plugin` then stays with the host, until it says that nothing uploads any more or has left the pool.
+ */
+export function isHostGivenUp(job: Job, { clock, config }: Pick<StepDeps, 'clock' | 'config'>): boolean {
+  return (
+    job.debts?.has('plugin') === true &&
+    job.hostAwaySince !== undefined &&
+    secondsSince({ clock }, job.hostAwaySince) >= config.timings.hostAwaySeconds
+  );
+}
+
+/** Whether the upload has the snapshot's disk attached in its host's dom0, as far as that is known. */
+function exports(job: Job): boolean {
+  return job.readsChain === false || job.uploadSource === 'export';
+}
+
+/**
+ * Whether the snapshot may go. One whose upload may still run stays: until the host has been away for too long, and then
+ * too where the disk is attached in its dom0. A reader of files that comes back harms nothing and is told to stop.
+ * @throws StillOwed while the host may yet answer
+ */
+export function maySnapshotGo(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>): boolean {
+  if (!job.debts?.has('plugin')) return true;
+  if (!isHostGivenUp(job, deps))
+    throw new XensnapError('StillOwed', 'The upload has not stopped yet: its snapshot stays.');
+  return !exports(job);
+}
+
+/** Those debts of a job that wait for its host alone: with nothing else owed, the VM is free. */
+export function debtsOfHost(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>): readonly Debt[] {
+  if (!isHostGivenUp(job, deps)) return [];
+  return exports(job) ? ['plugin', 'slot', 'snapshot'] : ['plugin', 'slot'];
+}
+
+/** Of a host in words: what it was called when the job chose it. */
+export function hostNamed(job: Job): string {
+  return `"${job.hostName ?? job.hostUuid ?? 'unknown'}"`;
+}
