@@ -115,7 +115,7 @@ it.each<[string, (document: Asl) => void, string]>([
   ],
   [
     'a state that nothing leads to',
-    (d) => Object.assign(at(d, 'States', 'IsUploadDone', 'Choices', 1), { Next: 'StartUpload' }),
+    (d) => Object.assign(at(d, 'States', 'IsUploadDone', 'Choices', 2), { Next: 'StartUpload' }),
     'WaitToUploadAgain is never reached',
   ],
   [
