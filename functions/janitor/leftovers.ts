@@ -26,7 +26,7 @@ export async function findLeftovers(pool: string, xapi: Session, runtime: Runtim
         runtime.log.warn('SRs did not answer the host', { host: uuid, srs: unanswered });
       for (const folder of folders) {
         const id = `${folder.sr}/${folder.name}`;
-        const what = `"${name}" sees a folder of the first version's plugin in SR ${folder.sr}; docs/first-version.md says how to remove it`;
+        const what = `"${name}" sees a folder of the first version's plugin in SR ${folder.sr}; docs/upgrade.md says what to do`;
         findings.set(id, { kind: 'staging', pool, id, what, action: 'left' });
       }
     } catch (error) {

@@ -29,6 +29,16 @@ it('keeps one timing when another is given', () => {
   expect(timings).toMatchObject({ vmPollSeconds: 5, snapshotPollSeconds: 5, claimSeconds: 960 });
 });
 
+it('gives a VM back within 15 minutes when its host is away', () => {
+  const { timings } = parseConfig(JSON.stringify(least));
+  // The last look before, the looks until the host is given up, and a call that is not answered in each of the rest.
+  const { uploadPollMaxSeconds, hostAwaySeconds, hostAwayPollSeconds } = timings;
+  const unanswered = 25;
+  const looks = uploadPollMaxSeconds + hostAwaySeconds + hostAwayPollSeconds + 2 * unanswered;
+  const cleanup = ['CancelUpload', 'DiscardImage', 'DestroySnapshot', 'RelockVm'].length * unanswered;
+  expect(looks + cleanup).toBeLessThanOrEqual(15 * 60);
+});
+
 it.each<[string, object, string]>([
   ['an installation that is missing', { ...least, installation: undefined }, 'installation: '],
   ['an installation with a space', { ...least, installation: 'a b' }, 'installation: letters, digits'],

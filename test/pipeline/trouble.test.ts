@@ -19,7 +19,7 @@ const NOVAS_PLUGIN = script(
 );
 const OLD_PLUGIN = script(
   'Success',
-  '<member><name>Value</name><value>{"version":"0.9.0","api":0}</value></member>',
+  '<member><name>Value</name><value>{"version":"1.0.0","api":2}</value></member>',
 );
 
 const vms: VmSpec[] = [
@@ -191,7 +191,7 @@ describe('a job fails, and nothing is left behind,', () => {
       'where the host has an old plugin',
       'old-plugin',
       'PluginTooOld',
-      /version 0\.9\.0, too old.*plugin\/README/,
+      /plugin on host "xen6" is version 1\.0\.0, too old.*plugin\/README/,
     ],
     ['where the SR is full', 'full', 'StorageFull', /storage repository is full/],
     ['where the SR of a halted VM is full', 'full-quiet', 'StorageFull', /storage repository is full/],
