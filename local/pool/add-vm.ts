@@ -8,12 +8,28 @@ import type { Host, PoolState } from './state.ts';
 import { SR_TYPES, type SrType } from './storage.ts';
 import { enterPowerState, type PowerState } from './vm.ts';
 
+/** One disk of a new VM; what is left out is as `VmSpec` says it for all. */
+export interface DiskSpec {
+  /** Its `userdevice`; the first that neither another disk nor the CD drive has. */
+  readonly device?: number;
+  /** Device 0 is, others are not. */
+  readonly bootable?: boolean;
+  readonly sr?: 'local' | SrType;
+  readonly mib?: number;
+  readonly format?: DiskFormat;
+  /** The VM's name and the device. */
+  readonly name?: string;
+}
+
 export interface VmSpec {
+  /** Any text: nothing of it is looked at. */
   readonly name: string;
   /** A host's UUID or name; the master if left out. */
   readonly host?: string;
   /** Where its disks are: the host's local SR of files (default), or an SR of the type, which is made for the first VM. */
   readonly sr?: 'local' | SrType;
+  /** Its disks in this order, in the place of one by `diskMib` and `rootFormat` and those of `extraDisks`. */
+  readonly disks?: readonly DiskSpec[];
   readonly diskMib?: number;
   /** Random data in each disk from the start; 4 MiB, or a quarter of a smaller disk. */
   readonly dataMib?: number;
@@ -24,6 +40,10 @@ export interface VmSpec {
   readonly baseCopies?: number;
   /** Another VM: the root disk shares its newest base copy with that one's, as clones of one image do. */
   readonly sharedParentOf?: string;
+  /** Where its empty CD drive is, 3 if left out; null for none. */
+  readonly cd?: { readonly device: number; readonly bootable?: boolean } | null;
+  /** What it boots from: firmware and order go into `HVM_boot_params`; `bios` and `cdn` if left out. */
+  readonly boot?: { readonly firmware?: 'bios' | 'uefi'; readonly order?: string };
   readonly kind?: 'vm' | 'template' | 'noDisk';
   readonly rootFormat?: DiskFormat;
   /** How its guest's VSS behaves; by default it works on releases that have quiesced snapshots. */
@@ -34,7 +54,7 @@ export interface VmSpec {
   readonly tags?: readonly string[];
 }
 
-/** Adds a VM with its disks, its empty CD drive and its interface. */
+/** Adds a VM with its interface, its disks and its empty CD drive. */
 export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
   const { db, settings } = pool;
   const host = findHost(pool, spec.host);
@@ -45,28 +65,50 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
     affinity: host.ref,
     xenstore_data: (spec.locked ?? true) && !isTemplate ? { 'vm-data/allowvssprovider': 'false' } : {},
     ...(spec.otherConfig && { other_config: spec.otherConfig }),
+    HVM_boot_params: { firmware: spec.boot?.firmware ?? 'bios', order: spec.boot?.order ?? 'cdn' },
     ...(spec.tags && { tags: [...spec.tags] }),
     vss: spec.vss ?? (settings.quiesce ? 'works' : 'none'),
     writing: settings.guestWrites,
   });
   const [network] = db.refs('network');
   if (network) newVif(pool, vm, network);
-  const sr = await findSr(pool, host, spec.sr ?? 'local');
-  const sizes = spec.kind === 'noDisk' ? [] : [spec.diskMib ?? 64, ...(spec.extraDisks ?? [])];
-  for (const [device, mib] of sizes.entries()) {
-    const format = device === 0 ? (spec.rootFormat ?? 'vhd') : 'vhd';
-    const dataMib = spec.dataMib ?? Math.min(4, mib / 4);
-    const vdi = await buildDisk(pool, { name: `${spec.name} ${device}`, sr, mib, format, dataMib });
-    // xapi puts the CD drive at 3.
-    newVbd(pool, vm, device < 3 ? device : device + 1, vdi);
+  const cd = spec.cd === undefined ? { device: CD_DEVICE } : spec.cd;
+  for (const [index, disk] of numbered(disksOf(spec), cd?.device).entries()) {
+    const { device, mib = spec.diskMib ?? 64 } = disk;
+    const vdi = await buildDisk(pool, {
+      name: disk.name ?? `${spec.name} ${index}`,
+      sr: await findSr(pool, host, disk.sr ?? spec.sr ?? 'local'),
+      mib,
+      format: disk.format ?? 'vhd',
+      dataMib: spec.dataMib ?? Math.min(4, mib / 4),
+    });
+    newVbd(pool, vm, { device, vdi, bootable: disk.bootable ?? device === 0 });
   }
-  newVbd(pool, vm, 3, null);
+  if (cd) newVbd(pool, vm, { device: cd.device, vdi: null, bootable: cd.bootable ?? false });
   const handle = vmHandle(pool, vm);
   await deepen(pool, handle, spec.baseCopies ?? 0);
   if (spec.sharedParentOf !== undefined) await shareParent(pool, handle, spec.sharedParentOf);
   const state = spec.powerState ?? (isTemplate ? 'Halted' : 'Running');
   enterPowerState(pool, vm, state, host.ref);
   return handle;
+}
+
+/** xapi's templates put the CD drive there. */
+const CD_DEVICE = 3;
+
+function disksOf({ kind, disks, rootFormat = 'vhd', extraDisks = [] }: VmSpec): readonly DiskSpec[] {
+  if (kind === 'noDisk') return [];
+  return disks ?? [{ format: rootFormat }, ...extraDisks.map((mib) => ({ mib }))];
+}
+
+function numbered(disks: readonly DiskSpec[], cd: number | undefined): (DiskSpec & { device: number })[] {
+  const taken = new Set([...disks.map(({ device }) => device), cd]);
+  return disks.map((disk) => {
+    let device = disk.device ?? 0;
+    while (disk.device === undefined && taken.has(device)) device += 1;
+    taken.add(device);
+    return { ...disk, device };
+  });
 }
 
 function findHost({ hosts }: PoolState, wanted: string | undefined): Host {

@@ -54,14 +54,18 @@ export function newVm({ db, clock }: PoolState, values: Row): string {
 }
 
 /** A VBD that joins a VM and a disk; without a disk it is an empty CD drive. */
-export function newVbd({ db }: PoolState, vm: string, userdevice: number, vdi: string | null): string {
+export function newVbd(
+  { db }: PoolState,
+  vm: string,
+  { device, vdi, bootable }: { device: number; vdi: string | null; bootable: boolean },
+): string {
   const isDisk = vdi !== null;
   return db.create('VBD', {
     VM: vm,
     VDI: vdi ?? NULL_REF,
-    device: `xvd${String.fromCharCode(97 + userdevice)}`,
-    userdevice: String(userdevice),
-    bootable: userdevice === 0,
+    device: `xvd${String.fromCharCode(97 + device)}`,
+    userdevice: String(device),
+    bootable,
     mode: isDisk ? 'RW' : 'RO',
     type: isDisk ? 'Disk' : 'CD',
     unpluggable: isDisk,

@@ -5,6 +5,14 @@ import type { Row } from './value.ts';
 import { enterPowerState, type PowerState } from './vm.ts';
 import { writeBurst } from './writer.ts';
 
+/** A disk of a VM, with the file that holds it. */
+export interface AttachedDisk {
+  readonly device: number;
+  readonly uuid: string;
+  readonly ref: string;
+  readonly path: string;
+}
+
 /** A VM seen from outside the API: what an operator with a console would do and see. */
 export interface VmHandle {
   readonly uuid: string;
@@ -12,8 +20,10 @@ export interface VmHandle {
   readonly name: string;
   /** As `VM.get_record` answers. */
   record(): Row;
-  /** Device 0; undefined for a VM without disks. */
-  readonly rootVdi: { readonly uuid: string; readonly ref: string; readonly path: string } | undefined;
+  /** Its disks by device, without CDs. */
+  readonly disks: readonly AttachedDisk[];
+  /** Device 0, or else the first there is; undefined for a VM without disks. */
+  readonly rootVdi: AttachedDisk | undefined;
   /** The domain's own keys; undefined while it has no domain. */
   liveXenstore(): Record<string, string> | undefined;
   /** At once, whatever is under way; it boots where it was, or where it has its affinity. */
@@ -36,16 +46,11 @@ export function vmHandle(pool: PoolState, ref: string): VmHandle {
     uuid: db.text('VM', ref, 'uuid'),
     name: db.text('VM', ref, 'name_label'),
     record: () => db.record('VM', ref),
+    get disks() {
+      return disksOf(pool, ref);
+    },
     get rootVdi() {
-      const vbd = db
-        .referrers('VBD', 'VM', ref)
-        .find(
-          (each) => db.text('VBD', each, 'userdevice') === '0' && db.text('VBD', each, 'type') === 'Disk',
-        );
-      const vdi = vbd && db.text('VBD', vbd, 'VDI');
-      if (!vdi || !db.has('VDI', vdi)) return undefined;
-      const uuid = db.text('VDI', vdi, 'uuid');
-      return { uuid, ref: vdi, path: diskPath(storageOf(pool, db.text('VDI', vdi, 'SR')), uuid) };
+      return disksOf(pool, ref)[0];
     },
     liveXenstore() {
       const guest = guests.get(ref);
@@ -81,4 +86,18 @@ export function vmHandle(pool: PoolState, ref: string): VmHandle {
       else guest.xenstore.set('control/feature-snapshot', '1');
     },
   };
+}
+
+function disksOf(pool: PoolState, vm: string): AttachedDisk[] {
+  const { db } = pool;
+  const vbds = db.referrers('VBD', 'VM', vm).filter((vbd) => db.text('VBD', vbd, 'type') === 'Disk');
+  return vbds
+    .filter((vbd) => db.has('VDI', db.text('VBD', vbd, 'VDI')))
+    .map((vbd) => {
+      const ref = db.text('VBD', vbd, 'VDI');
+      const uuid = db.text('VDI', ref, 'uuid');
+      const path = diskPath(storageOf(pool, db.text('VDI', ref, 'SR')), uuid);
+      return { device: Number(db.text('VBD', vbd, 'userdevice')), uuid, ref, path };
+    })
+    .sort((one, other) => one.device - other.device);
 }

@@ -19,7 +19,7 @@ import { collectTasks } from './task.ts';
 import { keepWriting } from './writer.ts';
 
 // With startPool these are all that the rest of the project needs of the pool.
-export type { VmSpec } from './add-vm.ts';
+export type { DiskSpec, VmSpec } from './add-vm.ts';
 export type { Fault } from './faults.ts';
 export type { VmHandle } from './handle.ts';
 export type { PoolInventory } from './inventory.ts';
