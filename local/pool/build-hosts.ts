@@ -41,7 +41,10 @@ export async function buildHost(pool: PoolState, name: string, dom0Root: string)
     other_config: { iscsi_iqn: `iqn.2026-11.local.${name}` },
   });
   await makeDom0(dom0Root, uuid);
-  const host: Host = { ref, uuid, name, dom0Root, isMaster: pool.hosts.length === 0 };
+  const host: Host = {
+    ...{ ref, uuid, name, dom0Root, isMaster: pool.hosts.length === 0 },
+    ...{ listeners: [], power: new AbortController(), hang: undefined },
+  };
   pool.hosts.push(host);
   const controlDomain = newVm(pool, {
     name_label: `Control domain on host: ${name}`,

@@ -3,6 +3,7 @@ import { coerce } from './coerce.ts';
 import { type Call, calls } from './datamodel.ts';
 import { asFailure, ConnectionCut, XapiFailure } from './failure.ts';
 import { withFault } from './faults.ts';
+import { atHost, workingHost } from './forwarding.ts';
 import { genericCall } from './generic.ts';
 import { hostCalls } from './host.ts';
 import { messageCalls } from './message.ts';
@@ -117,9 +118,13 @@ async function withTask(pool: PoolState, task: string, work: () => Promise<Value
 }
 
 async function run(context: Context, call: Call, args: Value[]): Promise<Value> {
+  const { pool } = context;
   const implementation = implementations[call.name];
-  if (!implementation) return genericCall(context.pool.db, call, args);
-  return ((await implementation(context, ...(args as never[]))) ?? '') as Value;
+  if (!implementation) return genericCall(pool.db, call, args);
+  const work = async (): Promise<Value> =>
+    ((await implementation(context, ...(args as never[]))) ?? '') as Value;
+  const host = workingHost(pool, call.name, args);
+  return host === undefined ? work() : atHost(context, host, work);
 }
 
 /** Whether the release has the call at all. */

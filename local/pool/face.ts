@@ -1,25 +1,26 @@
 import { addVm } from './add-vm.ts';
 import { installPlugin } from './dom0.ts';
 import { vmHandle } from './handle.ts';
-import type { Listener } from './http.ts';
+import { bootHost, crashHost, ejectHost, hangHost, resumeHost } from './host-life.ts';
 import { listBaseCopies, takeInventory } from './inventory.ts';
 import { setPlugged } from './pbd.ts';
-import type { SimulatedPool } from './simulated-pool.ts';
+import type { PoolHost, SimulatedPool } from './simulated-pool.ts';
 import type { Host, PoolState } from './state.ts';
 import { forgetPendingTasks } from './task.ts';
 
 /** What a test or the command line holds of a running pool. */
-export function face(
-  pool: PoolState,
-  listeners: readonly Listener[],
-  isTls: boolean,
-  close: () => Promise<void>,
-): SimulatedPool {
+export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>): SimulatedPool {
   const { db, storage } = pool;
-  const hosts = pool.hosts.map((host, index) => ({
-    ...host,
-    url: `${isTls ? 'https' : 'http'}://127.0.0.1:${listeners[index]?.port}`,
-  }));
+  const urlOf = ({ listeners: [port] }: Host): string =>
+    `${isTls ? 'https' : 'http'}://127.0.0.1:${port?.port}`;
+  const hosts = (): PoolHost[] =>
+    pool.hosts.map((host) => {
+      const { ref, uuid, name, dom0Root, isMaster } = host;
+      return { ref, uuid, name, dom0Root, isMaster, url: urlOf(host) };
+    });
+  /** The network ports of the hosts that are up. */
+  const ports = () =>
+    pool.hosts.flatMap(({ listeners: [port], power }) => (port && !power.signal.aborted ? [port] : []));
   const isProper = (vm: string): boolean =>
     !db.flag('VM', vm, 'is_a_template') && !db.flag('VM', vm, 'is_control_domain');
   const hostOf = (hostUuid: string): Host => {
@@ -28,11 +29,19 @@ export function face(
     return host;
   };
   return {
-    url: hosts[0]?.url ?? '',
-    memberUrls: hosts.slice(1).map(({ url }) => url),
+    get url() {
+      return hosts().find(({ isMaster }) => isMaster)?.url ?? '';
+    },
+    get memberUrls() {
+      return hosts()
+        .filter(({ isMaster }) => !isMaster)
+        .map(({ url }) => url);
+    },
     username: pool.settings.username,
     password: pool.settings.password,
-    hosts,
+    get hosts() {
+      return hosts();
+    },
     get srs() {
       return [...storage.values()].map(({ ref, uuid, folder }) => ({
         ref,
@@ -59,7 +68,7 @@ export function face(
     calls: pool.calls,
     faults: pool.faults,
     async setReachable(reachable) {
-      await Promise.all(listeners.map((listener) => (reachable ? listener.start() : listener.stop())));
+      await Promise.all(ports().map((listener) => (reachable ? listener.start() : listener.stop())));
     },
     inventory: () => takeInventory(pool),
     baseCopies: () => listBaseCopies(pool),
@@ -68,11 +77,13 @@ export function face(
       Object.fromEntries(db.refs(className).map((ref) => [ref, db.record(className, ref)])),
     modelPath: (vdiUuid) => pool.models.path(vdiUuid),
     installPlugin: (hostUuid, file) => installPlugin(hostOf(hostUuid).dom0Root, file),
-    setHost(hostUuid, { enabled, live }) {
-      const { ref } = hostOf(hostUuid);
-      if (enabled !== undefined) db.set('host', ref, 'enabled', enabled);
-      if (live !== undefined) db.set('host_metrics', db.text('host', ref, 'metrics'), 'live', live);
+    async setHost(hostUuid, { enabled, live, hangs }) {
+      const host = hostOf(hostUuid);
+      if (enabled !== undefined) db.set('host', host.ref, 'enabled', enabled);
+      if (hangs !== undefined) (hangs ? hangHost : resumeHost)(pool, host);
+      if (live !== undefined) await (live ? bootHost : crashHost)(pool, host);
     },
+    ejectHost: (hostUuid) => ejectHost(pool, hostOf(hostUuid)),
     fillSr(srUuid, full) {
       const found = storage.get(db.byUuid('SR', srUuid));
       if (found) found.full = full;
@@ -84,9 +95,9 @@ export function face(
       if (pbd) await setPlugged(pool, pbd, plugged);
     },
     async restartXapi() {
-      await Promise.all(listeners.map((listener) => listener.stop()));
+      await Promise.all(ports().map((port) => port.stop()));
       forgetPendingTasks(pool);
-      await Promise.all(listeners.map((listener) => listener.start()));
+      await Promise.all(ports().map((port) => port.start()));
     },
     close,
   };

@@ -91,6 +91,7 @@ async function handle(
   response: ServerResponse,
 ): Promise<void> {
   try {
+    await host.hang?.over;
     if (channel === 'tcp' && headerBytes(request) > MAX_HEADER_BYTES) {
       return refuse(request, response, 431, 'HTTP 431 request header fields too large');
     }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -45,7 +45,8 @@ interface Outcome {
  * The output goes to files, as in a real control domain: what the plugin leaves running behind it may keep them open
  * without holding up the answer.
  */
-async function execute(pool: PoolState, { dom0Root }: Host, file: string, call: string): Promise<Outcome> {
+async function execute(pool: PoolState, host: Host, file: string, call: string): Promise<Outcome> {
+  const { dom0Root } = host;
   const env = { PATH: await pluginPath(), XENSNAP_DOM0_ROOT: dom0Root };
   const folder = await mkdtemp(join(dom0Root, 'tmp/plugin-'));
   await using stack = new AsyncDisposableStack();
@@ -57,32 +58,33 @@ async function execute(pool: PoolState, { dom0Root }: Host, file: string, call: 
   // A process group of its own: it lives on when a terminal stops the pool, and is ended as a whole.
   const stdio = ['ignore' as const, stdout.fd, stderr.fd];
   const child = spawn(file, [call], { cwd: '/', env, stdio, detached: true });
-  pool.plugins.add(child);
-  try {
-    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
-    return {
-      code,
-      signal,
-      stdout: await readFile(join(folder, 'stdout'), 'utf8'),
-      stderr: await readFile(join(folder, 'stderr'), 'utf8'),
-    };
-  } finally {
-    pool.plugins.delete(child);
+  pool.plugins.set(child, host);
+  child.once('exit', () => pool.plugins.delete(child));
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  return {
+    code,
+    signal,
+    stdout: await readFile(join(folder, 'stdout'), 'utf8'),
+    stderr: await readFile(join(folder, 'stderr'), 'utf8'),
+  };
+}
+
+/** Ends the plugins that still run, with what they have started; those of one host, or all. */
+export async function endPlugins(pool: PoolState, host?: Host): Promise<void> {
+  const running = [...pool.plugins].filter(([, on]) => !host || on === host).map(([child]) => child);
+  const ended = running.filter(isRunning).map((child) => once(child, 'exit'));
+  signalPlugins(pool, host, 'SIGKILL');
+  await Promise.all(ended);
+}
+
+/** Sends a signal to each plugin of the host and to what it has started. */
+export function signalPlugins({ plugins }: PoolState, host: Host | undefined, signal: NodeJS.Signals): void {
+  for (const [child, on] of plugins) {
+    if ((host && on !== host) || child.pid === undefined || !isRunning(child)) continue;
+    process.kill(-child.pid, signal);
   }
 }
 
-/** Ends the plugins that still run, with what they have started. */
-export async function killPlugins({ plugins }: PoolState): Promise<void> {
-  await Promise.all(
-    [...plugins].map(async (child) => {
-      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-      const ended = once(child, 'exit');
-      try {
-        process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        return;
-      }
-      await ended;
-    }),
-  );
+function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null;
 }

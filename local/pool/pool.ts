@@ -9,9 +9,10 @@ import { Database } from './database.ts';
 import { xapiSocket } from './dom0.ts';
 import { face } from './face.ts';
 import { Faults } from './faults.ts';
+import { checkLiveness } from './host-life.ts';
 import { type Listener, listen } from './http.ts';
 import { Models } from './models.ts';
-import { killPlugins } from './plugin.ts';
+import { endPlugins } from './plugin.ts';
 import { collectSessions } from './session.ts';
 import type { PoolOptions, SimulatedPool } from './simulated-pool.ts';
 import type { PoolState } from './state.ts';
@@ -50,7 +51,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
     models: new Models(join(dataDir, 'models'), options.keepModels ?? false),
     faults: new Faults(),
     calls: [],
-    plugins: new Set(),
+    plugins: new Map(),
     released: new EventEmitter().setMaxListeners(0),
     stopped: stop.signal,
   };
@@ -58,12 +59,11 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
   // A unix socket's path must be short, so the control domains are not in dataDir.
   const roots = await mkdtemp(join(tmpdir(), 'xs-'));
   const listeners: Listener[] = [];
-  const sockets: Listener[] = [];
   const background: Promise<void>[] = [];
   const close = async (): Promise<void> => {
     stop.abort();
-    await killPlugins(pool);
-    await Promise.all([...listeners, ...sockets].map((listener) => listener.stop()));
+    await endPlugins(pool);
+    await Promise.all(listeners.map((listener) => listener.stop()));
     await Promise.all(background);
     await Promise.all([...pool.storage.values()].map(({ chains }) => chains.run(async () => undefined)));
     // A plugin's last answer may still be tidied up.
@@ -74,18 +74,19 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
     await buildDemoVms(pool, options);
     for (const [index, host] of pool.hosts.entries()) {
       const at = options.port ? options.port + index : 0;
-      const listener = await listen(pool, host, {
+      const port = await listen(pool, host, {
         channel: 'tcp',
         at,
         ...(options.tls && { tls: options.tls }),
       });
-      listeners.push(listener);
-      sockets.push(await listen(pool, host, { channel: 'unix', at: xapiSocket(host.dom0Root) }));
-      pool.db.set('host', host.ref, 'address', `127.0.0.1:${listener.port}`);
+      const socket = await listen(pool, host, { channel: 'unix', at: xapiSocket(host.dom0Root) });
+      host.listeners.push(port, socket);
+      listeners.push(port, socket);
+      pool.db.set('host', host.ref, 'address', `127.0.0.1:${port.port}`);
     }
     background.push(keepCollecting(pool));
     background.push(keepWriting(pool));
-    return face(pool, listeners, options.tls !== undefined, close);
+    return face(pool, options.tls !== undefined, close);
   } catch (error) {
     await close();
     throw error;
@@ -99,6 +100,7 @@ async function keepCollecting(pool: PoolState): Promise<void> {
     } catch {
       return;
     }
+    checkLiveness(pool);
     collectTasks(pool);
     collectSessions(pool);
   }

@@ -40,7 +40,7 @@ export interface PoolOptions {
   readonly gcPairSeconds?: number;
 }
 
-export interface PoolHost extends Host {
+export interface PoolHost extends Readonly<Pick<Host, 'ref' | 'uuid' | 'name' | 'dom0Root' | 'isMaster'>> {
   readonly url: string;
 }
 
@@ -78,8 +78,18 @@ export interface SimulatedPool {
   /** The raw file that the VDI must read as; only with `keepModels`. */
   modelPath(vdiUuid: string): string;
   installPlugin(hostUuid: string, file: string | null): Promise<void>;
-  /** A host that is not live takes no calls: `host.call_plugin` answers HOST_OFFLINE. */
-  setHost(hostUuid: string, state: { readonly enabled?: boolean; readonly live?: boolean }): void;
+  /**
+   * `live: false` takes a host's power: its plugins are killed, calls that wait for it end as CANNOT_CONTACT_HOST, new
+   * ones as HOST_OFFLINE, and its VMs stay Running in the database; `live: true` boots it, which finds its VMs halted.
+   * One that `hangs` never answers, its plugins are stopped, and after ten minutes it counts as not live; `hangs: false`
+   * lets all of that go on.
+   */
+  setHost(
+    hostUuid: string,
+    state: { readonly enabled?: boolean; readonly live?: boolean; readonly hangs?: boolean },
+  ): Promise<void>;
+  /** Takes a member out of the pool, dead or alive: its record goes, and its VMs are halted. */
+  ejectHost(hostUuid: string): Promise<void>;
   /** A full SR refuses snapshots; its folder still takes hard links. */
   fillSr(srUuid: string, full: boolean): void;
   setPbdPlugged(hostUuid: string, srUuid: string, plugged: boolean): Promise<void>;

@@ -4,17 +4,25 @@ import type { LocalClock } from '../clock.ts';
 import type { Database } from './database.ts';
 import type { Faults } from './faults.ts';
 import type { Guest } from './guest.ts';
+import type { Hang } from './host-life.ts';
+import type { Listener } from './http.ts';
 import type { Models } from './models.ts';
 import type { Storage } from './storage.ts';
 
-/** One host of the pool; the first is the master. */
+/** One host of the pool. */
 export interface Host {
   readonly ref: string;
   readonly uuid: string;
   readonly name: string;
   /** The root folder of its control domain. */
   readonly dom0Root: string;
-  readonly isMaster: boolean;
+  isMaster: boolean;
+  /** Its network port and its control domain's socket. */
+  readonly listeners: Listener[];
+  /** Aborted when it dies; a new one when it boots again. */
+  power: AbortController;
+  /** While it hangs. */
+  hang: Hang | undefined;
 }
 
 /** One call as the pool got it, the failed and the cut off included. */
@@ -59,7 +67,8 @@ export interface PoolState {
   readonly models: Models;
   readonly faults: Faults;
   readonly calls: CallLogEntry[];
-  readonly plugins: Set<ChildProcess>;
+  /** The running plugins, with the host that each runs on. */
+  readonly plugins: Map<ChildProcess, Host>;
   /** `VM/<ref>` and the like, when an operation on the object has ended. */
   readonly released: EventEmitter;
   /** Aborted when the pool is closed. */

@@ -152,7 +152,9 @@ it('says that the SR is full, or that no host has it', async () => {
   expect((await client.fails('VM.snapshot', vm, 'x'))[0]).toBe('SR_BACKEND_FAILURE_44');
   pool.fillSr(sr?.uuid ?? '', false);
   await pool.setPbdPlugged(host?.uuid ?? '', sr?.uuid ?? '', false);
-  expect(await client.fails('VM.snapshot', vm, 'x')).toEqual(['SR_HAS_NO_PBDS', sr?.ref]);
+  expect(await client.fails('VM.snapshot', vm, 'x')).toEqual(['NO_HOSTS_AVAILABLE']);
+  const disk = pool.vm('web-1').rootVdi;
+  expect(await client.fails('VDI.snapshot', disk?.ref, {})).toEqual(['SR_HAS_NO_PBDS', sr?.ref]);
 });
 
 it('gives up on a chain of 30', async () => {
