@@ -26,6 +26,7 @@ const BY_CODE: Readonly<Record<string, [ErrorName, string]>> = {
     "The disk's chain of snapshots is too long. Delete snapshots, let the pool coalesce, and try again.",
   ],
   SR_HAS_NO_PBDS: ['StorageNotAttached', 'The storage repository is attached to no host.'],
+  NO_HOSTS_AVAILABLE: ['StorageNotAttached', 'No host that is up has all disks of the VM attached.'],
   VM_IS_TEMPLATE: ['VmIsTemplate', 'This is a template, not a VM.'],
   VM_IS_SNAPSHOT: ['VmIsSnapshot', 'This is a snapshot, not a VM.'],
 };

@@ -15,6 +15,7 @@ it.each([
   ['SR_FULL', 'StorageFull'],
   ['SR_BACKEND_FAILURE_109', 'SnapshotChainTooLong'],
   ['SR_HAS_NO_PBDS', 'StorageNotAttached'],
+  ['NO_HOSTS_AVAILABLE', 'StorageNotAttached'],
   ['VM_IS_TEMPLATE', 'VmIsTemplate'],
   ['VM_IS_SNAPSHOT', 'VmIsSnapshot'],
   ['OTHER_OPERATION_IN_PROGRESS', 'XapiBusy'],
