@@ -4,6 +4,7 @@ import { buildSr } from './build-hosts.ts';
 import { newVbd, newVif, newVm } from './build-vm.ts';
 import type { Vss } from './guest.ts';
 import { type VmHandle, vmHandle } from './handle.ts';
+import { isRemoved } from './release.ts';
 import type { Host, PoolState } from './state.ts';
 import { SR_TYPES, type SrType } from './storage.ts';
 import { enterPowerState, type PowerState } from './vm.ts';
@@ -67,7 +68,7 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
     ...(spec.otherConfig && { other_config: spec.otherConfig }),
     HVM_boot_params: { firmware: spec.boot?.firmware ?? 'bios', order: spec.boot?.order ?? 'cdn' },
     ...(spec.tags && { tags: [...spec.tags] }),
-    vss: spec.vss ?? (settings.quiesce ? 'works' : 'none'),
+    vss: spec.vss ?? (isRemoved(settings.release, 'VM.snapshot_with_quiesce') ? 'none' : 'works'),
     writing: settings.guestWrites,
   });
   const [network] = db.refs('network');

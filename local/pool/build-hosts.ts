@@ -13,7 +13,8 @@ const GIB = 1024 ** 3;
 
 /** Adds a host with its control domain; the first is the master. */
 export async function buildHost(pool: PoolState, name: string, dom0Root: string): Promise<Host> {
-  const { db, clock, settings } = pool;
+  const { db, clock } = pool;
+  const { release } = pool.settings;
   const uuid = randomUUID();
   const metrics = db.create('host_metrics', {
     memory_total: String(64 * GIB),
@@ -29,13 +30,16 @@ export async function buildHost(pool: PoolState, name: string, dom0Root: string)
     enabled: true,
     metrics,
     API_version_major: '2',
-    API_version_minor: settings.quiesce ? '8' : '21',
+    API_version_minor: release.apiMinor,
     API_version_vendor: 'XenSource',
-    software_version: settings.quiesce
-      ? { product_brand: 'XenServer', product_version: '7.2.0', platform_version: '2.3.0', xapi: '1.23' }
-      : { product_brand: 'XCP-ng', product_version: '8.3.0', platform_version: '3.4.0', xapi: '25.6' },
+    software_version: {
+      product_brand: release.brand,
+      product_version: release.version,
+      platform_version: release.platform,
+      xapi: release.xapi,
+    },
     capabilities: ['xen-3.0-x86_64', 'hvm-3.0-x86_64'],
-    edition: settings.quiesce ? 'enterprise-per-socket' : 'xcp-ng',
+    edition: release.edition,
     display: 'enabled',
     power_on_mode: '',
     other_config: { iscsi_iqn: `iqn.2026-11.local.${name}` },

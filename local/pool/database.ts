@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { emptyValue, fieldsOf } from './datamodel.ts';
 import { XapiFailure } from './failure.ts';
+import { History } from './history.ts';
+import { hasCome, type Release } from './release.ts';
 import { isMap, type Row, type Value } from './value.ts';
 
 /** `[class, field]` lists the objects of `[class, field]` that point to it; xapi's database keeps these by itself. */
@@ -29,6 +32,14 @@ export class Database {
   readonly #uuids = new Map<string, string>();
   readonly #referrers = new Map<string, Map<string, Set<string>>>();
 
+  /** Of the data model's fields; what is beside it changes unnoticed. */
+  readonly history = new History();
+  readonly #release: Release;
+
+  constructor(release: Release) {
+    this.#release = release;
+  }
+
   /** Adds an object; references are random and never equal to the UUID. */
   create(className: string, values: Row): string {
     const ref = `OpaqueRef:${randomUUID()}`;
@@ -38,6 +49,7 @@ export class Database {
     this.#table(className).set(ref, row);
     this.#uuids.set(`${className}/${row.uuid}`, ref);
     for (const [field, value] of Object.entries(row)) this.#relate(className, ref, field, undefined, value);
+    this.history.note(className, 'add', ref);
     return ref;
   }
 
@@ -86,8 +98,11 @@ export class Database {
   set(className: string, ref: string, field: string, value: Value): void {
     const row = this.#table(className).get(ref);
     if (!row) throw new XapiFailure('HANDLE_INVALID', className, ref);
-    this.#relate(className, ref, field, row[field], value);
+    const before = row[field];
+    if (isDeepStrictEqual(before, value)) return;
     row[field] = value;
+    this.#relate(className, ref, field, before, value);
+    if (field in fieldsOf(className)) this.history.note(className, 'mod', ref);
   }
 
   update(className: string, ref: string, values: Row): void {
@@ -99,6 +114,7 @@ export class Database {
     for (const [field, value] of Object.entries(row)) this.#relate(className, ref, field, value, undefined);
     this.#uuids.delete(`${className}/${row.uuid}`);
     this.#table(className).delete(ref);
+    this.history.note(className, 'del', ref);
   }
 
   /** @throws XapiFailure UUID_INVALID */
@@ -113,11 +129,13 @@ export class Database {
     return [...(this.#referrers.get(`${className}.${field}`)?.get(ref) ?? [])];
   }
 
-  /** The record as `get_record` answers it: the data model's fields, in its order. */
+  /** The record as `get_record` answers it: the data model's fields that the release has, in their order. */
   record(className: string, ref: string): Row {
     this.row(className, ref);
     return Object.fromEntries(
-      Object.keys(fieldsOf(className)).map((field) => [field, this.get(className, ref, field)]),
+      Object.keys(fieldsOf(className))
+        .filter((field) => hasCome(this.#release, `${className}.${field}`))
+        .map((field) => [field, this.get(className, ref, field)]),
     );
   }
 
@@ -131,13 +149,18 @@ export class Database {
   }
 
   #relate(className: string, ref: string, field: string, before?: Value, after?: Value): void {
-    if (!RELATIONS.some(([, , from, pointer]) => from === className && pointer === field)) return;
+    const relation = RELATIONS.find(([, , from, pointer]) => from === className && pointer === field);
+    if (!relation) return;
     const key = `${className}.${field}`;
     const index = this.#referrers.get(key) ?? new Map<string, Set<string>>();
     this.#referrers.set(key, index);
     if (typeof before === 'string') index.get(before)?.delete(ref);
-    if (typeof after !== 'string') return;
-    const refs = index.get(after) ?? new Set<string>();
-    index.set(after, refs.add(ref));
+    if (typeof after === 'string') index.set(after, (index.get(after) ?? new Set<string>()).add(ref));
+    for (const pointed of [before, after]) this.#touch(relation[0], pointed);
+  }
+
+  /** The lists of referring objects are fields of the database too: who is pointed to has changed with them. */
+  #touch(className: string, ref: Value | undefined): void {
+    if (typeof ref === 'string' && this.has(className, ref)) this.history.note(className, 'mod', ref);
   }
 }

@@ -15,6 +15,10 @@ export interface Call {
   readonly params: readonly Param[];
   readonly needsSession: boolean;
   readonly hasAsync: boolean;
+  /** Type of what it answers. */
+  readonly result: string;
+  /** The field that a generated call reads or writes. */
+  readonly field?: string;
 }
 
 interface ClassFacts {
@@ -24,6 +28,8 @@ interface ClassFacts {
 }
 
 const classes: Record<string, ClassFacts> = facts;
+
+export const classNames = Object.keys(classes);
 
 /** Fields of a class in xapi's order, with their types (`int`, `VM ref`, `(string -> string) map`, …). */
 export function fieldsOf(className: string): Record<string, string> {
@@ -45,13 +51,17 @@ export function emptyValue(type: string): Value {
 const NEVER_ASYNC_CLASSES = new Set(['session', 'event', 'task']);
 const NEVER_ASYNC = /^(get_|add_to_|remove_from_)|^set_(other_config|platform|blocked_operations|NVRAM)$/;
 
+const FIELD_VERB = /^(get|set|add_to|remove_from|add|remove)_/;
+
 function parseCall(className: string, name: string, signature: string): Call {
   const needsSession = !signature.startsWith('(no session) ');
+  const result = signature.slice(signature.lastIndexOf(') -> ') + 5);
   const list = /^(?:\(no session\) )?\((.*)\) -> /.exec(signature)?.[1] ?? '';
   return {
     name: `${className}.${name}`,
     className,
     needsSession,
+    result,
     hasAsync: !NEVER_ASYNC_CLASSES.has(className) && !NEVER_ASYNC.test(name),
     params: list === '' ? [] : list.split(', ').map(parseParam),
   };
@@ -85,12 +95,19 @@ export const calls: ReadonlyMap<string, Call> = new Map(
   Object.entries(classes).flatMap(([className, facts]) => {
     const generated = Object.entries(fieldCalls(className, facts)).map(([name, signature]) => {
       const call = parseCall(className, name, signature);
-      return [call.name, { ...call, hasAsync: false }] as const;
+      const field = name.replace(FIELD_VERB, '');
+      return [call.name, { ...call, hasAsync: false, field }] as const;
     });
     const own = Object.entries(facts.calls).map(([name, signature]) => {
       const call = parseCall(className, name, signature);
-      return [call.name, call] as const;
+      const field = name.replace(FIELD_VERB, '');
+      return [call.name, field in facts.fields ? { ...call, field } : call] as const;
     });
     return [...generated, ...own];
   }),
 );
+
+/** The type of what a call answers by its name on the wire: of an asynchronous one, a task. */
+export function resultType(method: string): string {
+  return method.startsWith('Async.') ? 'task ref' : (calls.get(method)?.result ?? '');
+}

@@ -1,6 +1,7 @@
 import { logCall } from './call-log.ts';
 import { coerce } from './coerce.ts';
 import { type Call, calls } from './datamodel.ts';
+import { eventCalls } from './event.ts';
 import { asFailure, ConnectionCut, XapiFailure } from './failure.ts';
 import { withFault } from './faults.ts';
 import { atHost, workingHost } from './forwarding.ts';
@@ -8,6 +9,7 @@ import { genericCall } from './generic.ts';
 import { hostCalls } from './host.ts';
 import { messageCalls } from './message.ts';
 import { pbdCalls } from './pbd.ts';
+import { hasCome, isRemoved } from './release.ts';
 import { secretCalls } from './secret.ts';
 import { checkSession, login, sessionCalls } from './session.ts';
 import { srCalls } from './sr.ts';
@@ -22,6 +24,7 @@ type Implementation = (context: Context, ...args: never[]) => unknown;
 
 /** The calls that do more than read and write the database; the rest is generated, or not there. */
 const implementations: Record<string, Implementation> = {
+  ...eventCalls,
   ...hostCalls,
   ...messageCalls,
   ...pbdCalls,
@@ -72,9 +75,9 @@ async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]
   const { host, channel, method, params } = request;
   const isAsync = method.startsWith('Async.');
   const name = method.replace(/^Async\./, '');
-  if (name === 'system.listMethods') return [...calls.keys()].filter((each) => known(pool, each));
+  if (name === 'system.listMethods') return listMethods(pool);
   const call = calls.get(name);
-  if (!call) {
+  if (!call || !isKnown(pool, call)) {
     // With a parameter it may be an extension, so the session is looked at first.
     if (params[0] !== undefined) checkSession(pool, host, channel, String(params[0]));
     throw new XapiFailure('MESSAGE_METHOD_UNKNOWN', name);
@@ -85,7 +88,7 @@ async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]
   }
   const session = String(params[0] ?? '');
   checkSession(pool, host, channel, session);
-  if (!known(pool, name)) throw new XapiFailure('MESSAGE_REMOVED');
+  if (isRemoved(pool.settings.release, name)) throw new XapiFailure('MESSAGE_REMOVED');
   if (isAsync && !call.hasAsync) {
     throw new XapiFailure('Fault', `No async mode for this operation (rpc: ${name})`);
   }
@@ -127,16 +130,20 @@ async function run(context: Context, call: Call, args: Value[]): Promise<Value> 
   return host === undefined ? work() : atHost(context, host, work);
 }
 
-/** Whether the release has the call at all. */
-function known({ settings }: PoolState, name: string): boolean {
-  return name !== 'VM.snapshot_with_quiesce' || settings.quiesce;
+function listMethods(pool: PoolState): string[] {
+  const own = [...calls.values()].filter((call) => isKnown(pool, call));
+  return own.map(({ name }) => name).filter((name) => !isRemoved(pool.settings.release, name));
+}
+
+/** Whether the release has heard of the call: a field's calls came with the field. */
+function isKnown({ settings }: PoolState, { name, className, field }: Call): boolean {
+  return hasCome(settings.release, field === undefined ? name : `${className}.${field}`);
 }
 
 /** Counts as gen_server.ml: optional parameters are not expected, and where there are some, any number may follow. */
 function readArguments(pool: PoolState, call: Call, params: readonly Value[]): Value[] {
   const declared = call.params.filter(
-    // `ignore_vdis` came with xapi of 2021.
-    ({ name }) => !(pool.settings.quiesce && call.name === 'VM.snapshot' && name === 'ignore_vdis'),
+    ({ name }) => name !== 'ignore_vdis' || pool.settings.release.ignoresVdis,
   );
   const required = declared.filter(({ optional }) => !optional).length;
   const own = call.needsSession ? params.slice(1) : params;

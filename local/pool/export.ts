@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { logCall } from './call-log.ts';
 import { attachToControlDomain } from './dom0-vbd.ts';
 import { asRaw, asVhd } from './export-formats.ts';
@@ -6,6 +5,7 @@ import { asFailure, ConnectionCut, XapiFailure } from './failure.ts';
 import { type Fault, withFault } from './faults.ts';
 import { openFlatDisk } from './flat-disk.ts';
 import { page, refuse } from './http-answer.ts';
+import type { HttpRequest } from './http-wire.ts';
 import { SocketBody } from './socket-body.ts';
 import type { Host, PoolState } from './state.ts';
 import { completeTask, createTask, failTask } from './task.ts';
@@ -21,8 +21,7 @@ type Format = keyof typeof CONTENT_TYPES;
 export interface ExportRequest {
   readonly host: Host;
   readonly channel: 'tcp' | 'unix';
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: HttpRequest;
 }
 
 /**
@@ -31,9 +30,9 @@ export interface ExportRequest {
  * its last bytes. The control domain's socket needs no session; elsewhere `session_id` is looked at.
  */
 export async function exportRawVdi(pool: PoolState, asked: ExportRequest): Promise<void> {
-  const { host, channel, request, response } = asked;
+  const { host, channel, request } = asked;
   const { db } = pool;
-  const query = new URL(request.url ?? '', 'http://xapi').searchParams;
+  const query = new URL(request.url, 'http://xapi').searchParams;
   const { session_id = '', ...rest } = Object.fromEntries(query);
   const entry = logCall(pool, { host, channel, method: EXPORT, params: [session_id, rest] });
   pool.calls.push(entry);
@@ -55,7 +54,7 @@ export async function exportRawVdi(pool: PoolState, asked: ExportRequest): Promi
   }
   if (givenTask !== undefined && db.has('task', givenTask))
     failTask(pool, givenTask, new XapiFailure('SESSION_AUTHENTICATION_FAILED'));
-  refuse(request, response, 401, 'HTTP 401 unauthorised', {
+  refuse(request, 401, page('HTTP 401 unauthorised'), {
     'www-authenticate': 'Basic realm="VDI.export_raw"',
   });
 }
@@ -77,21 +76,21 @@ function seesSr({ db }: PoolState, host: Host, sr: string): boolean {
 }
 
 /** To a host that has the SR attached. */
-function redirect(pool: PoolState, { request, response }: ExportRequest, vdi: string): void {
+function redirect(pool: PoolState, { request }: ExportRequest, vdi: string): void {
   const sr = pool.db.text('VDI', vdi, 'SR');
   const other = pool.hosts.find((each) => seesSr(pool, each, sr));
   if (!other) throw new XapiFailure('NO_HOSTS_AVAILABLE');
   const location = `https://${pool.db.text('host', other.ref, 'address')}${request.url}`;
-  refuse(request, response, 302, 'HTTP 302 Found', { location });
+  refuse(request, 302, page('HTTP 302 Found'), { location });
 }
 
 async function withTask(
   pool: PoolState,
-  { host, request, response }: ExportRequest,
+  { host, request }: ExportRequest,
   { vdi, task, format }: { vdi: string; task: string; format: string },
 ): Promise<void> {
   if (!isFormat(format)) {
-    refuse(request, response, 404, 'HTTP 404 Not Found');
+    refuse(request, 404, page('HTTP 404 Not Found'));
     throw new XapiFailure('INTERNAL_ERROR', `Unknown format ${format}`);
   }
   const fault = pool.faults.forCall(EXPORT, [{ vdi: pool.db.text('VDI', vdi, 'uuid'), format }]);

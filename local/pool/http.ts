@@ -1,11 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { resultType } from './datamodel.ts';
 import { dispatch } from './dispatch.ts';
 import { EXPORT_PATH, exportRawVdi } from './export.ts';
 import { asFailure, ConnectionCut } from './failure.ts';
-import { refuse, send } from './http-answer.ts';
+import { internalError, page, refuse, send } from './http-answer.ts';
+import { BadRequest, HttpReader, type HttpRequest } from './http-wire.ts';
 import { decodeJsonCall, encodeJsonFailure, encodeJsonSuccess } from './jsonrpc.ts';
 import type { Host, PoolState } from './state.ts';
 import type { Value } from './value.ts';
@@ -15,8 +16,13 @@ import { decodeCall, encodeFailure, encodeRaw, encodeSuccess, type MethodCall } 
 const MAX_BODY_BYTES = 300 * 1024;
 /** max_header_length_tcp: the request line and all headers together. */
 const MAX_HEADER_BYTES = 1024;
+/** How long a new connection may be silent before its first request is there (header_read_timeout_tcp); real time. */
+const FIRST_REQUEST_MILLISECONDS = 10_000;
 
-const KEEP_ALIVE_MILLISECONDS = 300_000;
+export interface Certificate {
+  readonly key: string;
+  readonly cert: string;
+}
 
 /** A listening server of one host, on its network port or its control domain's socket. */
 export interface Listener {
@@ -25,13 +31,15 @@ export interface Listener {
   stop(): Promise<void>;
   /** Listens again where it did. */
   start(): Promise<void>;
+  /** New connections are shown this certificate; those that are open stay. */
+  renew(certificate: Certificate): void;
 }
 
 export interface ListenOptions {
   readonly channel: 'tcp' | 'unix';
   /** A port of 127.0.0.1, or a socket's path. */
   readonly at: number | string;
-  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly tls?: Certificate;
 }
 
 export async function listen(
@@ -39,17 +47,15 @@ export async function listen(
   host: Host,
   { channel, at, tls }: ListenOptions,
 ): Promise<Listener> {
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    void handle(pool, host, channel, request, response);
+  const serve = (socket: Socket): void => {
+    void serveConnection(pool, host, channel, socket);
   };
+  const common = { allowHalfOpen: true, noDelay: true };
   const server: Server = tls
-    ? createTlsServer({ ...tls, minVersion: 'TLSv1.2' }, answer)
-    : createServer(answer);
-  server.maxHeadersCount = 0;
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
+    ? createTlsServer({ ...common, ...tls, minVersion: 'TLSv1.2' }, serve)
+    : createServer(common, serve);
   const sockets = new Set<Socket>();
-  server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+  server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
@@ -78,44 +84,79 @@ export async function listen(
       new Promise((resolve) => {
         server.close(() => resolve());
         for (const socket of sockets) socket.destroy();
-        server.closeAllConnections();
       }),
+    renew: (certificate) => {
+      if (server instanceof TlsServer) server.setSecureContext({ ...certificate, minVersion: 'TLSv1.2' });
+    },
   };
 }
 
-async function handle(
+/** Answers one connection's requests, one after the other. */
+async function serveConnection(
   pool: PoolState,
   host: Host,
   channel: 'tcp' | 'unix',
-  request: IncomingMessage,
-  response: ServerResponse,
+  socket: Socket,
 ): Promise<void> {
+  const reader = new HttpReader(socket);
+  const isLimited = channel === 'tcp' && pool.settings.release.limitsHeaders;
+  const maxBytes = isLimited ? MAX_HEADER_BYTES : undefined;
+  // A broken connection is seen by whoever reads or writes next.
+  socket.on('error', () => socket.destroy());
+  if (isLimited)
+    socket.setTimeout(FIRST_REQUEST_MILLISECONDS, () => {
+      refuse({ socket, version: '1.1' }, 408, page('HTTP 408 request timeout'));
+    });
   try {
-    await host.hang?.over;
-    if (channel === 'tcp' && headerBytes(request) > MAX_HEADER_BYTES) {
-      return refuse(request, response, 431, 'HTTP 431 request header fields too large');
+    for (;;) {
+      const request = await reader.next(maxBytes);
+      if (!request) break;
+      socket.setTimeout(0);
+      await host.hang?.over;
+      if (!(await answer(pool, host, channel, request, reader)) || request.close) break;
     }
-    const path = (request.url ?? '').split('?')[0];
-    if (request.method === 'GET' && path === EXPORT_PATH)
-      return await exportRawVdi(pool, { host, channel, request, response });
-    if (request.method !== 'POST') return refuse(request, response, 404, 'HTTP 404 Not Found');
-    const length = request.headers['content-length'];
-    // xapi fails with an internal error here, it has no better answer.
-    if (length === undefined)
-      return refuse(request, response, 500, 'We require a content-length: HTTP header');
-    if (Number(length) > MAX_BODY_BYTES)
-      return refuse(request, response, 500, 'Client_requested_size_over_limit');
-    const body = await readBody(request);
-    const answer = path === '/jsonrpc' ? answerJson : answerXml;
-    const { text, contentType } = await answer(body, ({ method, params }) =>
-      dispatch(pool, { host, channel, method, params }),
-    );
-    send(response, text, contentType);
+    socket.end();
+  } catch (error) {
+    if (error instanceof BadRequest) {
+      const body = error.status === 500 ? internalError(error.message) : page(TOO_LARGE);
+      refuse({ socket, version: '1.1' }, error.status, body);
+    } else socket.destroy();
+  }
+}
+
+const TOO_LARGE = 'HTTP 431 request header fields too large';
+
+/** Whether the connection can be read on. */
+async function answer(
+  pool: PoolState,
+  host: Host,
+  channel: 'tcp' | 'unix',
+  request: HttpRequest,
+  reader: HttpReader,
+): Promise<boolean> {
+  const { method, path, headers } = request;
+  try {
+    if (method === 'GET' && path === EXPORT_PATH) await exportRawVdi(pool, { host, channel, request });
+    else if (method === 'GET') refuse(request, 404, page('HTTP 404 Not Found'));
+    else if (method === 'PUT') refuse(request, 403, page('HTTP 403 forbidden'));
+    else if (method !== 'POST') refuse(request, 501, page('HTTP 501 Method Not Implemented'));
+    else {
+      const length = headers.get('content-length');
+      // xapi has no better answer than that of an error of its own.
+      if (length === undefined) throw new Error('Failure("We require a content-length: HTTP header")');
+      if (Number(length) > MAX_BODY_BYTES) throw new Error('Http_svr.Client_requested_size_over_limit');
+      const body = await reader.body(Number(length));
+      if (!body) return false;
+      const encode = path.startsWith('/jsonrpc') ? answerJson : answerXml;
+      const { text, contentType } = await encode(body, (call) => dispatch(pool, { host, channel, ...call }));
+      send(request, text, contentType);
+      return true;
+    }
   } catch (error) {
     if (error instanceof ConnectionCut) request.socket.destroy();
-    else if (!response.headersSent && !request.socket.destroyed)
-      refuse(request, response, 500, asFailure(error).message);
+    else refuse(request, 500, internalError(asFailure(error).message));
   }
+  return false;
 }
 
 type Perform = (call: MethodCall) => Promise<Value>;
@@ -141,7 +182,7 @@ async function answerJson(body: Buffer, perform: Perform): Promise<Answer> {
   const call = decodeJsonCall(body.toString('utf8'));
   const text = await outcome(
     () => perform(call),
-    (value) => encodeJsonSuccess(call, value),
+    (value) => encodeJsonSuccess(call, value, resultType(call.method)),
     (description) => encodeJsonFailure(call, description),
   );
   return { text, contentType: 'application/json' };
@@ -160,16 +201,4 @@ async function outcome(
     if (error instanceof ConnectionCut) throw error;
     return failure(asFailure(error).description);
   }
-}
-
-function headerBytes({ method = '', url = '', rawHeaders }: IncomingMessage): number {
-  const line = `${method} ${url} HTTP/1.1\r\n`.length;
-  const headers = rawHeaders.reduce((sum, part) => sum + Buffer.byteLength(part) + 2, 0);
-  return line + headers + 2;
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }

@@ -1,3 +1,4 @@
+import { withIntegers } from './integers.ts';
 import { formatDate, isMap, type Value } from './value.ts';
 
 /** A call over JSON-RPC, in either of the versions that xapi speaks (ocaml-rpc's jsonrpc.ml). */
@@ -23,8 +24,9 @@ export function decodeJsonCall(body: string): JsonCall {
   };
 }
 
-export function encodeJsonSuccess({ version, id }: JsonCall, value: Value): string {
-  const result = toJson(value);
+/** @param type of the value, by the data model: integers are numbers here, in both versions */
+export function encodeJsonSuccess({ version, id }: JsonCall, value: Value, type: string): string {
+  const result = toJson(withIntegers(type, value));
   return JSON.stringify(version === 2 ? { jsonrpc: '2.0', result, id } : { result, error: null, id });
 }
 
@@ -43,11 +45,13 @@ function fromJson(value: unknown): Value {
   if (Array.isArray(value)) return value.map(fromJson);
   if (typeof value === 'object')
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
+  if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value);
   return value as string | number | boolean;
 }
 
-/** Integers stay strings, as over XML-RPC, and dates become strings. */
+/** Dates become strings. */
 function toJson(value: Value): unknown {
+  if (typeof value === 'bigint') return Number(value);
   if (value instanceof Date) return formatDate(value);
   if (Array.isArray(value)) return value.map(toJson);
   if (isMap(value))

@@ -13,6 +13,7 @@ import { checkLiveness } from './host-life.ts';
 import { type Listener, listen } from './http.ts';
 import { Models } from './models.ts';
 import { endPlugins } from './plugin.ts';
+import { RELEASES } from './release.ts';
 import { collectSessions } from './session.ts';
 import type { PoolOptions, SimulatedPool } from './simulated-pool.ts';
 import type { PoolState } from './state.ts';
@@ -32,15 +33,16 @@ const COLLECTOR_SECONDS = 30;
 export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
   const dataDir = resolve(options.dataDir);
   const stop = new AbortController();
+  const release = RELEASES[options.release ?? (options.quiesce ? 'xenserver-7' : 'today')];
   const pool: PoolState = {
     dataDir,
-    db: new Database(),
+    db: new Database(release),
     clock: options.clock ?? localClock(),
     settings: {
       username: options.username ?? 'root',
       password: options.password ?? randomBytes(12).toString('base64url'),
-      quiesce: options.quiesce ?? false,
-      failedLoginSeconds: options.failedLoginSeconds ?? 5,
+      release,
+      failedLoginSeconds: options.failedLoginSeconds ?? release.failedLoginSeconds,
       gcQuietSeconds: options.gcQuietSeconds ?? 300,
       gcPairSeconds: options.gcPairSeconds ?? 5,
       guestWrites: options.guestWrites ?? true,

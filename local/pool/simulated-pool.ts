@@ -3,6 +3,7 @@ import type { VmSpec } from './add-vm.ts';
 import type { Fault } from './faults.ts';
 import type { VmHandle } from './handle.ts';
 import type { PoolInventory } from './inventory.ts';
+import type { ReleaseName } from './release.ts';
 import type { CallLogEntry, Host } from './state.ts';
 import type { Row } from './value.ts';
 
@@ -21,10 +22,9 @@ export interface PoolOptions {
   readonly username?: string;
   /** Random if left out. */
   readonly password?: string;
-  /**
-   * The release: true is XenServer 7.x, where `VM.snapshot_with_quiesce` works; false, the default, a release of today,
-   * where it is removed and `VM.snapshot` knows `ignore_vdis`.
-   */
+  /** Which fields and calls there are, and what they do otherwise from release to release; `today` if left out. */
+  readonly release?: ReleaseName;
+  /** True is the release `xenserver-7`, where `VM.snapshot_with_quiesce` works. */
   readonly quiesce?: boolean;
   readonly clock?: LocalClock;
   readonly tls?: { readonly key: string; readonly cert: string };
@@ -32,7 +32,7 @@ export interface PoolOptions {
   readonly keepModels?: boolean;
   /** Whether the running guests go on writing by themselves; true by default. */
   readonly guestWrites?: boolean;
-  /** How long a failed login takes: 5. */
+  /** How long a failed login takes; as the release has it if left out. */
   readonly failedLoginSeconds?: number;
   /** How long the coalescer waits before it begins: 300. */
   readonly gcQuietSeconds?: number;

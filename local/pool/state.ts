@@ -7,6 +7,7 @@ import type { Guest } from './guest.ts';
 import type { Hang } from './host-life.ts';
 import type { Listener } from './http.ts';
 import type { Models } from './models.ts';
+import type { Release } from './release.ts';
 import type { Storage } from './storage.ts';
 
 /** One host of the pool. */
@@ -43,8 +44,7 @@ export interface CallLogEntry {
 export interface PoolSettings {
   readonly username: string;
   readonly password: string;
-  /** The release: true is XenServer 7.x, which knows `VM.snapshot_with_quiesce` and no `ignore_vdis`. */
-  readonly quiesce: boolean;
+  readonly release: Release;
   readonly failedLoginSeconds: number;
   readonly gcQuietSeconds: number;
   readonly gcPairSeconds: number;

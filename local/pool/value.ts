@@ -1,8 +1,9 @@
 /**
- * A value as the pool's database holds it and the wire carries it. Integers are strings, as xapi sends them; a number
- * is a float.
+ * A value as the pool's database holds it and the wire carries it. Integers are strings in the database and in what it
+ * answers over XML-RPC; a number is a float. A bigint is an integer as a caller sent it, as JSON-RPC answers it, or one
+ * of the few that XML-RPC has as `<i4>`.
  */
-export type Value = string | boolean | number | Date | Value[] | { [key: string]: Value };
+export type Value = string | boolean | number | bigint | Date | Value[] | { [key: string]: Value };
 
 /** One object's fields. */
 export type Row = Record<string, Value>;

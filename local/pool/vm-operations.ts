@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { XapiFailure } from './failure.ts';
+import { isRemoved } from './release.ts';
 import type { Context, PoolState } from './state.ts';
 import { setCancellable, throwIfCancelling } from './task.ts';
 
@@ -84,7 +85,7 @@ export function refusal({ db, settings }: PoolState, vm: string, operation: stri
       return fail('OPERATION_NOT_ALLOWED', 'This operation is not allowed on a control domain');
     }
   }
-  if (operation === 'snapshot_with_quiesce' && !settings.quiesce) {
+  if (operation === 'snapshot_with_quiesce' && isRemoved(settings.release, 'VM.snapshot_with_quiesce')) {
     return fail('VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED', vm);
   }
   return undefined;

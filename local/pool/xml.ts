@@ -9,7 +9,7 @@ export class XmlError extends Error {
   override readonly name = 'XmlError';
 }
 
-/** Text for an element's content; like xapi (xml-light2, ocaml-rpc) it drops the control characters XML forbids. */
+/** Text for an element's content; like ocaml-rpc it drops the control characters that XML forbids. */
 export function escapeXml(text: string): string {
   return text.replace(
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to drop
@@ -44,6 +44,8 @@ const TOKEN =
  * @throws XmlError with the line on which it happened
  */
 export function parseXml(text: string): XmlElement {
+  const illegal = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u.exec(text);
+  if (illegal) throw new XmlError(`character not allowed in XML at ${illegal.index}`);
   const root: XmlElement = { tag: '', children: [] };
   const open: XmlElement[] = [root];
   const token = new RegExp(TOKEN);

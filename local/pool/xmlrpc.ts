@@ -11,11 +11,13 @@ export function encodeValue(value: Value): string {
 function encodeBare(value: Value): string {
   if (typeof value === 'string') return escapeXml(value);
   if (typeof value === 'boolean') return `<boolean>${value ? 1 : 0}</boolean>`;
+  if (typeof value === 'bigint') return `<i4>${value}</i4>`;
   if (typeof value === 'number') return `<double>${formatFloat(value)}</double>`;
   if (value instanceof Date) return `<dateTime.iso8601>${formatDate(value)}</dateTime.iso8601>`;
   if (Array.isArray(value)) return `<array><data>${value.map(encodeValue).join('')}</data></array>`;
+  // ocaml-rpc's xmlrpc.ml does not escape names: a key with `<` or `&` makes the whole answer malformed.
   const members = Object.entries(value).map(
-    ([name, member]) => `<member><name>${escapeXml(name)}</name>${encodeValue(member)}</member>`,
+    ([name, member]) => `<member><name>${name}</name>${encodeValue(member)}</member>`,
   );
   return `<struct>${members.join('')}</struct>`;
 }
@@ -56,7 +58,7 @@ export function only(parent: XmlElement): XmlElement {
   return element;
 }
 
-/** Reads a `<value>`: bare or typed strings; `<int>` and `<double>` become numbers. */
+/** Reads a `<value>`: bare or typed strings; an `<int>` is a bigint, a `<double>` a number. */
 export function decodeValue(element: XmlElement): Value {
   if (element.tag !== 'value') throw new XmlError(`expected <value>, found <${element.tag}>`);
   const [typed, ...rest] = elements(element);
@@ -71,6 +73,8 @@ export function decodeValue(element: XmlElement): Value {
     case 'int':
     case 'i4':
     case 'i8':
+      if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new XmlError(`not an integer: ${text}`);
+      return BigInt(text.trim().replace('+', ''));
     case 'double': {
       const number = Number(text);
       if (text.trim() === '' || Number.isNaN(number)) throw new XmlError(`not a number: ${text}`);

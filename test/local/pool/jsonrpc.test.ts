@@ -7,7 +7,7 @@ async function post(url: string, body: object): Promise<unknown> {
   return response.json();
 }
 
-it('speaks JSON-RPC 2.0 and 1.0 beside XML-RPC', async () => {
+it('speaks JSON-RPC 2.0 and 1.0 beside XML-RPC, with integers as numbers', async () => {
   await using world = await aPool();
   const { pool } = world;
   const params = [pool.username, pool.password, '1.0', 'test'];
@@ -30,8 +30,18 @@ it('speaks JSON-RPC 2.0 and 1.0 beside XML-RPC', async () => {
     params: [session, pool.vm('web-1').rootVdi?.ref],
   });
   expect(record).toMatchObject({
-    result: { virtual_size: String(8 * 1024 ** 2), managed: true, snapshot_time: '19700101T00:00:00Z' },
+    result: { virtual_size: 8 * 1024 ** 2, managed: true, snapshot_time: '19700101T00:00:00Z' },
   });
+  const memory = await post(pool.url, { id: 1, method: 'VM.get_memory_target', params: [session, vm] });
+  expect(memory).toEqual({ result: 1024 ** 3, error: null, id: 1 });
+  const batch = (await post(pool.url, {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'event.from',
+    params: [session, ['VM'], '', 1],
+  })) as { result: { events: { snapshot: object }[]; valid_ref_counts: object } };
+  expect(batch.result.valid_ref_counts).toMatchObject({ host: 1 });
+  expect(batch.result.events[0]?.snapshot).toMatchObject({ VCPUs_max: 2, name_label: expect.any(String) });
   const map = { 'vm-data/x': '1' };
   await post(pool.url, { id: 2, method: 'VM.set_xenstore_data', params: [session, vm, map] });
   expect(pool.vm('web-1').liveXenstore()).toMatchObject(map);
