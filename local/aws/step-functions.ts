@@ -24,8 +24,10 @@ export interface StepFunctionsOptions {
   readonly resources: Record<string, Handler>;
   readonly sendMessage: SendMessage;
   readonly clock: LocalClock;
-  /** How much faster than real time a task's TimeoutSeconds passes; default: as fast as the clock. */
+  /** How much faster than real time a task's TimeoutSeconds and a Lambda's own pass; default: as fast as the clock. */
   readonly timeoutSpeed?: number;
+  /** After how many seconds Lambda ends a handler, by the state's name; one that is not named may run on. */
+  readonly lambdaSeconds?: Record<string, number>;
   /** Waits, by the state's name, that take this many of the clock's seconds whatever the document says. */
   readonly waitSeconds?: Record<string, number>;
   /** Default 0: any free port. */
@@ -61,6 +63,7 @@ export async function startStepFunctions(
   const created = clock.now();
   const running = executions({
     timeoutSpeed: clock.speed,
+    lambdaSeconds: {},
     waitSeconds: {},
     keepClosed: 1000,
     onStatusChange: () => {},
@@ -89,8 +92,11 @@ export async function startStepFunctions(
       checkJson(input, 'InvalidExecutionInput', 'Invalid State Machine Execution Input');
       const name = executionName(request.name);
       const before = running.named(name);
-      if (before && (before.status !== 'RUNNING' || before.input !== input))
-        throw new ServiceError('ExecutionAlreadyExists', `Execution Already Exists: '${before.arn}'`);
+      if (before ? before.status !== 'RUNNING' || before.input !== input : running.isTaken(name))
+        throw new ServiceError(
+          'ExecutionAlreadyExists',
+          `Execution Already Exists: '${running.arnOf(name)}'`,
+        );
       const execution = before ?? running.start(name, input);
       return { executionArn: execution.arn, startDate: epochSeconds(execution.startDate) };
     },

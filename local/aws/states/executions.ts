@@ -30,11 +30,15 @@ export interface ExecutionsOptions {
   readonly sendMessage: SendMessage;
   readonly clock: LocalClock;
   readonly timeoutSpeed: number;
+  readonly lambdaSeconds: Record<string, number>;
   readonly waitSeconds: Record<string, number>;
   readonly keepClosed: number;
   readonly onStatusChange: (event: StatusChangeEvent) => void;
   readonly onState: (executionName: string, stateName: string) => void;
 }
+
+/** How long the name of an execution that has ended can't be used again. */
+const nameKeptMs = 90 * 86_400_000;
 
 /** Runs executions of one state machine on aws-local-stepfunctions and remembers them. */
 export function executions(options: ExecutionsOptions) {
@@ -45,6 +49,14 @@ export function executions(options: ExecutionsOptions) {
   const known = new Map<string, Execution>();
   const running = new Map<Execution, Run>();
   const closed: Execution[] = [];
+  const lambdas = new Map(
+    Object.entries(options.lambdaSeconds).map(([state, seconds]) => [
+      state,
+      { seconds, milliseconds: (seconds * 1000) / options.timeoutSpeed },
+    ]),
+  );
+  /** When an execution of this name ended that is forgotten but for its name. */
+  const usedNames = new Map<string, Date>();
   const stopping = new AbortController();
   const handlersAtWork = new Set<Promise<unknown>>();
 
@@ -65,8 +77,23 @@ export function executions(options: ExecutionsOptions) {
   function onEnded(execution: Execution): void {
     running.delete(execution);
     closed.push(execution);
-    if (closed.length > options.keepClosed) known.delete(closed.shift()?.arn ?? '');
+    if (closed.length > options.keepClosed) forget(closed.shift());
     report(execution);
+  }
+
+  function forget(execution: Execution | undefined): void {
+    if (!execution) return;
+    known.delete(execution.arn);
+    usedNames.set(execution.name, execution.stopDate ?? clock.now());
+    for (const name of usedNames.keys()) {
+      if (isTaken(name)) break;
+      usedNames.delete(name);
+    }
+  }
+
+  function isTaken(name: string): boolean {
+    const ended = usedNames.get(name);
+    return ended !== undefined && clock.now().getTime() - ended.getTime() < nameKeptMs;
   }
 
   const arnOf = (name: string) => `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
@@ -75,6 +102,9 @@ export function executions(options: ExecutionsOptions) {
     tokens,
     get: (arn: string) => known.get(arn),
     named: (name: string) => known.get(arnOf(name)),
+    arnOf,
+    /** Whether an execution of this name ended less than 90 days ago, although it is not known any more. */
+    isTaken,
     /** Newest first, as ListExecutions has them. */
     all: () => [...known.values()].reverse(),
     /** @param input JSON */
@@ -95,6 +125,7 @@ export function executions(options: ExecutionsOptions) {
         stateMachineArn,
         facts,
         tokens,
+        lambdas,
         clock,
         waitSeconds,
         sendMessage,

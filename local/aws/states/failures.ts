@@ -40,6 +40,13 @@ export function lambdaFailure(thrown: unknown): TaskFailure {
   return new TaskFailure(errorType, JSON.stringify({ errorType, errorMessage, trace }));
 }
 
+/** What Step Functions sees of a Lambda that was ended by its own timeout. */
+export function lambdaTimeout(seconds: number): TaskFailure {
+  const errorType = 'Sandbox.Timedout';
+  const errorMessage = `RequestId: ${crypto.randomUUID()} Error: Task timed out after ${seconds.toFixed(2)} seconds`;
+  return new TaskFailure(errorType, JSON.stringify({ errorType, errorMessage }));
+}
+
 /** @throws FatalStateError States.DataLimitExceeded when `json` is larger than a payload may be */
 export function checkPayload(stateName: string, json: string): void {
   const cause = tooLarge(stateName, json);

@@ -15,7 +15,7 @@ export type AppendEvent = (type: string, details: Record<string, unknown> | unde
 export type EngineEvent =
   ReturnType<StateMachine['run']>['eventLogs'] extends AsyncGenerator<infer Event> ? Event : never;
 
-/** After this many events AWS fails an execution. */
+/** An execution's events; one that has not ended by the last but one fails with the last. */
 export const historyLimit = 25_000;
 
 /** Shapes one event. State events of every type share the names of their details. */

@@ -4,7 +4,7 @@ import type { StateFacts } from './definition.ts';
 import type { Execution } from './executions.ts';
 import { tooLarge } from './failures.ts';
 import { type AppendEvent, appendEngineEvent, historyEvent, historyLimit } from './history.ts';
-import { callbackTask, type Handler, lambdaTask, type SendMessage, waitTask } from './tasks.ts';
+import { callbackTask, type Handler, lambdaTask, type SendMessage, type TaskRun, waitTask } from './tasks.ts';
 import type { TaskTokens } from './tokens.ts';
 
 /** How an execution ended. */
@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly stateMachineArn: string;
   readonly facts: Map<string, StateFacts>;
   readonly tokens: TaskTokens;
+  /** The Lambdas' own timeouts, by state. */
+  readonly lambdas: ReadonlyMap<string, NonNullable<TaskRun['lambda']>>;
   readonly clock: LocalClock;
   readonly waitSeconds: Record<string, number>;
   readonly resources: Record<string, Handler>;
@@ -57,15 +59,14 @@ export function runExecution(execution: Execution, options: RunOptions): Run {
 
   const append: AppendEvent = (type, details) => {
     if (over.signal.aborted) return;
-    write(type, details);
-    if (history.length >= historyLimit)
-      end({ status: 'FAILED', error: 'States.Runtime', cause: historyFull });
+    if (history.length < historyLimit - 1) write(type, details);
+    else end({ status: 'FAILED', error: 'States.Runtime', cause: historyFull });
   };
 
   function end(outcome: End): void {
     if (over.signal.aborted) return;
     const { status, ...details } = outcome;
-    write(finalEvent[status], details);
+    write(finalEvent[status], status === 'TIMED_OUT' ? { error: 'States.Timeout' } : details);
     Object.assign(execution, outcome, { stopDate: clock.now() });
     abandon();
     options.onEnded(execution);
@@ -88,7 +89,13 @@ export function runExecution(execution: Execution, options: RunOptions): Run {
   function localHandlers(): Record<string, never> {
     const handlers: Record<string, (input: unknown) => Promise<unknown>> = {};
     for (const [stateName, fact] of facts) {
-      const task = { stateName, facts: fact, append, over: over.signal };
+      const task = {
+        stateName,
+        facts: fact,
+        append,
+        lambda: options.lambdas.get(stateName),
+        over: over.signal,
+      };
       const handler = options.resources[stateName];
       if (fact.type === 'Wait') handlers[stateName] = waitTask(task, clock, options.waitSeconds[stateName]);
       else if (fact.queueCallback)

@@ -1,7 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LocalClock } from '../../clock.ts';
 import { longestTimerSeconds, type StateFacts } from './definition.ts';
-import { checkPayload, ExecutionOver, FatalStateError, lambdaFailure, TaskFailure } from './failures.ts';
+import {
+  checkPayload,
+  ExecutionOver,
+  FatalStateError,
+  lambdaFailure,
+  lambdaTimeout,
+  TaskFailure,
+} from './failures.ts';
 import type { AppendEvent } from './history.ts';
 import type { TaskTokens } from './tokens.ts';
 
@@ -21,6 +28,8 @@ export interface TaskRun {
   readonly stateName: string;
   readonly facts: StateFacts;
   readonly append: AppendEvent;
+  /** Its Lambda's own timeout, in the document's seconds and in real milliseconds; absent where it has none. */
+  readonly lambda?: { readonly seconds: number; readonly milliseconds: number } | undefined;
   /** Aborted when the execution has ended in whatever way. */
   readonly over: AbortSignal;
 }
@@ -29,15 +38,16 @@ type LocalHandler = (input: unknown) => Promise<unknown>;
 
 /**
  * Runs a handler as Lambda would: what goes in and comes out has been JSON, an error arrives with its name and with
- * Lambda's JSON as the cause. The handler starts a turn of the event loop later, when the history has caught up, and
+ * Lambda's JSON as the cause. Lambda ends a handler at its own timeout, which is Sandbox.Timedout; here nothing can end
+ * it, so that it goes on and is not listened to any more. The handler starts a turn of the event loop later, when the history has caught up, and
  * goes on unnoticed when its task times out or the execution is stopped.
  */
 export function lambdaTask(run: TaskRun, handler: Handler, stopping: AbortSignal): LocalHandler {
-  const { stateName, facts, append, over } = run;
+  const { stateName, facts, append, lambda, over } = run;
   return (input) =>
     supervise(
       run,
-      () => append('LambdaFunctionTimedOut', {}),
+      () => append('LambdaFunctionTimedOut', { error: 'States.Timeout' }),
       async (current) => {
         await nextTurn();
         if (over.aborted) throw new ExecutionOver();
@@ -47,9 +57,10 @@ export function lambdaTask(run: TaskRun, handler: Handler, stopping: AbortSignal
         append('LambdaFunctionStarted', undefined);
         let output: string;
         try {
-          output = JSON.stringify(await handler(JSON.parse(event), stopping)) ?? 'null';
+          const result = endedByLambda(handler(JSON.parse(event), stopping), lambda);
+          output = JSON.stringify(await result) ?? 'null';
         } catch (thrown) {
-          const failure = lambdaFailure(thrown);
+          const failure = thrown instanceof TaskFailure ? thrown : lambdaFailure(thrown);
           if (current()) append('LambdaFunctionFailed', { error: failure.name, cause: failure.message });
           throw failure;
         }
@@ -58,6 +69,15 @@ export function lambdaTask(run: TaskRun, handler: Handler, stopping: AbortSignal
         return JSON.parse(output);
       },
     );
+}
+
+/** What the handler gives, or Sandbox.Timedout when it takes longer than its Lambda may. */
+function endedByLambda(work: Promise<unknown>, lambda: TaskRun['lambda']): Promise<unknown> {
+  if (!lambda) return work;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(lambdaTimeout(lambda.seconds)), lambda.milliseconds);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** Sends the message with the token that the state's Parameters took, and waits for the token's return. */
