@@ -14,7 +14,7 @@ export interface BackendFlags {
   readonly slots: number;
   readonly driver: 'xenapi' | 'libvirt';
   readonly quiesce: boolean;
-  readonly pool?: string;
+  readonly pool?: readonly string[];
   readonly user: string;
   readonly passwordFile?: string;
   readonly fingerprint?: string[];
@@ -113,13 +113,13 @@ export async function poolOf(flags: BackendFlags, dataDir: string, closers: Clos
     const pool: ServicePool = {
       ...common,
       name: 'pool',
-      addresses: [flags.pool],
+      addresses: flags.pool,
       username: flags.user,
       password,
       ...(flags.fingerprint && { fingerprints: flags.fingerprint }),
       ...(await trustOf(flags.poolCaFile, undefined)),
     };
-    return { pool, simulated: undefined, lines: [`pool ${flags.pool} ${flags.user}`] };
+    return { pool, simulated: undefined, lines: [`pool ${flags.pool.join(',')} ${flags.user}`] };
   }
   const { startPool } = await import('../local/pool/pool.ts');
   const { hosts, vms, diskMib, quiesce, poolPort: port } = flags;

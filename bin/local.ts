@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
 import { demo } from './demo.ts';
 import { UsageFailure } from './failures.ts';
-import { examplesText, fingerprint, httpUrl, wholeNumber } from './options.ts';
+import { examplesText, fingerprint, httpUrl, poolMembers, wholeNumber } from './options.ts';
 import { type Server, serveUntilStopped } from './serve.ts';
 
 interface LocalFlags extends BackendFlags {
@@ -40,7 +40,11 @@ export function localCommand(): Command {
     .option('--no-demo', 'make no demo snapshot')
     .option('--once', 'make the demo snapshot, then exit: 0 if it succeeded and left nothing behind', false)
     .option('--verbose', "print the service's log to standard error", false)
-    .option('--pool <url>', 'a real pool instead: URL of any of its members', httpUrl)
+    .option(
+      '--pool <urls>',
+      'a real pool instead: URL of any of its members, or of several, with commas; the pool tells the others',
+      poolMembers,
+    )
     .option('--user <name>', 'who logs in to it', 'root')
     .option('--password-file <file>', 'with the password in its first line')
     .option(

@@ -67,6 +67,18 @@ export function httpUrl(text: string): string {
   throw new InvalidArgumentError('It must be an http(s) URL.');
 }
 
+/**
+ * Reads an option that is one pool: the URLs of its members, with commas between them. Over http the password is in
+ * the clear, so that a member of an https pool is not to be reached that way.
+ */
+export function poolMembers(text: string, before?: readonly string[]): readonly string[] {
+  if (before) throw new InvalidArgumentError('It names one pool: give its members at once, as in URL,URL.');
+  const members = text.split(',').map((member) => httpUrl(member.trim()));
+  const schemes = new Set(members.map((member) => new URL(member).protocol));
+  if (schemes.size > 1) throw new InvalidArgumentError('Its members must be all https or all http.');
+  return members;
+}
+
 /** Reads an option that is the SHA-256 fingerprint of a certificate. */
 export function fingerprint(text: string): string {
   if (/^[0-9a-f]{64}$/i.test(text.replaceAll(':', ''))) return text;

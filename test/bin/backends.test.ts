@@ -123,6 +123,18 @@ it('trusts pool, Glance and Keystone by the authorities of files', async () => {
   expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
 });
 
+it('starts with a member that is dead, where it was told of another', async () => {
+  const { addresses, common, caFile } = await aCloudOverTls();
+  // Nobody listens there.
+  const dead = 'https://127.0.0.1:1';
+  const withBoth = common.map((arg) => (arg === addresses.pool ? `${dead},${addresses.pool}` : arg));
+  const running = startXensnap([...withBoth, ...TRUSTED.flatMap((name) => [`--${name}-ca-file`, caFile])]);
+  await running.printed(`\npool ${dead},${addresses.pool} root\n`);
+  await running.printed('\nready\n');
+  running.signal('SIGTERM');
+  expect(await running.ended).toMatchObject({ status: 0, stderr: '' });
+});
+
 it.each(TRUSTED)('does not trust the certificate of a %s whose authority it was not told', async (left) => {
   const { addresses, common, caFile } = await aCloudOverTls();
   const others = TRUSTED.filter((name) => name !== left);
@@ -197,6 +209,9 @@ it.each([
   [REAL, '--keystone needs --glance-credential-file'],
   [[...REAL, '--glance-credential-file', 'f', '--glance-token-file', 'f'], 'leave out --glance-token-file'],
   [['--keystone', 'keystone:5000'], 'It must be an http(s) URL.'],
+  [['--pool', 'https://xen1,xen2'], 'It must be an http(s) URL.'],
+  [['--pool', 'https://xen1,http://xen2'], 'Its members must be all https or all http.'],
+  [['--pool', 'https://xen1', '--pool', 'https://xen2'], 'give its members at once, as in URL,URL.'],
   [['--keystone-fingerprint', 'ab:cd'], 'It must be a SHA-256 fingerprint'],
 ])('refuses %j, and names the flag that mends it', async (args, said) => {
   const { status, stderr } = await xensnap(['local', ...args]);
