@@ -53,6 +53,9 @@ const Project = z.strictObject({
 });
 
 const Timings = z.strictObject({
+  /** The most that a call to a pool may take; of those that wait for an SR's driver (a scan, a disk's end), the second. */
+  callSeconds: seconds(24),
+  longCallSeconds: seconds(60),
   snapshotPollSeconds: seconds(5),
   coalescePollSeconds: seconds(15),
   /** At most so often is the SR scanned: sm takes the SR's lock for it and reads every VHD in it. */

@@ -1,4 +1,5 @@
 import { type Caught, type FinalStatus, OUTCOME_OF_ERROR } from '../statemachine/contract.ts';
+import { ERROR_STATUS } from './errors.ts';
 import type { Job, JobError } from './job.ts';
 
 /** How a job ends: succeeded if it is committed, whatever came after; else what its failure means. */
@@ -12,10 +13,16 @@ export function outcomeOf(job: Job, failure: JobError): { status: FinalStatus; e
 /** What a Catch wrote, as a job's error. */
 export function errorOfCaught(caught: Caught | undefined): JobError {
   if (!caught) return { name: 'Internal', message: 'The job ended without a reason.' };
-  if (caught.Error === 'States.Timeout')
+  const { Error: name, Cause: cause } = caught;
+  if (name === 'States.Timeout' || name === 'Sandbox.Timedout')
     return { name: 'TimedOut', message: 'A step, or the wait for a slot, took longer than it may.' };
-  return { name: caught.Error, message: messageOf(caught.Cause) };
+  const message = messageOf(cause);
+  if (Object.hasOwn(ERROR_STATUS, name)) return { name, message };
+  return { name: OF_AWS.test(name) ? 'ServiceUnavailable' : 'Internal', message: `${message} (${name})` };
 }
+
+/** What Step Functions calls the failures of the services it asks: `Lambda.Unknown`, `SQS.InternalServerError`. */
+const OF_AWS = /^(lambda|sqs)\./i;
 
 /** A Lambda's error arrives as JSON with `errorMessage`; any other cause is text. */
 function messageOf(cause: string): string {

@@ -13,6 +13,9 @@ import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
 import { translate } from './translate.ts';
 
+/** Of a step's Lambda, for what comes after the last call to the pool: the logout, and what is put on record. */
+const RESERVE_SECONDS = 10;
+
 /** What a step works with: the job as it was when the step began, and a session of the job's pool. */
 export interface StepDeps
   extends Pick<
@@ -64,15 +67,17 @@ async function runStep<S extends StepName>(
   const began = runtime.clock.now().toISOString();
   const job = await begin(name, state, runtime);
   let xapiCalls = 0;
+  const inSession = async (xapi: Session) => {
+    try {
+      return await run(state, { ...runtime, log, metrics, job, xapi });
+    } finally {
+      // The logout is still to come.
+      xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;
+    }
+  };
   try {
-    const result = await runtime.withSession(job.pool, async (xapi) => {
-      try {
-        return await run(state, { ...runtime, log, metrics, job, xapi });
-      } finally {
-        // The logout is still to come.
-        xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;
-      }
-    });
+    const seconds = STEPS[name].lambdaSeconds - RESERVE_SECONDS;
+    const result = await runtime.withSession(job.pool, inSession, { seconds });
     if (xapiCalls > 0) await runtime.store.pools.reached(job.pool);
     return result;
   } catch (error) {

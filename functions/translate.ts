@@ -47,6 +47,8 @@ export function translate(error: unknown): Error {
   switch (error.name) {
     case 'XapiUnreachable':
       return new XensnapError('PoolUnreachable', message, { cause: error });
+    case 'XapiTimeUp':
+      return new XensnapError('XapiBusy', `The pool is slow: ${message}.`, { cause: error });
     case 'XapiCertificateMismatch':
       return new XensnapError('PoolCertificateMismatch', message, { cause: error });
     case 'XapiReplyLost':

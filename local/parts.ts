@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import type { Environment } from '../functions/runtime/environment.ts';
-import type { JobInput, StepName } from '../statemachine/contract.ts';
+import { type JobInput, STEPS, type StepName } from '../statemachine/contract.ts';
 import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
 import { type LocalQueue, startQueue } from './aws/queue.ts';
 import { rule } from './aws/rules.ts';
@@ -74,8 +74,10 @@ export async function startParts(
       resources: resources(options, handlers),
       sendMessage: sqsSender(sqs),
       clock,
-      // A step's timeout is there against a handler that hangs, and handlers do not get faster with the clock.
-      timeoutSpeed: 1,
+      timeoutSpeed: options.limitSpeed ?? 1,
+      lambdaSeconds: Object.fromEntries(
+        Object.entries(STEPS).map(([name, { lambdaSeconds }]) => [name, lambdaSeconds]),
+      ),
       onStatusChange: (event) => ending.deliver(event),
       ...(options.waitSeconds && { waitSeconds: options.waitSeconds }),
       ...(options.onState && { onState: options.onState }),

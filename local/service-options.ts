@@ -47,6 +47,11 @@ export interface ServiceOptions {
   readonly timings?: Partial<Config['timings']>;
   /** Between two rounds of the janitor; 15 minutes by default, as in AWS. */
   readonly janitorSeconds?: number;
+  /**
+   * How much faster than real time the limits of Lambda, of calls to the pool and of tasks pass; 1, since handlers do not
+   * get faster with the clock. For tests that look at a limit.
+   */
+  readonly limitSpeed?: number;
   /** Waits of the state machine, by state, that last so many seconds whatever the step says; for tests. */
   readonly waitSeconds?: Record<string, number>;
   /** Runs a step's handler, or fails in its place: where tests break things. */

@@ -56,7 +56,10 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   starting.defer(() => parts.close());
   const runtime = createRuntime(
     { ...parts.environment, XENSNAP_CONFIG: JSON.stringify(await configOf(options)) },
-    { clock, log, metrics, aws: LOCAL_AWS, wait: (seconds) => clock.sleep(seconds) },
+    {
+      ...{ clock, log, metrics, aws: LOCAL_AWS, wait: (seconds) => clock.sleep(seconds) },
+      ...(options.limitSpeed !== undefined && { limitSpeed: options.limitSpeed }),
+    },
   );
   starting.defer(() => runtime.close());
   ready.resolve(runtime);
@@ -108,7 +111,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
 async function check(runtime: WholeRuntime): Promise<void> {
   try {
     for (const { name, driver } of runtime.config.pools)
-      if (driver === 'xenapi') await runtime.withSession(name, (xapi) => xapi.call('pool.get_all_records'));
+      if (driver === 'xenapi') await runtime.withSession(name, (xapi) => xapi.call('host.get_all_records'));
     await runtime.glance.check();
   } catch (error) {
     throw translate(error);

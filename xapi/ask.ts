@@ -2,12 +2,7 @@ import { masterAddress } from './address.ts';
 import type { Reply, WireValue } from './codec.ts';
 
 /** One exchange with one member. */
-export type Ask = (
-  member: URL,
-  method: string,
-  args: readonly WireValue[],
-  signal?: AbortSignal,
-) => Promise<Reply>;
+export type Ask = (member: URL, method: string, args: readonly WireValue[]) => Promise<Reply>;
 
 /** How often a call is passed on; a pool that is choosing a new master may point in a circle for a while. */
 const maxHops = 3;
@@ -22,11 +17,10 @@ export async function askMaster(
   member: URL,
   method: string,
   args: readonly WireValue[],
-  signal?: AbortSignal,
 ): Promise<{ readonly member: URL; readonly reply: Reply }> {
   let asked = member;
   for (let hops = 0; ; hops += 1) {
-    const reply = await ask(asked, method, args, signal);
+    const reply = await ask(asked, method, args);
     const master = hops < maxHops ? masterNamedIn(reply, asked) : undefined;
     if (master === undefined) return { member: asked, reply };
     asked = master;

@@ -1,8 +1,9 @@
 import { memberAddress } from './address.ts';
-import type { Ask } from './ask.ts';
 import { decodeReply, encodeCall } from './codec.ts';
 import type { CredentialsSource, KnownPool } from './login.ts';
-import { openSession, type Session } from './session.ts';
+import { type MemberMemory, Members } from './members.ts';
+import { openSession, type Send, type Session } from './session.ts';
+import { timing } from './timing.ts';
 import { createTransport } from './transport.ts';
 import { parseAuthority, parseFingerprint } from './trust.ts';
 
@@ -13,8 +14,12 @@ export interface PoolClientOptions {
   readonly fingerprint?: string | readonly string[];
   /** PEM of the CA that vouches for the members; without it and without a fingerprint, Node's and the system's. */
   readonly ca?: string;
-  /** The most that one call may take; 60. */
-  readonly callTimeoutSeconds?: number;
+  /** The most that one call may take; 24. */
+  readonly callSeconds?: number;
+  /** The most that a call may take which waits for an SR's driver (`takesLong` in methods.ts); 60. */
+  readonly longCallSeconds?: number;
+  /** Keeps the members' addresses, which the pool tells, for the client of the next process. */
+  readonly memory?: MemberMemory;
   /** What xapi counts our sessions under, apart from other clients' (500 at most for root); `xensnap`. */
   readonly originator?: string;
   /** Told of each request before it is sent, logins and logouts too. */
@@ -27,12 +32,13 @@ export interface PoolClient {
    * Runs `fn` with a session of its own. The login comes with the first call, so that who calls nothing logs in
    * nowhere; the logout comes whatever happens, and a failing logout is ignored.
    * @param options.signal aborts the calls and the login, not the logout
+   * @param options.seconds all calls together may take no longer, the logout (5 s at most) aside
    * @throws what `fn` throws
    */
   withSession<T>(
     credentials: CredentialsSource,
     fn: (session: Session) => Promise<T>,
-    options?: { readonly signal?: AbortSignal },
+    options?: { readonly signal?: AbortSignal; readonly seconds?: number },
   ): Promise<T>;
   /**
    * Asks the first of the addresses alone, without a login: whoever answers is a xapi, and the one that was meant.
@@ -46,25 +52,27 @@ export interface PoolClient {
 /** @throws TypeError for an address, a fingerprint or a CA that is none, or a fingerprint where there is no TLS */
 export function createPoolClient(options: PoolClientOptions): PoolClient {
   const addresses = options.addresses.map(memberAddress);
-  if (addresses.length === 0) throw new TypeError('a pool needs the address of at least one member');
+  const members = new Members(addresses, options.memory);
   const fingerprints = [options.fingerprint ?? []].flat().map(parseFingerprint);
   const clear = addresses.find(({ protocol }) => protocol === 'http:');
   if (clear && fingerprints.length > 0) {
     throw new TypeError(`${clear.origin} has no certificate to compare with the fingerprint: use https`);
   }
   const ca = options.ca === undefined ? undefined : parseAuthority(options.ca);
-  const transport = createTransport({ fingerprints, ca }, options.callTimeoutSeconds ?? 60);
-  const pool: KnownPool = { addresses, originator: options.originator ?? 'xensnap', master: undefined };
+  const transport = createTransport({ fingerprints, ca });
+  const pool: KnownPool = { members, originator: options.originator ?? 'xensnap' };
+  const { callSeconds = 24, longCallSeconds = 60 } = options;
 
-  const ask: Ask = async (member, method, args, signal) => {
+  const send: Send = async (member, method, args, limit) => {
     const xml = encodeCall(method, args);
     options.onCall?.(method);
-    return decodeReply(await transport.post(member, method, xml, signal), `${member.origin}: ${method}`);
+    return decodeReply(await transport.post(member, method, xml, limit), `${member.origin}: ${method}`);
   };
 
   return {
-    async withSession(credentials, fn, { signal } = {}) {
-      const { session, end } = openSession(ask, pool, credentials, signal);
+    async withSession(credentials, fn, { signal, seconds } = {}) {
+      const limits = { timing: timing({ callSeconds, longCallSeconds }, seconds), signal };
+      const { session, end } = openSession(send, pool, credentials, limits);
       try {
         return await fn(session);
       } finally {
@@ -74,7 +82,7 @@ export function createPoolClient(options: PoolClientOptions): PoolClient {
     async probe() {
       // Any answer will do: a master refuses the session, a member sends the caller to its master.
       const [first] = addresses;
-      if (first) await ask(first, 'pool.get_all', ['OpaqueRef:NULL']);
+      if (first) await send(first, 'pool.get_all', ['OpaqueRef:NULL'], { seconds: callSeconds });
     },
     close: () => transport.close(),
   };

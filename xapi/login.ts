@@ -1,6 +1,15 @@
 import { type Ask, askMaster } from './ask.ts';
 import { isCode, XapiError } from './errors.ts';
-import { reasonOf, XapiProtocolError, XapiReplyLost, XapiUnreachable } from './transport-errors.ts';
+import { answering } from './knock.ts';
+import type { Members } from './members.ts';
+import {
+  reasonOf,
+  XapiCertificateMismatch,
+  XapiProtocolError,
+  XapiReplyLost,
+  XapiTimeUp,
+  XapiUnreachable,
+} from './transport-errors.ts';
 
 /** Who logs in. */
 export interface Credentials {
@@ -11,11 +20,10 @@ export interface Credentials {
 /** Given as they are, or fetched at each login. */
 export type CredentialsSource = Credentials | (() => Promise<Credentials>);
 
-/** What a client knows of its pool; `master` is who answered the last login, and is asked first. */
+/** What a client knows of its pool. */
 export interface KnownPool {
-  readonly addresses: readonly URL[];
+  readonly members: Members;
   readonly originator: string;
-  master: URL | undefined;
 }
 
 /** A session on a pool; any member's reference is known to its master. */
@@ -27,52 +35,77 @@ export interface Login {
 /**
  * Logs in at the first member that can be reached. Nothing was done yet that could happen twice, so the next one is
  * tried also after a lost reply, which at worst leaves a session behind that xapi's garbage collector takes after 24
- * hours.
+ * hours. No member is asked twice that was away, also where the others send to it as their master. One that only the
+ * pool named is left out, and named in the error, when it shows no certificate that is trusted or is no xapi.
  * @throws XapiUnreachable when no member answered, or all are still booting; XapiError for a refusal
+ * @throws XapiCertificateMismatch of a member that was configured, or of the master that it named
  */
 export async function logIn(
   ask: Ask,
-  pool: KnownPool,
+  { members, originator }: KnownPool,
   source: CredentialsSource,
   signal?: AbortSignal,
 ): Promise<Login> {
   const { username, password } = typeof source === 'function' ? await source() : source;
-  const failures: unknown[] = [];
-  for (const address of candidates(pool)) {
+  const method = 'session.login_with_password';
+  // The third is the client's API version, which xapi ignores (xapi_session.ml).
+  const args = [username, password, '1.0', originator];
+  const away = new Map<string, unknown>();
+  const askOnce: Ask = async (member, ...request) => {
+    if (away.has(member.origin)) throw away.get(member.origin);
     try {
-      const method = 'session.login_with_password';
-      // The third is the client's API version, which xapi ignores (xapi_session.ml).
-      const args = [username, password, '1.0', pool.originator];
-      const { member, reply } = await askMaster(ask, address, method, args, signal);
+      return await ask(member, ...request);
+    } catch (error) {
+      away.set(member.origin, error);
+      throw error;
+    }
+  };
+  const failures = new Set<unknown>();
+  const tryAt = async (address: URL): Promise<Login | undefined> => {
+    try {
+      const { member, reply } = await askMaster(askOnce, address, method, args);
       if (!reply.ok) throw new XapiError(method, reply.description, [password]);
       if (typeof reply.value !== 'string')
         throw new XapiProtocolError(`${member.origin}: no session reference`);
-      pool.master = member;
+      members.answered(member);
       return { sessionRef: reply.value, member };
     } catch (error) {
-      if (signal?.aborted || !meansAway(error)) throw error;
-      failures.push(error);
+      if (signal?.aborted || !(meansAway(error) || (members.isLearned(address) && isStranger(error))))
+        throw error;
+      failures.add(error);
+      return undefined;
     }
+  };
+  const { first, learned } = await members.toAsk();
+  for (const address of first) {
+    const login = await tryAt(address);
+    if (login) return login;
   }
-  pool.master = undefined;
-  throw unreachable(pool, failures);
-}
-
-function candidates(pool: KnownPool): URL[] {
-  const all = pool.master ? [pool.master, ...pool.addresses] : pool.addresses;
-  return [...new Map(all.map((address) => [address.origin, address])).values()];
+  for (const address of await answering(learned, (error) => failures.add(error))) {
+    const login = await tryAt(address);
+    if (login) return login;
+  }
+  members.answered(undefined);
+  throw unreachable([...first, ...learned], [...failures]);
 }
 
 function meansAway(error: unknown): boolean {
   return (
-    error instanceof XapiUnreachable || error instanceof XapiReplyLost || isCode(error, 'HOST_STILL_BOOTING')
+    error instanceof XapiUnreachable ||
+    error instanceof XapiReplyLost ||
+    error instanceof XapiTimeUp ||
+    isCode(error, 'HOST_STILL_BOOTING')
   );
 }
 
-function unreachable(pool: KnownPool, failures: readonly unknown[]): XapiUnreachable {
+function isStranger(error: unknown): boolean {
+  return error instanceof XapiCertificateMismatch || error instanceof XapiProtocolError;
+}
+
+function unreachable(asked: readonly URL[], failures: readonly unknown[]): XapiUnreachable {
   const [only] = failures;
   if (failures.length === 1 && only instanceof XapiUnreachable) return only;
-  const members = pool.addresses.map(({ origin }) => origin).join(', ');
+  const members = asked.map(({ origin }) => origin).join(', ');
   const reasons = failures.map(reasonOf).join('; ');
   const cause = failures.length === 1 ? only : new AggregateError(failures, reasons);
   return new XapiUnreachable(`no login at ${members}: ${reasons}`, { cause });

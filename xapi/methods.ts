@@ -128,6 +128,19 @@ export type TaskResult<M extends AsyncMethod> = M extends `Async.${infer Sync ex
   ? ReturnType<Methods[Sync]>
   : never;
 
+const slow: ReadonlySet<string> = new Set<Method>([
+  'SR.scan',
+  'VDI.destroy',
+  'VM.destroy',
+  'VM.snapshot',
+  'VM.snapshot_with_quiesce',
+]);
+
+/** Whether xapi answers a call only once an SR's driver has done its work, which may take minutes. */
+export function takesLong(method: string): boolean {
+  return slow.has(method);
+}
+
 /** Whether a call only reads, so that it may be sent twice: in XAPI the getters, `get_…`, and nothing else here. */
 export function onlyReads(method: Method): boolean {
   return /^\w+\.get_/.test(method);

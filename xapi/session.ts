@@ -10,6 +10,8 @@ import {
   type Result,
   type TaskResult,
 } from './methods.ts';
+import type { Timing } from './timing.ts';
+import type { Limit } from './transport.ts';
 import { XapiProtocolError, XapiReplyLost } from './transport-errors.ts';
 import type { TaskRecord } from './types.ts';
 
@@ -19,6 +21,8 @@ export interface Session {
    * Makes a call of the table in methods.ts. A call with effects is sent once: where the answer is lost, what it did
    * is to be found out from the pool. A getter whose answer is lost is sent once more. A session that xapi no longer
    * knows (which it checks before anything else) is replaced once.
+   * Each may take so long and no longer, and all together no longer than the session: then it is XapiReplyLost, or
+   * XapiTimeUp where it was not sent.
    * @throws XapiError for what the pool refuses; the errors of transport-errors.ts
    */
   call<M extends Method>(method: M, ...args: Arguments<M>): Promise<Result<M>>;
@@ -41,30 +45,36 @@ export interface OpenSession {
   end(): Promise<void>;
 }
 
-const logoutSeconds = 10;
 const sessionIsOver = 'the session is over';
 
+/** One exchange with one member, within a limit. */
+export type Send = (member: URL, method: string, args: readonly WireValue[], limit: Limit) => Promise<Reply>;
+
 export function openSession(
-  uncountedAsk: Ask,
+  send: Send,
   pool: KnownPool,
   credentials: CredentialsSource,
-  signal: AbortSignal | undefined,
+  { timing, signal }: { readonly timing: Timing; readonly signal: AbortSignal | undefined },
 ): OpenSession {
   let callCount = 0;
   let over = false;
   let current: Promise<Login> | undefined;
 
-  const ask: Ask = (...request) => {
-    callCount += 1;
-    return uncountedAsk(...request);
+  const within = (limitOf: (method: string) => Limit): Ask => {
+    return async (member, method, args) => {
+      const limit = limitOf(method);
+      callCount += 1;
+      return send(member, method, args, limit);
+    };
   };
+  const ask = within((method) => ({ seconds: timing.secondsFor(method), signal }));
 
   const loggedIn = (): Promise<Login> => {
     if (over) throw new Error(sessionIsOver);
     if (current) return current;
     const login = logIn(ask, pool, credentials, signal);
+    // One that failed stays: who makes many calls in a session must not wait for a dead pool at each of them.
     current = login;
-    login.catch(() => forget(login));
     return login;
   };
   /** Several calls at once may find the session gone; only the first of them makes way for a new login. */
@@ -75,13 +85,15 @@ export function openSession(
   const askInSession = async (login: Login, method: Method, args: readonly WireValue[]) => {
     const attempt = async () => {
       if (over) throw new Error(sessionIsOver);
-      return askMaster(ask, login.member, method, [login.sessionRef, ...args], signal);
+      return askMaster(ask, login.member, method, [login.sessionRef, ...args]);
     };
     const { member, reply } = await attempt().catch((error: unknown) => {
       if (!(error instanceof XapiReplyLost) || !onlyReads(method) || signal?.aborted) throw error;
       return attempt();
     });
+    if (member !== login.member) pool.members.answered(member);
     login.member = member;
+    if (reply.ok && method === 'host.get_all_records') pool.members.learn(reply.value);
     return reply;
   };
 
@@ -114,8 +126,9 @@ export function openSession(
       over = true;
       const login = await current?.catch(() => undefined);
       if (login === undefined) return;
-      const soon = AbortSignal.timeout(logoutSeconds * 1000);
-      await askMaster(ask, login.member, 'session.logout', [login.sessionRef], soon).catch(() => {});
+      const soon = within(() => ({ seconds: timing.logoutSeconds }));
+      await askMaster(soon, login.member, 'session.logout', [login.sessionRef]).catch(() => {});
+      await pool.members.keep();
     },
   };
 }

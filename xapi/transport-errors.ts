@@ -3,6 +3,15 @@ export class XapiUnreachable extends Error {
   override readonly name = 'XapiUnreachable';
 }
 
+/** The time that a session had was over before the call was sent. Nothing was done. */
+export class XapiTimeUp extends Error {
+  override readonly name = 'XapiTimeUp';
+
+  constructor(method: string, seconds: number) {
+    super(`${method} was not sent: the calls before it took up the ${seconds} s that there were for all`);
+  }
+}
+
 /** The call was sent and no answer came: reset, or no answer in time. Whether it took effect is not known. */
 export class XapiReplyLost extends Error {
   override readonly name = 'XapiReplyLost';

@@ -12,30 +12,37 @@ import { type Trust, trustingConnector } from './trust.ts';
 
 /** `constants.ml`, http_limit_max_rpc_size. */
 const maxRequestBytes = 300 * 1024;
-const maxConnectSeconds = 10;
+/** A dead member makes place for the next within this; a SYN is sent again after 1 and after 3 s. */
+const maxConnectSeconds = 5;
 /** Idle connections go before xapi, which waits 10 s for a header, can close one under a request. */
 const idleConnectionSeconds = 4;
 /** Of one host, which takes 800 from everybody. */
 const maxConnections = 20;
+
+/** How long one request may take, and what ends it before. */
+export interface Limit {
+  readonly seconds: number;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Sends XML to a pool's members and brings back XML; knows nothing of sessions or of what calls mean. */
 export interface Transport {
   /**
    * Sends one POST, once.
    * @param method the call's name, for errors
+   * @param limit.seconds the most that it may take, from waiting for a connection to the answer's end
    * @throws XapiRequestTooLarge, XapiCertificateMismatch, XapiUnreachable: never sent
    * @throws the signal's reason when it is aborted before anything was sent
    * @throws XapiReplyLost, also when aborted later; XapiProtocolError for another HTTP status than 200
    */
-  post(address: URL, method: string, xml: string, signal?: AbortSignal): Promise<Buffer>;
+  post(address: URL, method: string, xml: string, limit: Limit): Promise<Buffer>;
   /** Breaks all connections. */
   close(): Promise<void>;
 }
 
-/** @param callTimeoutSeconds the most that one call may take, from waiting for a connection to the answer's end */
-export function createTransport(trust: Trust, callTimeoutSeconds: number): Transport {
+export function createTransport(trust: Trust): Transport {
   const agent = new Agent({
-    connect: trustingConnector(trust, Math.min(callTimeoutSeconds, maxConnectSeconds) * 1000),
+    connect: trustingConnector(trust, maxConnectSeconds * 1000),
     connections: maxConnections,
     pipelining: 1,
     keepAliveTimeout: idleConnectionSeconds * 1000,
@@ -44,13 +51,13 @@ export function createTransport(trust: Trust, callTimeoutSeconds: number): Trans
     bodyTimeout: 0,
   });
   return {
-    async post(address, method, xml, signal) {
+    async post(address, method, xml, { seconds, signal }) {
       const body = Buffer.from(xml);
       if (body.length > maxRequestBytes) throw new XapiRequestTooLarge(method, body.length, maxRequestBytes);
       // undici frees a connection one turn after the answer; a call made at once would open another.
       await nextTurn();
       signal?.throwIfAborted();
-      const request = { address, method, body, signal, timeoutSeconds: callTimeoutSeconds };
+      const request = { address, method, body, signal, timeoutSeconds: seconds };
       const answer = await exchange(agent, request);
       if (answer.status === 200) return answer.body;
       throw new XapiProtocolError(
@@ -106,7 +113,7 @@ function exchange(agent: Agent, request: Request): Promise<Answer> {
     };
     const onAbort = () => giveUp(signal?.reason);
     const timer = setTimeout(
-      () => giveUp(new Error(`nothing heard within ${timeoutSeconds} s`)),
+      () => giveUp(new Error(`nothing heard within ${Number(timeoutSeconds.toFixed(1))} s`)),
       timeoutSeconds * 1000,
     );
     signal?.addEventListener('abort', onAbort, { once: true });

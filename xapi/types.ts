@@ -1,3 +1,5 @@
+import { XapiProtocolError } from './transport-errors.ts';
+
 /**
  * What a pool answers, under XAPI's own field names. Only the fields that the pipeline reads are named; a record on
  * the wire has many more. Facts: xapi's datamodel. A field that younger releases added is optional.
@@ -225,12 +227,12 @@ export interface SecretRecord {
 
 /**
  * The number that XAPI wrote as a string.
- * @throws RangeError when it is no whole number or not exact in a double (above 2^53 - 1, 8 PiB)
+ * @throws XapiProtocolError when it is no whole number or not exact in a double (above 2^53 - 1, 8 PiB)
  */
 export function intOf(text: IntString): number {
   const value = Number(text);
   if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new RangeError(`XAPI gave ${JSON.stringify(text)} where a whole number was expected`);
+    throw new XapiProtocolError(`XAPI gave ${JSON.stringify(text)} where a whole number was expected`);
   }
   return value;
 }

@@ -43,7 +43,7 @@ async function probe(address: string, { fingerprints, ca }: PoolConfig): Promise
     addresses: [address],
     ...(fingerprints.length > 0 && { fingerprint: fingerprints }),
     ...(ca !== undefined && { ca }),
-    callTimeoutSeconds: 10,
+    callSeconds: 10,
   });
   try {
     await client.probe();

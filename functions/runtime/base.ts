@@ -25,8 +25,17 @@ export interface BaseRuntime {
   readonly metrics: Metrics;
   /** Waits so many of the clock's seconds. */
   wait(seconds: number): Promise<void>;
-  /** Runs `use` with a session of the pool, which logs in at its first call and is always logged out. */
-  withSession<T>(pool: string, use: (session: Session) => Promise<T>): Promise<T>;
+  /**
+   * Runs `use` with a session of the pool, which logs in at its first call and is always logged out. Each call ends
+   * within `timings.callSeconds`, or `longCallSeconds`: what was not answered by then is XapiReplyLost.
+   * @param options.seconds for all calls together, in real time from now on: what is under way then is XapiReplyLost,
+   *   what comes later is not sent (XapiBusy). The logout may take 5 s more. Without it there is no such limit
+   */
+  withSession<T>(
+    pool: string,
+    use: (session: Session) => Promise<T>,
+    options?: { readonly seconds?: number },
+  ): Promise<T>;
   /** The token for Glance, fresh; undefined where Glance needs none. */
   glanceToken(): Promise<string | undefined>;
   /** Where the configuration names one. */
@@ -50,6 +59,8 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     ...(ca !== undefined && { ca }),
     ...(fingerprint !== undefined && { fingerprint }),
   });
+  const store = createStore(dynamo, required(env, 'XENSNAP_TABLE'));
+  const { limitSpeed = 1 } = options;
   const pools = new Map<string, PoolClient>();
   const clientOf = (name: string): PoolClient => {
     const known = pools.get(name);
@@ -59,13 +70,19 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
       addresses: pool.addresses,
       ...(pool.fingerprints.length > 0 && { fingerprint: pool.fingerprints }),
       ...(pool.ca !== undefined && { ca: pool.ca }),
+      callSeconds: config.timings.callSeconds / limitSpeed,
+      longCallSeconds: config.timings.longCallSeconds / limitSpeed,
+      memory: {
+        recall: () => store.pools.members(name),
+        keep: (known) => store.pools.keepMembers(name, known),
+      },
     });
     pools.set(name, made);
     return made;
   };
   return {
     config,
-    store: createStore(dynamo, required(env, 'XENSNAP_TABLE')),
+    store,
     glance,
     clock,
     log: options.log ?? lambdaLog(),
@@ -73,12 +90,16 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
     glanceToken: () => tokens.fresh(),
     ...(tokens.keystone && { keystone: tokens.keystone }),
-    withSession(name, use) {
+    withSession(name, use, { seconds } = {}) {
       const credentials = async () => {
         const { username = '', password = '' } = await readSecret(poolConfig(config, name).secretId);
         return { username, password };
       };
-      return clientOf(name).withSession(credentials, use);
+      return clientOf(name).withSession(
+        credentials,
+        use,
+        seconds === undefined ? {} : { seconds: seconds / limitSpeed },
+      );
     },
     async close() {
       await Promise.all([...pools.values()].map((client) => client.close()));

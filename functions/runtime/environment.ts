@@ -22,6 +22,8 @@ export interface RuntimeOptions {
   readonly log?: Log;
   readonly metrics?: Metrics;
   readonly wait?: (seconds: number) => Promise<void>;
+  /** How much faster than real time the limits of calls and sessions pass; 1. They are not the clock's. */
+  readonly limitSpeed?: number;
   /** Region and static credentials where there is no Lambda environment to find them in. */
   readonly aws?: { region: string; credentials: { accessKeyId: string; secretAccessKey: string } };
 }

@@ -1,3 +1,4 @@
+import type { RememberedMembers } from '../../xapi/members.ts';
 import type { Table } from './table.ts';
 
 /** Failures in a row after which a pool's line is paused. */
@@ -10,7 +11,7 @@ export interface PoolHealth {
   readonly reason?: string;
 }
 
-/** Health of each pool as the steps saw it. */
+/** Health of each pool as the steps saw it, and where its members are as the pool itself said. */
 export class Pools {
   readonly #table: Table;
 
@@ -20,6 +21,15 @@ export class Pools {
 
   async health(pool: string): Promise<PoolHealth> {
     return (await this.#table.get<PoolHealth>(`pool#${pool}`)) ?? { failures: 0 };
+  }
+
+  /** What a session learned of the members, in whichever process. The reader checks what it is. */
+  async members(pool: string): Promise<RememberedMembers | undefined> {
+    return this.#table.get<RememberedMembers>(`members#${pool}`);
+  }
+
+  async keepMembers(pool: string, { members, master }: RememberedMembers): Promise<void> {
+    await this.#table.change(`members#${pool}`, { set: { members, master } });
   }
 
   /** A step could not reach the pool. After the third time in a row its line waits until `pauseUntil`: true then. */

@@ -55,6 +55,8 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
   });
   all.glance.onUpload(() => begun.resolve());
   all.glance.faults.add({ method: 'PUT', path: /file$/, hold: looked.promise, afterBytes: 1 });
+  // A process reads at its first session what is known of the pool's members: once, whatever it does then.
+  await all.service.check();
   const { tableCalls, recordBytes, indexWrites, restore } = watchTable(() => part.getStore() ?? 'admission');
   const { runtime } = all.service;
   const [vm] = all.pool.vms();

@@ -41,10 +41,24 @@ it.each([
   [
     'a cause that is text',
     { Error: 'Sqs.SqsException', Cause: 'no such queue' },
-    { name: 'Sqs.SqsException', message: 'no such queue' },
+    { name: 'ServiceUnavailable', message: 'no such queue (Sqs.SqsException)' },
   ],
-  ['JSON of another shape', { Error: 'X', Cause: '{"message":1}' }, { name: 'X', message: '{"message":1}' }],
-  ['JSON that is null', { Error: 'X', Cause: 'null' }, { name: 'X', message: 'null' }],
+  [
+    'JSON of another shape',
+    { Error: 'UploadFailed', Cause: '{"message":1}' },
+    { name: 'UploadFailed', message: '{"message":1}' },
+  ],
+  ['JSON that is null', { Error: 'UploadFailed', Cause: 'null' }, { name: 'UploadFailed', message: 'null' }],
+  [
+    'a name that nobody documents',
+    { Error: 'TypeError', Cause: '{"errorMessage":"x is not a function"}' },
+    { name: 'Internal', message: 'x is not a function (TypeError)' },
+  ],
+  [
+    "a Lambda's own timeout",
+    { Error: 'Sandbox.Timedout', Cause: '{"errorMessage":"Task timed out after 60.00 seconds"}' },
+    { name: 'TimedOut', message: 'A step, or the wait for a slot, took longer than it may.' },
+  ],
   [
     "a state's timeout",
     { Error: 'States.Timeout', Cause: '' },

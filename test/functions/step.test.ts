@@ -3,7 +3,7 @@ import { XensnapError } from '../../functions/errors.ts';
 import type { Job } from '../../functions/job.ts';
 import { owe, step } from '../../functions/step.ts';
 import { Jobs } from '../../functions/store/jobs.ts';
-import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
+import { RETRYABLE_ERRORS, STEPS, type StepName } from '../../statemachine/contract.ts';
 import type { Session } from '../../xapi/session.ts';
 import { admissionsOfFile } from './queue/an-admission.ts';
 import { anOutcome, NOW, newJob } from './store/a-store.ts';
@@ -14,7 +14,11 @@ const store = () => parts.runtime.store;
 /** The runtime with sessions of a pool that does not matter, in which the step makes so many calls. */
 function runtimeWith(callCount = 0) {
   const session = { callCount } as Session;
-  const withSession = <T>(_pool: string, use: (xapi: Session) => Promise<T>) => use(session);
+  const withSession = <T>(
+    _pool: string,
+    use: (xapi: Session) => Promise<T>,
+    _options?: { readonly seconds?: number },
+  ) => use(session);
   return { ...parts.runtime, withSession };
 }
 
@@ -52,6 +56,26 @@ it('is on record while it runs, until when it has surely ended, and no longer', 
   expect(after?.stepUntil).toBeUndefined();
   // With the logout.
   expect(after?.xapiCalls).toBe(4);
+});
+
+it('has a session that ends 10 s before its Lambda, with time for a call whose answer is lost', async () => {
+  const { callSeconds, longCallSeconds } = parts.runtime.config.timings;
+  for (const [name, { lambdaSeconds, reaches }] of Object.entries(STEPS)) {
+    const jobId = await newJob(store());
+    let given: number | undefined;
+    const handler = step(name as StepName, async () => undefined as never);
+    const runtime = runtimeWith();
+    const withSession: typeof runtime.withSession = (pool, use, { seconds } = {}) => {
+      given = seconds;
+      return runtime.withSession(pool, use);
+    };
+    await handler.in({ ...runtime, withSession })({ jobId } as never);
+    expect(given, name).toBe(lambdaSeconds - 10);
+    if (!(reaches as readonly string[]).includes('pool')) continue;
+    expect(callSeconds * 2, name).toBeLessThan(lambdaSeconds - 10);
+    if (lambdaSeconds >= 120)
+      expect(longCallSeconds + 2 * callSeconds, name).toBeLessThanOrEqual(lambdaSeconds - 10);
+  }
 });
 
 it.each<[string, string, (jobs: Jobs, id: string) => Promise<unknown>]>([

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createTransport, type Transport } from '../../xapi/transport.ts';
+import { createTransport, type Limit, type Transport } from '../../xapi/transport.ts';
 import type { Trust } from '../../xapi/trust.ts';
 import { http, type RawServer, startRawServer, success } from './raw-server.ts';
 
@@ -16,10 +16,9 @@ const open = <T extends { close(): Promise<void> }>(thing: T): T => {
   return thing;
 };
 const aServer = async (...args: Parameters<typeof startRawServer>) => open(await startRawServer(...args));
-const aTransport = (callTimeoutSeconds = 30): Transport =>
-  open(createTransport(systemTrust, callTimeoutSeconds));
-const post = (transport: Transport, server: { url: string }, xml = '<a/>', signal?: AbortSignal) =>
-  transport.post(new URL(server.url), 'VM.get_record', xml, signal);
+const aTransport = (): Transport => open(createTransport(systemTrust));
+const post = (transport: Transport, server: { url: string }, xml = '<a/>', limit: Partial<Limit> = {}) =>
+  transport.post(new URL(server.url), 'VM.get_record', xml, { seconds: 30, ...limit });
 
 /** The address of a port that was free a moment ago. */
 async function aClosedServer(): Promise<RawServer> {
@@ -91,7 +90,9 @@ describe('a call that was never sent', () => {
     await once(mute, 'listening');
     open({ close: async () => void mute.close() });
     const { port } = mute.address() as { port: number };
-    await expect(post(aTransport(0.1), { url: `https://127.0.0.1:${port}` })).rejects.toMatchObject({
+    await expect(
+      post(aTransport(), { url: `https://127.0.0.1:${port}` }, '<a/>', { seconds: 0.1 }),
+    ).rejects.toMatchObject({
       name: 'XapiUnreachable',
       message: `https://127.0.0.1:${port}: nothing heard within 0.1 s`,
     });
@@ -100,7 +101,9 @@ describe('a call that was never sent', () => {
   it('gives the reason of a signal that was aborted before', async () => {
     const server = await aServer(() => success('x'));
     const reason = new Error('closing');
-    await expect(post(aTransport(), server, '<a/>', AbortSignal.abort(reason))).rejects.toBe(reason);
+    await expect(post(aTransport(), server, '<a/>', { signal: AbortSignal.abort(reason) })).rejects.toBe(
+      reason,
+    );
     expect(server.connections).toBe(0);
   });
 });
@@ -148,8 +151,8 @@ describe('a call whose answer is lost', () => {
 
   it('is XapiReplyLost after the call’s timeout, and the connection is not used again', async () => {
     const server = await aServer((_, index) => (index === 0 ? undefined : success('x')));
-    const transport = aTransport(0.2);
-    await expect(post(transport, server)).rejects.toMatchObject({
+    const transport = aTransport();
+    await expect(post(transport, server, '<a/>', { seconds: 0.2 })).rejects.toMatchObject({
       name: 'XapiReplyLost',
       message: expect.stringContaining('nothing heard within 0.2 s'),
     });
@@ -161,7 +164,7 @@ describe('a call whose answer is lost', () => {
     const abort = new AbortController();
     const reason = new Error('closing');
     const server = await aServer(() => void abort.abort(reason));
-    await expect(post(aTransport(), server, '<a/>', abort.signal)).rejects.toMatchObject({
+    await expect(post(aTransport(), server, '<a/>', { signal: abort.signal })).rejects.toMatchObject({
       name: 'XapiReplyLost',
       cause: reason,
     });

@@ -23,9 +23,9 @@ async function aHost(): Promise<RawServer> {
 
 async function postTo(url: string, trust: { fingerprints?: string[]; ca?: string }): Promise<Buffer> {
   const fingerprints = (trust.fingerprints ?? []).map(parseFingerprint);
-  const transport = createTransport({ fingerprints, ca: trust.ca }, 30);
+  const transport = createTransport({ fingerprints, ca: trust.ca });
   try {
-    return await transport.post(new URL(url), 'session.login_with_password', '<password/>');
+    return await transport.post(new URL(url), 'session.login_with_password', '<password/>', { seconds: 30 });
   } finally {
     await transport.close();
   }

@@ -1,6 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { type Method, onlyReads } from '../../xapi/methods.ts';
 import type { Session } from '../../xapi/session.ts';
+import { XapiProtocolError } from '../../xapi/transport-errors.ts';
 import { intOf, NULL_REF, type Ref, type VmRecord } from '../../xapi/types.ts';
 
 it('the compiler knows what each call takes and gives', () => {
@@ -57,5 +58,5 @@ it('XAPI’s ints are read exactly or not at all', () => {
   expect(intOf('2190433320960')).toBe(2_190_433_320_960);
   expect(intOf('-1')).toBe(-1);
   for (const text of ['', '1.5', '0x10', ' 1', '9007199254740993'])
-    expect(() => intOf(text)).toThrow(RangeError);
+    expect(() => intOf(text)).toThrow(XapiProtocolError);
 });

@@ -1,0 +1,84 @@
+import { expect, it } from 'vitest';
+import { type Scenario, scenario } from '../support/scenario.ts';
+
+/** Clock and limits run ten times as fast: a step's minute is six seconds, a call's 24 s are 2.4. */
+const inHaste = (more: Parameters<typeof scenario>[0] = {}) =>
+  scenario({
+    ...more,
+    speed: 10,
+    pool: { vms: 1, diskMib: 2, ...more.pool },
+    service: { limitSpeed: 10, ...more.service },
+  });
+
+const vmOf = ({ pool }: Scenario) => pool.vms()[0]?.uuid ?? '';
+const scansOf = ({ pool }: Scenario) => pool.calls.filter(({ method }) => method === 'SR.scan');
+
+it('ends well although an SR.scan takes longer than its step may', async () => {
+  const all = await inHaste();
+  all.pool.faults.add({ method: 'SR.scan', times: 1, delaySeconds: 130 });
+  const done = await all.job(await all.request(vmOf(all)));
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect(scansOf(all).length).toBeGreaterThan(1);
+  expect(all.logs.join('\n')).toMatch(/"step":"AwaitCoalesce".*"error":"XapiReplyLost"/);
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('notes a host that hangs as a lost reply, well before the step’s own end, and goes on when it answers', async () => {
+  const hanging = Promise.withResolvers<void>();
+  const tries: { step: string; error: string | undefined; seconds: number }[] = [];
+  const all = await inHaste({
+    service: {
+      async aroundStep(step, _jobId, run) {
+        const began = performance.now();
+        let error: string | undefined;
+        try {
+          return await run();
+        } catch (thrown) {
+          error = (thrown as Error).name;
+          hanging.resolve();
+          throw thrown;
+        } finally {
+          if (error) tries.push({ step, error, seconds: (performance.now() - began) / 100 });
+        }
+      },
+    },
+  });
+  all.pool.faults.add({ method: 'host.call_plugin', times: 1, hold: hanging.promise });
+  const done = await all.job(await all.request(vmOf(all)));
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect(tries).toMatchObject([{ step: 'InspectVm', error: 'XapiReplyLost' }]);
+  expect(tries[0]?.seconds).toBeGreaterThanOrEqual(23.9);
+  expect(tries[0]?.seconds).toBeLessThan(50);
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('tries a step again that Lambda ended', async () => {
+  let calls = 0;
+  const never = Promise.withResolvers<never>();
+  const all = await inHaste({
+    service: {
+      aroundStep: async (step, _jobId, run) => {
+        if (step !== 'PollSnapshot') return run();
+        calls += 1;
+        return calls === 1 ? never.promise : run();
+      },
+    },
+  });
+  const done = await all.job(await all.request(vmOf(all)));
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect(calls).toBeGreaterThan(1);
+  never.reject(new Error('nobody listens any more'));
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('calls the failure of a step that Lambda ends again and again by a name that is documented', async () => {
+  const all = await inHaste({
+    service: {
+      aroundStep: async (step, _jobId, run) =>
+        step === 'TakeVm' ? new Promise((resolve) => setTimeout(resolve, 60_000).unref()) : run(),
+    },
+  });
+  const done = await all.job(await all.request(vmOf(all)));
+  expect(done).toMatchObject({ status: 'failed', error: { name: 'TimedOut' } });
+  expect(await all.leftBehind()).toEqual([]);
+});

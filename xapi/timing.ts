@@ -1,0 +1,39 @@
+import { takesLong } from './methods.ts';
+import { XapiTimeUp } from './transport-errors.ts';
+
+/** How long a request may take, in seconds, from waiting for a connection to the answer's end. */
+export interface Timeouts {
+  readonly callSeconds: number;
+  /** Of a call that waits for an SR's driver: see `takesLong`. */
+  readonly longCallSeconds: number;
+}
+
+/** Who logs out of a pool that does not answer has waited long enough before. */
+const maxLogoutSeconds = 5;
+
+/** The time of one session. */
+export interface Timing {
+  /**
+   * The seconds that a call may take which is sent now.
+   * @throws XapiTimeUp when the session's own time is over
+   */
+  secondsFor(method: string): number;
+  /** For the logout, which is sent though the session's time is over. */
+  readonly logoutSeconds: number;
+}
+
+/** @param sessionSeconds for all calls of a session together, from now on; without it there is no such limit */
+export function timing(
+  { callSeconds, longCallSeconds }: Timeouts,
+  sessionSeconds = Number.POSITIVE_INFINITY,
+): Timing {
+  const until = performance.now() + sessionSeconds * 1000;
+  return {
+    secondsFor(method) {
+      const left = (until - performance.now()) / 1000;
+      if (left <= 0) throw new XapiTimeUp(method, sessionSeconds);
+      return Math.min(left, takesLong(method) ? longCallSeconds : callSeconds);
+    },
+    logoutSeconds: Math.min(callSeconds, maxLogoutSeconds),
+  };
+}
