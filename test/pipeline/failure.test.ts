@@ -57,7 +57,7 @@ it.each(['before', 'after'] as const)(
       forward.map((step) =>
         kept(step)
           ? { step, status: 'succeeded', error: undefined }
-          : { step, status: 'failed', error: { name: 'Broken', message: `${when} ${step}` } },
+          : { step, status: 'failed', error: { name: 'Internal', message: `${when} ${step} (Broken)` } },
       ),
     );
     expect(glance.images()).toHaveLength(when === 'after' ? 1 : 0);
