@@ -1,4 +1,6 @@
+import { memberAddress } from '../../xapi/address.ts';
 import { createPoolClient } from '../../xapi/client.ts';
+import { Members } from '../../xapi/members.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { HostRecord, Ref, SrRecord } from '../../xapi/types.ts';
 import { mapBounded } from '../bounded.ts';
@@ -16,7 +18,7 @@ const POOL_SECONDS = 20;
 /** SRs that hold no disks of VMs: CD images and the host's own drives. */
 const NOT_FOR_DISKS: readonly string[] = ['iso', 'udev'];
 
-type Runtime = Pick<BaseRuntime, 'log' | 'clock' | 'withSession'>;
+type Runtime = Pick<BaseRuntime, 'log' | 'clock' | 'store' | 'withSession'>;
 type Host = readonly [Ref<'host'>, HostRecord];
 
 /** Looks at a pool: its members, the login, each host's plugin and clock, its storage. */
@@ -33,9 +35,39 @@ export async function checkPool(pool: PoolConfig, runtime: Runtime): Promise<Che
   const members = pool.addresses.map((address) =>
     check(runtime.log, area, `member ${address}`, () => probe(address, pool)),
   );
-  const [ofMembers, inside] = await Promise.all([Promise.all(members), checkInside(area, pool, runtime)]);
-  return [...ofMembers, ...inside];
+  const [ofMembers, ofOthers, inside] = await Promise.all([
+    Promise.all(members),
+    checkLearned(area, pool, runtime),
+    checkInside(area, pool, runtime),
+  ]);
+  return [...ofMembers, ...ofOthers, ...inside];
 }
+
+/** The members that only the pool named. Nothing goes to them while a configured one answers: a warning at most. */
+async function checkLearned(area: string, pool: PoolConfig, { log, store }: Runtime): Promise<Check[]> {
+  const checks = (await learnedMembers(pool, store)).map(({ origin }) =>
+    check(log, area, `member ${origin}, which the pool named`, () => probe(origin, pool)),
+  );
+  return (await Promise.all(checks)).map((each) =>
+    each.status === 'failed'
+      ? { ...each, status: 'warning', advice: `${UNREADY} ${each.advice ?? ''}` }
+      : each,
+  );
+}
+
+async function learnedMembers({ name, addresses }: PoolConfig, store: Runtime['store']): Promise<URL[]> {
+  try {
+    const recall = () => store.pools.members(name);
+    const members = new Members(addresses.map(memberAddress), { recall, keep: async () => {} });
+    const { first, learned } = await members.toAsk();
+    return [...first.filter((member) => members.isLearned(member)), ...learned];
+  } catch {
+    // An address that is none: its own check says so.
+    return [];
+  }
+}
+
+const UNREADY = "The pool can't be reached if this one becomes its master.";
 
 /** Each member by itself, for the day when it is the master. */
 async function probe(address: string, { fingerprints, ca }: PoolConfig): Promise<Found> {

@@ -86,6 +86,24 @@ it('tells a member that is away from one that answers', async () => {
   expect(report.status).toBe('failed');
 });
 
+it('looks at the members that the pool named, and only warns of one that could not take over', async () => {
+  const { about, report, api } = await examine({}, ({ runtime, pool }) =>
+    runtime.store.pools.keepMembers('demo', {
+      members: [pool.url, ...pool.memberUrls, 'http://127.0.0.1:9'],
+      master: pool.url,
+    }),
+  );
+  expect(about(`pool demo: member ${api.pool.memberUrls[0]}, which`)?.found).toContain('xapi answers');
+  expect(about('pool demo: member http://127.0.0.1:9, which the pool named')).toMatchObject({
+    status: 'warning',
+    error: 'PoolUnreachable',
+    advice: expect.stringMatching(
+      /^The pool can't be reached if this one becomes its master\. .*security group/,
+    ),
+  });
+  expect(report.status).toBe('warning');
+});
+
 it('names the certificate that a member shows in place of the pinned one', async () => {
   const tls = selfSigned('xen1');
   const { about } = await examine({ pool: { tls, hosts: 1 } }, ({ runtime }) => {
