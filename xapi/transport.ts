@@ -12,6 +12,8 @@ import { type Trust, trustingConnector } from './trust.ts';
 
 /** `constants.ml`, http_limit_max_rpc_size. */
 const maxRequestBytes = 300 * 1024;
+/** The records of some 10,000 VMs: what is more is no answer to anything that we ask. */
+const maxAnswerBytes = 128 * 1024 * 1024;
 /** A dead member makes place for the next within this; a SYN is sent again after 1 and after 3 s. */
 const maxConnectSeconds = 5;
 /** Idle connections go before xapi, which waits 10 s for a header, can close one under a request. */
@@ -33,14 +35,16 @@ export interface Transport {
    * @param limit.seconds the most that it may take, from waiting for a connection to the answer's end
    * @throws XapiRequestTooLarge, XapiCertificateMismatch, XapiUnreachable: never sent
    * @throws the signal's reason when it is aborted before anything was sent
-   * @throws XapiReplyLost, also when aborted later; XapiProtocolError for another HTTP status than 200
+   * @throws XapiReplyLost, also when aborted later; XapiProtocolError for another HTTP status than 200, and for more
+   *   than `maxAnswerBytes`
    */
   post(address: URL, method: string, xml: string, limit: Limit): Promise<Buffer>;
   /** Breaks all connections. */
   close(): Promise<void>;
 }
 
-export function createTransport(trust: Trust): Transport {
+/** @param maxBytes of an answer; for tests */
+export function createTransport(trust: Trust, maxBytes = maxAnswerBytes): Transport {
   const agent = new Agent({
     connect: trustingConnector(trust, maxConnectSeconds * 1000),
     connections: maxConnections,
@@ -57,7 +61,7 @@ export function createTransport(trust: Trust): Transport {
       // undici frees a connection one turn after the answer; a call made at once would open another.
       await nextTurn();
       signal?.throwIfAborted();
-      const request = { address, method, body, signal, timeoutSeconds: seconds };
+      const request = { address, method, body, signal, timeoutSeconds: seconds, maxBytes };
       const answer = await exchange(agent, request);
       if (answer.status === 200) return answer.body;
       throw new XapiProtocolError(
@@ -74,6 +78,7 @@ interface Request {
   readonly body: Buffer;
   readonly signal: AbortSignal | undefined;
   readonly timeoutSeconds: number;
+  readonly maxBytes: number;
 }
 
 interface Answer {
@@ -87,11 +92,12 @@ interface Answer {
  * second start is refused.
  */
 function exchange(agent: Agent, request: Request): Promise<Answer> {
-  const { address, method, body, signal, timeoutSeconds } = request;
+  const { address, method, body, signal, timeoutSeconds, maxBytes } = request;
   return new Promise((resolve, reject) => {
     let sent: Dispatcher.DispatchController | undefined;
     let status = 0;
     let settled = false;
+    let received = 0;
     const chunks: Buffer[] = [];
 
     const settle = (outcome: () => void) => {
@@ -133,8 +139,13 @@ function exchange(agent: Agent, request: Request): Promise<Answer> {
         onResponseStart(_, statusCode) {
           status = statusCode;
         },
-        onResponseData(_, chunk) {
-          chunks.push(chunk);
+        onResponseData(controller, chunk) {
+          received += chunk.length;
+          if (received <= maxBytes) return void chunks.push(chunk);
+          const much = `${address.origin}: the answer to ${method} has more than ${maxBytes} bytes`;
+          const error = new XapiProtocolError(much);
+          settle(() => reject(error));
+          controller.abort(error);
         },
         onResponseEnd: () => settle(() => resolve({ status, body: Buffer.concat(chunks) })),
         onResponseError: (_, error) => fail(error),

@@ -171,6 +171,17 @@ describe('a call whose answer is lost', () => {
   });
 });
 
+it('an answer of more bytes than are taken is XapiProtocolError, and its connection is broken', async () => {
+  const server = await aServer(() => success('x'.repeat(100_000)));
+  const transport = open(createTransport(systemTrust, 50_000));
+  await expect(post(transport, server)).rejects.toMatchObject({
+    name: 'XapiProtocolError',
+    message: `${server.url}: the answer to VM.get_record has more than 50000 bytes`,
+  });
+  await expect(post(transport, server)).rejects.toMatchObject({ name: 'XapiProtocolError' });
+  expect(server.connections).toBe(2);
+});
+
 it.each(['HTTP/1.1 500 Internal Error', 'HTTP/1.1 403 Forbidden', 'HTTP/1.1 302 Found'])(
   'an answer “%s” is XapiProtocolError, with the status and without the answer',
   async (statusLine) => {
