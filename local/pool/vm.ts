@@ -1,4 +1,5 @@
 import { XapiFailure } from './failure.ts';
+import { atHost } from './forwarding.ts';
 import { bootGuest, writeXenstoreData } from './guest.ts';
 import { snapshotWithQuiesce } from './quiesce.ts';
 import { snapshotVm } from './snapshot.ts';
@@ -33,10 +34,15 @@ async function destroyVm(context: Context, vm: string): Promise<void> {
   });
 }
 
-/** The one call that reaches a running guest; paused, only the database changes (message_forwarding.ml). */
-function setXenstoreData({ pool }: Context, vm: string, value: Record<string, string>): void {
-  pool.db.set('VM', vm, 'xenstore_data', value);
-  if (pool.db.text('VM', vm, 'power_state') === 'Running') writeXenstoreData(pool, vm);
+/**
+ * The one call that reaches a running guest, by way of its host, after the database was changed; paused, only the
+ * database is (message_forwarding.ml).
+ */
+async function setXenstoreData(context: Context, vm: string, value: Record<string, string>): Promise<void> {
+  const { db } = context.pool;
+  db.set('VM', vm, 'xenstore_data', value);
+  if (db.text('VM', vm, 'power_state') !== 'Running') return;
+  await atHost(context, db.text('VM', vm, 'resident_on'), async () => writeXenstoreData(context.pool, vm));
 }
 
 /** Puts the VM into a power state, with what hangs on it: domain, residence, attached disks. */
