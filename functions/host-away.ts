@@ -65,10 +65,13 @@ export function maySnapshotGo(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>
   return !exports(job);
 }
 
-/** Those debts of a job that wait for its host alone: with nothing else owed, the VM is free. */
+/**
+ * Those debts of a job that wait for its host: with nothing else owed, the VM is free. A snapshot may be on storage that
+ * only that host sees.
+ */
 export function debtsOfHost(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>): readonly Debt[] {
   if (!isHostGivenUp(job, deps)) return [];
-  return exports(job) ? ['plugin', 'slot', 'snapshot'] : ['plugin', 'slot'];
+  return ['plugin', 'slot', 'snapshot', ...(job.relockAwaitsHost ? (['relock'] as const) : [])];
 }
 
 /** Of a host in words: what it was called when the job chose it. */

@@ -1,7 +1,8 @@
 import type { Finding, JanitorReport } from './janitor/finding.ts';
 import { sweepImages } from './janitor/images.ts';
 import { settleJobs } from './janitor/jobs.ts';
-import { sweepPool, sweepSlots } from './janitor/pool.ts';
+import { sweepPool } from './janitor/pool.ts';
+import { sweepSlots } from './janitor/slots.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 
 /** Every 15 minutes, independent of any next run. */

@@ -143,6 +143,8 @@ export interface Job {
   readonly uploadSource?: 'chain' | 'export';
   /** Since when the host does not say how the upload stands, or that it has ended, although it is asked. */
   readonly hostAwaySince?: string;
+  /** Whether the VM is locked in the database, but its running guest is that host's to lock. */
+  readonly relockAwaitsHost?: boolean;
   /** How often the chain changed under an upload, and the plugin's name of the try that last found so. */
   readonly chainChanges?: number;
   readonly chainChangedRun?: string;
@@ -168,6 +170,11 @@ export interface Job {
 /** The label of a job's snapshot template: whoever finds it has found the job. */
 export function snapshotLabel(jobId: string): string {
   return `xensnap-${jobId}`;
+}
+
+/** The job's id in such a label; undefined for any other name. */
+export function jobOfLabel(label: string): string | undefined {
+  return /^xensnap-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(label)?.[1];
 }
 
 /** Whether the job has told its outcome. It may still owe something. */

@@ -43,9 +43,22 @@ const PAYMENTS: readonly [Debt | 'close', (deps: StepDeps) => Promise<void>][] =
   ['close', cancelUpload],
   ['image', discardImage],
   ['snapshot', destroySnapshot],
-  ['relock', relockVm],
+  ['relock', relockUnderLease],
   ['slot', releaseSlot],
 ];
+
+/**
+ * A job that waits for its host has given the VM's lease back, and the next one may have opened the VM for a snapshot:
+ * that one locks it again.
+ */
+async function relockUnderLease(deps: StepDeps): Promise<void> {
+  const { store, job } = deps;
+  if (!(await store.jobs.get(job.id))?.debts?.has('relock')) return;
+  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id);
+  if (holder !== job.id)
+    throw new XensnapError('StillOwed', `The job ${holder} has the VM now: it is locked after that.`);
+  await relockVm(deps);
+}
 
 /**
  * Brings a job that no longer runs to its end: closes it, waits out a step that may still be at work, pays its debts,

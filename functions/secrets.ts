@@ -1,14 +1,14 @@
-import { isCode } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
-import { TAGS } from './tags.ts';
+import { byUuid, unlessGone, unlessUnknown } from './gone.ts';
+import { tagsIn } from './tags.ts';
 
 /** Destroys a xapi secret; one that is gone is fine. */
 export async function destroySecret(xapi: Session, secretUuid: string): Promise<void> {
-  try {
-    await xapi.call('secret.destroy', await xapi.call('secret.get_by_uuid', secretUuid));
-  } catch (error) {
-    if (!isCode(error, 'UUID_INVALID', 'HANDLE_INVALID')) throw error;
-  }
+  const ref = await byUuid(xapi, 'secret', secretUuid);
+  if (ref === undefined) return;
+  await unlessGone(xapi, { class: 'secret', ref, uuid: secretUuid }, (found) =>
+    xapi.call('secret.destroy', found),
+  );
 }
 
 /**
@@ -16,12 +16,9 @@ export async function destroySecret(xapi: Session, secretUuid: string): Promise<
  * reply or a crash kept off the record.
  */
 export async function destroySecretsOfJob(xapi: Session, jobId: string): Promise<void> {
-  for (const ref of await xapi.call('secret.get_all')) {
-    try {
-      if ((await xapi.call('secret.get_other_config', ref))[TAGS.job] === jobId)
-        await xapi.call('secret.destroy', ref);
-    } catch (error) {
-      if (!isCode(error, 'HANDLE_INVALID')) throw error;
-    }
-  }
+  for (const ref of await xapi.call('secret.get_all'))
+    await unlessUnknown('secret', ref, async () => {
+      const tags = tagsIn(await xapi.call('secret.get_other_config', ref));
+      if (tags.some((tag) => tag.jobId === jobId)) await xapi.call('secret.destroy', ref);
+    });
 }

@@ -1,14 +1,28 @@
-import { isCode } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import type { Ref, TaskRecord } from '../xapi/types.ts';
+import { GONE, unlessUnknown } from './gone.ts';
 import type { StepDeps } from './step.ts';
 
-/** Removes a task's record, which xapi would keep for an hour. */
-export async function forgetTask(xapi: Session, taskRef: Ref<'task'>): Promise<void> {
+/** A task's record; undefined when xapi has forgotten it: after an hour, and a pending one when xapi restarts. */
+export async function taskRecord(xapi: Session, taskRef: Ref<'task'>): Promise<TaskRecord | undefined> {
+  const found = await unlessUnknown('task', taskRef, () => xapi.call('task.get_record', taskRef));
+  return found === GONE ? undefined : found;
+}
+
+/**
+ * Removes a task's record, which xapi would keep for an hour. Housekeeping, which decides no job: a failure is logged
+ * and answered with false, and xapi removes the record itself.
+ */
+export async function forgetTask(
+  { xapi, log }: Pick<StepDeps, 'xapi' | 'log'>,
+  taskRef: Ref<'task'>,
+): Promise<boolean> {
   try {
-    await xapi.call('task.destroy', taskRef);
+    await unlessUnknown('task', taskRef, () => xapi.call('task.destroy', taskRef));
+    return true;
   } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
+    log.warn('the record of a xapi task could not be removed', { reason: String(error) });
+    return false;
   }
 }
 
@@ -18,20 +32,25 @@ const LOOKS = 5;
 /**
  * Removes the record of a call whose reply, and with it the task's reference, was lost. It is known by its result,
  * which holds what only that call can have made; and since what it made can be seen a moment before the task is over,
- * it is looked for more than once. One that xapi forgot itself, when it restarted say, is not there.
+ * it is looked for more than once. One that xapi forgot itself, when it restarted say, is not there. As with
+ * {@link forgetTask}, a failure decides nothing.
  */
 export async function forgetLostTask(
-  { xapi, wait }: Pick<StepDeps, 'xapi' | 'wait'>,
+  { xapi, wait, log }: Pick<StepDeps, 'xapi' | 'wait' | 'log'>,
   method: string,
   resultHolds: string,
 ): Promise<void> {
-  for (let look = 1; look <= LOOKS; look++) {
-    const tasks = await xapi.call('task.get_all_records_where', `field "name__label" = "${method}"`);
-    const found = (Object.entries(tasks) as [Ref<'task'>, TaskRecord][]).filter(
-      ([, { status, result }]) => status === 'success' && result.includes(resultHolds),
-    );
-    for (const [ref] of found) await forgetTask(xapi, ref);
-    if (found.length > 0) return;
-    if (look < LOOKS) await wait(1);
+  try {
+    for (let look = 1; look <= LOOKS; look++) {
+      const tasks = await xapi.call('task.get_all_records_where', `field "name__label" = "${method}"`);
+      const found = (Object.entries(tasks) as [Ref<'task'>, TaskRecord][]).filter(
+        ([, { status, result }]) => status === 'success' && result.includes(resultHolds),
+      );
+      for (const [ref] of found) await forgetTask({ xapi, log }, ref);
+      if (found.length > 0) return;
+      if (look < LOOKS) await wait(1);
+    }
+  } catch (error) {
+    log.warn('a xapi task whose reply was lost could not be looked for', { reason: String(error) });
   }
 }

@@ -1,8 +1,8 @@
-import { isCode } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import { NULL_REF, type Ref, type VmRecord } from '../xapi/types.ts';
+import { byUuid, GONE, unlessUnknown } from './gone.ts';
 import { type Job, snapshotLabel } from './job.ts';
-import { TAGS } from './tags.ts';
+import { tagsIn } from './tags.ts';
 
 /** A snapshot template with its record. */
 export interface Template {
@@ -11,37 +11,59 @@ export interface Template {
 }
 
 /**
- * The job's snapshot template, if there is one: by what is on record, else by its label. Only one that is provably
- * ours counts: a snapshot of that VM, with our label, our job's tag and our installation's.
+ * The job's snapshot template, if there is one: by the reference on record, else by its UUID and by its label. Only
+ * one that is provably ours counts.
  */
 export async function findTemplate(
   xapi: Session,
   job: Job,
   installation: string,
 ): Promise<Template | undefined> {
-  const refs =
-    job.templateRef === undefined
-      ? await xapi.call('VM.get_by_name_label', snapshotLabel(job.id))
-      : [job.templateRef];
-  for (const ref of refs) {
-    try {
-      const record = await xapi.call('VM.get_record', ref);
-      if (isOurs(record, job, installation)) return { ref, record };
-    } catch (error) {
-      if (!isCode(error, 'HANDLE_INVALID')) throw error;
-    }
+  const known = job.templateRef && (await templateAt(xapi, job.templateRef, job, installation));
+  return known ?? (await lookForTemplate(xapi, job, installation));
+}
+
+/** The same, without trust in the reference on record: what a template must be looked for by to count as gone. */
+export async function lookForTemplate(
+  xapi: Session,
+  job: Job,
+  installation: string,
+): Promise<Template | undefined> {
+  const onRecord = job.templateUuid && (await byUuid(xapi, 'VM', job.templateUuid));
+  const labelled = await xapi.call('VM.get_by_name_label', snapshotLabel(job.id));
+  for (const ref of new Set([...(onRecord ? [onRecord] : []), ...labelled])) {
+    const found = await templateAt(xapi, ref, job, installation);
+    if (found) return found;
   }
   return undefined;
 }
 
-function isOurs(vm: VmRecord, job: Job, installation: string): boolean {
-  return (
-    vm.is_a_snapshot &&
-    vm.snapshot_of === job.vmRef &&
-    vm.name_label === snapshotLabel(job.id) &&
-    vm.other_config[TAGS.job] === job.id &&
-    vm.other_config[TAGS.installation] === installation
-  );
+async function templateAt(
+  xapi: Session,
+  ref: Ref<'VM'>,
+  job: Job,
+  installation: string,
+): Promise<Template | undefined> {
+  const record = await unlessUnknown('VM', ref, () => xapi.call('VM.get_record', ref));
+  return record !== GONE && isTemplateOf(record, job, installation) ? { ref, record } : undefined;
+}
+
+/**
+ * Whether a VM is provably a job's template: a snapshot of that VM, with our label, which holds the job's random id
+ * (or with the UUID that is on the job's record). Beside the label there is the job's tag with our installation's
+ * name; or, where another installation took the tag away, our own record that the job has sent its snapshot call. A tag
+ * of this job that names another installation contradicts both.
+ */
+export function isTemplateOf(
+  vm: VmRecord,
+  job: Pick<Job, 'id' | 'vmRef' | 'templateUuid' | 'snapshotSentAt'>,
+  installation: string,
+): boolean {
+  if (!vm.is_a_snapshot || (job.vmRef !== undefined && vm.snapshot_of !== job.vmRef)) return false;
+  if (vm.name_label !== snapshotLabel(job.id) && vm.uuid !== job.templateUuid) return false;
+  const tags = tagsIn(vm.other_config).filter(({ jobId }) => jobId === job.id);
+  if (tags.length === 0) return job.snapshotSentAt !== undefined;
+  return tags.every((tag) => tag.installation === installation);
 }
 
 /** The template's disks, the root's first; CD drives hold none of its own. */

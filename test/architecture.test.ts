@@ -116,6 +116,22 @@ it('keeps what only tests and tools need out of what runs', () => {
   expect(wrong.map(line)).toEqual([]);
 });
 
+/** Where a call's refusal by HANDLE_INVALID or UUID_INVALID is read, and why beside `functions/gone.ts`. */
+const readsNoSuch: Record<string, string> = {
+  'functions/gone.ts': 'looks again before anything counts as gone',
+  'functions/inspect.ts':
+    'tells a name from a UUID, and a call that the release knows from one that it does not',
+  'functions/janitor/staging.ts': 'only skips a host for the round',
+  'functions/translate.ts': 'gives the error a name',
+};
+
+it('has one place decide that something in a pool is gone', () => {
+  const naming = files
+    .filter((file) => /^functions\/.*\.ts$/.test(file))
+    .filter((file) => /'(HANDLE|UUID)_INVALID'/.test(read(file)));
+  expect(naming.filter((file) => !(file in readsNoSuch))).toEqual([]);
+});
+
 it('has no circle of imports', () => {
   // Those of types alone are gone before anything runs. The simulated pool's disks are one thing in two files.
   const halves = 'local/pool/vdi-snapshot.ts imports local/pool/vdi.ts';

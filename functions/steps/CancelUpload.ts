@@ -1,7 +1,9 @@
 import { isCode } from '../../xapi/errors.ts';
 import { cancelPlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
+import { GONE, unlessGone } from '../gone.ts';
 import { hostNamed, isHostAway, noteHostAway, noteHostBack } from '../host-away.ts';
+import { known } from '../known.ts';
 import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
 import { type StepDeps, step } from '../step.ts';
 import { forgetTask } from '../tasks.ts';
@@ -24,7 +26,7 @@ export const handler = step('CancelUpload', async (_state, deps) => {
 });
 
 async function stopUpload(deps: StepDeps): Promise<void> {
-  const { job, store, xapi, config } = deps;
+  const { job, store, config } = deps;
   if (!job.debts?.has('plugin')) return;
   const problem = await stopPlugin(deps);
   if (problem) {
@@ -37,7 +39,7 @@ async function stopUpload(deps: StepDeps): Promise<void> {
     return;
   }
   await noteHostBack(deps);
-  if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
+  if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
   await store.jobs.pay(job.id, 'plugin');
 }
 
@@ -47,12 +49,13 @@ async function stopUpload(deps: StepDeps): Promise<void> {
  */
 async function stopPlugin({ job, xapi }: StepDeps): Promise<Error | undefined> {
   if (job.hostRef === undefined) return undefined;
+  const host = { class: 'host', ref: job.hostRef, uuid: known(job, 'hostUuid') } as const;
   try {
-    const { state } = await cancelPlugin(xapi, job.hostRef, job.id);
-    if (state !== 'running') return undefined;
+    const status = await unlessGone(xapi, host, (ref) => cancelPlugin(xapi, ref, job.id));
+    if (status === GONE || status.state !== 'running') return undefined;
     return new XensnapError('StillOwed', `The upload on host ${hostNamed(job)} has not stopped yet.`);
   } catch (error) {
-    if (isCode(error, 'HANDLE_INVALID', 'XENAPI_MISSING_PLUGIN')) return undefined;
+    if (isCode(error, 'XENAPI_MISSING_PLUGIN')) return undefined;
     if (!(error instanceof Error && isHostAway(error))) throw error;
     return new XensnapError(
       'StillOwed',

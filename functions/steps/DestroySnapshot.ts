@@ -1,35 +1,38 @@
-import { isCode } from '../../xapi/errors.ts';
-import type { Ref } from '../../xapi/types.ts';
+import type { Session } from '../../xapi/session.ts';
+import { destroyUntilGone, uuidsOf } from '../destroy.ts';
 import { XensnapError } from '../errors.ts';
+import { GONE, unlessGone } from '../gone.ts';
+import { removeHalfMade } from '../half-made.ts';
 import { maySnapshotGo } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import { type StepDeps, secondsSince, step } from '../step.ts';
-import { forgetTask } from '../tasks.ts';
-import { disksOf, findTemplate } from '../template.ts';
+import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
+import { disksOf, findTemplate, lookForTemplate, type Template } from '../template.ts';
+import { isQuiesced, snapshotCall } from './StartSnapshot.ts';
 
-/** Destroys the template's disks, then the template, and nothing that is not provably ours. Pays `snapshot`. */
+/**
+ * Destroys the template's disks, then the template, and nothing that is not provably ours. Pays `snapshot` once neither
+ * is to be found any more: the disks by their UUIDs, the template by its UUID and its label.
+ */
 export async function destroySnapshot(deps: StepDeps): Promise<void> {
   const { xapi, store, config } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('snapshot') || !maySnapshotGo(job, deps)) return;
   const template = await findTemplate(xapi, job, config.installation);
-  if (template) {
-    // On record before the first is gone: a template without its disks no longer says which they were.
-    const refs = await disksOf(xapi, template.ref);
-    if (job.snapshotDisks === undefined)
-      await store.jobs.record(job.id, {
-        templateRef: template.ref,
-        templateUuid: template.record.uuid,
-        snapshotDisks: await Promise.all(refs.map((ref) => xapi.call('VDI.get_uuid', ref))),
-      });
-    for (const ref of refs) await destroyed(xapi.call('VDI.destroy', ref));
-    await destroyed(xapi.call('VM.destroy', template.ref));
-  } else {
-    for (const uuid of job.snapshotDisks ?? []) await destroyDisk(deps, uuid);
+  if (!template) {
     await refuseIfUnderWay({ ...deps, job });
+    // A quiesced one that failed leaves a template without our label; PollSnapshot may not have come to it.
+    if (job.snapshotSentAt !== undefined && isQuiesced(job)) await removeHalfMade({ ...deps, job });
   }
-  if (job.snapshotTask !== undefined && job.templateUuid === undefined)
-    await forgetTask(xapi, job.snapshotTask);
+  const disks = job.snapshotDisks ?? (template ? await putOnRecord(deps, template) : []);
+  const left = await destroyUntilGone(xapi, template?.record.uuid, disks);
+  if (await lookForTemplate(xapi, job, config.installation))
+    throw new XensnapError('StillOwed', 'There is another snapshot with the label of this job.');
+  if (job.snapshotTask !== undefined) await forgetTask(deps, job.snapshotTask);
+  else if (template && job.templateUuid === undefined)
+    await forgetLostTask(deps, snapshotCall(job), template.ref);
+  for (const uuid of left)
+    await store.jobs.warn(job.id, `The disk ${uuid} of the snapshot is no snapshot any more; it was left.`);
   await store.jobs.pay(job.id, 'snapshot');
 }
 
@@ -38,47 +41,32 @@ export const handler = step('DestroySnapshot', async (_state, deps) => {
   return undefined;
 });
 
-/** A disk whose template is gone: ours because its UUID is on the job's record, and still a snapshot. */
-async function destroyDisk({ xapi }: StepDeps, vdiUuid: string): Promise<void> {
-  let ref: Ref<'VDI'>;
-  try {
-    ref = await xapi.call('VDI.get_by_uuid', vdiUuid);
-  } catch (error) {
-    if (isCode(error, 'UUID_INVALID')) return;
-    throw error;
-  }
-  if ((await xapi.call('VDI.get_record', ref)).is_a_snapshot) await destroyed(xapi.call('VDI.destroy', ref));
+/** Before the first disk is gone: a template without its disks no longer says which they were. */
+async function putOnRecord(
+  { xapi, store, job }: StepDeps,
+  { ref, record }: Template,
+): Promise<readonly string[]> {
+  const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref));
+  await store.jobs.record(job.id, { templateRef: ref, templateUuid: record.uuid, snapshotDisks });
+  return snapshotDisks;
 }
 
 /** No template is there: but the snapshot call may still be at work, or wait inside xapi for the VM to be free. */
 async function refuseIfUnderWay({ job, xapi, config, ...deps }: StepDeps): Promise<void> {
-  if (job.templateUuid !== undefined || job.snapshotSentAt === undefined || job.vmRef === undefined) return;
+  if (job.templateUuid !== undefined || job.snapshotSentAt === undefined) return;
   if (await mayStillCome(xapi, job)) throw new XensnapError('StillOwed', 'The snapshot is still being made.');
   const age = secondsSince(deps, job.snapshotSentAt);
   if (job.snapshotTask === undefined && age < config.timings.snapshotLostSeconds)
     throw new XensnapError('StillOwed', 'The snapshot call got no answer; it may still make a snapshot.');
 }
 
-async function mayStillCome(xapi: StepDeps['xapi'], job: Job): Promise<boolean> {
-  try {
-    if (job.snapshotTask !== undefined) {
-      const { status } = await xapi.call('task.get_record', job.snapshotTask);
-      return status === 'pending' || status === 'cancelling';
-    }
-    const operations = job.vmRef ? await xapi.call('VM.get_current_operations', job.vmRef) : {};
-    return Object.values(operations).some((operation) => operation.startsWith('snapshot'));
-  } catch (error) {
-    // The VM is gone, and its snapshots with it; or the task is forgotten, and then it is over.
-    if (isCode(error, 'HANDLE_INVALID')) return false;
-    throw error;
-  }
-}
-
-/** What is gone is destroyed. */
-async function destroyed(call: Promise<unknown>): Promise<void> {
-  try {
-    await call;
-  } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
-  }
+/** By its task; of a task that xapi does not know (any more), the VM itself tells. */
+async function mayStillCome(xapi: Session, job: Job): Promise<boolean> {
+  const task = job.snapshotTask && (await taskRecord(xapi, job.snapshotTask));
+  if (task) return task.status === 'pending' || task.status === 'cancelling';
+  if (job.vmRef === undefined) return false;
+  const vm = { class: 'VM', ref: job.vmRef, uuid: job.vmUuid } as const;
+  const operations = await unlessGone(xapi, vm, (ref) => xapi.call('VM.get_current_operations', ref));
+  // Of a VM that is gone nothing is made any more.
+  return operations !== GONE && Object.values(operations).some((each) => each.startsWith('snapshot'));
 }

@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { isCode } from '../../xapi/errors.ts';
 import { NULL_REF, type Ref } from '../../xapi/types.ts';
 import { requirePlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
+import { byUuid } from '../gone.ts';
 import { chooseHost } from '../host.ts';
 import { inspectVm } from '../inspect.ts';
 import { type StepDeps, step } from '../step.ts';
-
-/** The key of the guest's xenstore that locks its snapshots; see docs/adr. */
-export const LOCK_KEY = 'vm-data/allowvssprovider';
 
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
 export const handler = step('InspectVm', async (_state, deps) => {
@@ -37,7 +34,6 @@ export const handler = step('InspectVm', async (_state, deps) => {
     taggedDisks: diskRefs,
     virtualBytes,
     readsChain,
-    lockBefore: vm.xenstore_data[LOCK_KEY] ?? null,
     startedAt: job.startedAt ?? deps.clock.now().toISOString(),
   });
   if (!queued) throw new XensnapError('JobClosing', 'The job is being closed: it does not queue.');
@@ -45,10 +41,7 @@ export const handler = step('InspectVm', async (_state, deps) => {
 });
 
 async function vmRefOf({ job, xapi }: StepDeps): Promise<Ref<'VM'>> {
-  try {
-    return await xapi.call('VM.get_by_uuid', job.vmUuid);
-  } catch (error) {
-    if (!isCode(error, 'UUID_INVALID')) throw error;
-    throw new XensnapError('VmGone', `The VM "${job.vmName}" is no longer there.`, { cause: error });
-  }
+  const found = await byUuid(xapi, 'VM', job.vmUuid);
+  if (found !== undefined) return found;
+  throw new XensnapError('VmGone', `The VM "${job.vmName}" is no longer there.`);
 }

@@ -1,23 +1,23 @@
-import { isCode, taskError, type XapiError } from '../../xapi/errors.ts';
-import type { Ref, TaskRecord } from '../../xapi/types.ts';
+import { taskError, type XapiError } from '../../xapi/errors.ts';
+import { uuidsOf } from '../destroy.ts';
 import { XensnapError } from '../errors.ts';
 import { removeHalfMade } from '../half-made.ts';
 import { known } from '../known.ts';
-import { record, type StepDeps, secondsSince, step } from '../step.ts';
+import { type StepDeps, secondsSince, step } from '../step.ts';
 import { untag } from '../tags.ts';
-import { forgetLostTask, forgetTask } from '../tasks.ts';
+import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
 import { disksOf, findTemplate, type Template } from '../template.ts';
-import { noteFallback } from './StartSnapshot.ts';
+import { isQuiesced, noteFallback, snapshotCall } from './StartSnapshot.ts';
 
 /** Looks whether the snapshot is there, and puts template and disks on record before anything else. */
 export const handler = step('PollSnapshot', async (_state, deps) => {
   const { job, config } = deps;
   const waitSeconds = Math.ceil(config.timings.snapshotPollSeconds);
   if (job.templateRef !== undefined) {
-    await tidy(deps, job.templateRef);
+    await takeTagsOff(deps);
     return { next: 'done', waitSeconds };
   }
-  const task = await taskRecord(deps);
+  const task = job.snapshotTask && (await taskRecord(deps.xapi, job.snapshotTask));
   if (task?.status === 'pending' || task?.status === 'cancelling') return { next: 'wait', waitSeconds };
   if (task?.status === 'failure' || task?.status === 'cancelled') return afterFailure(deps, taskError(task));
   const template = await findTemplate(deps.xapi, job, config.installation);
@@ -26,42 +26,37 @@ export const handler = step('PollSnapshot', async (_state, deps) => {
     return { next: 'wait', waitSeconds };
   }
   await adopt(deps, template);
-  await tidy(deps, template.ref);
+  await takeTagsOff(deps);
   return { next: 'done', waitSeconds };
 });
 
-/** The task of the snapshot call; undefined when its reply was lost, or when xapi has forgotten it. */
-async function taskRecord({ job, xapi }: StepDeps): Promise<TaskRecord | undefined> {
-  if (job.snapshotTask === undefined) return undefined;
-  try {
-    return await xapi.call('task.get_record', job.snapshotTask);
-  } catch (error) {
-    // xapi forgets tasks after an hour, and all pending ones when it restarts.
-    if (isCode(error, 'HANDLE_INVALID')) return undefined;
-    throw error;
-  }
-}
-
+/** Puts the template on record; the task that made it is forgotten, so that its reference need not stay there. */
 async function adopt(deps: StepDeps, { ref, record: vm }: Template): Promise<void> {
-  const { xapi, job } = deps;
-  const diskRefs = await disksOf(xapi, ref);
-  const snapshotDisks = await Promise.all(diskRefs.map((vdiRef) => xapi.call('VDI.get_uuid', vdiRef)));
+  const { xapi, job, store } = deps;
+  const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref));
   const quiesced =
     vm.snapshot_info['disk-snapshot-type'] === 'quiesced' || vm.transportable_snapshot_id !== '';
-  await record(deps, {
+  const facts = {
     templateRef: ref,
     templateUuid: vm.uuid,
     snapshotDisks,
     consistency: quiesced && job.quiesceFailure === undefined ? 'quiesced' : 'crash-consistent',
-  });
+  } as const;
+  const forgotten = job.snapshotTask !== undefined && (await forgetTask(deps, job.snapshotTask));
+  await store.jobs.record(job.id, facts, forgotten ? ['snapshotTask'] : []);
+  if (job.snapshotTask === undefined) await forgetLostTask(deps, snapshotCall(job), ref);
 }
 
-/** Takes the tags off the VM again, so that no snapshot of an operator's inherits them, and forgets the task. */
-async function tidy(deps: StepDeps, templateRef: Ref<'VM'>): Promise<void> {
-  const { xapi, job } = deps;
-  await untag(xapi, known(job, 'vmRef'), job.taggedDisks ?? []);
-  if (job.snapshotTask !== undefined) await forgetTask(xapi, job.snapshotTask);
-  else await forgetLostTask(deps, 'Async.VM.snapshot', templateRef);
+/**
+ * Takes the tags off the VM again, so that no snapshot of an operator's inherits them. Housekeeping: RelockVm takes off
+ * what could not be here.
+ */
+async function takeTagsOff({ job, xapi, log }: StepDeps): Promise<void> {
+  try {
+    await untag(xapi, { ref: known(job, 'vmRef'), uuid: job.vmUuid }, job.taggedDisks ?? [], job.id);
+  } catch (error) {
+    log.warn('the tags could not be taken off the VM yet', { reason: String(error) });
+  }
 }
 
 /** Neither task nor template: the call may still be under way, or may never have arrived. */
@@ -80,15 +75,15 @@ async function afterFailure(
   error: XapiError,
 ): Promise<{ next: 'again'; waitSeconds: number }> {
   const { job, store, config } = deps;
-  if (job.snapshotTask !== undefined) await forgetTask(deps.xapi, job.snapshotTask);
-  const quiesced = job.request.quiesce !== 'never' && job.quiesceFailure === undefined;
-  if (!quiesced) {
+  if (!isQuiesced(job)) {
     if (BY_STORAGE.has(error.code)) throw error;
     throw new XensnapError('SnapshotFailed', `The snapshot failed: ${error.message}`, { cause: error });
   }
   await removeHalfMade(deps);
   if (job.request.quiesce === 'require') throw quiesceError(error);
   await noteFallback(deps, `the quiesced snapshot failed with ${error.code}`);
+  // The last that is needed of the task: a step that is tried again must find once more how it ended.
+  if (job.snapshotTask !== undefined) await forgetTask(deps, job.snapshotTask);
   await store.jobs.record(job.id, {}, ['snapshotSentAt', 'snapshotTask']);
   return { next: 'again', waitSeconds: Math.ceil(config.timings.snapshotPollSeconds) };
 }

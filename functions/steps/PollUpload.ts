@@ -1,5 +1,5 @@
 import { uploadWaitSeconds } from '../../statemachine/contract.ts';
-import { isCode, taskError } from '../../xapi/errors.ts';
+import { taskError } from '../../xapi/errors.ts';
 import { pluginFailure, type UploadFailure, type UploadStatus, uploadError, uploadStatus } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
 import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
@@ -7,14 +7,14 @@ import type { Job } from '../job.ts';
 import { known } from '../known.ts';
 import { destroySecret } from '../secrets.ts';
 import { record, type StepDeps, secondsSince, step } from '../step.ts';
-import { forgetLostTask, forgetTask } from '../tasks.ts';
+import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
 
 /** Seconds after which an upload of which the plugin knows nothing counts as never begun. */
 const BEGIN_SECONDS = 120;
 
 /** Asks the plugin how the upload stands; what it says counts, for xapi's tasks do not outlive a restart of xapi. */
 export const handler = step('PollUpload', async (_state, deps) => {
-  const { job, xapi, config } = deps;
+  const { job, config } = deps;
   const { uploadMaxSeconds, uploadRetrySeconds, hostAwayPollSeconds } = config.timings;
   const told = await statusOf(deps);
   if (!told) return { next: 'wait', waitSeconds: Math.ceil(hostAwayPollSeconds) };
@@ -26,7 +26,7 @@ export const handler = step('PollUpload', async (_state, deps) => {
   }
   const failure = await failureOf(deps, status);
   if (failure) {
-    if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
+    if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
     if (failure.code === 'CHAIN_CHANGED') return coalesceFirst(deps, status, failure);
     const attempts = (job.uploadAttempts ?? 1) - (job.chainChanges ?? 0);
     if (!failure.retryable || attempts >= config.uploadAttempts) throw uploadError(failure);
@@ -113,16 +113,12 @@ async function failureOf(deps: StepDeps, status: UploadStatus): Promise<UploadFa
 /** The plugin knows nothing of the upload: its task may say why. */
 async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undefined> {
   const { job, xapi } = deps;
-  try {
-    const task = job.uploadTask && (await xapi.call('task.get_record', job.uploadTask));
-    if (task?.status === 'failure' || task?.status === 'cancelled') {
-      const error = taskError(task);
-      const failure = pluginFailure(error);
-      if (failure) return failure;
-      throw error;
-    }
-  } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
+  const task = job.uploadTask && (await taskRecord(xapi, job.uploadTask));
+  if (task?.status === 'failure' || task?.status === 'cancelled') {
+    const error = taskError(task);
+    const failure = pluginFailure(error);
+    if (failure) return failure;
+    throw error;
   }
   if (secondsSince(deps, known(job, 'uploadStartedAt')) < BEGIN_SECONDS) return undefined;
   return { code: 'NEVER_BEGUN', message: 'the host never began it', retryable: true };
@@ -132,7 +128,7 @@ async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undef
 async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void> {
   const { job, xapi, store, metrics } = deps;
   if (!result) throw new XensnapError('PluginFailure', 'The plugin says it succeeded, but not with what.');
-  if (job.uploadTask !== undefined) await forgetTask(xapi, job.uploadTask);
+  if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
   else await forgetLostTask(deps, 'Async.host.call_plugin', job.id);
   if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
   await store.jobs.pay(job.id, 'secret');

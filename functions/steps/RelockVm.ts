@@ -1,43 +1,25 @@
-import { isCode } from '../../xapi/errors.ts';
-import type { VmRecord } from '../../xapi/types.ts';
+import type { Ref } from '../../xapi/types.ts';
 import type { Config } from '../config.ts';
 import { XensnapError } from '../errors.ts';
+import { GONE, unlessGone } from '../gone.ts';
+import { isHostAway, isHostGivenUp } from '../host-away.ts';
 import type { Job } from '../job.ts';
+import { closeLock, forgetOpening, LOCK_KEY } from '../lock.ts';
 import { type StepDeps, step } from '../step.ts';
-import { TAGS, untag } from '../tags.ts';
-import { LOCK_KEY } from './InspectVm.ts';
+import { keysIn, untag } from '../tags.ts';
 
 /** Locks the VM's snapshots again, and sees to it that our tags are off. Pays `relock`. */
 export async function relockVm(deps: StepDeps): Promise<void> {
-  const { xapi, store, config } = deps;
+  const { xapi, store } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('relock') || job.vmRef === undefined) return;
-  try {
-    const vm = await xapi.call('VM.get_record', job.vmRef);
-    const wanted = lockAfter(job, config);
-    const { [LOCK_KEY]: _lock, ...rest } = vm.xenstore_data;
-    await xapi.call(
-      'VM.set_xenstore_data',
-      job.vmRef,
-      wanted === null ? rest : { ...rest, [LOCK_KEY]: wanted },
-    );
-    if (!reachesGuest(vm, job, wanted))
-      throw new XensnapError(
-        'StillOwed',
-        `"${vm.name_label}" is paused, and xapi can't lock a paused guest: it is locked once it runs or is halted.`,
-      );
-    // A snapshot that may still be made must be found to be ours by the tags that it takes over.
-    if (job.debts.has('snapshot') && job.templateUuid === undefined)
-      throw new XensnapError(
-        'StillOwed',
-        'The tags stay until it is known whether a snapshot is still to come.',
-      );
-    if (vm.other_config[TAGS.job] !== undefined || job.templateUuid === undefined)
-      await untag(xapi, job.vmRef, job.taggedDisks ?? []);
-  } catch (error) {
-    // No VM, nothing to lock.
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
-  }
+  const vm = { class: 'VM', ref: job.vmRef, uuid: job.vmUuid } as const;
+  const closed = await unlessGone(xapi, vm, (ref) => close({ ...deps, job }, ref)).catch((error: unknown) =>
+    leaveToHost({ ...deps, job }, job.vmRef as Ref<'VM'>, error),
+  );
+  if (closed === 'left') return;
+  // No VM, nothing to lock; but its disks may be there still, with our tags.
+  if (closed === GONE) await untag(xapi, vm, job.taggedDisks ?? [], job.id);
   await store.jobs.pay(job.id, 'relock');
 }
 
@@ -46,16 +28,59 @@ export const handler = step('RelockVm', async (_state, deps) => {
   return undefined;
 });
 
-/** The value of the lock's key after the job; null: no key. */
-function lockAfter(job: Job, config: Config): string | null {
-  return config.relock === 'restore' ? (job.lockBefore ?? null) : 'false';
+async function close({ job, xapi, config, clock }: StepDeps, ref: Ref<'VM'>): Promise<void> {
+  const record = await xapi.call('VM.get_record', ref);
+  const keys = keysIn(record.other_config, job.id);
+  // A snapshot that may still be made must be found to be ours by the tags that it takes over.
+  const mayCome = job.debts?.has('snapshot') === true && job.templateUuid === undefined;
+  // Before the lock: of two installations that close the VM at once, each waits for the other's tag to go.
+  if (!mayCome && (keys.length > 0 || job.templateUuid === undefined))
+    await untag(
+      xapi,
+      { ref, uuid: job.vmUuid },
+      job.taggedDisks ?? [],
+      job.id,
+      keys.length > 0 ? keys : undefined,
+    );
+  const wanted = lockAfter(job, config);
+  const { installation } = config;
+  const closed = await closeLock(xapi, { ref, record }, wanted, {
+    installation,
+    now: clock.now(),
+    // It is, if it was never changed.
+    isRight: !job.unlockedLive && job.lockBefore === wanted,
+  });
+  if (closed !== 'closed') throw new XensnapError('StillOwed', STILL_OPEN[closed](record.name_label));
+  if (mayCome)
+    throw new XensnapError(
+      'StillOwed',
+      'The tags stay until it is known whether a snapshot is still to come.',
+    );
+  await forgetOpening(xapi, ref, job.id);
 }
 
 /**
- * Whether the guest's live key now says what the database does. xapi passes the map on to a running guest only; a
- * halted or suspended one gets it when it starts; a paused one keeps the live key that it has, which is right only if
- * it was never changed and is what is wanted.
+ * The guest runs, by the database, on the host that is away. xapi changes the database before it passes the map on, and
+ * from there the VM is locked wherever it starts; the guest's own key is the host's to change once it is back.
  */
-function reachesGuest(vm: VmRecord, job: Job, wanted: string | null): boolean {
-  return vm.power_state !== 'Paused' || (!job.unlockedLive && job.lockBefore === wanted);
+async function leaveToHost(deps: StepDeps, ref: Ref<'VM'>, error: unknown): Promise<'left'> {
+  const { job, xapi, store, config } = deps;
+  if (!isHostAway(error)) throw error;
+  const { xenstore_data } = await xapi.call('VM.get_record', ref);
+  if ((xenstore_data[LOCK_KEY] ?? null) !== lockAfter(job, config)) throw error;
+  await store.jobs.record(job.id, { relockAwaitsHost: true });
+  if (!isHostGivenUp(job, deps)) throw error;
+  return 'left';
+}
+
+const STILL_OPEN = {
+  paused: (vm: string) =>
+    `"${vm}" is paused, and xapi can't lock a paused guest: it is locked once it runs or is halted.`,
+  others: (vm: string) =>
+    `Another installation of xensnap is making a snapshot of "${vm}": it is locked once that is done.`,
+};
+
+/** The value of the lock's key after the job; null: no key. */
+function lockAfter(job: Job, config: Config): string | null {
+  return config.relock === 'restore' ? (job.lockBefore ?? null) : 'false';
 }

@@ -1,7 +1,8 @@
 import { isCode } from '../../xapi/errors.ts';
+import type { AsyncMethod } from '../../xapi/methods.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
-import { snapshotLabel } from '../job.ts';
+import { type Job, snapshotLabel } from '../job.ts';
 import { known } from '../known.ts';
 import { owe, record, type StepDeps, step } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
@@ -37,7 +38,7 @@ async function send(deps: StepDeps): Promise<Ref<'task'>> {
   const vmRef = known(job, 'vmRef');
   const label = snapshotLabel(job.id);
   const { quiesce } = job.request;
-  if (quiesce !== 'never' && job.quiesceFailure === undefined) {
+  if (isQuiesced(job)) {
     try {
       return await xapi.call('Async.VM.snapshot_with_quiesce', vmRef, label);
     } catch (error) {
@@ -57,6 +58,16 @@ async function send(deps: StepDeps): Promise<Ref<'task'>> {
     if (!isCode(error, 'MESSAGE_PARAMETER_COUNT_MISMATCH')) throw error;
     return xapi.call('Async.VM.snapshot', vmRef, label);
   }
+}
+
+/** Whether the job's snapshot call is the quiesced one. */
+export function isQuiesced({ request, quiesceFailure }: Job): boolean {
+  return request.quiesce !== 'never' && quiesceFailure === undefined;
+}
+
+/** The call that makes the job's snapshot, by which its task is named. */
+export function snapshotCall(job: Job): AsyncMethod {
+  return isQuiesced(job) ? 'Async.VM.snapshot_with_quiesce' : 'Async.VM.snapshot';
 }
 
 /** Notes that the snapshot will not be quiesced although the caller would have liked it. */

@@ -4,7 +4,7 @@ import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
 import { known } from '../known.ts';
 import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
 import { owe, record, type StepDeps, step } from '../step.ts';
-import { TAGS } from '../tags.ts';
+import { tagsOf } from '../tags.ts';
 import { isReplyLost } from '../translate.ts';
 
 /**
@@ -69,7 +69,7 @@ async function makeTokenSecret(deps: StepDeps): Promise<string | null> {
   if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
   else if (job.debts?.has('secret')) await destroySecretsOfJob(xapi, job.id);
   await owe(deps, 'secret');
-  const other_config = { [TAGS.job]: job.id, [TAGS.installation]: config.installation };
+  const other_config = tagsOf(job.id, config.installation);
   const secretRef = await xapi.call('secret.create', { value: token, other_config });
   const secretUuid = await xapi.call('secret.get_uuid', secretRef);
   await record(deps, { secretUuid });

@@ -1,20 +1,26 @@
 import { known } from '../known.ts';
+import { LOCK_KEY, lockBefore, noteOpening } from '../lock.ts';
 import { owe, step } from '../step.ts';
 import { tag } from '../tags.ts';
-import { LOCK_KEY } from './InspectVm.ts';
 
 /**
  * Unlocks the VM's snapshots: takes the lock's key out of its xenstore data. VM.set_xenstore_data alone reaches a
  * running guest; it replaces the whole map, hence the read before it. The tags come first, so that a snapshot that
- * is made of the VM from here on carries them.
+ * is made of the VM from here on carries them, and that another installation that reads the VM after us leaves it
+ * open; what one did that read it before us, the second read tells.
  */
 export const handler = step('UnlockVm', async (_state, deps) => {
-  const { job, xapi, config } = deps;
+  const { job, xapi, config, clock } = deps;
+  const { installation } = config;
   const vmRef = known(job, 'vmRef');
   const vm = await xapi.call('VM.get_record', vmRef);
-  await owe(deps, 'relock', { unlockedLive: vm.power_state === 'Running' || job.unlockedLive === true });
-  await tag(xapi, vmRef, known(job, 'taggedDisks'), { job: job.id, installation: config.installation });
-  const { [LOCK_KEY]: lock, ...unlocked } = vm.xenstore_data;
-  if (lock !== undefined) await xapi.call('VM.set_xenstore_data', vmRef, unlocked);
+  // What an earlier try of this step found: it may have opened the lock.
+  const before = job.lockBefore === undefined ? lockBefore(vm) : job.lockBefore;
+  const unlockedLive = vm.power_state === 'Running' || job.unlockedLive === true;
+  await owe(deps, 'relock', { lockBefore: before, unlockedLive });
+  await noteOpening(xapi, vmRef, { jobId: job.id, installation, before, now: clock.now() });
+  await tag(xapi, vmRef, known(job, 'taggedDisks'), { jobId: job.id, installation });
+  const { [LOCK_KEY]: lock, ...open } = await xapi.call('VM.get_xenstore_data', vmRef);
+  if (lock !== undefined) await xapi.call('VM.set_xenstore_data', vmRef, open);
   return undefined;
 });

@@ -2,8 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expect, it } from 'vitest';
+import { uuidsOf } from '../../functions/destroy.ts';
 import { snapshotLabel } from '../../functions/job.ts';
-import { TAGS } from '../../functions/tags.ts';
+import { noteOpening } from '../../functions/lock.ts';
+import { TAGS, tag, tagsOf, untag } from '../../functions/tags.ts';
+import { disksOf } from '../../functions/template.ts';
 import { createPoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { Ref } from '../../xapi/types.ts';
@@ -87,19 +90,120 @@ it('destroys a snapshot of ours that came after everyone had given up on it', as
   expect(await pool.inventory()).toEqual(before);
 });
 
-it('reports what another installation made, and leaves it', async () => {
-  const at = await scenario();
+it.each([
+  ['says nothing of', 'while its upload may be at work', 72 * 3600, []],
+  ['reports', 'once no upload can be at work', 0.001, [{ kind: 'snapshot', action: 'left' }]],
+] as const)('%s what another installation made %s, and leaves it', async (_, _when, seconds, expected) => {
+  const at = await scenario({ service: { timings: { uploadMaxSeconds: seconds } } });
   const jobId = randomUUID();
   const vmRef = at.pool.vm('web-1').ref as Ref<'VM'>;
   await asOperator(at, async (xapi) => {
-    await xapi.call('VM.add_to_other_config', vmRef, TAGS.job, jobId);
-    await xapi.call('VM.add_to_other_config', vmRef, TAGS.installation, 'another');
+    await tag(xapi, vmRef, [], { jobId, installation: 'another' });
     await snapshotBy(xapi, vmRef, snapshotLabel(jobId));
   });
   const before = await at.pool.inventory();
   const { findings } = await at.service.janitor();
-  expect(findings).toMatchObject([{ kind: 'snapshot', action: 'left' }]);
+  expect(findings).toMatchObject(expected);
+  expect(findings).toHaveLength(expected.length);
   expect(await at.pool.inventory()).toEqual(before);
+});
+
+it('goes on with the others when one snapshot cannot be destroyed, and names it', async () => {
+  const at = await scenario();
+  const { pool, service } = at;
+  const { installation } = service.runtime.config;
+  const [a, b] = [randomUUID(), randomUUID()];
+  const before = await pool.inventory();
+  await asOperator(at, async (xapi) => {
+    for (const [name, jobId] of [
+      ['web-1', a],
+      ['db-1', b],
+    ] as const) {
+      const ref = pool.vm(name).ref as Ref<'VM'>;
+      await tag(xapi, ref, [], { jobId, installation });
+      await snapshotBy(xapi, ref, snapshotLabel(jobId));
+    }
+    await xapi.call('secret.create', { value: 'x', other_config: tagsOf(a, installation) });
+  });
+  pool.faults.add({
+    method: 'VDI.destroy',
+    code: 'VDI_IN_USE',
+    params: ['OpaqueRef:x', 'destroy'],
+    times: 1,
+  });
+  const { findings } = await service.janitor();
+  expect((await pool.inventory()).secrets).toEqual([]);
+  expect(findings.map(({ kind, action }) => `${kind} ${action}`).toSorted()).toEqual([
+    'secret removed',
+    'snapshot failed',
+    'snapshot removed',
+    'tag removed',
+    'tag removed',
+  ]);
+  expect(findings.find(({ action }) => action === 'failed')?.what).toContain('VDI_IN_USE');
+  expect((await service.janitor()).findings).toMatchObject([{ kind: 'snapshot', action: 'removed' }]);
+  expect(await pool.inventory()).toEqual(before);
+});
+
+it('leaves a VM that was never locked unlocked, where the installation restores', async () => {
+  const at = await scenario({
+    vms: [{ name: 'free-1', locked: false }],
+    service: { relock: 'restore' },
+  });
+  const vm = at.pool.vm('free-1');
+  const id = await at.request('free-1');
+  await at.job(id);
+  expect(vm.liveXenstore()).toEqual({});
+  const { installation } = at.service.runtime.config;
+  await asOperator(at, (xapi) => tag(xapi, vm.ref as Ref<'VM'>, [], { jobId: id, installation }));
+  expect((await at.service.janitor()).findings).toMatchObject([{ kind: 'tag', action: 'removed' }]);
+  expect(vm.liveXenstore()).toEqual({});
+  expect(await at.leftBehind()).toEqual([]);
+});
+
+it('locks a VM as it was before, where a snapshot brings an open lock back that was made in a job', async () => {
+  const at = await scenario({ service: { relock: 'restore' } });
+  const vm = at.pool.vm('web-1');
+  const { installation } = at.service.runtime.config;
+  await asOperator(at, async (xapi) => {
+    const opening = { jobId: randomUUID(), installation, before: 'false', now: at.clock.now() };
+    await noteOpening(xapi, vm.ref as Ref<'VM'>, opening);
+    await xapi.call('VM.set_xenstore_data', vm.ref as Ref<'VM'>, {});
+  });
+  expect((await at.service.janitor()).findings).toMatchObject([{ kind: 'tag', action: 'removed' }]);
+  expect(vm.liveXenstore()).toEqual({ 'vm-data/allowvssprovider': 'false' });
+  expect(await at.leftBehind()).toEqual([]);
+});
+
+it('destroys a disk that is on its job’s record although its template is gone, and leaves others', async () => {
+  const at = await scenario();
+  const { pool, service } = at;
+  const { installation } = service.runtime.config;
+  const vmRef = pool.vm('web-1').ref as Ref<'VM'>;
+  const { id } = await at.job(await at.request('web-1'));
+  const before = await pool.inventory();
+  const [known, unknown] = await asOperator(at, async (xapi) => {
+    const made: string[] = [];
+    for (const label of ['known', 'unknown']) {
+      await tag(xapi, vmRef, await disksOf(xapi, vmRef), { jobId: id, installation });
+      const ref = await xapi.call('VM.snapshot', vmRef, label);
+      made.push(...(await uuidsOf(xapi, await disksOf(xapi, ref))));
+      await xapi.call('VM.destroy', ref);
+      await untag(xapi, { ref: vmRef, uuid: pool.vm('web-1').uuid }, await disksOf(xapi, vmRef), id);
+    }
+    return made;
+  });
+  await service.runtime.store.jobs.record(id, { snapshotDisks: [known ?? ''] });
+  expect((await service.janitor()).findings.map(({ id: disk, action }) => [disk, action]).toSorted()).toEqual(
+    [
+      [known, 'removed'],
+      [unknown, 'left'],
+    ].toSorted(),
+  );
+  await asOperator(at, async (xapi) =>
+    xapi.call('VDI.destroy', await xapi.call('VDI.get_by_uuid', unknown ?? '')),
+  );
+  expect(await pool.inventory()).toEqual(before);
 });
 
 it('destroys secrets, slots and image records of closed jobs, and leaves those of others', async () => {

@@ -1,0 +1,62 @@
+import type { Session } from '../xapi/session.ts';
+import type { Ref } from '../xapi/types.ts';
+import { XensnapError } from './errors.ts';
+import { byUuid, GONE, unlessGone, unlessUnknown } from './gone.ts';
+import { disksOf } from './template.ts';
+
+/** A second round is for what was said to be gone, or destroyed, and is still there when it is looked for. */
+const ROUNDS = 3;
+
+/**
+ * Destroys the disks of a snapshot, then its template, until none of them is found by its UUID any more. The caller has
+ * proved that they are ours. A disk that is no snapshot any more is left. Answers the UUIDs of those.
+ * @param templateUuid undefined where only the disks are left
+ * @throws XapiBusy when something is there although it was destroyed
+ */
+export async function destroyUntilGone(
+  xapi: Session,
+  templateUuid: string | undefined,
+  diskUuids: readonly string[],
+): Promise<readonly string[]> {
+  const left: string[] = [];
+  for (let round = 1; round <= ROUNDS; round++) {
+    const found = [];
+    for (const uuid of diskUuids) {
+      if (left.includes(uuid)) continue;
+      const ref = await byUuid(xapi, 'VDI', uuid);
+      if (ref === undefined) continue;
+      const vdi = { class: 'VDI', ref, uuid } as const;
+      const record = await unlessGone(xapi, vdi, (found) => xapi.call('VDI.get_record', found));
+      if (record === GONE) continue;
+      if (record.is_a_snapshot) found.push(vdi);
+      else left.push(uuid);
+    }
+    const template = templateUuid && (await byUuid(xapi, 'VM', templateUuid));
+    if (found.length === 0 && !template) return left;
+    for (const vdi of found) await unlessGone(xapi, vdi, (ref) => xapi.call('VDI.destroy', ref));
+    if (template)
+      await unlessGone(xapi, { class: 'VM', ref: template, uuid: templateUuid }, (ref) =>
+        xapi.call('VM.destroy', ref),
+      );
+  }
+  throw new XensnapError(
+    'XapiBusy',
+    `The pool has destroyed the snapshot ${templateUuid ?? ''} with the disks ${diskUuids.join(', ')}, and still has some of it.`,
+  );
+}
+
+/** Destroys a template that has no job's record with its disks. */
+export async function destroyTemplate(
+  xapi: Session,
+  { ref, uuid }: { readonly ref: Ref<'VM'>; readonly uuid: string },
+): Promise<void> {
+  await destroyUntilGone(xapi, uuid, await uuidsOf(xapi, await disksOf(xapi, ref)));
+}
+
+/** UUIDs of disks: what they are on record by. */
+export async function uuidsOf(xapi: Session, disks: readonly Ref<'VDI'>[]): Promise<readonly string[]> {
+  const uuids = await Promise.all(
+    disks.map((ref) => unlessUnknown('VDI', ref, () => xapi.call('VDI.get_uuid', ref))),
+  );
+  return uuids.filter((uuid) => uuid !== GONE);
+}

@@ -1,0 +1,95 @@
+import { isCode } from '../xapi/errors.ts';
+import type { Session } from '../xapi/session.ts';
+import type { Ref } from '../xapi/types.ts';
+import { XensnapError } from './errors.ts';
+
+/** That an object was looked for and is not there. */
+export const GONE = Symbol('gone');
+
+/** Classes whose objects are looked up by their UUID. */
+type Identified = 'VM' | 'VDI' | 'host' | 'secret';
+
+/** An object by its reference, which is only a handle, and by its UUID, which is what it is. */
+export interface Identity<C extends Identified> {
+  readonly class: C;
+  readonly ref: Ref<C>;
+  readonly uuid: string;
+}
+
+/**
+ * Looks an object up by its UUID; undefined when there is none. Only xapi's UUID_INVALID of that very class and UUID
+ * says so (db_exn.ml: Read_missing_uuid); every other refusal is thrown, for it proves nothing.
+ */
+export async function byUuid<C extends Identified>(
+  xapi: Session,
+  ofClass: C,
+  uuid: string,
+): Promise<Ref<C> | undefined> {
+  try {
+    return (await xapi.call<`${Identified}.get_by_uuid`>(`${ofClass}.get_by_uuid`, uuid)) as Ref<C>;
+  } catch (error) {
+    if (isCode(error, 'UUID_INVALID') && error.params[0] === ofClass && error.params[1] === uuid)
+      return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Does something with an object. A HANDLE_INVALID proves nothing about it, for it may name anything that the call
+ * touches: the object is looked up by its UUID then, and where it is there, `use` runs once more with the reference
+ * found. So `use` must bear to be begun twice.
+ * @throws XapiBusy when the pool says that the object is there, and still finds a handle invalid
+ */
+export async function unlessGone<C extends Identified, T>(
+  xapi: Session,
+  { class: ofClass, ref, uuid }: Identity<C>,
+  use: (ref: Ref<C>) => Promise<T>,
+): Promise<T | typeof GONE> {
+  try {
+    return await use(ref);
+  } catch (error) {
+    if (!isCode(error, 'HANDLE_INVALID')) throw error;
+    const found = await byUuid(xapi, ofClass, uuid);
+    if (found === undefined) return GONE;
+    return await use(found).catch((again: unknown) => {
+      throw isCode(again, 'HANDLE_INVALID') ? contradiction(`${ofClass} ${uuid}`, again) : again;
+    });
+  }
+}
+
+/**
+ * The same for an object of which only the reference is known: the call is made again, and only if that very object is
+ * named in the second answer too is there no such reference any more. The object may still be there under another.
+ * @throws XapiBusy when the second answer names something else
+ */
+export async function unlessUnknown<T>(
+  ofClass: 'VM' | 'VDI' | 'task' | 'secret',
+  ref: string,
+  call: () => Promise<T>,
+): Promise<T | typeof GONE> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!isCode(error, 'HANDLE_INVALID')) throw error;
+  }
+  try {
+    return await call();
+  } catch (error) {
+    if (!isCode(error, 'HANDLE_INVALID')) throw error;
+    if (error.params[0] === ofClass && error.params[1] === ref) return GONE;
+    throw contradiction(`a ${ofClass}`, error);
+  }
+}
+
+/** Whether a host has left the pool for good. */
+export async function hostIsGone(xapi: Session, hostUuid: string): Promise<boolean> {
+  return (await byUuid(xapi, 'host', hostUuid)) === undefined;
+}
+
+function contradiction(what: string, cause: Error): XensnapError {
+  return new XensnapError(
+    'XapiBusy',
+    `The pool can't find something that belongs to ${what} (${cause.message}), which does not prove that it is gone.`,
+    { cause },
+  );
+}

@@ -1,0 +1,36 @@
+import type { Session } from '../../xapi/session.ts';
+import type { Runtime } from '../runtime/executions.ts';
+import { asJobError } from '../translate.ts';
+import type { Finding } from './finding.ts';
+
+/** One round through one pool. */
+export interface Round {
+  readonly pool: string;
+  readonly xapi: Session;
+  readonly runtime: Runtime;
+  readonly dryRun: boolean;
+}
+
+/** What was found and done; undefined where there is nothing to tell. */
+export type Found = Pick<Finding, 'what' | 'action'> | undefined;
+
+/** Handles one thing: what goes wrong with it is a finding and stops no other, unless it is the pool that is away. */
+export async function each(
+  { pool }: Round,
+  { kind, id }: Pick<Finding, 'kind' | 'id'>,
+  findings: Finding[],
+  handle: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await handle();
+  } catch (error) {
+    const { name, message } = asJobError(error);
+    if (/^Pool/.test(name)) throw error;
+    findings.push({ kind, pool, id, what: message, action: 'failed' });
+  }
+}
+
+/** Whether a job of ours is closed: nothing of it may be left anywhere. Unknown jobs count as closed. */
+export async function isClosed(jobId: string, { store }: Runtime): Promise<boolean> {
+  return (await store.jobs.get(jobId))?.open === undefined;
+}

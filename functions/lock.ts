@@ -1,0 +1,115 @@
+import * as z from 'zod';
+import { isCode } from '../xapi/errors.ts';
+import type { Session } from '../xapi/session.ts';
+import type { Ref, StringMap, VmRecord } from '../xapi/types.ts';
+import { tagsIn } from './tags.ts';
+
+/** The key of the guest's xenstore that locks its snapshots; see docs/adr. */
+export const LOCK_KEY = 'vm-data/allowvssprovider';
+
+/** For so long others leave a VM open whose snapshot is not made yet. A job that died must not keep it open longer. */
+const OTHERS_WAIT_SECONDS = 900;
+
+/** What a job that opens a VM writes there, for other installations: they can't see its record. */
+const Opening = z.object({
+  installation: z.string(),
+  /** The lock's value before anybody opened the VM; null for no key. */
+  before: z.string().nullable(),
+  /** Until then, while the job's tag is there, the VM is left open. */
+  until: z.iso.datetime(),
+});
+
+/** That a job has opened a VM's lock and has not closed it yet. */
+export interface Opening extends z.infer<typeof Opening> {
+  readonly jobId: string;
+}
+
+const keyOf = (jobId: string) => `xensnap:${jobId}:lock`;
+const KEY = /^xensnap:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):lock$/;
+
+/** Every opening in a VM's `other_config`; what nobody could have written is none. */
+export function openingsIn(otherConfig: StringMap): readonly Opening[] {
+  return Object.entries(otherConfig).flatMap(([key, value]) => {
+    const jobId = KEY.exec(key)?.[1];
+    const opening = jobId === undefined ? undefined : parse(value);
+    return opening && jobId !== undefined ? [{ jobId, ...opening }] : [];
+  });
+}
+
+function parse(value: string): z.infer<typeof Opening> | undefined {
+  try {
+    return Opening.parse(JSON.parse(value));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The lock's value before anybody opened the VM; null for no key. A key that is there is the truth; where there is
+ * none, another installation's job may have taken it out, and then its opening says what it was.
+ */
+export function lockBefore({ xenstore_data, other_config }: VmRecord): string | null {
+  return (
+    xenstore_data[LOCK_KEY] ?? openingsIn(other_config).find(({ before }) => before !== null)?.before ?? null
+  );
+}
+
+/** Says on the VM that a job opens it: before its tag, and before the lock's key goes. */
+export async function noteOpening(
+  xapi: Session,
+  vmRef: Ref<'VM'>,
+  opening: { jobId: string; installation: string; before: string | null; now: Date },
+): Promise<void> {
+  const { jobId, installation, before, now } = opening;
+  const until = new Date(now.getTime() + OTHERS_WAIT_SECONDS * 1000).toISOString();
+  const add = () =>
+    xapi.call('VM.add_to_other_config', vmRef, keyOf(jobId), JSON.stringify({ installation, before, until }));
+  try {
+    await add();
+  } catch (error) {
+    // Of an earlier try of the same step, with a time that may be over.
+    if (!isCode(error, 'MAP_DUPLICATE_KEY')) throw error;
+    await forgetOpening(xapi, vmRef, jobId);
+    await add();
+  }
+}
+
+/** Takes a job's opening off the VM: once it is closed again. */
+export function forgetOpening(xapi: Session, vmRef: Ref<'VM'>, jobId: string): Promise<unknown> {
+  return xapi.call('VM.remove_from_other_config', vmRef, keyOf(jobId));
+}
+
+/** How closing a VM went. `others`: another installation's snapshot of it is under way, and wants it open. */
+export type Closed = 'closed' | 'others' | 'paused';
+
+/**
+ * Puts the lock's key back, or what was there before, unless another installation is about to make a snapshot of the
+ * VM. That is looked for again after: one that began in the meantime gets the VM open again.
+ * @param wanted null: no key
+ * @param isRight whether a paused guest's own key, which xapi can't reach, is what is wanted
+ */
+export async function closeLock(
+  xapi: Session,
+  { ref, record }: { readonly ref: Ref<'VM'>; readonly record: VmRecord },
+  wanted: string | null,
+  { installation, now, isRight = false }: { installation: string; now: Date; isRight?: boolean },
+): Promise<Closed> {
+  const others = (otherConfig: StringMap) => othersAtWork(otherConfig, installation, now);
+  if (others(record.other_config)) return 'others';
+  const { [LOCK_KEY]: _lock, ...open } = record.xenstore_data;
+  await xapi.call('VM.set_xenstore_data', ref, wanted === null ? open : { ...open, [LOCK_KEY]: wanted });
+  // xapi passes the map on to a running guest; a halted or suspended one gets it when it starts.
+  if (record.power_state === 'Paused' && !isRight) return 'paused';
+  if (wanted === null || !others(await xapi.call('VM.get_other_config', ref))) return 'closed';
+  await xapi.call('VM.set_xenstore_data', ref, open);
+  return 'others';
+}
+
+/** Whether a job of another installation has opened the VM and not made its snapshot yet. */
+function othersAtWork(otherConfig: StringMap, installation: string, now: Date): boolean {
+  const tagged = new Set(tagsIn(otherConfig).map(({ jobId }) => jobId));
+  return openingsIn(otherConfig).some(
+    (opening) =>
+      opening.installation !== installation && tagged.has(opening.jobId) && opening.until > now.toISOString(),
+  );
+}

@@ -1,0 +1,106 @@
+import { expect, it } from 'vitest';
+import type { Fault } from '../../local/pool/faults.ts';
+import { logIn } from '../local/pool/client.ts';
+import { type Scenario, scenario } from '../support/scenario.ts';
+
+const LOCK = 'vm-data/allowvssprovider';
+const ANOTHER = 'OpaqueRef:6c1e8a4e-4bd5-4d3c-9f41-d1b1e6ad3f2f';
+
+/** A job that meets a fault from the moment it enters a state. */
+async function jobWithFault(state: string, fault: Fault) {
+  let pool: Scenario['pool'] | undefined;
+  let added = false;
+  const at = await scenario({
+    pool: { vms: 1, diskMib: 2 },
+    glance: { token: 'token' },
+    service: {
+      onState: (_job, entered) => {
+        if (entered === state && !added) pool?.faults.add(fault);
+        added ||= entered === state;
+      },
+    },
+  });
+  ({ pool } = at);
+  const [vm] = pool.vms();
+  const done = await at.job(await at.request(vm?.uuid ?? ''));
+  expect(added).toBe(true);
+  return { ...at, done, vm };
+}
+
+it.each<[string, string, readonly string[], Partial<Fault>?]>([
+  ['PollSnapshot', 'task.get_record', ['session', ANOTHER]],
+  ['PollSnapshot', 'task.destroy', ['session', ANOTHER]],
+  ['PollSnapshot', 'VDI.get_uuid', ['SR', ANOTHER]],
+  ['PollSnapshot', 'VDI.remove_from_other_config', ['SR', ANOTHER]],
+  ['PollSnapshot', 'VM.remove_from_other_config', ['host', ANOTHER]],
+  // The plugin's own call and, since the secret stays then, the service's.
+  ['StartUpload', 'secret.destroy', ['session', ANOTHER], { times: 2 }],
+  ['DestroySnapshot', 'VM.get_record', ['host', ANOTHER]],
+  ['DestroySnapshot', 'VDI.get_record', ['VBD', ANOTHER]],
+  ['DestroySnapshot', 'VDI.destroy', ['VBD', ANOTHER]],
+  ['DestroySnapshot', 'VM.destroy', ['VBD', ANOTHER]],
+  ['RelockVm', 'VM.get_record', ['host', ANOTHER]],
+  ['RelockVm', 'VM.set_xenstore_data', ['host', ANOTHER]],
+  ['RelockVm', 'VM.get_other_config', ['host', ANOTHER]],
+  ['RelockVm', 'VM.remove_from_other_config', ['host', ANOTHER]],
+])('in %s takes %s’s answer that %j is invalid for no proof that anything is gone', async (...given) => {
+  const [state, method, params, more] = given;
+  const { done, vm, pool, leftBehind } = await jobWithFault(state, {
+    ...{ method, code: 'HANDLE_INVALID', params, times: 1 },
+    ...more,
+  });
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect(done.warnings ?? []).toEqual([]);
+  const struck = pool.calls
+    .filter(({ error }) => error?.startsWith('HANDLE_INVALID'))
+    .map((call) => call.method);
+  expect(struck).toContain(method);
+  expect(vm?.liveXenstore()?.[LOCK]).toBe('false');
+  expect(await leftBehind()).toEqual([]);
+});
+
+it.each<[string, string, string]>([
+  ['PollSnapshot', 'task.destroy', 'the record of the task'],
+  ['PollSnapshot', 'VM.remove_from_other_config', 'a tag of the VM'],
+  ['PollSnapshot', 'VDI.remove_from_other_config', 'a tag of the disk'],
+])('goes on where in %s %s fails, and removes %s later', async (state, method) => {
+  const { done, leftBehind } = await jobWithFault(state, { method, code: 'INTERNAL_ERROR', times: 1 });
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect(await leftBehind()).toEqual([]);
+});
+
+it('pays for a disk only once it is not found by its UUID any more', async () => {
+  // Three times the pool says so, and the disk is there.
+  const { done, pool, leftBehind } = await jobWithFault('DestroySnapshot', {
+    method: 'VDI.destroy',
+    code: 'HANDLE_INVALID',
+    params: ['VDI', ANOTHER],
+    times: 5,
+  });
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect(pool.calls.filter(({ method }) => method === 'VDI.destroy').length).toBeGreaterThan(5);
+  expect(await leftBehind()).toEqual([]);
+});
+
+it('destroys the disks on record where somebody else has destroyed the template', async () => {
+  let destroy: (() => Promise<unknown>) | undefined;
+  const { pool, request, job, leftBehind } = await scenario({
+    pool: { vms: 1, diskMib: 2 },
+    service: {
+      aroundStep: async (step, _job, run) => {
+        if (step === 'DestroySnapshot') await destroy?.();
+        return run();
+      },
+    },
+  });
+  const [vm] = pool.vms();
+  destroy = async () => {
+    const snapshot = (await pool.inventory()).vms.find(({ isSnapshot }) => isSnapshot);
+    if (!snapshot) return;
+    const admin = await logIn(pool.url, pool.username, pool.password);
+    await admin.call('VM.destroy', await admin.call('VM.get_by_uuid', snapshot.uuid));
+    await admin.call('session.logout');
+  };
+  expect(await job(await request(vm?.uuid ?? ''))).toMatchObject({ status: 'succeeded' });
+  expect(await leftBehind()).toEqual([]);
+});
