@@ -121,7 +121,7 @@ const readsNoSuch: Record<string, string> = {
   'functions/gone.ts': 'looks again before anything counts as gone',
   'functions/inspect.ts':
     'tells a name from a UUID, and a call that the release knows from one that it does not',
-  'functions/janitor/staging.ts': 'only skips a host for the round',
+  'functions/janitor/leftovers.ts': 'only skips a host for the round',
   'functions/translate.ts': 'gives the error a name',
 };
 

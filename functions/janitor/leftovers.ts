@@ -2,6 +2,7 @@ import { isCode } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { HostRecord, Ref } from '../../xapi/types.ts';
 import { leftoversOf } from '../dom0.ts';
+import { isHostAway } from '../host-away.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
@@ -30,7 +31,7 @@ export async function findLeftovers(pool: string, xapi: Session, runtime: Runtim
         findings.set(id, { kind: 'staging', pool, id, what, action: 'left' });
       }
     } catch (error) {
-      if (isAway(error)) continue;
+      if (cannotLook(error)) continue;
       const what = `"${name}" could not look for folders in its SRs: ${asJobError(error).message}`;
       findings.set(uuid, { kind: 'staging', pool, id: uuid, what, action: 'failed' });
     }
@@ -47,13 +48,9 @@ function inTurn<T>(hosts: readonly T[], { clock }: Runtime): readonly T[] {
 }
 
 /** The host is not there, or has no plugin that can; the doctor tells of that. */
-function isAway(error: unknown): boolean {
-  return isCode(
-    error,
-    'HOST_OFFLINE',
-    'CANNOT_CONTACT_HOST',
-    'HANDLE_INVALID',
-    'XENAPI_MISSING_PLUGIN',
-    'UNKNOWN_XENAPI_PLUGIN_FUNCTION',
+function cannotLook(error: unknown): boolean {
+  return (
+    isHostAway(error) ||
+    isCode(error, 'HANDLE_INVALID', 'XENAPI_MISSING_PLUGIN', 'UNKNOWN_XENAPI_PLUGIN_FUNCTION')
   );
 }

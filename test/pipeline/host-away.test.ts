@@ -3,7 +3,13 @@ import type { Job } from '../../functions/job.ts';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { isSettled, POOL_NAME, type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
 
-const timings = { hostAwaySeconds: 20, hostAwayPollSeconds: 2, coalesceMaxSeconds: 3, uploadRetrySeconds: 1 };
+const timings = {
+  hostAwaySeconds: 20,
+  hostAwayPollSeconds: 2,
+  coalesceMaxSeconds: 3,
+  uploadRetrySeconds: 1,
+  callSeconds: 4,
+};
 const vm: VmSpec = { name: 'far', host: 'xen2', sr: 'nfs', diskMib: 64, dataMib: 24, baseCopies: 1 };
 
 /** A VM on the second host, whose upload from there stands still in Glance. */
@@ -35,71 +41,132 @@ async function holder({ service, pool }: Scenario) {
   return service.runtime.store.leases.holderOfVm(POOL_NAME, pool.vm('far').uuid);
 }
 
+/** Looks again and again, with a few seconds in between; the test's own timeout ends it otherwise. */
+async function until({ clock }: Scenario, holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await clock.sleep(5);
+}
+
 const snapshotsOf = async ({ pool }: Scenario) =>
   (await pool.inventory()).vms.filter((each) => each.isSnapshot);
 
-it('gives the VM back and destroys the snapshot when the host that reads its files stays away', async () => {
+/** How a host goes away in the middle of an upload, and how it comes back. */
+const WAYS = {
+  'has no power': { away: { live: false }, back: { live: true } },
+  hangs: { away: { hangs: true }, back: { hangs: false } },
+} as const;
+
+type Uploading = Awaited<ReturnType<typeof uploading>>;
+
+/** The host comes back; of the VMs that it had, those that were not started elsewhere are started. */
+async function comeBack(at: Uploading, way: keyof typeof WAYS): Promise<void> {
+  await at.pool.setHost(at.host.uuid, WAYS[way].back);
+  if (at.pool.vm('far').record().power_state === 'Halted') at.pool.vm('far').setPowerState('Running');
+  await at.service.janitor();
+  expect(isSettled(await at.job(at.id))).toBe(true);
+  at.goOn();
+  expect(await at.leftBehind()).toEqual([]);
+}
+
+const ways = Object.keys(WAYS) as (keyof typeof WAYS)[];
+
+it.each(ways)(
+  'gives the VM back and destroys the snapshot when a host that reads its files %s',
+  async (way) => {
+    const at = await uploading({});
+    await at.pool.setHost(at.host.uuid, WAYS[way].away);
+    const job = await at.job(at.id, isTold);
+    expect(job).toMatchObject({
+      status: 'failed',
+      error: { name: 'HostUnreachable' },
+      uploadSource: 'chain',
+    });
+    expect(job.error?.message).toMatch(/Host "xen2" has not answered/);
+    // The guest is, by the database, still that host's; in the database it is locked.
+    expect([...(job.debts ?? [])].toSorted()).toEqual(['plugin', 'relock', 'slot']);
+    expect(at.pool.vm('far').record().xenstore_data).toMatchObject({ 'vm-data/allowvssprovider': 'false' });
+    expect(await holder(at)).toBeUndefined();
+    expect(await snapshotsOf(at)).toEqual([]);
+    expect(at.glance.images()).toEqual([]);
+    await until(at, async () => {
+      const { findings } = await at.service.janitor();
+      return findings.some((finding) => {
+        const { kind, id, action } = finding;
+        return (
+          kind === 'job' &&
+          id === at.id &&
+          action === 'left' &&
+          finding.what.includes('until host "xen2" answers')
+        );
+      });
+    });
+    await comeBack(at, way);
+  },
+);
+
+it('images a VM again that was started elsewhere, while its first host still owes', async () => {
   const at = await uploading({});
-  at.pool.setHost(at.host.uuid, { live: false });
-  const job = await at.job(at.id, isTold);
-  expect(job).toMatchObject({ status: 'failed', error: { name: 'HostUnreachable' }, uploadSource: 'chain' });
-  expect(job.error?.message).toMatch(/Host "xen2" has not answered/);
-  expect([...(job.debts ?? [])].toSorted()).toEqual(['plugin', 'slot']);
-  expect(await holder(at)).toBeUndefined();
-  expect(await snapshotsOf(at)).toEqual([]);
-  expect(at.pool.vm('far').record().xenstore_data).toMatchObject({ 'vm-data/allowvssprovider': 'false' });
-  expect(at.glance.images()).toEqual([]);
-  // High availability starts the VM elsewhere: it can be imaged there at once.
+  await at.pool.setHost(at.host.uuid, { live: false });
+  await at.job(at.id, isTold);
+  // As high availability does.
   at.pool.vm('far').migrate(at.pool.hosts[0]?.uuid ?? '');
   expect(await at.job(await at.request('far'))).toMatchObject({ status: 'succeeded', hostName: 'xen1' });
-  expect((await at.service.janitor()).findings).toMatchObject([
-    { kind: 'job', id: at.id, action: 'left', what: expect.stringContaining('until host "xen2" answers') },
-  ]);
-  // Back again, with its reader still at work: that one is told to stop, and nothing is owed any more.
-  at.pool.setHost(at.host.uuid, { live: true });
-  await at.service.janitor();
-  expect(isSettled(await at.job(at.id))).toBe(true);
-  at.goOn();
-  expect(await at.leftBehind()).toEqual([]);
+  await comeBack(at, 'has no power');
 });
 
-it('goes on with the upload of a host that was away for a while', async () => {
+it('asks nothing more of a host that has left the pool', async () => {
   const at = await uploading({});
-  at.pool.setHost(at.host.uuid, { live: false });
-  await at.job(at.id, ({ hostAwaySince }) => hostAwaySince !== undefined);
-  at.pool.setHost(at.host.uuid, { live: true });
-  await at.job(at.id, ({ hostAwaySince }) => hostAwaySince === undefined);
-  at.goOn();
-  expect(await at.job(at.id)).toMatchObject({ status: 'succeeded', uploadAttempts: 1 });
-  expect(await at.leftBehind()).toEqual([]);
-});
-
-it('keeps a snapshot that the host has attached until the host is back, but not its VM', async () => {
-  const at = await uploading({ vms: [{ ...vm, sr: 'lvmoiscsi' }] });
-  at.pool.setHost(at.host.uuid, { live: false });
-  const job = await at.job(at.id, isTold);
-  expect(job).toMatchObject({ status: 'failed', error: { name: 'HostUnreachable' }, uploadSource: 'export' });
-  expect([...(job.debts ?? [])].toSorted()).toEqual(['plugin', 'slot', 'snapshot']);
-  expect(await holder(at)).toBeUndefined();
-  expect(await snapshotsOf(at)).toHaveLength(1);
-  at.pool.setHost(at.host.uuid, { live: true });
-  at.goOn();
+  await at.pool.setHost(at.host.uuid, { live: false });
+  await at.job(at.id, isTold);
+  await at.pool.ejectHost(at.host.uuid);
   await at.service.janitor();
-  expect(isSettled(await at.job(at.id))).toBe(true);
-  expect(await at.leftBehind()).toEqual([]);
-});
-
-it('ends as cancelled, with the VM free, when its caller cancels while the host is away', async () => {
-  const at = await uploading({});
-  at.pool.setHost(at.host.uuid, { live: false });
-  expect((await at.ask('DELETE', `/snapshots/${at.id}`)).status).toBe(202);
-  const job = await at.job(at.id, isTold);
-  expect(job.status).toBe('cancelled');
-  while ((await holder(at)) !== undefined) await at.clock.sleep(1);
+  const job = await at.job(at.id);
+  expect([isSettled(job), job.status]).toEqual([true, 'failed']);
   expect(await snapshotsOf(at)).toEqual([]);
-  at.pool.setHost(at.host.uuid, { live: true });
-  await at.service.janitor();
-  expect(isSettled(await at.job(at.id))).toBe(true);
+  expect(await holder(at)).toBeUndefined();
+});
+
+it.each(ways)('goes on with the upload, if it can, of a host that %s for a while', async (way) => {
+  const at = await uploading({});
+  await at.pool.setHost(at.host.uuid, WAYS[way].away);
+  await at.job(at.id, ({ hostAwaySince }) => hostAwaySince !== undefined);
+  await at.pool.setHost(at.host.uuid, WAYS[way].back);
+  await at.job(at.id, ({ hostAwaySince }) => hostAwaySince === undefined);
+  if (way === 'has no power') at.pool.vm('far').setPowerState('Running');
   at.goOn();
+  const attempts = way === 'hangs' ? 1 : 2;
+  expect(await at.job(at.id)).toMatchObject({ status: 'succeeded', uploadAttempts: attempts });
   expect(await at.leftBehind()).toEqual([]);
 });
+
+it.each(ways)(
+  'keeps a snapshot that a host which %s has attached until it is back, but not its VM',
+  async (way) => {
+    const at = await uploading({ vms: [{ ...vm, sr: 'lvmoiscsi' }] });
+    await at.pool.setHost(at.host.uuid, WAYS[way].away);
+    const job = await at.job(at.id, isTold);
+    expect(job).toMatchObject({
+      status: 'failed',
+      error: { name: 'HostUnreachable' },
+      uploadSource: 'export',
+    });
+    expect([...(job.debts ?? [])].toSorted()).toEqual(['plugin', 'relock', 'slot', 'snapshot']);
+    expect(await holder(at)).toBeUndefined();
+    expect(await snapshotsOf(at)).toHaveLength(1);
+    await comeBack(at, way);
+  },
+);
+
+it.each(ways)(
+  'ends as cancelled, with the VM free, when its caller cancels while the host %s',
+  async (way) => {
+    const at = await uploading({});
+    await at.pool.setHost(at.host.uuid, WAYS[way].away);
+    expect((await at.ask('DELETE', `/snapshots/${at.id}`)).status).toBe(202);
+    expect((await at.job(at.id, isTold)).status).toBe('cancelled');
+    await until(at, async () => {
+      await at.service.janitor();
+      return (await holder(at)) === undefined && (await snapshotsOf(at)).length === 0;
+    });
+    await comeBack(at, way);
+  },
+);
