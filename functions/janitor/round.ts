@@ -14,7 +14,10 @@ export interface Round {
 /** What was found and done; undefined where there is nothing to tell. */
 export type Found = Pick<Finding, 'what' | 'action'> | undefined;
 
-/** Handles one thing: what goes wrong with it is a finding and stops no other, unless it is the pool that is away. */
+/** That it is the pool that is away: nothing else in it can be handled either. */
+const AWAY = new Set(['PoolUnreachable', 'PoolLoginRefused', 'PoolCertificateMismatch']);
+
+/** Handles one thing: what goes wrong with it is a finding and stops no other, unless the pool is away. */
 export async function each(
   { pool }: Round,
   { kind, id }: Pick<Finding, 'kind' | 'id'>,
@@ -25,7 +28,8 @@ export async function each(
     await handle();
   } catch (error) {
     const { name, message } = asJobError(error);
-    if (/^Pool/.test(name)) throw error;
+    // A list that is not answered says that the pool hangs, and each further question would wait as long.
+    if (AWAY.has(name) || (kind === 'pool' && name === 'XapiReplyLost')) throw error;
     findings.push({ kind, pool, id, what: message, action: 'failed' });
   }
 }

@@ -69,6 +69,14 @@ it.each<[string, string, string]>([
   expect(await leftBehind()).toEqual([]);
 });
 
+it('removes the record of the snapshot’s task where the job fails before the snapshot is on record', async () => {
+  const { done, leftBehind } = await jobWithFault('PollSnapshot', {
+    ...{ method: 'VDI.get_uuid', code: 'INTERNAL_ERROR', times: 1 },
+  });
+  expect(done).toMatchObject({ status: 'failed' });
+  expect(await leftBehind()).toEqual([]);
+});
+
 it('pays for a disk only once it is not found by its UUID any more', async () => {
   // Three times the pool says so, and the disk is there.
   const { done, pool, leftBehind } = await jobWithFault('DestroySnapshot', {

@@ -41,6 +41,14 @@ it('unlocks the VM, takes a quiesced snapshot and locks the VM again, in this or
   expect(await leftBehind()).toEqual([]);
 });
 
+it('finds the quiesced snapshot, and the task that made it, where the reply to the call was lost', async () => {
+  const { pool, request, job, leftBehind } = await scenario({ pool: { quiesce: true, vms: 1, diskMib: 2 } });
+  pool.faults.add({ method: 'VM.snapshot_with_quiesce', drop: 'after', times: 1 });
+  const done = await job(await request(pool.vms()[0]?.uuid ?? '', { quiesce: 'require' }));
+  expect(done).toMatchObject({ status: 'succeeded', consistency: 'quiesced' });
+  expect(await leftBehind()).toEqual([]);
+});
+
 it('refuses a quiesced snapshot before anything is written where the release has none', async () => {
   const all = await scenario({ pool: { vms: 1, diskMib: 2 } });
   const { status, body } = await all.ask('POST', '/snapshots', {
