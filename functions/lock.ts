@@ -12,9 +12,9 @@ const OTHERS_WAIT_SECONDS = 900;
 
 /** What a job that opens a VM writes there, for other installations: they can't see its record. */
 const Opening = z.object({
-  installation: z.string(),
+  installation: z.string().max(256),
   /** The lock's value before anybody opened the VM; null for no key. */
-  before: z.string().nullable(),
+  before: z.string().max(256).nullable(),
   /** Until then, while the job's tag is there, the VM is left open. */
   until: z.iso.datetime(),
 });

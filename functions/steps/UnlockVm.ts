@@ -1,6 +1,9 @@
+import type { Ref } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
+import { GONE, unlessGone } from '../gone.ts';
 import { known } from '../known.ts';
 import { LOCK_KEY, lockBefore, noteOpening } from '../lock.ts';
-import { owe, step } from '../step.ts';
+import { owe, type StepDeps, step } from '../step.ts';
 import { tag } from '../tags.ts';
 
 /**
@@ -10,9 +13,16 @@ import { tag } from '../tags.ts';
  * open; what one did that read it before us, the second read tells.
  */
 export const handler = step('UnlockVm', async (_state, deps) => {
+  const { job, xapi } = deps;
+  const vm = { class: 'VM', ref: known(job, 'vmRef'), uuid: job.vmUuid } as const;
+  if ((await unlessGone(xapi, vm, (ref) => open(deps, ref))) === GONE)
+    throw new XensnapError('VmGone', `The VM "${job.vmName}" is no longer there.`);
+  return undefined;
+});
+
+async function open(deps: StepDeps, vmRef: Ref<'VM'>): Promise<void> {
   const { job, xapi, config, clock } = deps;
   const { installation } = config;
-  const vmRef = known(job, 'vmRef');
   const vm = await xapi.call('VM.get_record', vmRef);
   // What an earlier try of this step found: it may have opened the lock.
   const before = job.lockBefore === undefined ? lockBefore(vm) : job.lockBefore;
@@ -20,7 +30,6 @@ export const handler = step('UnlockVm', async (_state, deps) => {
   await owe(deps, 'relock', { lockBefore: before, unlockedLive });
   await noteOpening(xapi, vmRef, { jobId: job.id, installation, before, now: clock.now() });
   await tag(xapi, vmRef, known(job, 'taggedDisks'), { jobId: job.id, installation });
-  const { [LOCK_KEY]: lock, ...open } = await xapi.call('VM.get_xenstore_data', vmRef);
-  if (lock !== undefined) await xapi.call('VM.set_xenstore_data', vmRef, open);
-  return undefined;
-});
+  const { [LOCK_KEY]: lock, ...rest } = await xapi.call('VM.get_xenstore_data', vmRef);
+  if (lock !== undefined) await xapi.call('VM.set_xenstore_data', vmRef, rest);
+}

@@ -28,6 +28,10 @@ async function jobWithFault(state: string, fault: Fault) {
 }
 
 it.each<[string, string, readonly string[], Partial<Fault>?]>([
+  ['UnlockVm', 'VM.get_record', ['host', ANOTHER]],
+  ['UnlockVm', 'VM.add_to_other_config', ['host', ANOTHER]],
+  ['UnlockVm', 'VDI.add_to_other_config', ['SR', ANOTHER]],
+  ['UnlockVm', 'VM.set_xenstore_data', ['host', ANOTHER]],
   ['PollSnapshot', 'task.get_record', ['session', ANOTHER]],
   ['PollSnapshot', 'task.destroy', ['session', ANOTHER]],
   ['PollSnapshot', 'VDI.get_uuid', ['SR', ANOTHER]],
