@@ -26,7 +26,9 @@ export async function destroySnapshot(deps: StepDeps): Promise<void> {
   }
   const disks = job.snapshotDisks ?? (template ? await putOnRecord(deps, template) : []);
   const left = await destroyUntilGone(xapi, template?.record.uuid, disks);
-  if (await lookForTemplate(xapi, job, config.installation))
+  // By its UUID it was looked for just now.
+  const { templateUuid: _, ...labelled } = job;
+  if (template && (await lookForTemplate(xapi, labelled, config.installation)))
     throw new XensnapError('StillOwed', 'There is another snapshot with the label of this job.');
   if (job.snapshotTask !== undefined) await forgetTask(deps, job.snapshotTask);
   else if (template && job.templateUuid === undefined)
