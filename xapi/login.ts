@@ -67,8 +67,10 @@ export async function logIn(
       if (!reply.ok) throw new XapiError(method, reply.description, [password]);
       if (typeof reply.value !== 'string')
         throw new XapiProtocolError(`${member.origin}: no session reference`);
+      const login = { sessionRef: reply.value, member };
+      if (members.isLearned(address)) await refuseOtherPool(askOnce, login, members.pool);
       members.answered(member);
-      return { sessionRef: reply.value, member };
+      return login;
     } catch (error) {
       if (signal?.aborted || !(meansAway(error) || (members.isLearned(address) && isStranger(error))))
         throw error;
@@ -87,6 +89,20 @@ export async function logIn(
   }
   members.answered(undefined);
   throw unreachable([...first, ...learned], [...failures]);
+}
+
+/** UUID of the pool that a session is of. Undefined where xapi does not say it in the usual way. */
+export async function poolUuidOf(ask: Ask, { member, sessionRef }: Login): Promise<string | undefined> {
+  const { reply } = await askMaster(ask, member, 'pool.get_all_records', [sessionRef]);
+  const [record] = reply.ok ? Object.values(reply.value as Record<string, { uuid?: unknown }>) : [];
+  return typeof record?.uuid === 'string' ? record.uuid : undefined;
+}
+
+async function refuseOtherPool(ask: Ask, login: Login, expected: string | undefined): Promise<void> {
+  const found = await poolUuidOf(ask, login);
+  if (found === expected) return;
+  await ask(login.member, 'session.logout', [login.sessionRef]).catch(() => {});
+  throw new XapiUnreachable(`${login.member.origin} is of another pool now: ${found}, not ${expected}`);
 }
 
 function meansAway(error: unknown): boolean {

@@ -5,6 +5,8 @@ import { masterAddress } from './address.ts';
 export interface RememberedMembers {
   /** As the pool named them last. */
   readonly members: readonly string[];
+  /** UUID of the pool that named them. A host that left it has another, and maybe the same password. */
+  readonly pool?: string;
   /** Who answered the last login. */
   readonly master?: string;
 }
@@ -33,7 +35,9 @@ thisMachine.addAddress('::1', 'ipv6');
 /**
  * The members of one pool: those that were configured, and those that the pool itself named (`host.address`), so that
  * a dead address or a new master ends nothing. What the pool names is reached by the scheme and port that were
- * configured and trusted as those are; https where one of them has it, so that no password goes there in the clear.
+ * configured and trusted as those are; https where one of them has it, so that no password goes there in the clear. It
+ * is used only where the pool's UUID is known, and only while it is of that pool: a host that was ejected would answer
+ * that nothing of ours is there.
  */
 export class Members {
   readonly configured: readonly URL[];
@@ -41,6 +45,7 @@ export class Members {
   readonly #memory: MemberMemory | undefined;
   #learned: readonly URL[] = [];
   #master: URL | undefined;
+  #pool: string | undefined;
   /** What the memory holds, as far as we know. */
   #kept = '';
 
@@ -56,8 +61,16 @@ export class Members {
   /** Whom to ask: first who was the master last, then the configured ones; `learned` are the others. */
   async toAsk(): Promise<{ readonly first: readonly URL[]; readonly learned: readonly URL[] }> {
     if (this.#master === undefined) await this.#recall();
-    const first = unique(this.#master ? [this.#master, ...this.configured] : this.configured);
-    return { first, learned: this.#learned.filter((member) => !includes(first, member)) };
+    const master =
+      this.#master && (this.#pool !== undefined || !this.isLearned(this.#master)) ? [this.#master] : [];
+    const first = unique([...master, ...this.configured]);
+    const known = this.#pool === undefined ? [] : this.#learned;
+    return { first, learned: known.filter((member) => !includes(first, member)) };
+  }
+
+  /** UUID of the pool that a learned member must be of. */
+  get pool(): string | undefined {
+    return this.#pool;
   }
 
   /** Whether only the pool, or the memory, names this one. */
@@ -70,25 +83,30 @@ export class Members {
     this.#master = master;
   }
 
-  /** Takes the addresses out of what `host.get_all_records` answered; what is none is left out. */
-  learn(hostRecords: unknown): void {
+  /**
+   * Takes the addresses out of what `host.get_all_records` answered; what is none is left out. `poolUuid` is asked for
+   * where they are news.
+   */
+  async learn(hostRecords: unknown, poolUuid: () => Promise<string | undefined>): Promise<void> {
     const records = typeof hostRecords === 'object' && hostRecords !== null ? Object.values(hostRecords) : [];
     const found = records.flatMap((record: { address?: unknown } | null) => {
       const address = record?.address;
       return typeof address === 'string' ? (masterAddress(address, this.#model) ?? []) : [];
     });
     const members = this.#acceptable(found);
-    if (members.length > 0) this.#learned = members;
+    const same = this.#pool !== undefined && String(members) === String(this.#learned);
+    if (members.length === 0 || same) return;
+    const pool = await poolUuid();
+    if (pool === undefined) return;
+    this.#learned = members;
+    this.#pool = pool;
   }
 
   /** Hands what is known to the memory, if it holds something else. */
   async keep(): Promise<void> {
-    const known: RememberedMembers = {
-      members: this.#learned.map(({ origin }) => origin),
-      ...(this.#master && { master: this.#master.origin }),
-    };
+    const known = this.#known();
     const text = JSON.stringify(known);
-    if (this.#memory === undefined || known.master === undefined || text === this.#kept) return;
+    if (this.#memory === undefined || known.pool === undefined || text === this.#kept) return;
     await this.#memory.keep(known).then(
       () => {
         this.#kept = text;
@@ -102,17 +120,23 @@ export class Members {
     if (held === undefined) return;
     const urls = (origins: readonly unknown[]) =>
       origins.flatMap((origin) => (typeof origin === 'string' ? (URL.parse(origin) ?? []) : []));
-    const { members, master } = held;
+    const { members, master, pool } = held;
+    if (typeof pool === 'string' && pool.length <= 64) this.#pool = pool;
     if (Array.isArray(members)) {
       const learned = this.#acceptable(urls(members));
       if (learned.length > 0) this.#learned = learned;
     }
     const [last] = urls([master]);
     if (last && (includes(this.configured, last) || this.#acceptable([last]).length > 0)) this.#master = last;
-    this.#kept = JSON.stringify({
+    this.#kept = JSON.stringify(this.#known());
+  }
+
+  #known(): RememberedMembers {
+    return {
       members: this.#learned.map(({ origin }) => origin),
+      ...(this.#pool !== undefined && { pool: this.#pool }),
       ...(this.#master && { master: this.#master.origin }),
-    });
+    };
   }
 
   #acceptable(found: readonly URL[]): readonly URL[] {

@@ -1,7 +1,7 @@
 import { type Ask, askMaster } from './ask.ts';
 import { decodeTaskResult, type Reply, type WireValue } from './codec.ts';
 import { taskError, XapiError } from './errors.ts';
-import { type CredentialsSource, type KnownPool, type Login, logIn } from './login.ts';
+import { type CredentialsSource, type KnownPool, type Login, logIn, poolUuidOf } from './login.ts';
 import {
   type Arguments,
   type AsyncMethod,
@@ -93,7 +93,8 @@ export function openSession(
     });
     if (member !== login.member) pool.members.answered(member);
     login.member = member;
-    if (reply.ok && method === 'host.get_all_records') pool.members.learn(reply.value);
+    if (reply.ok && method === 'host.get_all_records')
+      await pool.members.learn(reply.value, () => poolUuidOf(ask, login).catch(() => undefined));
     return reply;
   };
 

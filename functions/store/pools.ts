@@ -28,8 +28,8 @@ export class Pools {
     return this.#table.get<RememberedMembers>(`members#${pool}`);
   }
 
-  async keepMembers(pool: string, { members, master }: RememberedMembers): Promise<void> {
-    await this.#table.change(`members#${pool}`, { set: { members, master } });
+  async keepMembers(name: string, { members, pool, master }: RememberedMembers): Promise<void> {
+    await this.#table.change(`members#${name}`, { set: { members, pool, master } });
   }
 
   /** A step could not reach the pool. After the third time in a row its line waits until `pauseUntil`: true then. */

@@ -90,6 +90,7 @@ it('looks at the members that the pool named, and only warns of one that could n
   const { about, report, api } = await examine({}, ({ runtime, pool }) =>
     runtime.store.pools.keepMembers('demo', {
       members: [pool.url, ...pool.memberUrls, 'http://127.0.0.1:9'],
+      pool: Object.values(pool.records('pool'))[0]?.uuid as string,
       master: pool.url,
     }),
   );

@@ -4,7 +4,7 @@ import type { PoolClient } from '../../xapi/client.ts';
 import { type MemberMemory, Members, type RememberedMembers } from '../../xapi/members.ts';
 import type { Session } from '../../xapi/session.ts';
 import { credentials, type Member, type Script, slaveOf, startedThings } from './members.ts';
-import { selfSigned, success } from './raw-server.ts';
+import { type Certificate, selfSigned, success } from './raw-server.ts';
 
 const started = startedThings();
 afterEach(() => started.close());
@@ -19,6 +19,15 @@ const hostRecords = (addresses: readonly string[]) =>
       )
       .join('')}</struct>`,
   );
+
+const POOL = '0f2b6d3c-pool';
+
+/** A member of a pool of that UUID. */
+const aHost = (script: Script = {}, certificate?: Certificate, pool = POOL) => {
+  const record = `<struct><member><name>uuid</name><value>${pool}</value></member></struct>`;
+  const pools = `<struct><member><name>OpaqueRef:pool</name><value>${record}</value></member></struct>`;
+  return started.member({ 'pool.get_all_records': () => success(pools), ...script }, certificate);
+};
 
 /** A script that names these members as the pool's; they may still be to come. */
 const naming = (members: readonly Pick<Member, 'port'>[]): Script => ({
@@ -46,17 +55,23 @@ async function connectionsOf(client: PoolClient): Promise<unknown> {
 describe('a pool whose configured member dies', () => {
   it('is reached by the members that it named, in this process and in the next', async () => {
     const hosts: Member[] = [];
-    const configured = await started.member(naming(hosts));
-    const other = await started.member();
+    const configured = await aHost(naming(hosts));
+    const other = await aHost();
     hosts.push(configured, other);
     const { memory, written } = aMemory();
     const client = started.client([configured], { memory });
     await client.withSession(credentials, learn);
-    expect(written).toEqual([{ members: [configured.url, other.url], master: configured.url }]);
+    const members = [configured.url, other.url];
+    expect(written).toEqual([{ members, pool: POOL, master: configured.url }]);
     await configured.close();
     await client.withSession(credentials, look);
-    expect(other.methods).toEqual(['session.login_with_password', 'VM.get_all_records', 'session.logout']);
-    expect(written.at(-1)).toEqual({ members: [configured.url, other.url], master: other.url });
+    expect(other.methods).toEqual([
+      'session.login_with_password',
+      'pool.get_all_records',
+      'VM.get_all_records',
+      'session.logout',
+    ]);
+    expect(written.at(-1)).toEqual({ members, pool: POOL, master: other.url });
 
     const next = started.client([configured], { memory });
     await next.withSession(credentials, look);
@@ -65,18 +80,18 @@ describe('a pool whose configured member dies', () => {
   });
 
   it('is asked where its master was last, before the dead one is waited for', async () => {
-    const silent = await started.member({
+    const silent = await aHost({
       'session.login_with_password': () => new Promise<never>(() => {}),
     });
-    const master = await started.member();
-    const { memory } = aMemory({ members: [], master: master.url });
+    const master = await aHost();
+    const { memory } = aMemory({ pool: POOL, members: [], master: master.url });
     await started.client([silent], { memory }).withSession(credentials, look);
     expect(silent.connections).toBe(0);
   });
 
   it('is told of once: the same members again are not written again', async () => {
     const hosts: Member[] = [];
-    const host = await started.member(naming(hosts));
+    const host = await aHost(naming(hosts));
     hosts.push(host);
     const { memory, written } = aMemory();
     const client = started.client([host], { memory });
@@ -85,16 +100,16 @@ describe('a pool whose configured member dies', () => {
   });
 
   it('is used also while nothing can be remembered', async () => {
-    const host = await started.member();
+    const host = await aHost();
     const broken = () => Promise.reject(new Error('no table'));
     const client = started.client([host], { memory: { recall: broken, keep: broken } });
     expect(await client.withSession(credentials, look)).toBe('');
   });
 
   it('is XapiUnreachable with every member that was tried, where none of them is left', async () => {
-    const [one, two] = [await started.member(), await started.member()];
+    const [one, two] = [await aHost(), await aHost()];
     await Promise.all([one.close(), two.close()]);
-    const { memory } = aMemory({ members: [two.url] });
+    const { memory } = aMemory({ pool: POOL, members: [two.url] });
     const error = await connectionsOf(started.client([one], { memory }));
     expect(error).toMatchObject({ name: 'XapiUnreachable' });
     for (const { url } of [one, two]) expect((error as Error).message).toContain(url);
@@ -104,8 +119,8 @@ describe('a pool whose configured member dies', () => {
 describe('a master that fails over', () => {
   it('is followed to the host that the others name', async () => {
     const hosts: Member[] = [];
-    const [a, b] = [await started.member(naming(hosts)), await started.member()];
-    const c = await started.member(slaveOf(b));
+    const [a, b] = [await aHost(naming(hosts)), await aHost()];
+    const c = await aHost(slaveOf(b));
     hosts.push(a, c);
     const client = started.client([a]);
     await client.withSession(credentials, learn);
@@ -117,11 +132,11 @@ describe('a master that fails over', () => {
 
   it('is not waited for once more at each member that still names it', async () => {
     const hosts: Member[] = [];
-    const dying = await started.member({
+    const dying = await aHost({
       ...naming(hosts),
       'session.login_with_password': (_, nth) => (nth === 1 ? success('OpaqueRef:session-1') : 'drop'),
     });
-    const slaves = [await started.member(slaveOf(dying)), await started.member(slaveOf(dying))];
+    const slaves = [await aHost(slaveOf(dying)), await aHost(slaveOf(dying))];
     hosts.push(dying, ...slaves);
     const client = started.client([dying]);
     await client.withSession(credentials, learn);
@@ -140,11 +155,11 @@ describe('a member that only the pool named', () => {
   });
 
   it('gets no password over another certificate: it is left out, and the next is asked', async () => {
-    const dead = await started.member({}, host);
-    const wrong = await started.member({}, stranger);
-    const right = await started.member({}, host);
+    const dead = await aHost({}, host);
+    const wrong = await aHost({}, stranger);
+    const right = await aHost({}, host);
     await dead.close();
-    const { memory } = aMemory({ members: [wrong.url, right.url], master: wrong.url });
+    const { memory } = aMemory({ pool: POOL, members: [wrong.url, right.url], master: wrong.url });
     const client = started.client([dead], { memory, fingerprint: host.fingerprint });
     await client.withSession(credentials, look);
     expect(wrong.bytesReceived).toBe(0);
@@ -152,10 +167,10 @@ describe('a member that only the pool named', () => {
   });
 
   it('is named with its certificate where nobody else is left', async () => {
-    const dead = await started.member({}, host);
-    const wrong = await started.member({}, stranger);
+    const dead = await aHost({}, host);
+    const wrong = await aHost({}, stranger);
     await dead.close();
-    const { memory } = aMemory({ members: [wrong.url] });
+    const { memory } = aMemory({ pool: POOL, members: [wrong.url] });
     const error = await connectionsOf(started.client([dead], { memory, fingerprint: host.fingerprint }));
     expect(error).toMatchObject({ name: 'XapiUnreachable' });
     expect((error as Error).message).toContain(wrong.url);
@@ -164,19 +179,46 @@ describe('a member that only the pool named', () => {
   });
 
   it('and is no xapi any more makes place for the next', async () => {
-    const dead = await started.member();
-    const printer = await started.member({ 'session.login_with_password': () => '<html>Ready</html>' });
-    const right = await started.member();
+    const dead = await aHost();
+    const printer = await aHost({ 'session.login_with_password': () => '<html>Ready</html>' });
+    const right = await aHost();
     await dead.close();
-    const { memory } = aMemory({ members: [printer.url, right.url] });
+    const { memory } = aMemory({ pool: POOL, members: [printer.url, right.url] });
     await started.client([dead], { memory }).withSession(credentials, look);
     expect(right.methods).toContain('VM.get_all_records');
+  });
+
+  it('and has left the pool since is not worked with, though it takes the password: it would know nothing', async () => {
+    const dead = await aHost();
+    const ejected = await aHost({}, undefined, 'another-pool');
+    const right = await aHost();
+    await dead.close();
+    const { memory } = aMemory({ pool: POOL, members: [ejected.url, right.url], master: ejected.url });
+    await started.client([dead], { memory }).withSession(credentials, look);
+    expect(ejected.methods).toEqual([
+      'session.login_with_password',
+      'pool.get_all_records',
+      'session.logout',
+    ]);
+    expect(right.methods).toContain('VM.get_all_records');
+  });
+
+  it('is not asked where it is not known of which pool it must be', async () => {
+    const dead = await aHost();
+    const other = await aHost();
+    await dead.close();
+    const { memory } = aMemory({ members: [other.url], master: other.url });
+    expect(await connectionsOf(started.client([dead], { memory }))).toMatchObject({
+      name: 'XapiUnreachable',
+    });
+    expect(other.connections).toBe(0);
   });
 
   /** Whom a client of these addresses would ask beside them, after a pool said this. */
   async function learned(configured: readonly string[], addresses: readonly unknown[]) {
     const members = new Members(configured.map(memberAddress));
-    members.learn(Object.fromEntries(addresses.map((address, index) => [`OpaqueRef:${index}`, { address }])));
+    const records = addresses.map((address, index) => [`OpaqueRef:${index}`, { address }]);
+    await members.learn(Object.fromEntries(records), async () => POOL);
     return (await members.toAsk()).learned.map(({ origin }) => origin);
   }
 
@@ -218,12 +260,12 @@ describe('a member that only the pool named', () => {
   });
 
   it.each([
-    ['no list', { members: 'https://10.0.0.2' }],
+    ['no list', { pool: POOL, members: 'https://10.0.0.2' }],
     [
       'other schemes and ports',
-      { members: ['http://10.0.0.2', 'https://10.0.0.2:22'], master: 'http://10.0.0.3' },
+      { pool: POOL, members: ['http://10.0.0.2', 'https://10.0.0.2:22'], master: 'http://10.0.0.3' },
     ],
-    ['other things', { members: [null, 7, {}, 'x'], master: 7 }],
+    ['other things', { pool: POOL, members: [null, 7, {}, 'x'], master: 7 }],
   ])('is not believed where the memory holds %s', async (_, held) => {
     const { memory } = aMemory(held as unknown as RememberedMembers);
     const members = new Members([memberAddress('https://xen1')], memory);

@@ -47,8 +47,8 @@ it('remembers the members of a pool, and a new master, apart from how the pool a
   const { pools } = parts.store;
   expect(await pools.members('p5')).toBeUndefined();
   const members = ['https://10.0.0.1', 'https://10.0.0.2'];
-  await pools.keepMembers('p5', { members, master: 'https://10.0.0.1' });
-  await pools.keepMembers('p5', { members, master: 'https://10.0.0.2' });
-  expect(await pools.members('p5')).toMatchObject({ members, master: 'https://10.0.0.2' });
+  await pools.keepMembers('p5', { members, pool: 'uuid', master: 'https://10.0.0.1' });
+  await pools.keepMembers('p5', { members, pool: 'uuid', master: 'https://10.0.0.2' });
+  expect(await pools.members('p5')).toMatchObject({ members, pool: 'uuid', master: 'https://10.0.0.2' });
   expect(await pools.health('p5')).toEqual({ failures: 0 });
 });
