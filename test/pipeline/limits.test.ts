@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
-/** Clock and limits run ten times as fast: a step's minute is six seconds, a call's 24 s are 2.4. */
+/** The clock runs ten times as fast, limits five times: a step's minute is 12 seconds, a call's 24 s are 4.8. */
 const inHaste = (more: Parameters<typeof scenario>[0] = {}) =>
   scenario({
     ...more,
     speed: 10,
     pool: { vms: 1, diskMib: 2, ...more.pool },
-    service: { limitSpeed: 10, ...more.service },
+    service: { limitSpeed: 5, ...more.service },
   });
 
 const vmOf = ({ pool }: Scenario) => pool.vms()[0]?.uuid ?? '';
@@ -15,7 +15,7 @@ const scansOf = ({ pool }: Scenario) => pool.calls.filter(({ method }) => method
 
 it('ends well although an SR.scan takes longer than its step may', async () => {
   const all = await inHaste();
-  all.pool.faults.add({ method: 'SR.scan', times: 1, delaySeconds: 130 });
+  all.pool.faults.add({ method: 'SR.scan', times: 1, delaySeconds: 260 });
   const done = await all.job(await all.request(vmOf(all)));
   expect(done).toMatchObject({ status: 'succeeded' });
   expect(scansOf(all).length).toBeGreaterThan(1);
@@ -38,7 +38,7 @@ it('notes a host that hangs as a lost reply, well before the step’s own end, a
           hanging.resolve();
           throw thrown;
         } finally {
-          if (error) tries.push({ step, error, seconds: (performance.now() - began) / 100 });
+          if (error) tries.push({ step, error, seconds: ((performance.now() - began) / 1000) * 5 });
         }
       },
     },
@@ -46,7 +46,7 @@ it('notes a host that hangs as a lost reply, well before the step’s own end, a
   all.pool.faults.add({ method: 'host.call_plugin', times: 1, hold: hanging.promise });
   const done = await all.job(await all.request(vmOf(all)));
   expect(done).toMatchObject({ status: 'succeeded' });
-  expect(tries).toMatchObject([{ step: 'InspectVm', error: 'XapiReplyLost' }]);
+  expect(tries[0]).toMatchObject({ step: 'InspectVm', error: 'XapiReplyLost' });
   expect(tries[0]?.seconds).toBeGreaterThanOrEqual(23.9);
   expect(tries[0]?.seconds).toBeLessThan(50);
   expect(await all.leftBehind()).toEqual([]);
@@ -74,6 +74,7 @@ it('tries a step again that Lambda ended', async () => {
 it('calls the failure of a step that Lambda ends again and again by a name that is documented', async () => {
   const all = await inHaste({
     service: {
+      limitSpeed: 10,
       aroundStep: async (step, _jobId, run) =>
         step === 'TakeVm' ? new Promise((resolve) => setTimeout(resolve, 60_000).unref()) : run(),
     },
