@@ -49,6 +49,8 @@ export interface VmSpec {
   readonly rootFormat?: DiskFormat;
   /** How its guest's VSS behaves; by default it works on releases that have quiesced snapshots. */
   readonly vss?: Vss;
+  /** False for a guest without XenServer's agent: no guest metrics, no hot-plugging. */
+  readonly agent?: boolean;
   /** Locked (default): `vm-data/allowvssprovider` is `false`. */
   readonly locked?: boolean;
   readonly otherConfig?: Record<string, string>;
@@ -70,6 +72,7 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
     ...(spec.tags && { tags: [...spec.tags] }),
     vss: spec.vss ?? (isRemoved(settings.release, 'VM.snapshot_with_quiesce') ? 'none' : 'works'),
     writing: settings.guestWrites,
+    withoutAgent: spec.agent === false,
   });
   const [network] = db.refs('network');
   if (network) newVif(pool, vm, network);

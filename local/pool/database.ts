@@ -23,6 +23,25 @@ const RELATIONS = [
   ['network', 'VIFs', 'VIF', 'network'],
 ] as const;
 
+/** All objects by class and reference. */
+export type Backup = ReadonlyMap<string, ReadonlyMap<string, Row>>;
+
+const NO_XML = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u;
+
+/**
+ * A value as xapi's database takes it: text ends before the first character that XML does not have, and no map has an
+ * empty key (db_cache_impl.ml, string_marshall_helper.ml).
+ * @throws XapiFailure INTERNAL_ERROR for the key
+ */
+function storable<T extends Value>(value: T): T;
+function storable(value: Value): Value {
+  if (typeof value === 'string') return value.split(NO_XML, 1)[0] ?? '';
+  if (Array.isArray(value)) return value.map((item) => storable(item));
+  if (!isMap(value)) return value;
+  if ('' in value) throw new XapiFailure('INTERNAL_ERROR', 'Db_exn.Empty_key_in_map');
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [storable(key), storable(item)]));
+}
+
 /**
  * The pool's database. All writes go through `set`, which keeps the lists of referring objects. Fields beside the
  * data model's (a VBD's `reserved`, a task's `session`) are kept but never shown.
@@ -45,12 +64,16 @@ export class Database {
     const ref = `OpaqueRef:${randomUUID()}`;
     const row: Row = {};
     for (const [field, type] of Object.entries(fieldsOf(className))) row[field] = emptyValue(type);
-    Object.assign(row, { uuid: randomUUID() }, values);
+    Object.assign(row, { uuid: randomUUID() }, storable(values));
+    this.#add(className, ref, row);
+    return ref;
+  }
+
+  #add(className: string, ref: string, row: Row): void {
     this.#table(className).set(ref, row);
     this.#uuids.set(`${className}/${row.uuid}`, ref);
     for (const [field, value] of Object.entries(row)) this.#relate(className, ref, field, undefined, value);
     this.history.note(className, 'add', ref);
-    return ref;
   }
 
   has(className: string, ref: string): boolean {
@@ -95,7 +118,8 @@ export class Database {
   }
 
   /** @throws XapiFailure HANDLE_INVALID */
-  set(className: string, ref: string, field: string, value: Value): void {
+  set(className: string, ref: string, field: string, written: Value): void {
+    const value = storable(written);
     const row = this.#table(className).get(ref);
     if (!row) throw new XapiFailure('HANDLE_INVALID', className, ref);
     const before = row[field];
@@ -127,6 +151,22 @@ export class Database {
   /** The objects whose `field` is `ref`. */
   referrers(className: string, field: string, ref: string): string[] {
     return [...(this.#referrers.get(`${className}.${field}`)?.get(ref) ?? [])];
+  }
+
+  backUp(): Backup {
+    return structuredClone(this.#tables);
+  }
+
+  /** All is as it was; what is other now has changed for whoever watches. */
+  restore(backup: Backup): void {
+    for (const [className, rows] of backup) {
+      const table = this.#table(className);
+      for (const ref of [...table.keys()]) if (!rows.has(ref)) this.destroy(className, ref);
+      for (const [ref, row] of structuredClone(rows)) {
+        if (table.has(ref)) this.update(className, ref, row);
+        else this.#add(className, ref, row);
+      }
+    }
   }
 
   /** The record as `get_record` answers it: the data model's fields that the release has, in their order. */

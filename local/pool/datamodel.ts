@@ -48,7 +48,7 @@ export function emptyValue(type: string): Value {
 }
 
 // gen_client.ml and datamodel.ml: field messages and queries have no asynchronous form, nor have whole classes.
-const NEVER_ASYNC_CLASSES = new Set(['session', 'event', 'task']);
+const NEVER_ASYNC_CLASSES = new Set(['session', 'event']);
 const NEVER_ASYNC = /^(get_|add_to_|remove_from_)|^set_(other_config|platform|blocked_operations|NVRAM)$/;
 
 const FIELD_VERB = /^(get|set|add_to|remove_from|add|remove)_/;
@@ -62,7 +62,10 @@ function parseCall(className: string, name: string, signature: string): Call {
     className,
     needsSession,
     result,
-    hasAsync: !NEVER_ASYNC_CLASSES.has(className) && !NEVER_ASYNC.test(name),
+    hasAsync:
+      className === 'task'
+        ? name === 'cancel'
+        : !NEVER_ASYNC_CLASSES.has(className) && !NEVER_ASYNC.test(name),
     params: list === '' ? [] : list.split(', ').map(parseParam),
   };
 }

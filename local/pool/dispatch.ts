@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { logCall } from './call-log.ts';
 import { coerce } from './coerce.ts';
 import { type Call, calls } from './datamodel.ts';
@@ -16,8 +17,11 @@ import { srCalls } from './sr.ts';
 import type { Context, Host, PoolState } from './state.ts';
 import { completeTask, createTask, failTask, taskCalls } from './task.ts';
 import { NULL_REF, type Value } from './value.ts';
+import { vbdCalls } from './vbd.ts';
 import { vdiCalls } from './vdi.ts';
+import { cloneCalls } from './vdi-clone.ts';
 import { vmCalls } from './vm.ts';
+import { revertVm } from './vm-revert.ts';
 
 /** Its arguments have been read as the data model's types before; it answers a Value, or nothing for void. */
 type Implementation = (context: Context, ...args: never[]) => unknown;
@@ -32,8 +36,11 @@ const implementations: Record<string, Implementation> = {
   ...sessionCalls,
   ...srCalls,
   ...taskCalls,
+  ...vbdCalls,
   ...vdiCalls,
+  ...cloneCalls,
   ...vmCalls,
+  'VM.revert': revertVm,
 };
 
 const LONGEST_LOG = 100_000;
@@ -83,6 +90,7 @@ async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]
     throw new XapiFailure('MESSAGE_METHOD_UNKNOWN', name);
   }
   const args = readArguments(pool, call, params);
+  if (call.needsSession) coerce({ type: 'session ref' }, params[0] ?? '');
   if (name === 'session.login_with_password' || name === 'session.slave_local_login_with_password') {
     return login(pool, host, channel, ...(args.map(String) as [string, string]));
   }
@@ -94,7 +102,11 @@ async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]
   }
   const context: Context = { pool, host, session, task: NULL_REF };
   if (!call.hasAsync) return run(context, call, args);
-  const task = createTask(pool, { label: method, session, host: host.ref, ofCall: !isAsync });
+  // A call about tasks has none in the database, only the name of one.
+  const task =
+    call.className === 'task'
+      ? `DummyRef:|${randomUUID()}|${method}`
+      : createTask(pool, { label: method, session, host: host.ref, ofCall: !isAsync });
   const work = async (): Promise<Value> => {
     const fault = isAsync ? pool.faults.forOperation(name, loggedArgs) : undefined;
     return withFault(fault, pool.clock, async () => run({ ...context, task }, call, args));
@@ -137,7 +149,7 @@ function listMethods(pool: PoolState): string[] {
 
 /** Whether the release has heard of the call: a field's calls came with the field. */
 function isKnown({ settings }: PoolState, { name, className, field }: Call): boolean {
-  return hasCome(settings.release, field === undefined ? name : `${className}.${field}`);
+  return hasCome(settings.release, name) && hasCome(settings.release, `${className}.${field}`);
 }
 
 /** Counts as gen_server.ml: optional parameters are not expected, and where there are some, any number may follow. */

@@ -1,12 +1,12 @@
 import { addVm } from './add-vm.ts';
 import { installPlugin } from './dom0.ts';
 import { vmHandle } from './handle.ts';
-import { bootHost, crashHost, ejectHost, hangHost, resumeHost } from './host-life.ts';
+import { bootHost, crashHost, ejectHost, failOver, hangHost, resumeHost } from './host-life.ts';
 import { listBaseCopies, takeInventory } from './inventory.ts';
 import { setPlugged } from './pbd.ts';
 import type { PoolHost, SimulatedPool } from './simulated-pool.ts';
 import type { Host, PoolState } from './state.ts';
-import { forgetPendingTasks } from './task.ts';
+import { forgetTasks } from './task.ts';
 
 /** What a test or the command line holds of a running pool. */
 export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>): SimulatedPool {
@@ -28,9 +28,14 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
     if (!host) throw new Error(`The pool has no host ${hostUuid}`);
     return host;
   };
+  const master = (): Host => {
+    const host = pool.hosts.find(({ isMaster }) => isMaster);
+    if (!host) throw new Error('The pool has no master');
+    return host;
+  };
   return {
     get url() {
-      return hosts().find(({ isMaster }) => isMaster)?.url ?? '';
+      return urlOf(master());
     },
     get memberUrls() {
       return hosts()
@@ -94,10 +99,16 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
         .find((each) => db.text('PBD', each, 'host') === hostOf(hostUuid).ref);
       if (pbd) await setPlugged(pool, pbd, plugged);
     },
-    async restartXapi() {
-      await Promise.all(ports().map((port) => port.stop()));
-      forgetPendingTasks(pool);
-      await Promise.all(ports().map((port) => port.start()));
+    async restartXapi(hostUuid) {
+      const host = hostUuid === undefined ? master() : hostOf(hostUuid);
+      await Promise.all(host.listeners.map((listener) => listener.stop()));
+      forgetTasks(pool, host.isMaster ? undefined : host.ref);
+      await Promise.all(host.listeners.map((listener) => listener.start()));
+    },
+    failOver: (hostUuid, how) => failOver(pool, hostOf(hostUuid), how),
+    backUpDatabase: () => db.backUp(),
+    renewCertificate(certificate) {
+      for (const { listeners } of pool.hosts) for (const listener of listeners) listener.renew(certificate);
     },
     close,
   };

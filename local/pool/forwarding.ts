@@ -15,7 +15,8 @@ export async function atHost<T>(
   const live = db.flag('host_metrics', db.text('host', hostRef, 'metrics'), 'live');
   const host = hosts.find(({ ref }) => ref === hostRef);
   if (!host || !live) throw new XapiFailure('HOST_OFFLINE', hostRef);
-  if (db.has('task', task)) db.set('task', task, 'resident_on', hostRef);
+  if (db.has('task', task) && !host.isMaster)
+    db.update('task', task, { resident_on: hostRef, forwardedTo: hostRef });
   const { signal } = host.power;
   const lost = Promise.withResolvers<never>();
   const lose = (): void => lost.reject(new XapiFailure('CANNOT_CONTACT_HOST', hostRef));
@@ -45,6 +46,7 @@ export function workingHost(pool: PoolState, call: string, args: readonly unknow
   const ref = String(args[0]);
   const { db } = pool;
   if (!db.has(className, ref)) return undefined;
+  if (call === 'task.cancel') return forwardedTo(pool, ref);
   if (className === 'VDI' && OF_VDIS.has(message)) return hostOfSr(pool, db.text('VDI', ref, 'SR'));
   if (className === 'SR' && OF_SRS.has(message)) return hostOfSr(pool, ref);
   if (className === 'VM' && OF_DISKS.has(message)) return hostThatSeesDisks(pool, ref);
@@ -90,6 +92,12 @@ function hostThatSeesDisks({ db }: PoolState, vm: string): string {
   const host = db.refs('host').find((each) => isLive(each) && sees(each));
   if (host === undefined) throw new XapiFailure('NO_HOSTS_AVAILABLE');
   return host;
+}
+
+/** The host that a task's work was passed on to: it has to be told of the end that is wanted. */
+function forwardedTo({ db }: PoolState, task: string): string | undefined {
+  const host = String(db.row('task', task).forwardedTo ?? '');
+  return db.has('host', host) ? host : undefined;
 }
 
 function residentOn({ db }: PoolState, vm: string): string | undefined {

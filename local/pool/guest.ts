@@ -1,5 +1,5 @@
 import type { PoolState } from './state.ts';
-import type { Value } from './value.ts';
+import { NULL_REF, type Value } from './value.ts';
 
 /**
  * How the guest's VSS answers a quiesced snapshot: `half` takes its snapshot and then reports an error, `silent` never
@@ -35,6 +35,28 @@ export function bootGuest(pool: PoolState, vmRef: string): void {
   if (vss !== 'none') guest.xenstore.set('control/feature-snapshot', '1');
   pool.guests.set(vmRef, guest);
   writeXenstoreData(pool, vmRef);
+  reportMetrics(pool, vmRef);
+}
+
+/** What the agent inside tells of the guest; without one there is nothing, and no disk can be hot-plugged. */
+function reportMetrics({ db, clock }: PoolState, vmRef: string): void {
+  const before = db.text('VM', vmRef, 'guest_metrics');
+  if (db.has('VM_guest_metrics', before)) db.destroy('VM_guest_metrics', before);
+  const hasAgent = !db.flag('VM', vmRef, 'withoutAgent');
+  const metrics = hasAgent
+    ? db.create('VM_guest_metrics', {
+        os_version: { name: 'Debian GNU/Linux 12 (bookworm)', uname: '6.1.0-40-amd64', distro: 'debian' },
+        PV_drivers_version: { major: '8', minor: '3', micro: '60', build: '1' },
+        PV_drivers_up_to_date: true,
+        PV_drivers_detected: true,
+        networks: { '0/ip': '192.0.2.20', '0/ipv4/0': '192.0.2.20' },
+        can_use_hotplug_vbd: 'yes',
+        can_use_hotplug_vif: 'yes',
+        live: true,
+        last_updated: clock.now(),
+      })
+    : NULL_REF;
+  db.set('VM', vmRef, 'guest_metrics', metrics);
 }
 
 /** Puts the database's `xenstore_data` into the live domain, in the place of what was there. */

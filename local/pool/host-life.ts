@@ -1,6 +1,8 @@
+import type { Backup } from './database.ts';
 import type { Guest } from './guest.ts';
 import { endPlugins, signalPlugins } from './plugin.ts';
 import type { Host, PoolState } from './state.ts';
+import { forgetTasks } from './task.ts';
 import { updateAllowedVdiOperations } from './vdi.ts';
 import { enterPowerState } from './vm.ts';
 
@@ -49,6 +51,11 @@ function forgetDomains(pool: PoolState, { ref }: Host): void {
   for (const vm of db.referrers('VM', 'resident_on', ref)) {
     if (vm !== controlDomain) enterPowerState(pool, vm, 'Halted', ref);
   }
+  // sm resets the tags of disks when the host attaches its SRs again, or is declared dead (resetvdis.py).
+  for (const vdi of db.refs('VDI')) {
+    const { [`host_${ref}`]: tag, ...rest } = db.map('VDI', vdi, 'sm_config');
+    if (tag !== undefined) db.set('VDI', vdi, 'sm_config', rest);
+  }
   for (const vbd of db.referrers('VBD', 'VM', controlDomain)) {
     const vdi = db.text('VBD', vbd, 'VDI');
     db.destroy('VBD', vbd);
@@ -83,6 +90,31 @@ export function checkLiveness(pool: PoolState): void {
     const silentSeconds = host.hang ? (pool.clock.now().getTime() - host.hang.since.getTime()) / 1000 : 0;
     if (silentSeconds > ASSUMED_DEAD_SECONDS) setLive(pool, host, false);
   }
+}
+
+/**
+ * Another host is the master from now on (pool.emergency_transition_to_master, pool.designate_new_master): every xapi
+ * starts anew, on the database that the new master has.
+ */
+export async function failOver(
+  pool: PoolState,
+  host: Host,
+  how: { readonly oldMaster: 'dead' | 'member'; readonly database?: Backup },
+): Promise<void> {
+  const { db, hosts } = pool;
+  if (host.power.signal.aborted) throw new Error(`${host.name} is dead, and can be no master`);
+  const old = hosts.find(({ isMaster }) => isMaster);
+  if (old && how.oldMaster === 'dead') await crashHost(pool, old);
+  const up = hosts.filter(({ power }) => !power.signal.aborted).flatMap(({ listeners }) => listeners);
+  await Promise.all(up.map((listener) => listener.stop()));
+  if (how.database) db.restore(how.database);
+  for (const each of hosts) {
+    each.isMaster = each === host;
+    setLive(pool, each, !each.power.signal.aborted);
+  }
+  for (const each of db.refs('pool')) db.set('pool', each, 'master', host.ref);
+  forgetTasks(pool);
+  await Promise.all(up.map((listener) => listener.start()));
 }
 
 /**

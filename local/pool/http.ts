@@ -154,7 +154,7 @@ async function answer(
     }
   } catch (error) {
     if (error instanceof ConnectionCut) request.socket.destroy();
-    else refuse(request, 500, internalError(asFailure(error).message));
+    else refuse(request, 500, internalError(error instanceof Error ? error.message : String(error)));
   }
   return false;
 }

@@ -23,6 +23,7 @@ export async function callPlugin(
   const folder = join(host.dom0Root, 'etc/xapi.d/plugins');
   const installed = await readdir(folder).catch((): string[] => []);
   if (!installed.includes(plugin)) throw new XapiFailure('XENAPI_MISSING_PLUGIN', plugin);
+  // A file that cannot be executed ends like a plugin that fails, without a word.
   const { code, signal, stdout, stderr } = await execute(
     pool,
     host,
@@ -58,9 +59,9 @@ async function execute(pool: PoolState, host: Host, file: string, call: string):
   // A process group of its own: it lives on when a terminal stops the pool, and is ended as a whole.
   const stdio = ['ignore' as const, stdout.fd, stderr.fd];
   const child = spawn(file, [call], { cwd: '/', env, stdio, detached: true });
-  pool.plugins.set(child, host);
+  if (child.pid !== undefined) pool.plugins.set(child, host);
   child.once('exit', () => pool.plugins.delete(child));
-  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  const [code, signal] = await exitOf(child);
   return {
     code,
     signal,
@@ -68,6 +69,16 @@ async function execute(pool: PoolState, host: Host, file: string, call: string):
     stderr: await readFile(join(folder, 'stderr'), 'utf8'),
   };
 }
+
+async function exitOf(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+  try {
+    return (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+  } catch {
+    return [CANNOT_EXECUTE, null];
+  }
+}
+
+const CANNOT_EXECUTE = 126;
 
 /** Ends the plugins that still run, with what they have started; those of one host, or all. */
 export async function endPlugins(pool: PoolState, host?: Host): Promise<void> {

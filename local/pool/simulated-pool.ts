@@ -1,7 +1,9 @@
 import type { LocalClock } from '../clock.ts';
 import type { VmSpec } from './add-vm.ts';
+import type { Backup } from './database.ts';
 import type { Fault } from './faults.ts';
 import type { VmHandle } from './handle.ts';
+import type { Certificate } from './http.ts';
 import type { PoolInventory } from './inventory.ts';
 import type { ReleaseName } from './release.ts';
 import type { CallLogEntry, Host } from './state.ts';
@@ -94,10 +96,23 @@ export interface SimulatedPool {
   fillSr(srUuid: string, full: boolean): void;
   setPbdPlugged(hostUuid: string, srUuid: string, plugged: boolean): Promise<void>;
   /**
-   * xapi restarts on the master: connections are cut, incomplete tasks vanish without a status, plugins run on. What the
-   * tasks were doing is done nevertheless, as if a member did it.
+   * xapi restarts on the master, or on a member: its connections are cut, and plugins run on. With the master's go all
+   * sessions and all tasks, finished ones too; with a member's the incomplete tasks that it worked on. What these were
+   * doing is done nevertheless.
    */
-  restartXapi(): Promise<void>;
+  restartXapi(hostUuid?: string): Promise<void>;
+  /**
+   * A member becomes the master, while the old one is dead or goes on as a member. All sessions and tasks are gone, and
+   * with `database` every write since that was backed up.
+   */
+  failOver(
+    hostUuid: string,
+    how: { readonly oldMaster: 'dead' | 'member'; readonly database?: Backup },
+  ): Promise<void>;
+  /** The database as it is now, as a master writes it to disk from time to time. */
+  backUpDatabase(): Backup;
+  /** All hosts show this certificate to new connections from now on. */
+  renewCertificate(certificate: Certificate): void;
   /** Ends plugins, servers and guests, and removes the control domains' folders; `dataDir` stays. */
   close(): Promise<void>;
 }

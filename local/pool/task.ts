@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { XapiFailure } from './failure.ts';
 import type { Context, PoolState } from './state.ts';
 import { EPOCH, NULL_REF, type Value } from './value.ts';
@@ -78,7 +77,7 @@ export function throwIfCancelling({ pool, task }: Context): void {
 
 function assertStatus(value: string): void {
   if (!['pending', 'success', 'failure', 'cancelling', 'cancelled'].includes(value)) {
-    throw new XapiFailure('INVALID_VALUE', `task_status_type: ${value}`);
+    throw new XapiFailure('INTERNAL_ERROR', 'Failure("Unknown tag/contents")');
   }
 }
 
@@ -96,9 +95,7 @@ export const taskCalls = {
   },
   'task.cancel': ({ pool: { db }, task: own }: Context, task: string) => {
     db.row('task', task);
-    // The cancelling call has no task in the database, only the name of one.
-    const key = own === NULL_REF ? `DummyRef:|${randomUUID()}|task.cancel` : own;
-    db.set('task', task, 'current_operations', { [key]: 'cancel' });
+    db.set('task', task, 'current_operations', { [own]: 'cancel' });
   },
   'task.set_status': ({ pool: { db } }: Context, task: string, value: string) => {
     assertStatus(value);
@@ -140,15 +137,23 @@ export function collectTasks({ db, clock }: PoolState): void {
 }
 
 /**
- * What a restart of xapi does to the work under way: the records of incomplete tasks go, with no status left behind,
- * and so do their marks on VMs and disks (cancel_tasks.ml).
+ * What a restart of xapi does to the work under way (cancel_tasks.ml). Of a member the incomplete tasks that were passed
+ * on to it go, with no status left behind, and their marks on VMs and disks. With the master's go all tasks, and all
+ * sessions: neither table is ever written to disk (db_xml.ml).
+ * @param host the member's reference; the master if left out
  */
-export function forgetPendingTasks({ db, released }: PoolState): void {
-  for (const task of db.refs('task'))
-    if (db.text('task', task, 'status') === 'pending') db.destroy('task', task);
-  for (const className of ['VM', 'VDI', 'SR']) {
+export function forgetTasks({ db, released }: PoolState, host?: string): void {
+  const gone = db
+    .refs('task')
+    .filter((task) => host === undefined || db.text('task', task, 'resident_on') === host)
+    .filter((task) => host === undefined || db.text('task', task, 'status') === 'pending');
+  for (const task of gone) db.destroy('task', task);
+  if (host === undefined) for (const session of db.refs('session')) db.destroy('session', session);
+  for (const className of ['VM', 'VDI', 'VBD', 'SR']) {
     for (const ref of db.refs(className)) {
-      db.set(className, ref, 'current_operations', {});
+      const operations = Object.entries(db.map(className, ref, 'current_operations'));
+      const left = operations.filter(([task]) => host !== undefined && !gone.includes(task));
+      db.set(className, ref, 'current_operations', Object.fromEntries(left));
       released.emit(`${className}/${ref}`);
     }
   }

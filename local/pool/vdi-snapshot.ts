@@ -77,7 +77,7 @@ async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promis
     sharable: record.sharable ?? false,
     other_config: record.other_config ?? {},
     xenstore_data: record.xenstore_data ?? {},
-    tags: record.tags ?? [],
+    tags: pool.settings.release.copiesTagsOfDisks ? (record.tags ?? []) : [],
     on_boot: 'persist',
     managed: true,
     physical_utilisation: snapshotBytes,

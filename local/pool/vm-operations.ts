@@ -58,7 +58,7 @@ export function refusal({ db, settings }: PoolState, vm: string, operation: stri
   const blocked = db.map('VM', vm, 'blocked_operations')[operation];
   if (blocked !== undefined) return fail('OPERATION_BLOCKED', vm, blocked);
   const power = db.text('VM', vm, 'power_state');
-  const states = POWER_STATES[operation] ?? [];
+  const states = operation === 'reverting' ? ALL_STATES : (POWER_STATES[operation] ?? []);
   if (!states.includes(power)) {
     return fail('VM_BAD_POWER_STATE', vm, states.join(', ').toLowerCase(), power.toLowerCase());
   }
@@ -130,7 +130,7 @@ export async function withVmOperation<T>(
 /** Waits while `check` answers that another operation is in progress; throws what else it answers. */
 export async function untilAllowed(
   context: Context,
-  className: 'VM' | 'VDI',
+  className: 'VM' | 'VDI' | 'VBD',
   ref: string,
   check: () => XapiFailure | undefined,
 ): Promise<void> {

@@ -2,9 +2,10 @@ import { XapiFailure } from './failure.ts';
 import { atHost } from './forwarding.ts';
 import { bootGuest, writeXenstoreData } from './guest.ts';
 import { snapshotWithQuiesce } from './quiesce.ts';
-import { snapshotVm } from './snapshot.ts';
+import { cloneVm, snapshotVm } from './snapshot.ts';
 import type { Context, PoolState } from './state.ts';
 import { NULL_REF } from './value.ts';
+import { destroyVbd, updateAllowedVbdOperations } from './vbd.ts';
 import { updateAllowedVdiOperations } from './vdi.ts';
 import { refusal, updateAllowedOperations, withVmOperation } from './vm-operations.ts';
 
@@ -20,7 +21,10 @@ async function destroyVm(context: Context, vm: string): Promise<void> {
     }
     const parent = db.text('VM', vm, 'parent');
     for (const child of db.referrers('VM', 'parent', vm)) db.set('VM', child, 'parent', parent);
-    for (const vbd of db.referrers('VBD', 'VM', vm)) db.destroy('VBD', vbd);
+    for (const vbd of db.referrers('VBD', 'VM', vm)) {
+      db.set('VBD', vbd, 'currently_attached', false);
+      destroyVbd(context.pool, vbd);
+    }
     for (const vif of db.referrers('VIF', 'VM', vm)) db.destroy('VIF', vif);
     for (const [className, field] of [
       ['VM_metrics', 'metrics'],
@@ -56,9 +60,16 @@ export function enterPowerState(pool: PoolState, vm: string, state: PowerState, 
   });
   if (hasDomain && !guests.has(vm)) bootGuest(pool, vm);
   if (!hasDomain) guests.delete(vm);
+  if (state === 'Halted') forgetGuest(pool, vm);
   for (const vbd of db.referrers('VBD', 'VM', vm))
     attachVbd(pool, vbd, hasDomain || state === 'Suspended', host);
   updateAllowedOperations(pool, vm);
+}
+
+function forgetGuest({ db }: PoolState, vm: string): void {
+  const metrics = db.text('VM', vm, 'guest_metrics');
+  if (db.has('VM_guest_metrics', metrics)) db.destroy('VM_guest_metrics', metrics);
+  db.set('VM', vm, 'guest_metrics', NULL_REF);
 }
 
 /** A disk in use says by which host in its `sm_config`, as SM's blktap has it. */
@@ -66,10 +77,8 @@ function attachVbd(pool: PoolState, vbd: string, attached: boolean, host: string
   const { db } = pool;
   const empty = db.flag('VBD', vbd, 'empty');
   const disk = db.text('VBD', vbd, 'type') === 'Disk';
-  db.update('VBD', vbd, {
-    currently_attached: attached,
-    allowed_operations: attached ? ['unplug', 'unplug_force'] : ['attach'],
-  });
+  db.set('VBD', vbd, 'currently_attached', attached);
+  updateAllowedVbdOperations(pool, vbd);
   const vdi = db.text('VBD', vbd, 'VDI');
   if (empty || !disk || !db.has('VDI', vdi)) return;
   const smConfig = Object.fromEntries(
@@ -112,6 +121,7 @@ export const vmCalls = {
     snapshotVm(context, vm, newName, ignoredVdis),
   'VM.snapshot_with_quiesce': (context: Context, vm: string, newName: string) =>
     snapshotWithQuiesce(context, vm, newName),
+  'VM.clone': cloneVm,
   'VM.destroy': (context: Context, vm: string) => destroyVm(context, vm),
   'VM.set_xenstore_data': setXenstoreData,
   'VM.assert_operation_valid': assertOperationValid,

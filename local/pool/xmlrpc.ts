@@ -52,7 +52,7 @@ export function decodeCall(body: string): MethodCall {
 }
 
 /** The single element in `parent`. */
-export function only(parent: XmlElement): XmlElement {
+function only(parent: XmlElement): XmlElement {
   const [element, ...rest] = elements(parent);
   if (!element || rest.length > 0) throw new XmlError(`<${parent.tag}> should hold one element`);
   return element;

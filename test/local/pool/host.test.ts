@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { aPool, until } from './a-pool.ts';
-import { request } from './client.ts';
+import { logIn, request } from './client.ts';
 
 /** Works until the file `go` is there, and says so. */
 const PLUGIN = `#!/bin/sh
@@ -107,4 +107,47 @@ it('asks for a disk’s work where the SR is attached: not at a host that is awa
   expect(await client.fails('VDI.destroy', local.rootVdi?.ref)).toEqual(['HOST_OFFLINE', member?.ref]);
   expect(await client.call('VM.snapshot', shared.ref, 'x')).toMatch(/^OpaqueRef:/);
   expect(await client.fails('VM.pause', shared.ref)).toEqual(['HOST_OFFLINE', member?.ref]);
+});
+
+it('has another master when one fails over, without sessions and tasks, and without the last writes', async () => {
+  await using world = await aPool({ hosts: 2 });
+  const { pool, client } = world;
+  const [old, member] = pool.hosts;
+  const vm = pool.vm('web-1').ref;
+  const task = await client.call('task.create', 'mine', '');
+  await client.call('VM.add_to_other_config', vm, 'early', 'kept');
+  const database = pool.backUpDatabase();
+  await client.call('VM.add_to_other_config', vm, 'late', 'lost');
+  const snapshot = await client.call('VM.snapshot', vm, 'lost');
+  await pool.failOver(member?.uuid ?? '', { oldMaster: 'dead', database });
+  expect(pool.url).toBe(member?.url);
+  await expect(request(old?.url ?? '', 'VM.get_all', client.session)).rejects.toThrow('ECONNREFUSED');
+  expect((await request(pool.url, 'VM.get_all', client.session)).ErrorDescription?.[0]).toBe(
+    'SESSION_INVALID',
+  );
+  const again = await logIn(pool.url, pool.username, pool.password);
+  const config = await again.call('VM.get_other_config', vm);
+  expect(config).toMatchObject({ early: 'kept' });
+  expect(config).not.toHaveProperty('late');
+  expect(await again.fails('VM.get_record', snapshot)).toEqual(['HANDLE_INVALID', 'VM', snapshot]);
+  expect(await again.fails('task.get_record', task)).toEqual(['HANDLE_INVALID', 'task', task]);
+  const [record] = Object.values((await again.call('pool.get_all_records')) as Record<string, object>);
+  expect(record).toMatchObject({ master: member?.ref });
+  await pool.setHost(old?.uuid ?? '', { live: true });
+  expect((await request(old?.url ?? '', 'VM.get_all', again.session)).ErrorDescription).toEqual([
+    'HOST_IS_SLAVE',
+    pool.url.replace('http://', ''),
+  ]);
+});
+
+it('goes on with its old master as a member, and loses no write that was not to be lost', async () => {
+  await using world = await aPool({ hosts: 2 });
+  const { pool, client } = world;
+  const [old, member] = pool.hosts;
+  const snapshot = await client.call('VM.snapshot', pool.vm('web-1').ref, 'kept');
+  await pool.failOver(member?.uuid ?? '', { oldMaster: 'member' });
+  const login = await request(old?.url ?? '', 'session.login_with_password', pool.username, pool.password);
+  expect(login.ErrorDescription).toEqual(['HOST_IS_SLAVE', pool.url.replace('http://', '')]);
+  const again = await logIn(pool.url, pool.username, pool.password);
+  expect(await again.call('VM.get_name_label', snapshot)).toBe('kept');
 });

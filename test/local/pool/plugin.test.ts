@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -14,6 +14,8 @@ case $fn in
   argv) success "<string>$(printf %s "$1" | sed 's/&/\\&amp;/g; s/</\\&lt;/g')</string>" ;;
   env) success "$(tr '\\0' '\\n' < /proc/$$/environ | cut -d= -f1 | sort | tr '\\n' ',')" ;;
   stray) echo debug; success ok ;;
+  bare) echo '<methodResponse><params><param><value><string>ok</string></value></param></params></methodResponse>' ;;
+  nothing) answer '<member><name>Value</name><value>x</value></member>' ;;
   number) success '<int>5</int>' ;;
   exit) printf out; printf err >&2; exit 3 ;;
   kill) kill -9 $$ ;;
@@ -65,11 +67,19 @@ it('reads what a plugin prints by xapi’s rules', async () => {
   const fails = (fn: string) => client.fails('host.call_plugin', pool.hosts[0]?.ref, 'glance', fn, {});
   expect(await fails('exit')).toEqual(['XENAPI_PLUGIN_FAILURE', 'non-zero exit', 'out', 'err']);
   expect(await fails('kill')).toEqual(['XENAPI_PLUGIN_FAILURE', 'signal: SIGKILL', '', '']);
-  expect((await fails('stray')).slice(0, 2)).toEqual([
-    'XENAPI_PLUGIN_FAILURE',
-    'failed to parse plugin output',
+  const [code, status, output, reason] = await fails('stray');
+  expect([code, status]).toEqual(['XENAPI_PLUGIN_FAILURE', 'failed to parse plugin output']);
+  expect(output).toMatch(/^debug\n<\?xml/);
+  expect(reason).toMatch(/line \d+$/);
+  expect(await fails('number')).toEqual([
+    'INTERNAL_ERROR',
+    `XMLRPC.RunTimeTypeError("unbox: Element=int should contain 'string'", _)`,
   ]);
-  expect((await fails('number'))[0]).toBe('INTERNAL_ERROR');
+  expect(await fails('bare')).toEqual([
+    'INTERNAL_ERROR',
+    `XMLRPC.RunTimeTypeError("unbox: Element=string should contain 'struct'", _)`,
+  ]);
+  expect(await fails('nothing')).toEqual(['INTERNAL_ERROR', 'XMLRPC.RunTimeTypeError("Status", _)']);
   expect(await fails('fault')).toEqual(['XENAPI_PLUGIN_FAILURE', 'fault', '7', 'no']);
   expect(await fails('failure')).toEqual(['OWN_CODE', 'a']);
   expect(() => readOutput('')).toThrow(/failed to parse/);
@@ -87,6 +97,19 @@ it('misses a plugin that is not installed', async () => {
   expect(await client.fails('host.call_plugin', host?.ref, 'glance', 'env', {})).toEqual([
     'XENAPI_MISSING_PLUGIN',
     'glance',
+  ]);
+});
+
+it('ends like a plugin that fails where the file cannot be executed', async () => {
+  await using world = await aPool({ vms: 0, pluginFile });
+  const { pool, client } = world;
+  const [host] = pool.hosts;
+  await chmod(join(host?.dom0Root ?? '', 'etc/xapi.d/plugins/glance'), 0o644);
+  expect(await client.fails('host.call_plugin', host?.ref, 'glance', 'env', {})).toEqual([
+    'XENAPI_PLUGIN_FAILURE',
+    'non-zero exit',
+    '',
+    '',
   ]);
 });
 

@@ -99,6 +99,39 @@ it('keeps maps as xapi does: a second key is an error, removing nothing is none'
   expect(await client.call('VM.get_other_config', vm)).not.toHaveProperty('lock');
 });
 
+it('refuses an empty key, in a map that is set as in one that is added to', async () => {
+  const vm = pool.vm('db-1').ref;
+  const emptyKey = ['INTERNAL_ERROR', 'Db_exn.Empty_key_in_map'];
+  expect(await client.fails('VM.add_to_other_config', vm, '', 'x')).toEqual(emptyKey);
+  expect(await client.fails('VM.set_other_config', vm, { '': 'x' })).toEqual(emptyKey);
+});
+
+it('says of an argument of a wrong type what it expected and got', async () => {
+  const vm = pool.vm('db-1').ref;
+  const failure = (text: string) => ['INTERNAL_ERROR', `Failure("${text}")`];
+  expect(await client.fails('VM.get_record', 5)).toEqual(failure("Expected string, got 'I(5)'"));
+  expect(await client.fails('VM.set_is_a_template', vm, 'true')).toEqual(
+    failure("Expected bool, got 'S(true)'"),
+  );
+  expect(await client.fails('VM.set_other_config', vm, ['a', 1.5])).toEqual(
+    failure("Expecting Rpc.Dict, but found '[S(a);F(1.5)]'"),
+  );
+  expect(await client.fails('VM.set_tags', vm, { a: true })).toEqual(
+    failure("Expecting Rpc.Enum, but found '{a:B(true)}'"),
+  );
+  expect(await client.fails('VM.set_memory', vm, 'many')).toEqual(failure('Int64.of_string'));
+});
+
+it('ends text where XML has no such character, and takes no call that holds one', async () => {
+  const vm = pool.vm('db-1').ref;
+  const value = (text: string) => `<param><value>${text}</value></param>`;
+  const body = `<methodCall><methodName>VM.set_name_description</methodName><params>${[client.session, vm, 'a\u0001b'].map(value).join('')}</params></methodCall>`;
+  expect((await fetch(pool.url, { method: 'POST', body })).status).toBe(500);
+  const json = { id: 1, method: 'VM.set_name_description', params: [client.session, vm, 'a\u0001b'] };
+  await fetch(`${pool.url}/jsonrpc`, { method: 'POST', body: JSON.stringify(json) });
+  expect(await client.call('VM.get_name_description', vm)).toBe('a');
+});
+
 it('filters records by the columns of its database', async () => {
   const find = (expression: string) => client.call('VM.get_all_records_where', expression) as Promise<object>;
   expect(Object.keys(await find('field "name__label" = "web-1"'))).toEqual([pool.vm('web-1').ref]);

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { localClock } from '../../../local/clock.ts';
 import { aPool, resultRef, until } from './a-pool.ts';
+import { logIn } from './client.ts';
 
 it('shows an asynchronous call as a task: pending, then its result as XML', async () => {
   await using world = await aPool();
@@ -113,11 +114,65 @@ it('keeps no more than 200 tasks, and drops the oldest that are complete', async
   expect(Object.keys(pool.records('task'))).toContain(pending);
 });
 
-it('drops the records of incomplete tasks when xapi restarts', async () => {
+it('drops all tasks and all sessions when the master’s xapi restarts', async () => {
   await using world = await aPool();
   const { pool, client } = world;
   pool.faults.add({ method: 'VM.snapshot', hold: new Promise(() => undefined) });
-  const task = await client.call('Async.VM.snapshot', pool.vm('web-1').ref, 'x');
+  const finished = await client.task('SR.scan', pool.srs[0]?.ref);
+  const pending = await client.call('Async.VM.snapshot', pool.vm('web-1').ref, 'x');
   await pool.restartXapi();
-  expect(await client.fails('task.get_status', task)).toEqual(['HANDLE_INVALID', 'task', task]);
+  expect(await client.fails('task.get_status', pending)).toEqual(['SESSION_INVALID', client.session]);
+  const again = await logIn(pool.url, pool.username, pool.password);
+  for (const task of [pending, finished.ref])
+    expect(await again.fails('task.get_status', task)).toEqual(['HANDLE_INVALID', 'task', task]);
+  expect(await again.call('VM.get_current_operations', pool.vm('web-1').ref)).toEqual({});
+});
+
+it('drops a member’s incomplete tasks alone when its xapi restarts', async () => {
+  await using world = await aPool({ vms: 0, hosts: 2 });
+  const { pool, client } = world;
+  const [, member] = pool.hosts;
+  pool.faults.add({ method: 'VM.snapshot', hold: new Promise(() => undefined) });
+  const vm = await pool.addVm({ name: 'vm', diskMib: 2 });
+  const ofMaster = await client.call('Async.VM.snapshot', vm.ref, 'x');
+  const finished = await client.task('SR.scan', pool.srs[0]?.ref);
+  await pool.setHost(member?.uuid ?? '', { hangs: true });
+  const ofMember = await client.call('Async.host.call_plugin', member?.ref, 'glance', 'x', {});
+  await until(() => pool.record('task', String(ofMember)).resident_on === member?.ref);
+  await pool.restartXapi(member?.uuid);
+  expect(await client.fails('task.get_status', ofMember)).toEqual(['HANDLE_INVALID', 'task', ofMember]);
+  expect(await client.call('task.get_status', ofMaster)).toBe('pending');
+  expect(await client.call('task.get_status', finished.ref)).toBe('success');
+});
+
+it('cannot cancel at a host that is away what was passed on to it', async () => {
+  await using world = await aPool({ vms: 0, hosts: 2 });
+  const { pool, client } = world;
+  const [, member] = pool.hosts;
+  await pool.setHost(member?.uuid ?? '', { hangs: true });
+  const task = await client.call('Async.host.call_plugin', member?.ref, 'glance', 'x', {});
+  await until(() => pool.record('task', String(task)).resident_on === member?.ref);
+  const metrics = String(await client.call('host.get_metrics', member?.ref));
+  await until(() => pool.record('host_metrics', metrics).live === false);
+  expect(await client.fails('task.cancel', task)).toEqual(['HOST_OFFLINE', member?.ref]);
+});
+
+it('lets whoever may write a task undo its end, and cancels by a task that is none', async () => {
+  await using world = await aPool();
+  const { client } = world;
+  const task = await client.call('task.create', 'mine', '');
+  await client.call('task.set_status', task, 'success');
+  await client.call('task.set_status', task, 'pending');
+  expect(await client.call('task.get_status', task)).toBe('pending');
+  expect(await client.fails('task.set_status', task, 'over')).toEqual([
+    'INTERNAL_ERROR',
+    'Failure("Unknown tag/contents")',
+  ]);
+  const cancelling = await client.call('Async.task.cancel', task);
+  expect(cancelling).toMatch(/^DummyRef:\|[0-9a-f-]{36}\|Async\.task\.cancel$/);
+  await until(
+    async () =>
+      Object.keys((await client.call('task.get_current_operations', task)) as object)[0] === cancelling,
+  );
+  expect(await client.fails('task.get_status', cancelling)).toEqual(['HANDLE_INVALID', 'task', cancelling]);
 });

@@ -67,9 +67,9 @@ it('answers system.listMethods without Status', async () => {
 it('wants a Content-Length, at most 300 KiB of body and 1,024 bytes of headers', async () => {
   await using world = await aPool({ vms: 0 });
   const { url } = world.pool;
-  const chunked = new ReadableStream({ start: (controller) => controller.close() });
-  const withoutLength = await fetch(url, { method: 'POST', body: chunked, duplex: 'half' } as RequestInit);
-  expect(withoutLength.status).toBe(500);
+  expect(await exchange(url, ['POST / HTTP/1.1\r\n\r\n'], /<\/html>$/)).toContain(
+    'Failure(&quot;We require a content-length: HTTP header&quot;)',
+  );
   const tooMuch = await post(url, callBody('VM.get_all', 'x'.repeat(300 * 1024))).catch(() => undefined);
   expect(tooMuch?.status ?? 500).toBe(500);
   const longHeader = await post(url, callBody('VM.get_all'), { headers: { cookie: 'x'.repeat(1000) } });
@@ -87,6 +87,62 @@ it('takes a body in pieces, and bare strings as well as typed ones', async () =>
   socket.write(body.slice(20));
   let answer = '';
   for await (const chunk of socket) answer += chunk;
+  expect(answer.startsWith('HTTP/1.0 200 OK\r\n')).toBe(true);
   expect(answer).toContain('<value>Success</value>');
   expect(answer).toMatch(/<value>OpaqueRef:[0-9a-f-]{36}<\/value>/);
+});
+
+/** What comes back for the given text, until `enough`. */
+async function exchange(url: string, parts: string[], enough: RegExp): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  let answer = '';
+  for (const part of parts) {
+    socket.write(part);
+    // Each part by itself: what may not be answered yet has its chance to be.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  for await (const chunk of socket) {
+    answer += chunk;
+    if (enough.test(answer)) break;
+  }
+  return answer;
+}
+
+it('sends the headers that xapi sends and no others, and no 100 Continue', async () => {
+  await using world = await aPool({ vms: 0 });
+  const body = callBody('VM.get_all', 'OpaqueRef:gone');
+  const head = `POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const answer = await exchange(world.pool.url, [head, body], /<\/methodResponse>$/);
+  expect(answer.split('\r\n\r\n')[0]?.split('\r\n')).toEqual([
+    'HTTP/1.1 200 OK',
+    expect.stringMatching(/^content-length: \d+$/),
+    'connection: keep-alive',
+    'cache-control: no-cache, no-store',
+    'content-type: text/xml',
+    'Access-Control-Allow-Origin: *',
+    'Access-Control-Allow-Headers: X-Requested-With',
+  ]);
+});
+
+it('waits for an empty line that ends in CR LF, whatever the others end in', async () => {
+  await using world = await aPool({ vms: 0 });
+  const body = callBody('VM.get_all', 'OpaqueRef:gone');
+  const head = `POST / HTTP/1.1\nContent-Length: ${body.length}\n\n`;
+  const parts = [head, 'X-Late: yes\r\n\r\n', body];
+  expect(await exchange(world.pool.url, parts, /<\/methodResponse>$/)).toContain('SESSION_INVALID');
+});
+
+it('refuses what is no request, a verb that it does not know, and a page that it does not have', async () => {
+  await using world = await aPool({ vms: 0 });
+  const status = async (text: string) =>
+    (await exchange(world.pool.url, [text], /<\/html>$/)).split('\r\n')[0];
+  expect(await status('nonsense\r\n\r\n')).toBe('HTTP/1.1 500 Internal Error');
+  expect(await status('DELETE / HTTP/1.0\r\n\r\n')).toBe('HTTP/1.0 501 Method not implemented');
+  expect(await status('GET /nothing HTTP/1.1\r\n\r\n')).toBe('HTTP/1.1 404 Not Found');
+  expect(await status('PUT /nothing HTTP/1.1\r\n\r\n')).toBe('HTTP/1.1 403 Forbidden');
+});
+
+it('does not escape the names in a struct', () => {
+  expect(encodeSuccess({ 'a&b': 'c&d' })).toContain('<name>a&b</name><value>c&amp;d</value>');
 });
