@@ -1,4 +1,5 @@
 import { Refused } from './answer.ts';
+import { serverError } from './body.ts';
 
 /** The part of JSON Schema that Glance's image schema uses. */
 interface Attribute {
@@ -77,7 +78,8 @@ export function checkWritable(key: string): void {
 /** @throws Refused 400 for a value that the schema does not allow, also where nobody may write it */
 export function checkValue(key: string, value: unknown): void {
   if (reserved.includes(key)) return;
-  if (key.length > 255) throw new Refused(400, 'A property name is longer than 255 characters');
+  if (lengthOf(key) > 255)
+    throw new Refused(400, 'Custom property should not be greater than 255 characters.');
   const complaint = complaintAbout(value, attributeOf(key) ?? custom);
   if (complaint) {
     throw new Refused(400, `Provided object does not match schema 'image': ${complaint} (${key})`);
@@ -85,6 +87,37 @@ export function checkValue(key: string, value: unknown): void {
   if ((key === 'min_disk' || key === 'min_ram') && Number(value) < 0) {
     throw new Refused(400, `Invalid value '${value}' for parameter '${key}': Cannot be a negative value`);
   }
+}
+
+/**
+ * Four bytes of UTF-8 are too many for Glance (no_4byte_params), and half a surrogate pair for the database below it.
+ * @throws Refused 400 and 500
+ */
+export function checkCharacters(values: Readonly<Record<string, unknown>>): void {
+  const texts = Object.entries(values).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  const tags = Array.isArray(values.tags) ? values.tags.map(String) : [];
+  if (Object.keys(values).some((key) => !attributeOf(key) && FOUR_BYTES.test(key)))
+    throw new Refused(400, "Property names can't contain 4 byte unicode.");
+  const [unfit] = texts.find(([, value]) => FOUR_BYTES.test(value)) ?? [];
+  if (unfit !== undefined)
+    throw new Refused(400, `${titled(unfit)} can't contain 4 byte unicode characters.`);
+  if (tags.some((tag) => FOUR_BYTES.test(tag)))
+    throw new Refused(400, "Param values can't contain 4 byte unicode.");
+  if (
+    ![...Object.keys(values), ...texts.map(([, value]) => value), ...tags].every((text) =>
+      text.isWellFormed(),
+    )
+  )
+    throw new Refused(500, serverError);
+}
+
+const FOUR_BYTES = /[\u{10000}-\u{10ffff}]/u;
+
+/** As Python's `title` has it. */
+function titled(text: string): string {
+  return text.toLowerCase().replace(/\p{L}+/gu, (word) => word.charAt(0).toUpperCase() + word.slice(1));
 }
 
 /** @throws Refused 413 past image_property_quota or image_tag_quota, 128 each */
@@ -102,7 +135,7 @@ function complaintAbout(value: unknown, schema: Attribute): string | undefined {
   if (schema.enum && !schema.enum.some((one) => one === value)) {
     return `${shown} is not one of [${schema.enum.map((one) => (one === null ? 'None' : `'${one}'`)).join(', ')}]`;
   }
-  if (typeof value === 'string' && schema.maxLength && value.length > schema.maxLength)
+  if (typeof value === 'string' && schema.maxLength && lengthOf(value) > schema.maxLength)
     return `${shown} is too long`;
   if (typeof value === 'string' && schema.pattern && !new RegExp(schema.pattern).test(value)) {
     return `${shown} does not match '${schema.pattern}'`;
@@ -110,6 +143,11 @@ function complaintAbout(value: unknown, schema: Attribute): string | undefined {
   const { items } = schema;
   if (!items || !Array.isArray(value)) return undefined;
   return value.map((item) => complaintAbout(item, items)).find(Boolean);
+}
+
+/** In characters, as Python counts. */
+function lengthOf(text: string): number {
+  return [...text].length;
 }
 
 function isOf(type: string, value: unknown): boolean {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { type Answer, Refused } from './answer.ts';
-import { checkCounts, checkValue, checkWritable } from './attributes.ts';
+import { checkCharacters, checkCounts, checkValue, checkWritable } from './attributes.ts';
 import { receiveJson, serverError } from './body.ts';
 import { type Exchange, saveChanged, timestamp } from './exchange.ts';
 import type { ImageRecord } from './records.ts';
@@ -22,6 +22,7 @@ export async function create(exchange: Exchange): Promise<Answer> {
     record = withAttribute(record, key, value);
   }
   checkCounts(record);
+  checkCharacters({ ...body });
   if (service.records.known(record.id)) throw new Refused(409, `Image ID ${record.id} already exists!`);
   service.records.save(record);
   const headers = {

@@ -1,5 +1,5 @@
 import { type Answer, Refused } from './answer.ts';
-import { attributes, checkCounts, checkValue, checkWritable } from './attributes.ts';
+import { attributes, checkCharacters, checkCounts, checkValue, checkWritable } from './attributes.ts';
 import { receiveJson } from './body.ts';
 import { type Exchange, saveChanged } from './exchange.ts';
 import { found, withAttribute } from './images.ts';
@@ -68,5 +68,6 @@ function apply(record: ImageRecord, { op, key, value }: Operation): ImageRecord 
     throw new Refused(403, `Attribute ${key} can be only replaced for a queued image.`);
   }
   if (op === 'replace' && !base && !exists) throw new Refused(409, `Property ${key} does not exist.`);
+  checkCharacters({ [key]: value });
   return withAttribute(record, key, value);
 }

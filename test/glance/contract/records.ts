@@ -88,6 +88,57 @@ export function recordsContract(target: Target): void {
       expect(await bench.glance.check()).toEqual({ version: expect.stringMatching(/^v2\.\d+$/) });
     });
 
+    it('takes every character up to U+FFFF in names and values', async () => {
+      const text = 'Ünïcödé ☃ 漢字 \ufffd\uffff';
+      const image = await bench.anImage({ name: text, properties: { [text]: text } });
+      expect(await bench.glance.getImage(image.id)).toMatchObject({
+        name: text,
+        properties: { [text]: text },
+      });
+      const longest = '☃'.repeat(255);
+      expect(await bench.anImage({ name: longest })).toMatchObject({ name: longest });
+    });
+
+    it.each<[object, string]>([
+      [{ name: '🚀 db' }, "Name can't contain 4 byte unicode characters."],
+      [{ name: `${'x'.repeat(254)}🚀` }, "Name can't contain 4 byte unicode characters."],
+      [{ xensnap_vm_name: '🚀' }, "Xensnap_Vm_Name can't contain 4 byte unicode characters."],
+      [{ '🚀': 'x' }, "Property names can't contain 4 byte unicode."],
+      [{ tags: ['🚀'] }, "Param values can't contain 4 byte unicode."],
+    ])('refuses characters of four bytes in %j, to create and to change', async (attributes, message) => {
+      const created = await send('POST', `${bench.url}/v2/images`, attributes);
+      expect(created).toEqual({ status: 400, message });
+      const { id } = await bench.anImage();
+      const operations = Object.entries(attributes).map(([key, value]) => ({
+        op: 'add',
+        path: `/${key}`,
+        value,
+      }));
+      expect(await send('PATCH', `${bench.url}/v2/images/${id}`, operations)).toEqual(created);
+    });
+
+    it.each<object>([
+      { name: `${'x'.repeat(254)}\ud83d` },
+      { xensnap_vm_name: '\ude80' },
+      { 'half \ud83d': 'x' },
+      { tags: ['\ud83d'] },
+    ])('fails on half a surrogate pair in %j, to create and to change', async (attributes) => {
+      expect((await send('POST', `${bench.url}/v2/images`, attributes)).status).toBe(500);
+      const { id } = await bench.anImage();
+      const operations = Object.entries(attributes).map(([key, value]) => ({
+        op: 'add',
+        path: `/${key}`,
+        value,
+      }));
+      expect((await send('PATCH', `${bench.url}/v2/images/${id}`, operations)).status).toBe(500);
+    });
+
+    it('looks at no characters of a tag that comes by its own URL', async () => {
+      const { id } = await bench.anImage();
+      const url = `${bench.url}/v2/images/${id}/tags/${encodeURIComponent('🚀')}`;
+      expect((await fetch(url, { method: 'PUT' })).status).toBe(204);
+    });
+
     it.each([
       [{ disk_format: 'xva' }, 400],
       [{ container_format: 'tgz' }, 400],
@@ -189,6 +240,18 @@ async function failure(call: Promise<unknown>): Promise<string> {
     (reason) => reason,
   );
   return String(error);
+}
+
+/** Sends a document; answers the status and the first sentence of a refusal. */
+async function send(method: 'POST' | 'PATCH', url: string, body: unknown) {
+  const type = method === 'POST' ? 'application/json' : 'application/openstack-images-v2.1-json-patch';
+  const response = await fetch(url, {
+    method,
+    headers: { 'content-type': type, accept: 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const { message = '' } = (await response.json()) as { message?: string };
+  return { status: response.status, message: message.split('<br')[0] };
 }
 
 async function patch(url: string, id: string, operations: unknown, type?: string): Promise<number> {
