@@ -18,6 +18,8 @@ export interface JobView {
   readonly host: string | null;
   readonly imageId: string | null;
   readonly imageName: string;
+  /** Position of the disk that is imaged. */
+  readonly device: string | null;
   readonly consistency: string | null;
   readonly warnings: readonly string[];
   readonly error: { readonly name: string; readonly message: string } | null;
@@ -46,6 +48,8 @@ export interface VmView {
   readonly powerState: string;
   readonly host: string | null;
   readonly rootDiskBytes: number | null;
+  /** Position of that disk; null where it is in doubt. */
+  readonly rootDevice: string | null;
   readonly job: string | null;
 }
 
@@ -87,6 +91,8 @@ export interface ScheduleView {
   readonly backupType: string;
   readonly quiesce: string;
   readonly format: string;
+  readonly device: string | null;
+  readonly flatten: boolean;
   readonly enabled: boolean;
   readonly disabledReason: string | null;
   readonly nextRuns: readonly string[];

@@ -12,6 +12,7 @@ export function jobReport(job: JobView): string {
     Status: job.finishedAt === null ? `${job.status}, ${job.phase}, ${job.progress} %` : job.status,
     Error: job.error && `${job.error.name}: ${job.error.message}`,
     Image: job.imageId && `${job.imageId} "${job.imageName}"`,
+    Device: job.device,
     Size: job.sizeBytes === null ? null : `${size(job.sizeBytes)} (${job.sizeBytes} bytes)`,
     sha512: job.sha512,
     VHDs: job.vhds.length || null,

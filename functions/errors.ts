@@ -19,6 +19,7 @@ export const ERROR_STATUS = {
   JobFinished: 409,
   IdempotencyConflict: 409,
   QuiesceNotSupported: 409,
+  RootDiskAmbiguous: 409,
   SnapshotInProgress: 409,
   StorageNotAttached: 409,
   VmNameAmbiguous: 409,

@@ -1,15 +1,10 @@
 import { isCode } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
-import {
-  NULL_REF,
-  type Ref,
-  type SrRecord,
-  type VbdRecord,
-  type VdiRecord,
-  type VmRecord,
-} from '../xapi/types.ts';
+import { NULL_REF, type Ref, type SrRecord, type VdiRecord, type VmRecord } from '../xapi/types.ts';
+import { byPosition, diskText } from './disk.ts';
 import { XensnapError } from './errors.ts';
 import type { ImageFormat, JobRequest } from './job.ts';
+import { chooseRoot, disksOfVm } from './vm-disks.ts';
 
 /** SR types whose VHDs are files that the plugin can hard-link and read; other disks xapi exports. */
 const CHAIN_SR_TYPES: readonly string[] = ['ext', 'nfs', 'smb'];
@@ -21,15 +16,21 @@ const MAX_VHD_BYTES = 2040 * 2 ** 30;
 export interface Inspection {
   readonly vmRef: Ref<'VM'>;
   readonly vm: VmRecord;
-  readonly rootVdiRef: Ref<'VDI'>;
   readonly rootVdi: VdiRecord;
+  /** Position of the root disk, as xapi has it in `userdevice`. */
+  readonly device: string;
   /** Disks of the VM, the root's first; no CD drives. */
   readonly diskRefs: readonly Ref<'VDI'>[];
   readonly sr: SrRecord;
   readonly virtualBytes: number;
-  /** Whether there is a chain of files to read for an image of that format. */
+  /** Whether there is a chain of files to read for an image of that kind. */
   readonly readsChain: boolean;
+  /** What an operator should know of the choice of the disk. */
+  readonly warnings: readonly string[];
 }
+
+/** What of a request the inspection goes by. */
+export type InspectionWish = Pick<JobRequest, 'quiesce' | 'maxSizeGib' | 'format' | 'device' | 'flatten'>;
 
 /**
  * The one VM that a UUID or a name means. Throws VmNotFound, or VmNameAmbiguous with the candidates.
@@ -72,34 +73,45 @@ export async function findVm(
   throw notFound();
 }
 
-/** Looks at a VM and its root disk, and throws an error that says why it can't be imaged, if so. 4 calls. */
+/**
+ * Looks at a VM and its root disk, and throws an error that says why it can't be imaged, if so. 4 calls for a VM with
+ * one disk; one for each further disk.
+ */
 export async function inspectVm(
   xapi: Session,
   vmRef: Ref<'VM'>,
-  request: Pick<JobRequest, 'quiesce' | 'maxSizeGib' | 'format'>,
+  request: InspectionWish,
 ): Promise<Inspection> {
   const vm = await xapi.call('VM.get_record', vmRef);
   refuseOtherThanVm(vm);
-  const vbds = await xapi.call('VBD.get_all_records_where', `field "VM" = "${vmRef}"`);
-  const disks = Object.values(vbds).filter((vbd) => vbd.type === 'Disk' && vbd.VDI !== NULL_REF);
-  const root = disks.find((vbd) => vbd.userdevice === '0');
-  if (!root) throw new XensnapError('VmHasNoDisk', `The VM "${vm.name_label}" has no disk at position 0.`);
-  const rootVdi = await xapi.call('VDI.get_record', root.VDI);
+  const disks = await disksOfVm(xapi, vmRef);
+  if (disks.length === 0) throw new XensnapError('VmHasNoDisk', `The VM "${vm.name_label}" has no disk.`);
+  const { disk: root, vdi: rootVdi } = await chooseRoot(xapi, vm, disks, request.device);
   const sr = await xapi.call('SR.get_record', rootVdi.SR);
   const [diskFormat, imageFormat] = [formatOf(rootVdi), request.format ?? 'vhd'];
   refuseStorage(sr, diskFormat);
-  const virtualBytes = Number(rootVdi.virtual_size);
-  refuseSize(virtualBytes, request.maxSizeGib, imageFormat);
+  refuseSize(root.virtualBytes, request.maxSizeGib, imageFormat);
   await refuseQuiesce(xapi, vm, request.quiesce);
+  const [lowest = root, ...others] = byPosition(disks.map(({ disk }) => disk));
   return {
     vmRef,
     vm,
-    rootVdiRef: root.VDI,
     rootVdi,
-    diskRefs: rootFirst(disks, root),
+    device: root.device,
+    diskRefs: [root, ...[lowest, ...others].filter((disk) => disk !== root)].map(({ vdiRef }) => vdiRef),
     sr,
-    virtualBytes,
-    readsChain: imageFormat === 'vhd' && diskFormat === 'vhd' && CHAIN_SR_TYPES.includes(sr.type),
+    virtualBytes: root.virtualBytes,
+    readsChain:
+      imageFormat === 'vhd' &&
+      request.flatten !== true &&
+      diskFormat === 'vhd' &&
+      CHAIN_SR_TYPES.includes(sr.type),
+    warnings:
+      root === lowest
+        ? []
+        : [
+            `The image is of the disk at ${diskText(root)}, not of the one at the lowest position, ${diskText(lowest)}.`,
+          ],
   };
 }
 
@@ -184,8 +196,4 @@ export async function quiesceIsKnown(xapi: Session): Promise<boolean> {
     if (isCode(error, 'MESSAGE_REMOVED') || isCode(error, 'MESSAGE_METHOD_UNKNOWN')) return false;
     throw error;
   }
-}
-
-function rootFirst(disks: readonly VbdRecord[], root: VbdRecord): Ref<'VDI'>[] {
-  return [root, ...disks.filter((vbd) => vbd !== root)].map((vbd) => vbd.VDI);
 }

@@ -45,6 +45,10 @@ export interface JobRequest {
   readonly force: boolean;
   /** `vhd` if absent. */
   readonly format?: ImageFormat;
+  /** Position of the disk that is to be imaged, where the caller has named it. */
+  readonly device?: string;
+  /** One VHD that xapi flattens, also where there is a chain of files to read. */
+  readonly flatten?: boolean;
   /** Absent for a snapshot, which no rotation ever touches. */
   readonly backup?: Backup;
 }
@@ -115,7 +119,9 @@ export interface Job {
   readonly hostName?: string;
   readonly srRef?: Ref<'SR'>;
   readonly srUuid?: string;
-  /** Refs of the VM's disks that carry our tags. */
+  /** Position of the disk that is imaged, as xapi has it in `userdevice`. */
+  readonly device?: string;
+  /** Refs of the VM's disks that carry our tags, the root's first. */
   readonly taggedDisks?: readonly Ref<'VDI'>[];
   readonly virtualBytes?: number;
   /** Whether the plugin will read the disk's chain of files, and not what xapi exports. */

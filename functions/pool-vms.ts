@@ -1,11 +1,13 @@
 import type { Session } from '../xapi/session.ts';
-import type { HostRecord, VbdRecord, VdiRecord, VmRecord } from '../xapi/types.ts';
+import { type HostRecord, NULL_REF, type VbdRecord, type VmRecord } from '../xapi/types.ts';
+import { type Disk, diskOf } from './disk.ts';
+import { rootDiskOf } from './root-disk.ts';
 
 /** A VM that is no template, snapshot or control domain, with what it stands on. */
 export interface PoolVm {
   readonly vm: VmRecord;
-  /** The disk at position 0. */
-  readonly rootDisk?: VdiRecord;
+  /** The disk that it boots from; absent where it has none, or where that is in doubt. */
+  readonly rootDisk?: Disk;
   /** On which it runs. */
   readonly host?: HostRecord;
 }
@@ -13,7 +15,7 @@ export interface PoolVm {
 /** Selects the VMs that can run: xapi's table of VMs has templates, snapshots and control domains as well. */
 export const REAL_VMS =
   'field "is_a_template" = "false" and field "is_a_snapshot" = "false" and field "is_control_domain" = "false"';
-const ROOT_VBDS = 'field "userdevice" = "0" and field "type" = "Disk"';
+const DISK_VBDS = 'field "type" = "Disk"';
 /** The disks of snapshots would be most of the answer in a pool with daily backups. */
 const LIVE_VDIS = 'field "managed" = "true" and field "is_a_snapshot" = "false"';
 
@@ -21,15 +23,21 @@ const LIVE_VDIS = 'field "managed" = "true" and field "is_a_snapshot" = "false"'
 export async function vmsOfPool(xapi: Session): Promise<PoolVm[]> {
   const [vms, vbds, vdis, hosts] = await Promise.all([
     xapi.call('VM.get_all_records_where', REAL_VMS),
-    xapi.call('VBD.get_all_records_where', ROOT_VBDS),
+    xapi.call('VBD.get_all_records_where', DISK_VBDS),
     xapi.call('VDI.get_all_records_where', LIVE_VDIS),
     xapi.call('host.get_all_records'),
   ]);
-  const roots = new Map<string, VbdRecord>(Object.values<VbdRecord>(vbds).map((vbd) => [vbd.VM, vbd]));
+  const attached: ReadonlyMap<string, VbdRecord[]> = Map.groupBy(
+    Object.values<VbdRecord>(vbds).filter((vbd) => vbd.VDI !== NULL_REF),
+    (vbd) => vbd.VM,
+  );
   return Object.entries<VmRecord>(vms).map(([vmRef, vm]) => {
-    const vbd = roots.get(vmRef);
-    const rootDisk = vbd && vdis[vbd.VDI];
+    const disks = (attached.get(vmRef) ?? []).flatMap((vbd) => {
+      const vdi = vdis[vbd.VDI];
+      return vdi ? [diskOf(vbd, vdi)] : [];
+    });
+    const root = rootDiskOf(vm, disks);
     const host = hosts[vm.resident_on];
-    return { vm, ...(rootDisk && { rootDisk }), ...(host && { host }) };
+    return { vm, ...(!('doubt' in root) && { rootDisk: root }), ...(host && { host }) };
   });
 }

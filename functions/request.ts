@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
+import { glanceText, refuseUnfit } from './glance-text.ts';
+import { defaultName, replacedTexts } from './image-name.ts';
 import { imageFormat, imageProperties, refuseReservedMetadata } from './image-properties.ts';
 import type { Backup, ImageFormat, Job, JobRequest, Quiesce, ScheduledRun } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
@@ -13,7 +15,7 @@ export interface SnapshotRequest {
   readonly vm: string;
   /** Needed only where several pools have a VM of that name. */
   readonly pool?: string;
-  /** Name of the image; `<VM's name>-<time>` if absent. */
+  /** Name of the image; `<VM's name>-<time>` if absent. What Glance does not take of it is replaced, with a warning. */
   readonly name?: string;
   readonly quiesce?: Quiesce;
   readonly metadata?: Readonly<Record<string, string>>;
@@ -23,6 +25,10 @@ export interface SnapshotRequest {
   readonly force?: boolean;
   /** `vhd` if absent. */
   readonly format?: ImageFormat;
+  /** Position of the disk to be imaged; the one that the VM boots from if absent. */
+  readonly device?: string;
+  /** One VHD, flattened by xapi, also where there is a chain of files to read. */
+  readonly flatten?: boolean;
   /** Makes the image a backup, which replaces older ones. */
   readonly backup?: Backup;
   /** That a schedule asks, and from when until when the job may begin. It waits for a busy VM. */
@@ -50,7 +56,7 @@ export async function requestSnapshot(
   runtime: Runtime,
 ): Promise<{ job: Job; created: boolean }> {
   const { store } = runtime;
-  refuseReservedMetadata(wish.metadata ?? {});
+  refuseUnusable(wish);
   const earlier = await jobOfKey(wish, runtime);
   if (earlier) return { job: earlier, created: false };
   const target = await findTarget(wish, runtime);
@@ -69,6 +75,20 @@ export async function requestSnapshot(
     throw translate(error);
   }
   return { job: (await store.jobs.get(job.id)) ?? job, created: true };
+}
+
+/** What no VM could make right. */
+function refuseUnusable({ metadata = {}, backup, format, flatten }: SnapshotRequest): void {
+  refuseReservedMetadata(metadata);
+  refuseFlatRaw(format, flatten);
+  // Two types must not become one on their way: each rotates by itself.
+  if (backup) refuseUnfit('backup.type', backup.type);
+}
+
+/** @throws BadRequest where a raw image is to be flattened */
+export function refuseFlatRaw(format: ImageFormat | undefined, flatten: boolean | undefined): void {
+  if (flatten && format === 'raw')
+    throw new XensnapError('BadRequest', 'flatten: a raw image is flat already; leave it out.');
 }
 
 /** The job that this request's key started before. */
@@ -152,14 +172,17 @@ const REFUSALS: readonly string[] = [
 function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, config }: Runtime): Job {
   const now = clock.now();
   const { vm } = target;
+  const warnings = replacedTexts(wish);
   const request: JobRequest = {
-    name: wish.name ?? `${vm.name_label}-${now.toISOString().slice(0, 16)}Z`,
+    name: wish.name === undefined ? defaultName(vm.name_label, now) : glanceText(wish.name),
     quiesce: wish.quiesce ?? 'never',
     metadata: wish.metadata ?? {},
     ...(wish.maxSizeGib !== undefined && { maxSizeGib: wish.maxSizeGib }),
     detached: wish.detached ?? false,
     force: wish.force ?? false,
     ...(wish.format && { format: wish.format }),
+    ...(wish.device !== undefined && { device: wish.device }),
+    ...(wish.flatten && { flatten: true }),
     ...(wish.backup && { backup: wish.backup }),
   };
   return {
@@ -172,7 +195,9 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     pool: target.pool,
     vmUuid: vm.uuid,
     vmName: vm.name_label,
+    device: target.device,
     virtualBytes: target.virtualBytes,
+    ...(warnings.length > 0 && { warnings }),
     xapiCalls: target.xapiCalls,
     createdAt: now.toISOString(),
     deadline: new Date(now.getTime() + config.timings.jobMaxSeconds * 1000).toISOString(),

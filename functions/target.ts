@@ -12,7 +12,10 @@ export interface Target extends Inspection {
   readonly xapiCalls: number;
 }
 
-type Wish = Pick<SnapshotRequest, 'vm' | 'pool' | 'quiesce' | 'maxSizeGib' | 'format' | 'allows'>;
+type Wish = Pick<
+  SnapshotRequest,
+  'vm' | 'pool' | 'quiesce' | 'maxSizeGib' | 'format' | 'device' | 'flatten' | 'allows'
+>;
 
 /** Looks for the VM in the pool that is named, else in every pool. */
 export async function findTarget(wish: Wish, runtime: Runtime): Promise<Target> {
@@ -21,6 +24,8 @@ export async function findTarget(wish: Wish, runtime: Runtime): Promise<Target> 
     quiesce: wish.quiesce ?? 'never',
     ...(wish.maxSizeGib && { maxSizeGib: wish.maxSizeGib }),
     ...(wish.format && { format: wish.format }),
+    ...(wish.device !== undefined && { device: wish.device }),
+    ...(wish.flatten && { flatten: true }),
   };
   const found: Target[] = [];
   for (const { name, driver } of pools) {

@@ -1,5 +1,6 @@
 import type { Session } from '../xapi/session.ts';
 import { NULL_REF, type Ref, type VmRecord } from '../xapi/types.ts';
+import { positionOf } from './disk.ts';
 import { byUuid, GONE, unlessUnknown } from './gone.ts';
 import { type Job, snapshotLabel } from './job.ts';
 import { tagsIn } from './tags.ts';
@@ -66,11 +67,19 @@ export function isTemplateOf(
   return tags.every((tag) => tag.installation === installation);
 }
 
-/** The template's disks, the root's first; CD drives hold none of its own. */
-export async function disksOf(xapi: Session, templateRef: Ref<'VM'>): Promise<readonly Ref<'VDI'>[]> {
+/**
+ * The template's disks; CD drives hold none of its own.
+ * @param root position of the disk that comes first; the others follow by theirs
+ */
+export async function disksOf(
+  xapi: Session,
+  templateRef: Ref<'VM'>,
+  root?: string,
+): Promise<readonly Ref<'VDI'>[]> {
   const vbds = await xapi.call('VBD.get_all_records_where', `field "VM" = "${templateRef}"`);
   return Object.values(vbds)
     .filter((vbd) => vbd.type === 'Disk' && vbd.VDI !== NULL_REF)
-    .toSorted((a, b) => Number(a.userdevice) - Number(b.userdevice))
+    .toSorted((a, b) => positionOf(a.userdevice) - positionOf(b.userdevice))
+    .toSorted((a, b) => Number(b.userdevice === root) - Number(a.userdevice === root))
     .map((vbd) => vbd.VDI);
 }

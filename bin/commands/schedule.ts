@@ -33,6 +33,8 @@ interface WishOptions extends ApiOptions {
   readonly type?: string;
   readonly quiesce?: string;
   readonly format?: string;
+  readonly device?: string;
+  readonly flatten?: boolean;
 }
 
 /** `schedule` with its own commands. */
@@ -168,7 +170,9 @@ function wished(command: Command): Command {
     )
     .addOption(
       new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk').choices(['vhd', 'raw']),
-    );
+    )
+    .option('--device <position>', 'the disk to be imaged (default: the one that each VM boots from)')
+    .option('--flatten', 'one VHD that the pool flattens, in place of a chain; with the format vhd only');
 }
 
 function targetOf(vm: string | undefined, { tag, namePattern, pool }: WishOptions): object {
@@ -185,7 +189,8 @@ function targetOf(vm: string | undefined, { tag, namePattern, pool }: WishOption
 }
 
 function wishOf({ type, ...options }: WishOptions): object {
-  const { name, cron, rate, daily, weekly, timeZone, flexibleMinutes, keep, quiesce, format } = options;
+  const { name, cron, rate, daily, weekly, timeZone, flexibleMinutes, keep } = options;
+  const { quiesce, format, device, flatten } = options;
   const wish = {
     name,
     cron,
@@ -197,6 +202,8 @@ function wishOf({ type, ...options }: WishOptions): object {
     keep,
     quiesce,
     format,
+    device,
+    flatten,
     backupType: type,
   };
   return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
@@ -257,7 +264,8 @@ function scheduleReport(schedule: ScheduleView): string {
     Type: schedule.backupType,
     Keep: schedule.keep,
     Quiesce: schedule.quiesce,
-    Format: schedule.format,
+    Format: schedule.flatten ? `${schedule.format}, flattened` : schedule.format,
+    Device: schedule.device,
     Enabled: schedule.enabled ? 'yes' : 'no',
     'Disabled because': schedule.disabledReason,
     'Next runs': schedule.nextRuns.length > 0 ? schedule.nextRuns.map(time).join(', ') : null,

@@ -16,6 +16,8 @@ interface Wish {
   readonly detached?: boolean;
   readonly force?: boolean;
   readonly format?: string;
+  readonly device?: string;
+  readonly flatten?: boolean;
   readonly backup?: string;
   readonly keep?: number;
 }
@@ -28,6 +30,7 @@ export function snapshotCommand(): Command {
   return apiCommand('snapshot', 'Take an image of a VM into Glance', [
     'snapshot web-1 --wait',
     'snapshot web-1 --name before-upgrade --quiesce prefer --metadata owner=ops --metadata ticket=4711',
+    'snapshot web-1 --device 1 --flatten',
     'snapshot web-1 --backup daily --keep 7',
     'snapshot 0c7d2f4e-9f0b-4b0c-9d3e-0c9f5f6a7b8c --pool berlin --json',
   ])
@@ -42,7 +45,7 @@ export function snapshotCommand(): Command {
       ]),
     )
     .option('--metadata <key=value>', 'a property of the image; may be repeated', keyValue)
-    .option('--max-size-gib <gib>', 'refuse a root disk whose virtual size is larger', positiveNumber)
+    .option('--max-size-gib <gib>', 'refuse a disk whose virtual size is larger', positiveNumber)
     .option('--detached', 'do not tie the image to the VM')
     .option('--force', 'do not wait until the disk is coalesced')
     .addOption(
@@ -51,6 +54,8 @@ export function snapshotCommand(): Command {
         'raw',
       ]),
     )
+    .option('--device <position>', 'the disk to be imaged (default: the one that the VM boots from)')
+    .option('--flatten', 'one VHD that the pool flattens, in place of a chain; with the format vhd only')
     .option('--backup <type>', 'make it a backup, which replaces the oldest ones of its type; needs --keep')
     .option('--keep <n>', 'verified backups of the type that stay, this one included', wholeNumber(0, 10_000))
     .option('--wait', 'show the progress, and end when the job has')
@@ -67,9 +72,9 @@ export function snapshotCommand(): Command {
 }
 
 function wishOf({ backup: type, keep, pool, name, quiesce, metadata, maxSizeGib, ...wish }: Wish): object {
-  const { detached, force, format } = wish;
+  const { detached, force, format, device, flatten } = wish;
   const backup = type === undefined ? undefined : { type, keep };
-  return { pool, name, quiesce, metadata, maxSizeGib, detached, force, format, backup };
+  return { pool, name, quiesce, metadata, maxSizeGib, detached, force, format, device, flatten, backup };
 }
 
 function begun(job: JobView): string {

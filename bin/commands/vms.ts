@@ -20,6 +20,7 @@ function vmsTable({ vms }: { vms: readonly VmView[] }): string {
       STATE: vm.powerState,
       HOST: vm.host,
       'ROOT DISK': vm.rootDiskBytes === null ? null : size(vm.rootDiskBytes),
+      DEVICE: vm.rootDevice,
       JOB: vm.job,
     })),
   );

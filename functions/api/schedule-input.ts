@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { XensnapError } from '../errors.ts';
 import type { ScheduleWish } from '../schedules/save.ts';
 import { type DayTime, type Timing, WEEKDAYS, WINDOWS } from '../schedules/timing.ts';
-import { line, strict } from './validation.ts';
+import { DeviceInput, line, strict } from './validation.ts';
 
 const window = z
   .string()
@@ -54,6 +54,13 @@ export const NewSchedule = strict({
     .enum(['vhd', 'raw'])
     .optional()
     .openapi({ description: 'A bundle of VHDs, or the bare disk.', default: 'vhd' }),
+  device: DeviceInput.optional().openapi({
+    description: 'Position of the disk to be imaged of each VM; the one that it boots from if absent.',
+  }),
+  flatten: z
+    .boolean()
+    .optional()
+    .openapi({ description: 'One VHD, flattened by xapi; only with `vhd`.', default: false }),
   enabled: z.boolean().optional().openapi({ default: true }),
 }).openapi('NewSchedule');
 

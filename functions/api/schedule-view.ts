@@ -30,6 +30,8 @@ export const ScheduleView = z
     backupType: z.string(),
     quiesce: z.enum(['never', 'prefer', 'require']),
     format: z.enum(['vhd', 'raw']),
+    device: z.string().nullable().openapi({ description: 'Null for the disk that the VM boots from.' }),
+    flatten: z.boolean(),
     enabled: z.boolean(),
     disabledReason: z.string().nullable().openapi({ description: 'Why xensnap itself has disabled it.' }),
     nextRuns: z
@@ -56,6 +58,8 @@ export function scheduleView(schedule: Schedule): ScheduleView {
     backupType: schedule.backupType,
     quiesce: schedule.quiesce,
     format: schedule.format ?? 'vhd',
+    device: schedule.device ?? null,
+    flatten: schedule.flatten ?? false,
     enabled: schedule.enabled,
     disabledReason: schedule.disabledReason ?? null,
     nextRuns: nextRuns(schedule),

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { line, strict } from './validation.ts';
+import { DeviceInput, line, strict } from './validation.ts';
 import { JOB_STATUSES } from './view.ts';
 
 /** Glance takes 128 properties of an image; Nova's and our own need room beside the caller's. */
@@ -31,11 +31,14 @@ export const NewSnapshot = strict({
     )
     .optional()
     .openapi({ description: 'Custom properties of the image.', maxProperties: MOST_METADATA }),
+  device: DeviceInput.optional().openapi({
+    description: 'Position of the disk to be imaged; the one that the VM boots from if absent.',
+  }),
   maxSizeGib: z
     .number()
     .positive()
     .optional()
-    .openapi({ description: 'Refuses a root disk whose virtual size is larger.' }),
+    .openapi({ description: 'Refuses a disk whose virtual size is larger.' }),
   detached: z
     .boolean()
     .optional()
@@ -48,6 +51,10 @@ export const NewSnapshot = strict({
     description:
       'A tar.gz of VHDs, as Nova takes it; or the bare disk, zeros and all, which boots on any hypervisor.',
     default: 'vhd',
+  }),
+  flatten: z.boolean().optional().openapi({
+    description: 'One VHD that xapi flattens, also where there is a chain to bundle; only with `vhd`.',
+    default: false,
   }),
   backup: BackupInput.optional().openapi({
     description: 'Makes it a backup: once it is verified, older ones of its type go.',

@@ -13,6 +13,13 @@ export function line(max: number, min = 1) {
   return z.string({ error: notText }).min(min).max(max).regex(NO_CONTROLS, 'has a control character');
 }
 
+/** A disk's position, as text or as a number; the text is what xapi calls it. */
+export const DeviceInput = z
+  .union([z.int().min(0).max(255).transform(String), z.string().regex(/^[0-9a-z]{1,8}$/)], {
+    error: 'must be the position of a disk, such as 0 or "1"',
+  })
+  .openapi({ type: ['string', 'integer'], example: '0' });
+
 /** An object that names each field it does not know, instead of ignoring what the caller meant by it. */
 export function strict<T extends z.core.$ZodLooseShape>(shape: T) {
   const known = Object.keys(shape).join(', ');

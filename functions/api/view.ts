@@ -36,6 +36,11 @@ export const JobView = z
     imageId: z.uuid().nullable().openapi({ description: 'Null once the image is gone.' }),
     imageName: z.string(),
     format: z.enum(['vhd', 'raw']).openapi({ description: 'A bundle of VHDs, or the bare disk.' }),
+    device: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Position of the disk that is imaged, as xapi has it.', example: '0' }),
+    flatten: z.boolean().openapi({ description: 'One VHD was asked for, flattened by xapi.' }),
     backup: z
       .object({ type: z.string(), keep: z.int().min(0) })
       .nullable()
@@ -50,7 +55,7 @@ export const JobView = z
     createdAt: time,
     startedAt: time.nullable(),
     finishedAt: time.nullable(),
-    virtualBytes: bytes.nullable().openapi({ description: 'Virtual size of the root disk.' }),
+    virtualBytes: bytes.nullable().openapi({ description: 'Virtual size of the disk.' }),
     sizeBytes: bytes.nullable().openapi({ description: 'Size of the image.' }),
     sha512: z.string().nullable(),
     vhds: z
@@ -86,6 +91,8 @@ export function jobView(job: Job): JobView {
     imageId: isImageGone(job) ? null : job.id,
     imageName: job.request.name,
     format: job.request.format ?? 'vhd',
+    device: job.device ?? null,
+    flatten: job.request.flatten ?? false,
     backup: job.request.backup ?? null,
     run: job.run ?? null,
     consistency: job.consistency ?? null,

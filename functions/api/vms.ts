@@ -20,7 +20,12 @@ const VmView = z
     rootDiskBytes: z
       .int()
       .nullable()
-      .openapi({ description: 'Virtual size of the disk at position 0; null where there is none.' }),
+      .openapi({ description: 'Virtual size of the disk that it boots from.' }),
+    rootDevice: z.string().nullable().openapi({
+      description:
+        'Position of that disk; null where there is none, or where only `device` can say which it is.',
+      example: '0',
+    }),
     job: z.uuid().nullable().openapi({ description: 'The job that has the VM.' }),
   })
   .openapi('Vm');
@@ -65,6 +70,7 @@ function vmView({ vm, rootDisk, host }: PoolVm, pool: string): Omit<VmView, 'job
     powerState: vm.power_state,
     host: host?.name_label ?? null,
     hostUuid: host?.uuid ?? null,
-    rootDiskBytes: rootDisk ? Number(rootDisk.virtual_size) : null,
+    rootDiskBytes: rootDisk?.virtualBytes ?? null,
+    rootDevice: rootDisk?.device ?? null,
   };
 }

@@ -78,6 +78,8 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
         ...(run.pool !== undefined && { pool: run.pool }),
         quiesce: schedule.quiesce,
         ...(schedule.format && { format: schedule.format }),
+        ...(schedule.device !== undefined && { device: schedule.device }),
+        ...(schedule.flatten && { flatten: true }),
         backup: { type: run.backupType, keep: schedule.keep },
         scheduled: { scheduleId: run.scheduleId, nominal: run.nominal, ...timesOf(run, now) },
         ...(run.jobId !== undefined && { jobId: run.jobId }),

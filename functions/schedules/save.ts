@@ -3,7 +3,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { VmRecord } from '../../xapi/types.ts';
 import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
+import { refuseUnfit } from '../glance-text.ts';
 import type { ImageFormat, Quiesce } from '../job.ts';
+import { refuseFlatRaw } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { findTarget } from '../target.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
@@ -27,6 +29,9 @@ export interface ScheduleWish {
   readonly backupType?: string;
   readonly quiesce?: Quiesce;
   readonly format?: ImageFormat;
+  /** Position of the disk to be imaged; the one that each VM boots from if absent. */
+  readonly device?: string;
+  readonly flatten?: boolean;
   readonly enabled?: boolean;
   readonly project?: string;
   /** The VMs that the caller may touch; all if absent. */
@@ -35,7 +40,8 @@ export interface ScheduleWish {
 
 /**
  * Makes the schedule of that id, or puts the wish in its place. One VM is looked up and must be fit for an image; the
- * one that the schedule has already is not asked for, so that a schedule whose VM is gone can still be changed.
+ * one that the schedule has already is asked for only about another disk, so that a schedule whose VM is gone can still
+ * be changed.
  * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws; PoolNotFound
  */
 export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runtime): Promise<Schedule> {
@@ -69,6 +75,8 @@ function scheduleOf(
   const backupType = wish.backupType ?? typeOf(timing);
   if (backupType === undefined)
     throw new XensnapError('BadRequest', 'backupType: is missing; cron and rate do not say which it is.');
+  refuseUnfit('backupType', backupType);
+  refuseFlatRaw(wish.format, wish.flatten);
   // Whole minutes, as all other nominal times.
   const anchor = new Date(Math.floor(now.getTime() / 60_000) * 60_000).toISOString();
   const kept = before && isDeepStrictEqual(before.timing, timing) ? before.anchor : anchor;
@@ -88,6 +96,8 @@ function scheduleOf(
     backupType,
     quiesce: wish.quiesce ?? 'never',
     ...(wish.format && { format: wish.format }),
+    ...(wish.device !== undefined && { device: wish.device }),
+    ...(wish.flatten && { flatten: true }),
     enabled,
     createdAt: before?.createdAt ?? now.toISOString(),
     updatedAt: now.toISOString(),
@@ -108,7 +118,7 @@ function isRetimed(before: Schedule, made: Schedule): boolean {
 }
 
 async function vmOf(
-  { vm, pool, selector, quiesce, format, allows }: ScheduleWish,
+  { vm, pool, selector, quiesce, format, device, flatten, allows }: ScheduleWish,
   before: Schedule | undefined,
   runtime: Runtime,
 ): Promise<ScheduledVm | undefined> {
@@ -117,13 +127,16 @@ async function vmOf(
   if (selector?.pool !== undefined) poolConfig(runtime.config, selector.pool);
   if (vm === undefined) return undefined;
   const known = before?.vm;
-  if (known && known.uuid === vm && (pool === undefined || pool === known.pool)) return known;
+  const isKnown = known?.uuid === vm && (pool === undefined || pool === known.pool);
+  if (known && isKnown && device === before?.device) return known;
   const target = await findTarget(
     {
       vm,
       ...(pool !== undefined && { pool }),
       ...(quiesce && { quiesce }),
       ...(format && { format }),
+      ...(device !== undefined && { device }),
+      ...(flatten && { flatten }),
       ...(allows && { allows }),
     },
     runtime,

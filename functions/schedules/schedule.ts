@@ -35,6 +35,9 @@ export interface Schedule {
   readonly quiesce: Quiesce;
   /** `vhd` if absent. */
   readonly format?: ImageFormat;
+  /** Position of the disk to be imaged; the one that each VM boots from if absent. */
+  readonly device?: string;
+  readonly flatten?: boolean;
   readonly enabled: boolean;
   /** Why xensnap itself has disabled it. */
   readonly disabledReason?: string;

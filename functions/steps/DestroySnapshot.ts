@@ -48,7 +48,7 @@ async function putOnRecord(
   { xapi, store, job }: StepDeps,
   { ref, record }: Template,
 ): Promise<readonly string[]> {
-  const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref));
+  const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref, job.device));
   await store.jobs.record(job.id, { templateRef: ref, templateUuid: record.uuid, snapshotDisks });
   return snapshotDisks;
 }

@@ -10,11 +10,13 @@ import { type StepDeps, step } from '../step.ts';
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
 export const handler = step('InspectVm', async (_state, deps) => {
   const { job, xapi, store } = deps;
-  const { vmRef, vm, rootVdi, diskRefs, sr, virtualBytes, readsChain } = await inspectVm(
+  const { vmRef, vm, rootVdi, device, diskRefs, sr, virtualBytes, readsChain, warnings } = await inspectVm(
     xapi,
     await vmRefOf(deps),
     job.request,
   );
+  for (const warning of warnings)
+    if (!job.warnings?.includes(warning)) await store.jobs.warn(job.id, warning);
   const host = await chooseHost(xapi, store, {
     pool: job.pool,
     srRef: rootVdi.SR,
@@ -31,6 +33,7 @@ export const handler = step('InspectVm', async (_state, deps) => {
     hostName: host.record.name_label,
     srRef: rootVdi.SR,
     srUuid: sr.uuid,
+    device,
     taggedDisks: diskRefs,
     virtualBytes,
     readsChain,

@@ -33,7 +33,7 @@ export const handler = step('PollSnapshot', async (_state, deps) => {
 /** Puts the template on record; the task that made it is forgotten, so that its reference need not stay there. */
 async function adopt(deps: StepDeps, { ref, record: vm }: Template): Promise<void> {
   const { xapi, job, store } = deps;
-  const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref));
+  const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref, job.device));
   const quiesced =
     vm.snapshot_info['disk-snapshot-type'] === 'quiesced' || vm.transportable_snapshot_id !== '';
   const facts = {

@@ -33,7 +33,7 @@ export const handler = step('StartUpload', async (_state, deps) => {
       jobId: job.id,
       imageId: job.id,
       templateRef: known(job, 'templateRef'),
-      device: '0',
+      device: job.device ?? '0',
       source: job.readsChain === false ? 'export' : 'auto',
       format: job.request.format ?? 'vhd',
       glanceUrl: url,

@@ -67,19 +67,27 @@ it('lines up VMs in columns, and shows no control character that a VM is named w
     powerState: 'Running',
     host: 'xen1',
     rootDiskBytes: 2 ** 26,
+    rootDevice: '0',
     job: null,
   };
   const vms = [
     { ...vm, name: 'web-1' },
-    { ...vm, name: 'a\u001b[2Jlong-name', host: null, powerState: 'Halted', rootDiskBytes: null },
+    {
+      ...vm,
+      name: 'a\u001b[2Jlong-name',
+      host: null,
+      powerState: 'Halted',
+      rootDiskBytes: null,
+      rootDevice: null,
+    },
   ];
   await using api = await stubApi({ 'GET /vms': () => [200, { vms }] });
   const { stdout } = await xensnap(['vms', '--api', api.url]);
   expect(stdout).toBe(
     [
-      'NAME            UUID  POOL  STATE    HOST  ROOT DISK  JOB',
-      'web-1           u1    demo  Running  xen1  64.0 MiB   -',
-      'a?[2Jlong-name  u1    demo  Halted   -     -          -',
+      'NAME            UUID  POOL  STATE    HOST  ROOT DISK  DEVICE  JOB',
+      'web-1           u1    demo  Running  xen1  64.0 MiB   0       -',
+      'a?[2Jlong-name  u1    demo  Halted   -     -          -       -',
       '',
     ].join('\n'),
   );

@@ -11,7 +11,8 @@ function aView(fields: Partial<ScheduleView> = {}): ScheduleView {
     ...{ id: ID, name: null, selector: null, timeZone: 'Europe/Berlin', flexibleMinutes: 120, keep: 7 },
     vm: { pool: 'demo', uuid: 'uuid-1', name: 'web-1' },
     daily: { window: 'H_0400_0600' },
-    ...{ backupType: 'daily', quiesce: 'never', format: 'vhd', enabled: true, disabledReason: null },
+    ...{ backupType: 'daily', quiesce: 'never', format: 'vhd', device: null, flatten: false },
+    ...{ enabled: true, disabledReason: null },
     nextRuns: ['2026-05-05T02:00:00.000Z'],
     ...fields,
   };
@@ -76,6 +77,7 @@ it.each<[string[], object]>([
     backupType: 'daily',
     quiesce: 'never',
     format: 'vhd',
+    flatten: false,
     keep: 7,
   };
   expect(api.requests.at(-1)).toEqual({ line: `PUT ${PATH}`, body: { ...rest, ...changed } });

@@ -65,6 +65,7 @@ export function aJobView(fields: Partial<JobView> = {}): JobView {
     host: 'xen1',
     imageId: JOB_ID,
     imageName: 'nightly',
+    device: null,
     consistency: null,
     warnings: [],
     error: null,

@@ -6,7 +6,15 @@ import { aJob } from './api/a-job.ts';
 /** Names to which Nova, Glance or xensnap give a meaning (reference/glance-and-clients.md, nova-snapshots.md). */
 const reserved = [
   ...['image_type', 'instance_uuid', 'backup_type', 'base_image_ref', 'image_location', 'image_state'],
-  ...['user_id', 'owner_id', 'instance_owner', 'auto_disk_config', 'vm_mode', 'hw_vm_mode'],
+  ...[
+    'user_id',
+    'owner_id',
+    'instance_owner',
+    'auto_disk_config',
+    'vm_mode',
+    'hw_vm_mode',
+    'hw_firmware_type',
+  ],
   ...['id', 'name', 'status', 'visibility', 'protected', 'owner', 'size', 'virtual_size', 'checksum'],
   ...['os_hash_algo', 'os_hash_value', 'os_hidden', 'min_disk', 'min_ram', 'tags', 'file', 'self', 'schema'],
   ...['created_at', 'updated_at', 'disk_format', 'container_format', 'locations', 'direct_url', 'stores'],
@@ -36,16 +44,18 @@ it.each([
   ['an empty key', { '': 'x' }],
   ['a key that is too long', { ['k'.repeat(256)]: 'x' }],
   ['a value that is too long', { key: 'x'.repeat(256) }],
+  ['a key with a character beyond U+FFFF', { 'team 🚀': 'x' }],
 ])('refuses %s, as Glance would', (_what, metadata) => {
   expect(() => refuseReservedMetadata(metadata)).toThrow(expect.objectContaining({ name: 'BadRequest' }));
 });
 
-const hvm = { HVM_boot_policy: 'BIOS order' } as VmRecord;
+const hvm = { HVM_boot_policy: 'BIOS order', HVM_boot_params: {} } as unknown as VmRecord;
 
 it('tells Nova what the image is, which VM it is of and how that boots', () => {
   const job = aJob({ request: { ...aJob().request, metadata: { department: 'x' } } });
   expect(imageProperties(job, hvm, 'prod')).toEqual({
     department: 'x',
+    hw_firmware_type: 'bios',
     image_type: 'snapshot',
     instance_uuid: job.vmUuid,
     vm_mode: 'hvm',
@@ -55,7 +65,23 @@ it('tells Nova what the image is, which VM it is of and how that boots', () => {
     xensnap_vm: job.vmUuid,
     xensnap_vm_name: 'web-1',
   });
-  expect(imageProperties(job, { HVM_boot_policy: '' } as VmRecord, 'prod').vm_mode).toBe('xen');
+});
+
+it.each<[string, object, object]>([
+  [
+    'BIOS',
+    { HVM_boot_policy: 'BIOS order', HVM_boot_params: { firmware: 'bios' } },
+    { hw_firmware_type: 'bios' },
+  ],
+  [
+    'UEFI',
+    { HVM_boot_policy: 'BIOS order', HVM_boot_params: { firmware: 'uefi' } },
+    { hw_firmware_type: 'uefi' },
+  ],
+  ['neither', { HVM_boot_policy: '', HVM_boot_params: { firmware: 'uefi' } }, { vm_mode: 'xen' }],
+])('tells Nova of a VM with %s', (_, vm, expected) => {
+  const { vm_mode, hw_firmware_type } = imageProperties(aJob(), vm as VmRecord, 'prod');
+  expect({ vm_mode, hw_firmware_type }).toEqual({ vm_mode: 'hvm', ...expected });
 });
 
 it('does not tie a detached image to its VM', () => {
@@ -69,14 +95,18 @@ it("never lets metadata win over what the image is, even where it got past the r
   expect(Object.values(imageProperties(job, hvm, 'prod'))).not.toContain('x');
 });
 
-it('shortens a name that Glance would not take', () => {
-  expect(imageProperties(aJob({ vmName: 'n'.repeat(300) }), hvm, 'prod').xensnap_vm_name).toHaveLength(255);
+it.each([
+  ['n'.repeat(300), 'n'.repeat(255)],
+  ['🚀 db', '\ufffd db'],
+  [`${'n'.repeat(254)}🚀`, `${'n'.repeat(254)}\ufffd`],
+])('gives of a VM named %j what Glance takes', (vmName, expected) => {
+  expect(imageProperties(aJob({ vmName }), hvm, 'prod').xensnap_vm_name).toBe(expected);
 });
 
 it.each([
-  ['vhd', undefined, { diskFormat: 'vhd', containerFormat: 'ovf' }],
+  ['vhd', undefined, { diskFormat: 'vhd', containerFormat: 'ovf', minDisk: 3 }],
   ['raw', 'raw' as const, { diskFormat: 'raw', containerFormat: 'bare', minDisk: 3 }],
-])('calls a %s image by Glance’s names, and says how much room a raw one needs', (_, format, fields) => {
+])('calls a %s image by Glance’s names, and says how much room it needs', (_, format, fields) => {
   const request = { ...aJob().request, ...(format && { format }) };
   expect(imageFormat(aJob({ request, virtualBytes: 2 * 2 ** 30 + 512 }))).toEqual(fields);
 });

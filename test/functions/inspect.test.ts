@@ -38,6 +38,7 @@ it.each<[string, Disk, object, boolean]>([
   ['a VHD on smb', { type: 'smb' }, {}, true],
   ['a VHD that is told to be one', { smConfig: { 'image-format': 'vhd' } }, {}, true],
   ['a VHD on ext for a raw image', {}, { format: 'raw' }, false],
+  ['a VHD on ext for a flattened image', {}, { flatten: true }, false],
   ['a QCOW2 disk on ext', { smConfig: { 'image-format': 'qcow2' } }, {}, false],
   ['a disk on lvm', { type: 'lvm' }, {}, false],
   ['a disk on lvmoiscsi', { type: 'lvmoiscsi' }, {}, false],

@@ -18,6 +18,7 @@ it('is private, says of which VM it is, and has the size and hash that the job t
     visibility: 'private',
     disk_format: 'vhd',
     container_format: 'ovf',
+    min_disk: 1,
     protected: false,
     size: done.imageBytes,
     os_hash_algo: 'sha512',
@@ -26,6 +27,7 @@ it('is private, says of which VM it is, and has the size and hash that the job t
   expect(image?.properties).toEqual({
     team: 'blue',
     empty: '',
+    hw_firmware_type: 'bios',
     image_type: 'snapshot',
     instance_uuid: vm?.uuid,
     vm_mode: 'hvm',
@@ -49,6 +51,58 @@ it('is private, says of which VM it is, and has the size and hash that the job t
     sha512,
     owes: [],
   });
+});
+
+it('says of a VM with UEFI that it needs that', async () => {
+  const { glance, request, job } = await scenario({
+    pool: { vms: 0 },
+    vms: [{ name: 'uefi', diskMib: 2, boot: { firmware: 'uefi' } }],
+  });
+  await job(await request('uefi'));
+  expect(glance.images()).toMatchObject([
+    { status: 'active', properties: { vm_mode: 'hvm', hw_firmware_type: 'uefi' } },
+  ]);
+});
+
+it.each([
+  ['🚀 db', /^\ufffd db-2\d{3}-\d\d-\d\dT\d\d:\d\dZ$/, '\ufffd db'],
+  ['n'.repeat(249), /^n{237}-2\d{3}-\d\d-\d\dT\d\d:\d\dZ$/, 'n'.repeat(249)],
+  [`${'n'.repeat(254)}🚀`, /^n{237}-2\d{3}-\d\d-\d\dT\d\d:\d\dZ$/, `${'n'.repeat(254)}\ufffd`],
+])('is named so that Glance takes it after a VM named %s', async (vmName, name, property) => {
+  const { pool, glance, request, job, leftBehind } = await scenario({
+    pool: { vms: 0 },
+    vms: [{ name: vmName, diskMib: 2 }],
+  });
+  const done = await job(await request(pool.vms()[0]?.uuid ?? ''));
+  expect(done).toMatchObject({ status: 'succeeded', vmName });
+  expect(done.warnings).toBeUndefined();
+  expect(glance.images()).toMatchObject([
+    { name: expect.stringMatching(name), status: 'active', properties: { xensnap_vm_name: property } },
+  ]);
+  expect(await leftBehind()).toEqual([]);
+});
+
+it('has what its caller gave it as far as Glance takes that, and the job warns of the rest', async () => {
+  const { pool, glance, ask, request, job, leftBehind } = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  const vm = pool.vms()[0]?.uuid ?? '';
+  const done = await job(await request(vm, { name: 'before 🚀', metadata: { team: 'blue 🐳', ok: '☃' } }));
+  expect(glance.images()).toMatchObject([
+    { name: 'before \ufffd', status: 'active', properties: { team: 'blue \ufffd', ok: '☃' } },
+  ]);
+  expect((await ask('GET', `/snapshots/${done.id}`)).body).toMatchObject({
+    imageName: 'before \ufffd',
+    warnings: [expect.stringMatching(/^name has/), expect.stringMatching(/^metadata\.team has/)],
+  });
+  for (const [field, more] of Object.entries({
+    name: { name: 'x'.repeat(256) },
+    'metadata.a 🐳': { metadata: { 'a 🐳': 'x' } },
+    'backup.type': { backup: { type: 'daily 🐳', keep: 1 } },
+  })) {
+    const { status, body } = await ask('POST', '/snapshots', { vm, ...more });
+    expect([status, body.error.name]).toEqual([400, 'BadRequest']);
+    expect(body.error.message).toContain(`${field}: `);
+  }
+  expect(await leftBehind()).toEqual([]);
 });
 
 it('is not tied to the VM when it is asked for detached', async () => {

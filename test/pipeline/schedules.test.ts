@@ -62,6 +62,30 @@ it('makes one backup of a time whose trigger comes twice, also at once, and afte
   expect(await all.leftBehind()).toEqual([]);
 });
 
+it('backs up a VM whose name Glance would not take, by the disk and in the form that the schedule says', async () => {
+  const all = await scenario({
+    pool: { vms: 0 },
+    vms: [
+      {
+        name: `${'n'.repeat(248)}🚀`,
+        disks: [
+          { mib: 2, bootable: true },
+          { mib: 4, bootable: true },
+        ],
+        baseCopies: 2,
+      },
+    ],
+  });
+  const id = await dueSince(all, 1, { device: '1', flatten: true });
+  expect(outcomes(await endedRuns(all, id))).toEqual([['succeeded', undefined]]);
+  expect(all.glance.images()).toMatchObject([
+    { name: expect.stringMatching(/^n{237}-2.*Z$/), min_disk: 1, properties: { xensnap_verified: 'true' } },
+  ]);
+  const [run] = await runsOf(all, id);
+  expect(await all.job(run?.jobId ?? '')).toMatchObject({ device: '1', readsChain: false });
+  expect(await all.leftBehind()).toEqual([]);
+});
+
 it('finishes what a tick that died half-way has begun, with the same job', async () => {
   const all = await scenario(small);
   const id = await dueSince(all, 1);

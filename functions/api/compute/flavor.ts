@@ -18,7 +18,7 @@ const GIB = 1024 ** 3;
 export function flavorOf({ vm, rootDisk }: Server): Flavor {
   const vcpus = Number(vm.VCPUs_max);
   const ramMib = Math.ceil(Number(vm.memory_static_max) / MIB);
-  const diskGib = Math.ceil(Number(rootDisk?.virtual_size ?? 0) / GIB);
+  const diskGib = Math.ceil((rootDisk?.virtualBytes ?? 0) / GIB);
   return { id: `${vcpus}vcpu-${ramMib}mib-${diskGib}gib`, vcpus, ramMib, diskGib };
 }
 
@@ -28,7 +28,7 @@ export const FlavorEntry = z
 
 export const FlavorView = FlavorEntry.extend({
   ram: z.int().openapi({ description: 'MiB.' }),
-  disk: z.int().openapi({ description: 'GiB of the root disk, rounded up.' }),
+  disk: z.int().openapi({ description: 'GiB of the root disk, rounded up; 0 where none is known.' }),
   vcpus: z.int(),
   swap: z.literal(''),
   rxtx_factor: z.number(),

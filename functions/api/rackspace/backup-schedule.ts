@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { glanceText } from '../../glance-text.ts';
 import type { Runtime } from '../../runtime/executions.ts';
 import { saveSchedule } from '../../schedules/save.ts';
 import type { Schedule } from '../../schedules/schedule.ts';
@@ -54,7 +55,7 @@ export function routeBackupSchedule(app: OpenAPIHono, runtime: Runtime): void {
     await saveSchedule(
       id,
       {
-        name: `${kind} backup of ${server.vm.name_label}`.slice(0, 255),
+        name: glanceText(`${kind} backup of ${server.vm.name_label}`),
         vm: server.vm.uuid,
         pool: server.pool,
         timing,

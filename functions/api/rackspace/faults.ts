@@ -14,5 +14,6 @@ export const CLOUD_SERVERS: FaultStyle = {
     503: 'serviceUnavailable',
   },
   otherwise: 'cloudServersFault',
-  statuses: {},
+  // A 409 of that API is another backup or a resize under way.
+  statuses: { RootDiskAmbiguous: 400 },
 };

@@ -17,7 +17,7 @@ it('lists the VMs proper of the pool, with the job that has each', async () => {
   const holder = await api.runtime.store.leases.holderOfVm('demo', uuid);
   expect(body.vms).toMatchObject([
     { uuid, name: 'db-1', pool: 'demo', powerState: 'Running', host: 'xen2', job: holder },
-    { name: 'web-1', host: 'xen1', rootDiskBytes: 4 * 2 ** 20, job: null },
+    { name: 'web-1', host: 'xen1', rootDiskBytes: 4 * 2 ** 20, rootDevice: '0', job: null },
   ]);
 });
 
