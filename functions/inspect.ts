@@ -129,7 +129,7 @@ function refuseOtherThanVm(vm: VmRecord): void {
 }
 
 /** SM names the format where it is not VHD: `type=raw` in sm_config, or the newer image-format. */
-function formatOf({ sm_config }: VdiRecord): string {
+export function formatOf({ sm_config }: VdiRecord): string {
   return sm_config['image-format'] ?? sm_config.vdi_type ?? sm_config.type ?? 'vhd';
 }
 

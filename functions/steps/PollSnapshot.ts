@@ -1,6 +1,7 @@
 import { taskError, type XapiError } from '../../xapi/errors.ts';
 import { uuidsOf } from '../destroy.ts';
 import { XensnapError } from '../errors.ts';
+import { failureOfDisk } from '../failed-disk.ts';
 import { removeHalfMade } from '../half-made.ts';
 import { known } from '../known.ts';
 import { type StepDeps, secondsSince, step } from '../step.ts';
@@ -75,12 +76,14 @@ async function afterFailure(
   error: XapiError,
 ): Promise<{ next: 'again'; waitSeconds: number }> {
   const { job, store, config } = deps;
+  const ofDisk = await failureOfDisk(deps.xapi, known(job, 'vmRef'), error, job.device);
   if (!isQuiesced(job)) {
+    if (ofDisk) throw ofDisk;
     if (BY_STORAGE.has(error.code)) throw error;
     throw new XensnapError('SnapshotFailed', `The snapshot failed: ${error.message}`, { cause: error });
   }
   await removeHalfMade(deps);
-  if (job.request.quiesce === 'require') throw quiesceError(error);
+  if (job.request.quiesce === 'require') throw ofDisk ?? quiesceError(error);
   await noteFallback(deps, `the quiesced snapshot failed with ${error.code}`);
   // The last that is needed of the task: a step that is tried again must find once more how it ended.
   if (job.snapshotTask !== undefined) await forgetTask(deps, job.snapshotTask);
