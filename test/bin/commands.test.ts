@@ -43,6 +43,15 @@ it('sends what a snapshot is to be like', async () => {
   ]);
 });
 
+it('sends which disk is to be imaged, and whether flattened', async () => {
+  await using api = await stubApi({ 'POST /snapshots': () => [202, aJobView()] });
+  const { status } = await xensnap(['snapshot', 'web-1', '--device', '1', '--flatten', '--api', api.url]);
+  expect(status).toBe(0);
+  expect(api.requests).toEqual([
+    { line: 'POST /snapshots', body: { vm: 'web-1', device: '1', flatten: true } },
+  ]);
+});
+
 it('tells why the API refused, in one line', async () => {
   const message = 'The VM "web-1" is being imaged\nby the job x.';
   await using api = await stubApi({

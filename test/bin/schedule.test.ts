@@ -48,6 +48,10 @@ it.each<[string[], object]>([
     ],
     { vm: 'web-1', rate: '6 hours', backupType: 'often', keep: 2, flexibleMinutes: 30, format: 'raw' },
   ],
+  [
+    ['web-1', '--daily', '04:30', '--keep', '7', '--device', '1', '--flatten'],
+    { vm: 'web-1', daily: { at: '04:30' }, keep: 7, device: '1', flatten: true },
+  ],
 ])('sends what a schedule is to be like: %j', async (options, body) => {
   await using api = await stubApi({ 'POST /schedules': () => [201, aView()] });
   const { status, stdout, stderr } = await xensnap(['schedule', 'add', ...options, '--api', api.url]);

@@ -11,6 +11,7 @@ beforeAll(async () => {
   await api.pool.addVm({ name: 'nova', otherConfig: { nova_uuid: novaId } });
   await api.pool.addVm({ name: 'diskless', kind: 'noDisk' });
   await api.pool.addVm({ name: 'lvm', sr: 'lvm' });
+  await api.pool.addVm({ name: 'two', disks: [{ mib: 2 }, { mib: 2, bootable: true }] });
   id = api.pool.vm('web-1').uuid;
 });
 beforeEach(async () => {
@@ -87,6 +88,21 @@ it('says in which state a server is that has a job', async () => {
         message: `Cannot '${action}' instance ${id} while it is in task_state image_snapshot_pending`,
       },
     });
+  }
+});
+
+it('says of a server whose root disk is in doubt which disks there are', async () => {
+  for (const [action, input] of [
+    ['createImage', { name: 'x' }],
+    ['createBackup', { name: 'x', backup_type: 'daily', rotation: 1 }],
+  ] as const) {
+    const { status, body } = await act({ [action]: input }, api.pool.vm('two').uuid);
+    expect([status, Object.keys(body), body.conflictingRequest.code]).toEqual([
+      409,
+      ['conflictingRequest'],
+      409,
+    ]);
+    expect(body.conflictingRequest.message).toMatch(/2 are marked bootable.* 0 \("two 0".*, 1 \("two 1"/);
   }
 });
 

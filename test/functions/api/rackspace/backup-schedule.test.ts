@@ -14,6 +14,7 @@ beforeAll(async () => {
     config: { projects: { a: { vmTags: ['a'] }, b: { vmTags: ['a'] } } },
   });
   await api.pool.addVm({ name: 'diskless', kind: 'noDisk' });
+  await api.pool.addVm({ name: 'two', disks: [{ mib: 2 }, { mib: 2, bootable: true }] });
   await api.pool.addVm({ name: 'shared', tags: ['a'] });
   path = pathOf(api.pool.vm('web-1').uuid);
 });
@@ -122,6 +123,11 @@ it('answers in the faults of its guide', async () => {
     await api.ask('DELETE', unknown),
   ])
     expect([answer.status, answer.body]).toMatchObject([404, { itemNotFound: { code: 404 } }]);
+  const doubtful = await save(wish, pathOf(api.pool.vm('two').uuid));
+  expect([doubtful.status, doubtful.body.badRequest.message]).toEqual([
+    400,
+    expect.stringContaining('2 are marked bootable'),
+  ]);
   const diskless = await save(wish, pathOf(api.pool.vm('diskless').uuid));
   expect([diskless.status, diskless.body.badRequest.message]).toEqual([
     400,

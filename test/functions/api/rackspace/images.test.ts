@@ -10,6 +10,7 @@ let serverId: string;
 beforeAll(async () => {
   api = await serveApi({ pool: { vms: 1 }, config: { projects: { a: { vmTags: ['a'] } } } });
   await api.pool.addVm({ name: 'diskless', kind: 'noDisk' });
+  await api.pool.addVm({ name: 'two', disks: [{ mib: 2 }, { mib: 2, bootable: true }] });
   serverId = api.pool.vm('web-1').uuid;
 });
 beforeEach(async () => {
@@ -114,6 +115,11 @@ it('answers in the faults of its guide', async () => {
   expect(diskless.body).toMatchObject({
     badRequest: { code: 400, message: expect.stringContaining('no disk') },
   });
+  const doubtful = await create({ serverId: api.pool.vm('two').uuid, name: 'x' });
+  expect([doubtful.status, doubtful.body]).toMatchObject([
+    400,
+    { badRequest: { code: 400, message: expect.stringMatching(/0 \("two 0".*, 1 \("two 1"/) } },
+  ]);
   expect((await create({ serverId, name: 'x' })).status).toBe(202);
   const busy = await create({ serverId, name: 'x' });
   expect([busy.status, busy.body]).toMatchObject([409, { backupOrResizeInProgress: { code: 409 } }]);
