@@ -8,6 +8,8 @@ export interface PoolVm {
   readonly vm: VmRecord;
   /** The disk that it boots from; absent where it has none, or where that is in doubt. */
   readonly rootDisk?: Disk;
+  /** Why that is in doubt. */
+  readonly rootDoubt?: string;
   /** On which it runs. */
   readonly host?: HostRecord;
 }
@@ -36,8 +38,13 @@ export async function vmsOfPool(xapi: Session): Promise<PoolVm[]> {
       const vdi = vdis[vbd.VDI];
       return vdi ? [diskOf(vbd, vdi)] : [];
     });
-    const root = rootDiskOf(vm, disks);
+    const root = disks.length > 0 ? rootOf(vm, disks) : {};
     const host = hosts[vm.resident_on];
-    return { vm, ...(!('doubt' in root) && { rootDisk: root }), ...(host && { host }) };
+    return { vm, ...root, ...(host && { host }) };
   });
+}
+
+function rootOf(vm: VmRecord, disks: readonly Disk[]): Pick<PoolVm, 'rootDisk' | 'rootDoubt'> {
+  const root = rootDiskOf(vm, disks);
+  return 'doubt' in root ? { rootDoubt: root.doubt } : { rootDisk: root };
 }

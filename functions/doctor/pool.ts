@@ -8,8 +8,10 @@ import type { Clock } from '../clock.ts';
 import type { PoolConfig } from '../config.ts';
 import { requirePlugin } from '../dom0.ts';
 import { makesSnapshots } from '../inspect.ts';
+import { vmsOfPool } from '../pool-vms.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { type Check, check, type Found } from './check.ts';
+import { judgeRootDisks } from './root-disks.ts';
 
 /** More apart than this, and times in logs and in the plugin's status mislead. */
 const CLOCK_SECONDS = 60;
@@ -106,6 +108,7 @@ async function checkInside(area: string, pool: PoolConfig, runtime: Runtime): Pr
         checks.push(...(await checkRole(area, ofHosts.flat(), runtime)));
         checks.push(...ofHosts.flat());
         checks.push(await check(log, area, 'storage', () => lookAtStorage(xapi)));
+        checks.push(await check(log, area, 'root disks', async () => judgeRootDisks(await vmsOfPool(xapi))));
         const [[, first] = []] = hosts;
         const { product_brand: brand = 'xapi', product_version: version = '' } =
           first?.software_version ?? {};

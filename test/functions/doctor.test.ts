@@ -56,6 +56,7 @@ it('finds all well, and leaves nothing behind', async () => {
     expect.stringMatching(/^pool demo: plugin on \S+: ok: Version \d+\.\d+\.\d+\.$/),
     expect.stringMatching(/^pool demo: clock of \S+: ok: \d+ s apart from ours\.$/),
     expect.stringMatching(/^pool demo: storage: ok: All can be imaged: /),
+    'pool demo: root disks: ok: It is clear from which disk each VM boots.',
   ]);
   expect(report.status).toBe('ok');
   expect(report.checks.every(({ advice, error }) => advice === null && error === null)).toBe(true);
@@ -156,6 +157,19 @@ it('says on which host the plugin is missing or another one, and which role is m
     status: 'failed',
     advice: expect.stringContaining('role-name=pool-admin'),
   });
+});
+
+it('names the VMs of which it is not clear from which disk they boot, as many as can be read', async () => {
+  const { about } = await examine({ pool: { hosts: 1 } }, async ({ pool }) => {
+    await pool.addVm({ name: 'clear' });
+    await pool.addVm({ name: 'diskless', kind: 'noDisk' });
+    for (let n = 1; n <= 7; n++)
+      await pool.addVm({ name: `two-${n}`, disks: [{ mib: 2 }, { mib: 2, bootable: true }] });
+  });
+  const found = about('pool demo: root disks');
+  expect(found).toMatchObject({ status: 'warning', advice: expect.stringContaining('--device') });
+  expect(found?.found).toMatch(/"two-\d" \(2 are marked bootable\).* and 2 more\.$/);
+  expect(found?.found).not.toMatch(/clear"|diskless/);
 });
 
 it('warns of a clock that is more than a minute apart', async () => {

@@ -57,6 +57,10 @@ it.each<[string, VmSpec, number, object]>([
     expect(await validateNovaBundle(bundle)).toEqual([]);
     expect(await (await readChain(vhds)).compareWith(pool.modelPath(root?.uuid ?? ''))).toBeNull();
     expect((await ask('GET', `/snapshots/${done.id}`)).body.device).toBe(String(device));
+    expect(done.virtualBytes).toBe(Number(pool.records('VDI')[root?.ref ?? '']?.virtual_size));
+    const [seen] = (await ask('GET', '/vms')).body.vms;
+    if (Object.keys(more).length === 0)
+      expect(seen).toMatchObject({ rootDevice: String(device), rootDiskBytes: done.virtualBytes });
     const warned = device !== disks[0]?.device;
     expect(done.warnings ?? []).toEqual(
       warned
