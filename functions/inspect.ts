@@ -1,7 +1,7 @@
 import { isCode } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import { NULL_REF, type Ref, type SrRecord, type VdiRecord, type VmRecord } from '../xapi/types.ts';
-import { byPosition, diskText } from './disk.ts';
+import { byPosition, type Disk, diskText } from './disk.ts';
 import { XensnapError } from './errors.ts';
 import type { ImageFormat, JobRequest } from './job.ts';
 import { chooseRoot, disksOfVm } from './vm-disks.ts';
@@ -89,8 +89,8 @@ export async function inspectVm(
   const { disk: root, vdi: rootVdi } = await chooseRoot(xapi, vm, disks, request.device);
   const sr = await xapi.call('SR.get_record', rootVdi.SR);
   const [diskFormat, imageFormat] = [formatOf(rootVdi), request.format ?? 'vhd'];
-  refuseStorage(sr, diskFormat);
-  refuseSize(root.virtualBytes, request.maxSizeGib, imageFormat);
+  refuseStorage(root, sr, diskFormat);
+  refuseSize(root, request.maxSizeGib, imageFormat);
   await refuseQuiesce(xapi, vm, request.quiesce);
   const [lowest = root, ...others] = byPosition(disks.map(({ disk }) => disk));
   return {
@@ -141,31 +141,35 @@ export function makesSnapshots(sr: Pick<SrRecord, 'allowed_operations' | 'curren
   return sr.allowed_operations.includes('vdi_snapshot') || Object.keys(sr.current_operations).length > 0;
 }
 
-function refuseStorage(sr: SrRecord, format: string): void {
+function refuseStorage(disk: Disk, sr: SrRecord, format: string): void {
   if (!makesSnapshots(sr))
     throw new XensnapError(
       'StorageUnsupported',
-      `The root disk is on "${sr.name_label}", an SR of type ${sr.type}, which makes no snapshots. Move the disk to another SR.`,
+      `The disk at ${diskText(disk)} is on "${sr.name_label}", an SR of type ${sr.type}, which makes no snapshots. Move the disk to another SR.`,
     );
   // SM makes no snapshots of raw disks either, whatever the SR.
   if (format === 'raw' || format === 'aio')
     throw new XensnapError(
       'DiskFormatUnsupported',
-      'The root disk is a raw image, of which the SR makes no snapshots. Move the disk to an SR that keeps VHDs.',
+      `The disk at ${diskText(disk)} is a raw image, of which the SR makes no snapshots. Move the disk to an SR that keeps VHDs.`,
     );
 }
 
-function refuseSize(virtualBytes: number, maxSizeGib: number | undefined, format: ImageFormat): void {
+function refuseSize(
+  { device, virtualBytes }: Disk,
+  maxSizeGib: number | undefined,
+  format: ImageFormat,
+): void {
   const gib = virtualBytes / 2 ** 30;
   if (maxSizeGib !== undefined && gib > maxSizeGib)
     throw new XensnapError(
       'DiskTooLarge',
-      `The root disk has ${gib.toFixed(1)} GiB, more than the ${maxSizeGib} GiB of maxSizeGib.`,
+      `The disk at ${device} has ${gib.toFixed(1)} GiB, more than the ${maxSizeGib} GiB of maxSizeGib.`,
     );
   if (format === 'vhd' && virtualBytes > MAX_VHD_BYTES)
     throw new XensnapError(
       'DiskTooLarge',
-      `The root disk has ${gib.toFixed(1)} GiB, more than the 2040 GiB of a VHD. Ask for the format "raw".`,
+      `The disk at ${device} has ${gib.toFixed(1)} GiB, more than the 2040 GiB of a VHD. Ask for the format "raw".`,
     );
 }
 

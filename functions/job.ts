@@ -37,7 +37,7 @@ export interface JobRequest {
   readonly quiesce: Quiesce;
   /** Custom image properties; none that Nova or xensnap reserve. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Refuses root disks whose virtual size is larger. */
+  /** Refuses disks whose virtual size is larger. */
   readonly maxSizeGib?: number;
   /** The image does not carry the VM's UUID as `instance_uuid`. */
   readonly detached: boolean;
