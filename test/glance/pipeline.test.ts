@@ -14,7 +14,7 @@ const deep: VmSpec = { name: 'deep', diskMib: 8, dataMib: 4, baseCopies: 2 };
 async function pipeline(options: ScenarioOptions = {}, glanceUrl = realUrl) {
   const all = await scenario({
     ...options,
-    vms: [deep],
+    vms: [deep, ...(options.vms ?? [])],
     pool: { vms: 0, keepModels: true, gcQuietSeconds: 1e6, ...options.pool },
     service: { glance: { url: glanceUrl }, timings: { coalesceMaxSeconds: 3, uploadRetrySeconds: 1 } },
   });
@@ -34,6 +34,32 @@ async function badLink(options: Omit<LinkOptions, 'afterBytes'>): Promise<Link> 
   onTestFinished(() => link.close());
   return link;
 }
+
+it('puts the image of a VM into a real Glance whose name that would not take', async () => {
+  const name = `🚀 ${'n'.repeat(252)}🚀`;
+  const { pool, request, job, image, leftBehind } = await pipeline({
+    vms: [{ name, diskMib: 2, boot: { firmware: 'uefi' } }],
+  });
+  const done = await job(
+    await request(pool.vm(name).uuid, {
+      metadata: { team: 'blue 🐳' },
+      backup: { type: 'täglich', keep: 2 },
+    }),
+  );
+  onTestFinished(async () => void (await fetch(`${realUrl}/v2/images/${done.id}`, { method: 'DELETE' })));
+  expect(done.error).toBeUndefined();
+  expect(await image(done.id)).toMatchObject({
+    name: expect.stringMatching(/^\ufffd n{235}-2.*Z$/),
+    status: 'active',
+    min_disk: 1,
+    team: 'blue \ufffd',
+    backup_type: 'täglich',
+    hw_firmware_type: 'uefi',
+    xensnap_vm_name: `\ufffd ${'n'.repeat(252)}\ufffd`,
+    xensnap_verified: 'true',
+  });
+  expect(await leftBehind()).toEqual([]);
+});
 
 it('puts the disk of the snapshot’s moment into a real Glance, whole and described', async () => {
   const { pool, folder, request, job, image, leftBehind } = await pipeline({ pool: { guestWrites: true } });
