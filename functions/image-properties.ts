@@ -58,7 +58,7 @@ export function refuseReservedMetadata(metadata: Readonly<Record<string, string>
       canonical.startsWith('os_glance_')
     )
       throw new XensnapError('MetadataReserved', `metadata.${key}: this name is reserved; use another.`);
-    if (key === '' || key.length > MOST_CHARACTERS || value.length > MOST_CHARACTERS)
+    if (key === '' || [key, value].some((text) => [...text].length > MOST_CHARACTERS))
       throw new XensnapError(
         'BadRequest',
         `metadata.${key.slice(0, 40).toWellFormed()}: key and value have 1 to ${MOST_CHARACTERS} characters.`,

@@ -8,9 +8,14 @@ const NO_CONTROLS = /^[^\p{Cc}\p{Cs}\ufffe\uffff]*$/u;
 const notText = ({ code, input }: { code: string; input: unknown }) =>
   code !== 'invalid_type' ? undefined : input === undefined ? 'is missing' : 'must be a string';
 
-/** A line of text that every system on its way can carry: `min` to `max` characters. */
+/** A line of text that every system on its way can carry: `min` to `max` characters, each counted once as Glance does. */
 export function line(max: number, min = 1) {
-  return z.string({ error: notText }).min(min).max(max).regex(NO_CONTROLS, 'has a control character');
+  return z
+    .string({ error: notText })
+    .min(min)
+    .regex(NO_CONTROLS, 'has a control character')
+    .refine((text) => [...text].length <= max, `has more than ${max} characters`)
+    .openapi({ maxLength: max });
 }
 
 /** A disk's position, as text or as a number; the text is what xapi calls it. */
