@@ -1,8 +1,8 @@
-import { isCode } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import { NULL_REF, type Ref, type VdiRecord, type VmRecord } from '../xapi/types.ts';
 import { mapBounded } from './bounded.ts';
 import { type Disk, diskOf } from './disk.ts';
+import { GONE, unlessUnknown } from './gone.ts';
 import { noDiskAt, rootDiskAmbiguous, rootDiskOf } from './root-disk.ts';
 
 /** A disk of a VM with its record. */
@@ -19,20 +19,11 @@ export async function disksOfVm(xapi: Session, vmRef: Ref<'VM'>): Promise<Attach
   const vbds = await xapi.call('VBD.get_all_records_where', `field "VM" = "${vmRef}"`);
   const ofDisks = Object.values(vbds).filter((vbd) => vbd.type === 'Disk' && vbd.VDI !== NULL_REF);
   const attached = await mapBounded(ofDisks, READS_AT_ONCE, async (vbd) => {
-    const vdi = await recordOf(xapi, vbd.VDI);
-    return vdi && { vdi, disk: diskOf(vbd, vdi) };
+    const vdi = await unlessUnknown('VDI', vbd.VDI, () => xapi.call('VDI.get_record', vbd.VDI));
+    // It was destroyed since.
+    return vdi === GONE ? undefined : { vdi, disk: diskOf(vbd, vdi) };
   });
   return attached.filter((each) => each !== undefined);
-}
-
-/** Undefined for a disk that was destroyed since. */
-async function recordOf(xapi: Session, vdiRef: Ref<'VDI'>): Promise<VdiRecord | undefined> {
-  try {
-    return await xapi.call('VDI.get_record', vdiRef);
-  } catch (error) {
-    if (isCode(error, 'HANDLE_INVALID')) return undefined;
-    throw error;
-  }
 }
 
 /**
