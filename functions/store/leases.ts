@@ -1,3 +1,4 @@
+import { XensnapError } from '../errors.ts';
 import type { Table } from './table.ts';
 
 /** Who has which VM, and which job a caller's key stands for. */
@@ -10,12 +11,13 @@ export class Leases {
 
   /** Takes the VM for a job, or finds that the job has it. Answers the id of the job that has it now. */
   async takeVm(pool: string, vmUuid: string, jobId: string): Promise<string> {
-    const id = vmKey(pool, vmUuid);
-    const taken = await this.#table.change<{ job: string }>(id, {
-      set: { job: jobId },
-      when: 'attribute_not_exists(id) OR #job = :job',
+    return holderAfter(async () => {
+      const taken = await this.#table.change<{ job: string }>(vmKey(pool, vmUuid), {
+        set: { job: jobId },
+        when: 'attribute_not_exists(id) OR #job = :job',
+      });
+      return taken?.job ?? (await this.holderOfVm(pool, vmUuid));
     });
-    return taken?.job ?? (await this.holderOfVm(pool, vmUuid)) ?? (await this.takeVm(pool, vmUuid, jobId));
   }
 
   async holderOfVm(pool: string, vmUuid: string): Promise<string | undefined> {
@@ -30,15 +32,15 @@ export class Leases {
   /** Binds a key that must not act twice to a job; answers the job that has it. Free again after `keepSeconds`. */
   async takeKey(name: string, jobId: string, now: Date, keepSeconds: number): Promise<string> {
     const seconds = Math.floor(now.getTime() / 1000);
-    const bound = await this.#table.change<{ job: string }>(keyKey(name), {
-      set: { job: jobId, ttl: seconds + keepSeconds },
-      // The table's own clean-up lags by days: an expired key is free at once.
-      when: 'attribute_not_exists(id) OR #job = :job OR #ttl < :now',
-      values: { now: seconds },
+    return holderAfter(async () => {
+      const bound = await this.#table.change<{ job: string }>(keyKey(name), {
+        set: { job: jobId, ttl: seconds + keepSeconds },
+        // The table's own clean-up lags by days: an expired key is free at once.
+        when: 'attribute_not_exists(id) OR #job = :job OR #ttl < :now',
+        values: { now: seconds },
+      });
+      return bound?.job ?? (await this.jobOfKey(name, now));
     });
-    return (
-      bound?.job ?? (await this.jobOfKey(name, now)) ?? (await this.takeKey(name, jobId, now, keepSeconds))
-    );
   }
 
   /** The job that a key is bound to. */
@@ -51,6 +53,21 @@ export class Leases {
   async releaseKey(name: string, jobId: string): Promise<void> {
     await this.#table.remove(keyKey(name), 'job', jobId);
   }
+}
+
+/** Tries to take what another may have given back between the refusal and the look at who has it. */
+const MOST_TRIES = 5;
+
+/** @throws ServiceUnavailable when each try is refused, and nobody is found to have it */
+async function holderAfter(take: () => Promise<string | undefined>): Promise<string> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const holder = await take();
+    if (holder !== undefined) return holder;
+  }
+  throw new XensnapError(
+    'ServiceUnavailable',
+    'A lease is taken and given back faster than it can be had. Ask again.',
+  );
 }
 
 function vmKey(pool: string, vmUuid: string): string {
