@@ -1,12 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { access, type FileHandle, open, rename, rm } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
 import { Command } from 'commander';
 import { CommandFailure } from '../failures.ts';
 import { size } from '../format.ts';
 import { interruptible } from '../interrupt.ts';
 import { examplesText, print } from '../options.ts';
-import { ImageDamaged } from '../unpack/damage.ts';
+import { ImageDamaged, OutOfOrder } from '../unpack/damage.ts';
 import { type Unpacked, unpack } from '../unpack/unpack.ts';
 
 interface Options {
@@ -31,11 +30,13 @@ export function unpackCommand(): Command {
 
 async function read(file: string, signal: AbortSignal, to?: FileHandle): Promise<Unpacked> {
   const progress = progressOn(process.stderr);
-  const data: Readable = file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
+  const stored = file === '-' ? undefined : () => createReadStream(file, { highWaterMark: 2 ** 20 });
+  const data = stored?.() ?? process.stdin;
+  const options = { signal, onRead: progress.show, ...(stored && { again: stored }), ...(to && { to }) };
   try {
-    return await unpack(data, { signal, onRead: progress.show, ...(to && { to }) });
+    return await unpack(data, options);
   } catch (cause) {
-    if (cause instanceof ImageDamaged) {
+    if (cause instanceof ImageDamaged || cause instanceof OutOfOrder) {
       const name = file === '-' ? 'standard input' : file;
       throw new CommandFailure(`${name}: ${cause.message}`, { cause });
     }
@@ -86,12 +87,16 @@ function progressOn(out: NodeJS.WriteStream) {
   };
 }
 
-function readable({ bytes, sha512, virtualBytes, layers }: Unpacked, to: string | undefined): string {
+function readable(
+  { bytes, sha512, virtualBytes, layers, ignored }: Unpacked,
+  to: string | undefined,
+): string {
   const rows = [
     ['Data', `${size(bytes)}, whole`],
     ['sha512', sha512],
     ['VHDs', layers.map((layer) => `${layer.name} ${size(layer.bytes)}`).join(', ')],
     ['Disk', `${size(virtualBytes)}${to === undefined ? '' : `, in ${to}`}`],
+    ...(ignored.length > 0 ? [['Ignored', ignored.join(', ')]] : []),
   ];
   return rows.map(([name = '', value]) => `${name.padEnd(8)}${value}`).join('\n');
 }

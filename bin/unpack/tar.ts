@@ -1,42 +1,102 @@
 import { must } from './damage.ts';
 import type { ForwardReader } from './forward.ts';
+import { numberIn, type PaxFields, paxFields, textIn } from './tar-fields.ts';
+import { isZero } from './zeros.ts';
 
 const RECORD = 512;
+/** Of a long name or a pax header. */
+const MOST_EXTRA_BYTES = 2 ** 20;
 
-/** A file in a tar, whose bytes follow its header. */
+/** A plain file in a tar. */
 export interface Member {
+  /** Without `./` in front. */
   readonly name: string;
   readonly size: number;
 }
 
 /**
- * Reads the next header of a tar as the plugin writes it: GNU's format, plain files, no directories.
- * @returns undefined at the tar's end
- * @throws ImageDamaged for anything else
+ * The files of a tar, of any kind that Nova's hosts and Python's tarfile have written: v7, ustar, GNU, pax. Of each the
+ * caller may read `size` bytes before it asks for the next; what is left is passed over.
+ * @throws ImageDamaged when the tar is damaged, and for what is no plain file in its root folder
  */
-export async function nextMember(source: ForwardReader): Promise<Member | undefined> {
+export async function* members(source: ForwardReader): AsyncGenerator<Member> {
+  let ofAll: PaxFields = {};
+  let ofNext: PaxFields = {};
+  for (let header = await readHeader(source); header; header = await readHeader(source)) {
+    const type = header.toString('latin1', 156, 157);
+    const ownSize = numberIn(header.subarray(124, 136), 'a size in the tar');
+    const extra = EXTRAS[type];
+    if (extra) {
+      must(ownSize <= MOST_EXTRA_BYTES, 'the tar has a header that is far too large');
+      const found = extra(await source.read(ownSize));
+      if (type === 'g') ofAll = { ...ofAll, ...found };
+      else ofNext = { ...ofNext, ...found };
+      await source.skip(padding(ownSize));
+      continue;
+    }
+    const { path, size = ownSize } = { ...ofAll, ...ofNext };
+    ofNext = {};
+    const name = plainName(path ?? nameIn(header), type);
+    const end = source.position + size + padding(size);
+    if (name !== '') yield { name, size };
+    await source.skip(end - source.position);
+  }
+}
+
+/** What stands before a file's own header and tells of it; K, a link's aim, of a file that is refused. */
+const EXTRAS: Readonly<Record<string, (data: Buffer) => PaxFields>> = {
+  x: paxFields,
+  g: paxFields,
+  L: (data) => ({ path: textIn(data) }),
+  K: () => ({}),
+};
+
+/** @returns undefined at the tar's end */
+async function readHeader(source: ForwardReader): Promise<Buffer | undefined> {
   const header = await source.read(RECORD);
-  if (header.every((byte) => byte === 0)) return undefined;
+  if (isZero(header)) return undefined;
   const sum = header.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
-  must(sum === octal(header.subarray(148, 156)), 'the tar is damaged: a header has a wrong checksum');
-  must(header.toString('latin1', 156, 157) === '0', 'the tar holds something else than plain files');
-  return { name: text(header.subarray(0, 100)), size: sizeOf(header.subarray(124, 136)) };
+  const stored = textIn(header.subarray(148, 156)).trim();
+  must(
+    /^[0-7]+$/.test(stored) && sum === Number.parseInt(stored, 8),
+    'the tar is damaged: a header has a wrong checksum',
+  );
+  return header;
 }
 
-/** Passes over what fills a member's last record. */
-export async function skipPadding(source: ForwardReader, { size }: Member): Promise<void> {
-  await source.skip((RECORD - (size % RECORD)) % RECORD);
+/** Only ustar has a second field for what is in front of a name; GNU keeps times there. */
+function nameIn(header: Buffer): string {
+  const name = textIn(header.subarray(0, 100));
+  const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? textIn(header.subarray(345, 500)) : '';
+  return prefix === '' ? name : `${prefix}/${name}`;
 }
 
-/** Sizes from 8 GiB on stand in base 256, which the first bit tells. */
-function sizeOf(field: Buffer): number {
-  return field.readUInt8(0) & 0x80 ? Number(field.readBigUInt64BE(4)) : octal(field);
+const KINDS: Readonly<Record<string, string>> = {
+  '1': 'a hard link',
+  '2': 'a symbolic link',
+  '3': 'a device',
+  '4': 'a device',
+  '5': 'a folder',
+  '6': 'a pipe',
+  S: 'a sparse file',
+};
+
+/** The name of a plain file in the root folder; empty for that folder itself. */
+function plainName(full: string, type: string): string {
+  const shown = JSON.stringify(full);
+  const name = full.replace(/^(\.\/+)+/, '').replace(/^\.$/, '');
+  must(!full.startsWith('/') && !name.split('/').includes('..'), `${shown} leads out of the tar`);
+  const isFolder = type === '5' || name.endsWith('/');
+  if (isFolder && name === '') return '';
+  must(
+    !isFolder && ['0', '\0', '7'].includes(type),
+    `${shown} is ${KINDS[isFolder ? '5' : type] ?? 'no plain file'}`,
+  );
+  must(name !== '', 'a file in the tar has no name');
+  must(!name.includes('/'), `${shown} is in a folder`);
+  return name;
 }
 
-function octal(field: Buffer): number {
-  return Number.parseInt(text(field).trim(), 8);
-}
-
-function text(field: Buffer): string {
-  return field.toString('latin1').replace(/\0.*$/s, '');
+function padding(size: number): number {
+  return (RECORD - (size % RECORD)) % RECORD;
 }

@@ -4,10 +4,9 @@ import { open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RawDisk } from '../../bin/unpack/raw-disk.ts';
 import { unpack } from '../../bin/unpack/unpack.ts';
 import { anyWrite } from '../local/vhd/any-write.ts';
-import { pattern, temporaryFolder } from '../local/vhd/modelled-chain.ts';
+import { temporaryFolder } from '../local/vhd/modelled-chain.ts';
 import { bundleFolder, packed, virtualBytes } from './bundle-folder.ts';
 import { type Ended, startXensnap, xensnap } from './command-line.ts';
 
@@ -39,17 +38,6 @@ describe('an image that is whole', () => {
     expect(stdout).toContain('Data    ');
     expect(stdout).toContain('Disk    6.0 MiB\n');
     expect(await readdir(dir.path)).not.toContain('disk.raw');
-  });
-
-  it('keeps to the leaf’s size where a base is longer, since disks are resized', async () => {
-    await using dir = await temporaryFolder();
-    await using file = await open(join(dir.path, 'disk.raw'), 'w+');
-    const [bytes, data, all] = [2 ** 21 + 3 * 512, pattern(1, 4096), Buffer.alloc(512, 0xff)];
-    const disk = await RawDisk.create(file, bytes);
-    for (const number of [1, 2]) await disk.take({ number, sectors: all, data });
-    expect((await file.stat()).size).toBe(bytes);
-    const expected = Buffer.concat([Buffer.alloc(2 ** 21), data.subarray(0, 3 * 512)]);
-    expect((await file.readFile()).equals(expected)).toBe(true);
   });
 
   it('gives the model’s disk whatever was written into its layers', async () => {
