@@ -2,6 +2,8 @@ import { must } from './damage.ts';
 
 const SECTOR = 512;
 const UNUSED = 0xffff_ffff;
+/** There is never a header behind the header. */
+const NO_NEXT = 0xffff_ffff_ffff_ffffn;
 /** The most that XenServer and the specification allow. */
 const MOST_BYTES = 2040 * 2 ** 30;
 const MOST_ENTRIES = 2 ** 21;
@@ -63,7 +65,8 @@ export interface Header {
 /** @throws ImageDamaged when it is damaged, or what it says cannot be in a file of `size` bytes */
 export function headerIn(bytes: Buffer, { type, virtualBytes, headerAt }: Footer, size: number): Header {
   must(hasChecksum(bytes, 'cxsparse', 36), 'its header is damaged');
-  must(bytes.readUInt32BE(24) === 0x10000, 'its header is of another version');
+  const another = bytes.readUInt32BE(24) !== 0x10000 || bytes.readBigUInt64BE(8) !== NO_NEXT;
+  must(!another, 'its header is of another version');
   const batAt = Number(bytes.readBigUInt64BE(16));
   const [batEntries, blockBytes] = [bytes.readUInt32BE(28), bytes.readUInt32BE(32)];
   must(BLOCK_SIZES.includes(blockBytes), `its blocks have a wrong size, ${blockBytes}`);

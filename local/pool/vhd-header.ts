@@ -67,9 +67,11 @@ function encodeParent(bytes: Buffer, parent: Parent): void {
   }
 }
 
-/** @throws VhdError for another cookie, a wrong checksum or another block size than 2 MiB */
+/** @throws VhdError for another cookie, version or block size than 2 MiB, a wrong checksum, or another header behind */
 export function decodeHeader(bytes: Buffer, type: Footer['type']): Header {
   verify(bytes, 'cxsparse', headerField.checksum, 'header');
+  if (bytes.readUInt32BE(24) !== 0x00010000 || bytes.readBigUInt64BE(8) !== 0xffff_ffff_ffff_ffffn)
+    throw new VhdError('The VHD header is of another version');
   const blockSize = bytes.readUInt32BE(32);
   if (blockSize !== blockBytes) throw new VhdError(`VHD blocks of ${blockSize} bytes are not supported`);
   return {

@@ -79,11 +79,11 @@ function linkProblems(layers: readonly LayerInfo[]): string[] {
   for (const [i, child] of layers.entries()) {
     const parent = layers[i + 1];
     if (!parent) {
-      if (child.type !== 'dynamic') problems.push(`${child.path} is the last one but has a parent`);
+      if (child.type === 'differencing') problems.push(`${child.path} is the last one but has a parent`);
     } else if (child.parentUuid !== parent.uuid) {
       problems.push(`${child.path} is not the child of ${parent.path}`);
-    } else if (child.virtualBytes !== parent.virtualBytes) {
-      problems.push(`${child.path} and ${parent.path} differ in size`);
+    } else if (child.blockBytes !== parent.blockBytes && parent.type !== 'fixed') {
+      problems.push(`${child.path} and ${parent.path} have blocks of two sizes`);
     }
   }
   return problems;
@@ -119,22 +119,44 @@ async function* flatten(layers: readonly LayerInfo[], start: number, end: number
   }
 }
 
-/** Takes each sector from the first layer that has it; a sector that none has is zero. */
+/**
+ * Takes each sector from the first layer that has it; a sector that none has is zero, and so is one behind the end of a
+ * layer, whatever is below: disks grow.
+ */
 async function resolveSectors(layers: readonly LayerInfo[], files: FileHandle[], start: number, end: number) {
   const result = Buffer.alloc(end - start);
   const open = new Set(Array.from({ length: result.length / 512 }, (_, i) => i));
-  for (const [i, { blocks, blockBytes }] of layers.entries()) {
-    const at = blocks[Math.floor(start / blockBytes)];
+  for (const [i, layer] of layers.entries()) {
+    for (const sector of open) if (start + sector * 512 >= layer.virtualBytes) open.delete(sector);
     const file = files[i];
-    if (at === undefined || !file || open.size === 0) continue;
-    const bitmap = await readAt(file, at, bitmapLength(blockBytes));
-    const data = await readAt(file, at + bitmap.length + (start % blockBytes), result.length);
+    if (!file || open.size === 0) continue;
+    const held = await heldSectors(layer, file, start, end);
     for (const sector of open) {
-      const bit = (start % blockBytes) / 512 + sector;
-      if (((bitmap.readUInt8(bit >> 3) >> (7 - (bit & 7))) & 1) === 0) continue;
-      data.copy(result, sector * 512, sector * 512, sector * 512 + 512);
+      if (!held?.has(sector)) continue;
+      held.data.copy(result, sector * 512, sector * 512, sector * 512 + 512);
       open.delete(sector);
     }
   }
   return result;
+}
+
+/** What a layer holds of a part of a block. */
+async function heldSectors(
+  { type, blocks, blockBytes, virtualBytes }: LayerInfo,
+  file: FileHandle,
+  start: number,
+  end: number,
+) {
+  if (type === 'fixed') {
+    const data = await readAt(file, start, Math.min(end, virtualBytes) - start);
+    return { data, has: (sector: number) => sector * 512 < data.length };
+  }
+  const at = blocks[Math.floor(start / blockBytes)];
+  if (at === undefined) return undefined;
+  const bitmap = await readAt(file, at, bitmapLength(blockBytes));
+  const data = await readAt(file, at + bitmap.length + (start % blockBytes), end - start);
+  const first = (start % blockBytes) / 512;
+  const has = (sector: number) =>
+    ((bitmap.readUInt8((first + sector) >> 3) >> (7 - ((first + sector) & 7))) & 1) === 1;
+  return { data, has };
 }
