@@ -34,7 +34,13 @@ beforeAll(async () => {
   }
   const leaf = nameOf(1).replace('.vhd', '');
   const code = process.env.XENSNAP_PLUGIN ?? here('../../plugin/glance');
-  const { stdout } = await run('python3', [here('plugin_reads.py'), code, dir.path, String(cases.length), leaf]);
+  const { stdout } = await run('python3', [
+    here('plugin_reads.py'),
+    code,
+    dir.path,
+    String(cases.length),
+    leaf,
+  ]);
   plugin.push(...JSON.parse(stdout));
   return () => dir[Symbol.asyncDispose]();
 }, 120_000);

@@ -15,8 +15,8 @@ export interface Case {
    */
   readonly plugin: 'bundled' | 'refused' | 'busy' | 'no' | 'may';
   /**
-   * Of the simulated pool, which is to be no kinder than libvhd: `refused` where libvhd does not open a file; `any` where
-   * libvhd opens it without having looked at what is wrong, or reads what the pool has no need of.
+   * Of the simulated pool, which is to be no kinder than libvhd: `refused` where libvhd does not open a file, or reads it
+   * wrong; `any` where libvhd opens it without having looked at what is wrong, or reads what the pool has no need of.
    */
   readonly pool: 'read' | 'refused' | 'any';
 }

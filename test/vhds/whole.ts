@@ -30,7 +30,8 @@ export const whole: readonly Case[] = [
   good('a header that is not at 512', { ...child, headerAt: 4096 }, { ...plain, headerAt: 512 * 9 }),
   good('a BAT that is far behind the header', { ...child, gapBeforeBat: 65536 }, plain),
   good('locators in front of the BAT', { ...child, locators: 'before' }, plain),
-  good('no locators', { ...child, locators: 'none' }, plain),
+  // libvhd finds the parent by them, and not by the name in the header.
+  { ...good('no locators', { ...child, locators: 'none' }, plain), plugin: 'may', pool: 'any' },
   good('blocks in any order', { ...plain, order: [2, 0, 1] }),
   good('blocks in any order in a child, too', { ...child, order: [1, 0] }, { ...plain, order: [1, 2, 0] }),
   good('something else between blocks', { ...child, gap: 1024 }, { ...plain, gap: 7 * 512 }),
