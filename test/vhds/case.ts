@@ -22,6 +22,8 @@ export interface Case {
 }
 
 const MIB = 2 ** 20;
+/** Six MiB and a sector. */
+const USUAL = { virtualBytes: 6 * MIB + 512 };
 export const sectors = (bytes: number) => bytes / 512;
 
 /** Runs in the first three blocks, at their borders, some of zeros. */
@@ -36,9 +38,9 @@ const overThem: readonly Run[] = [
 ];
 
 /** A dynamic disk of 6 MiB and a sector, which has something in three blocks. */
-export const plain: Partial<VhdSpec> = { virtualBytes: 6 * MIB + 512, runs: someRuns };
+export const plain: Partial<VhdSpec> = { ...USUAL, runs: someRuns };
 /** A child of it. */
-export const child: Partial<VhdSpec> = { virtualBytes: 6 * MIB + 512, runs: overThem };
+export const child: Partial<VhdSpec> = { ...USUAL, runs: overThem };
 
 /** Whole and usual: everybody reads it, and the plugin bundles it. */
 export function good(what: string, ...layers: Partial<VhdSpec>[]): Case {
@@ -64,7 +66,7 @@ export function filesOf({ layers, damage }: Case): { name: string; bytes: Buffer
 
 export function layersOf(layers: Case['layers']): VhdSpec[] {
   return layers.map((layer, i) => {
-    const own = { virtualBytes: 6 * MIB, id: i + 1, ...layer };
+    const own = { ...USUAL, id: i + 1, ...layer };
     const parent = i + 1 < layers.length ? { id: i + 2, name: nameOf(i + 2) } : undefined;
     return own.parent || !parent ? own : { ...own, parent };
   });

@@ -53,13 +53,15 @@ export const whole: readonly Case[] = [
     { ...grown, runs: [{ sector: 6140, count: 7, seed: 8 }] },
     short,
   ),
-  good(
-    'a grown child of a short one of a long one',
-    grown,
-    { ...short, stale: false },
-    { ...plain, virtualBytes: 9 * MIB },
-  ),
-  good('a child that is shorter than its parent', { virtualBytes: 3 * MIB, runs: [] }, plain),
+  // Nobody shrinks a disk; tapdisk would read it.
+  {
+    ...good('a grown child of a short one of a long one', grown, short, { ...plain, virtualBytes: 9 * MIB }),
+    plugin: 'may',
+  },
+  {
+    ...good('a child that is shorter than its parent', { virtualBytes: 3 * MIB, runs: [] }, plain),
+    plugin: 'may',
+  },
   good('rubbish behind the end of the leaf', { ...short, stale: true }),
   ...['win ', 'qemu', 'qem2', 'vbox', 'vpc '].map((creator) =>
     good(
@@ -74,7 +76,7 @@ export const whole: readonly Case[] = [
     layers: [child, plain],
     damage: (_, parent) => parent?.bytes.writeUInt8(1, 85),
     ...readOnly,
-    plugin: 'no',
+    plugin: 'may',
   },
   { what: 'a fixed disk', layers: [{ ...plain, type: 2 }], ...readOnly },
   { what: 'a fixed disk of one sector', layers: [{ virtualBytes: 512, type: 2 }], ...readOnly },
