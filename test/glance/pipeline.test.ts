@@ -4,7 +4,8 @@ import type { VmSpec } from '../../local/pool/pool.ts';
 import { downloadBundle } from '../support/bundle.ts';
 import { type Link, type LinkOptions, startLink } from '../support/link.ts';
 import { type ScenarioOptions, scenario } from '../support/scenario.ts';
-import { readChain, validateNovaBundle } from '../support/vhd-reader.ts';
+import { validateNovaBundle } from '../support/vhd-importer.ts';
+import { readChain } from '../support/vhd-reader.ts';
 
 const realUrl = process.env.XENSNAP_GLANCE_URL ?? '';
 
@@ -89,7 +90,7 @@ it('puts the disk of the snapshot’s moment into a real Glance, whole and descr
   expect(bundle.vhds).toHaveLength(4);
   for (const [top, { uuid }] of (done.vhds ?? []).entries())
     expect(await (await readChain(bundle.vhds.slice(top))).compareWith(pool.modelPath(uuid))).toBeNull();
-  expect(await validateNovaBundle(bundle.folder)).toEqual([]);
+  expect(await validateNovaBundle(bundle.archive)).toEqual([]);
   expect(await leftBehind()).toEqual([]);
 });
 

@@ -5,7 +5,8 @@ import type { Fault, VmSpec } from '../../local/pool/pool.ts';
 import { convertWithQemu, downloadBundle, downloadImage, sha256Of } from '../support/bundle.ts';
 import { type ScenarioOptions, scenario } from '../support/scenario.ts';
 import { qemuImg } from '../support/seven-zip.ts';
-import { readChain, validateNovaBundle } from '../support/vhd-reader.ts';
+import { validateNovaBundle } from '../support/vhd-importer.ts';
+import { readChain } from '../support/vhd-reader.ts';
 
 const EXPORT = 'GET /export_raw_vdi';
 const deep: VmSpec = { name: 'vm', diskMib: 9, dataMib: 2, baseCopies: 3 };
@@ -39,7 +40,7 @@ it.each<[string, VmSpec]>([
   );
   const bundle = await downloadBundle(glance.url, done.id, join(folder, 'bundle'));
   expect(done.vhds).toEqual([{ name: '0.vhd', uuid: snapshot, bytes: done.bytesRead }]);
-  expect(await validateNovaBundle(bundle.folder)).toEqual([]);
+  expect(await validateNovaBundle(bundle.archive)).toEqual([]);
   const chain = await readChain(bundle.vhds);
   expect(chain.layers).toMatchObject([{ virtualBytes: 9 * 1024 ** 2, hidden: false }]);
   expect(await chain.compareWith(pool.modelPath(snapshot))).toBeNull();

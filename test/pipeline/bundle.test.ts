@@ -7,7 +7,8 @@ import { logIn } from '../local/pool/client.ts';
 import { type Bundle, convertWithQemu, downloadBundle, sha256Of } from '../support/bundle.ts';
 import { type ScenarioOptions, scenario } from '../support/scenario.ts';
 import { extractWith7zip, qemuImg, sevenZip } from '../support/seven-zip.ts';
-import { readChain, validateNovaBundle } from '../support/vhd-reader.ts';
+import { validateNovaBundle } from '../support/vhd-importer.ts';
+import { readChain } from '../support/vhd-reader.ts';
 
 const onCopies: VmSpec = { name: 'deep', diskMib: 8, dataMib: 2, baseCopies: 3 };
 
@@ -46,7 +47,7 @@ it('holds every layer as it was at the snapshot’s moment although the guest ne
   const bundle = await downloadBundle(glance.url, done.id, join(folder, 'bundle'));
   expect(bundle.vhds).toHaveLength(5);
   expect(await firstWrongLayer(pool, done, bundle)).toBeNull();
-  expect(await validateNovaBundle(bundle.folder)).toEqual([]);
+  expect(await validateNovaBundle(bundle.archive)).toEqual([]);
   expect(await leftBehind()).toEqual([]);
 });
 

@@ -9,6 +9,8 @@ const run = promisify(execFile);
 
 /** An image's data, downloaded and unpacked. */
 export interface Bundle {
+  /** As it came. */
+  readonly archive: string;
   readonly folder: string;
   /** Leaf first, as Nova numbers them. */
   readonly vhds: readonly string[];
@@ -35,6 +37,7 @@ export async function downloadBundle(glanceUrl: string, imageId: string, folder:
     (one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10),
   );
   return {
+    archive,
     folder,
     vhds: names.map((name) => join(folder, name)),
     sizeBytes: data.length,

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, open } from 'node:fs/promises';
 import { bitmapLength, type LayerInfo, readAt, readLayer } from './vhd-layer.ts';
 
 export type { LayerInfo };
@@ -52,29 +51,8 @@ export async function readChain(paths: readonly string[]): Promise<Chain> {
   };
 }
 
-/**
- * What Nova's importer would say of an unpacked bundle (nova-snapshots.md, section 4): an empty list is acceptance.
- */
-export async function validateNovaBundle(dir: string): Promise<string[]> {
-  const names = (await readdir(dir)).filter((name) => name !== 'swap.vhd');
-  const vhds = names.filter((name) => /^\d+\.vhd$/.test(name));
-  const problems = names
-    .filter((name) => !vhds.includes(name))
-    .map((name) => `${name} does not belong there`);
-  const expected = vhds.map((_, i) => `${i}.vhd`);
-  if (vhds.length === 0) problems.push('there is no 0.vhd');
-  if (vhds.length > 16) problems.push(`${vhds.length} files are more than the 16 that Nova restores`);
-  problems.push(...expected.filter((name) => !vhds.includes(name)).map((name) => `${name} is missing`));
-  if (problems.length > 0) return problems;
-  const layers = await Promise.allSettled(expected.map((name) => readLayer(join(dir, name))));
-  for (const layer of layers) if (layer.status === 'rejected') problems.push((layer.reason as Error).message);
-  const sound = layers.flatMap((layer) => (layer.status === 'fulfilled' ? [layer.value] : []));
-  if (sound.length === layers.length) problems.push(...linkProblems(sound));
-  if (sound[0]?.hidden) problems.push('the leaf, 0.vhd, is hidden');
-  return problems;
-}
-
-function linkProblems(layers: readonly LayerInfo[]): string[] {
+/** What keeps files, leaf to base, from being a chain. */
+export function linkProblems(layers: readonly LayerInfo[]): string[] {
   const problems = layers.length === 0 ? ['a chain needs a file'] : [];
   for (const [i, child] of layers.entries()) {
     const parent = layers[i + 1];
