@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { unpack } from '../../bin/unpack/unpack.ts';
 import { openVhd } from '../../local/pool/vhd.ts';
 import { temporaryFolder } from '../local/vhd/modelled-chain.ts';
+import { validateNovaBundle } from '../support/vhd-importer.ts';
 import { readChain } from '../support/vhd-reader.ts';
 import { type Case, filesOf, modelOf, nameOf } from './case.ts';
 import { damaged } from './damaged.ts';
@@ -65,6 +66,7 @@ describe.each(cases)('$what', (one) => {
     expect(WORDS[one.plugin], JSON.stringify(said)).toContain(found);
     if (found === 'busy') expect(said).toMatchObject({ retryable: true });
     if (found === 'bundled') await expectUnpacked(one, `${folderOf(one)}.tgz`);
+    if (one.plugin === 'bundled') expect(await validateNovaBundle(`${folderOf(one)}.tgz`)).toEqual([]);
   });
 
   it.skipIf(one.pool === 'any')(`is ${one.pool} by the simulated pool`, async () => {
