@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { unpack } from '../../bin/unpack/unpack.ts';
 import { openVhd } from '../../local/pool/vhd.ts';
 import { temporaryFolder } from '../local/vhd/modelled-chain.ts';
+import { qemuImg } from '../support/seven-zip.ts';
 import { validateNovaBundle } from '../support/vhd-importer.ts';
 import { readChain } from '../support/vhd-reader.ts';
 import { type Case, filesOf, modelOf, nameOf } from './case.ts';
@@ -18,6 +19,8 @@ import { whole } from './whole.ts';
  * One table of VHDs for all who read them: the plugin, `unpack`, the simulated pool and the tests' own reader. What the
  * plugin bundles, unpack reads, to the same disk; nothing else is called good.
  */
+/** Of a disk up to this size all bytes are compared. */
+const ALL = 2 ** 24;
 const cases = [...whole, ...damaged];
 const run = promisify(execFile);
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -69,6 +72,14 @@ describe.each(cases)('$what', (one) => {
     if (one.plugin === 'bundled') expect(await validateNovaBundle(`${folderOf(one)}.tgz`)).toEqual([]);
   });
 
+  it.runIf(qemuImg() && isForQemu(one))('is read by qemu-img', async () => {
+    const image = `driver=vpc,file.filename=${pathsOf(one)[0]},force_size_calc=current_size`;
+    const out = `${folderOf(one)}-qemu.raw`;
+    await run(qemuImg() ?? '', ['convert', '--image-opts', image, '-O', 'raw', out]);
+    const disk = await readFile(out);
+    await expectModel(one, async (offset, length) => disk.subarray(offset, offset + length));
+  });
+
   it.skipIf(one.pool === 'any')(`is ${one.pool} by the simulated pool`, async () => {
     const layers = Promise.all(pathsOf(one).map(openVhd));
     if (one.pool === 'refused') return expect(layers).rejects.toMatchObject({ name: 'VhdError' });
@@ -80,6 +91,14 @@ describe.each(cases)('$what', (one) => {
     }
   });
 });
+
+/** It reads single files, and no bitmaps: what is stale it takes for data. */
+function isForQemu({ layers, plugin, verdict, damage }: Case): boolean {
+  const [{ virtualBytes = 0, stale } = {}] = layers;
+  return (
+    layers.length === 1 && verdict === 'read' && plugin !== 'may' && !damage && !stale && virtualBytes < ALL
+  );
+}
 
 const WORDS: Readonly<Record<Case['plugin'], readonly string[]>> = {
   bundled: ['bundled'],
@@ -108,8 +127,6 @@ async function expectUnpacked(one: Case, image: string): Promise<void> {
     await to.close();
   }
 }
-
-const ALL = 2 ** 24;
 
 /** Compares the disk with the model: all of a small one, of a large one what is around the sectors that it holds. */
 async function expectModel(
