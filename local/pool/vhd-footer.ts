@@ -55,12 +55,17 @@ export function withHidden(footer: Buffer, hidden: boolean): Buffer {
   return withChecksum(bytes, footerField.checksum);
 }
 
-/** @throws VhdError for another cookie, a wrong checksum, or a type that is neither dynamic nor differencing */
+/**
+ * @throws VhdError for another cookie, a wrong checksum, a type that is neither dynamic nor differencing, or a header that is
+ *   not right behind the footer's copy, where vhd-util puts it
+ */
 export function decodeFooter(bytes: Buffer): Footer {
   verify(bytes, 'conectix', footerField.checksum, 'footer');
   const typeCode = bytes.readUInt32BE(60);
   const type = typeCode === 3 ? 'dynamic' : typeCode === 4 ? 'differencing' : undefined;
   if (!type) throw new VhdError(`VHD type ${typeCode} is neither dynamic nor differencing`);
+  if (bytes.readBigUInt64BE(16) !== BigInt(headerOffset))
+    throw new VhdError(`A VHD header at ${bytes.readBigUInt64BE(16)} is not supported`);
   return {
     uuid: decodeUuid(bytes, footerField.uuid),
     type,

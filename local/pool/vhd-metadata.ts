@@ -1,7 +1,7 @@
 import { type FileHandle, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { decodeFooter, type Footer } from './vhd-footer.ts';
-import { blockCount, footerBytes, headerBytes, sectorAligned, VhdError } from './vhd-format.ts';
+import { blockCount, footerBytes, headerBytes, headerOffset, sectorAligned, VhdError } from './vhd-format.ts';
 import { decodeHeader, type Header, type Parent } from './vhd-header.ts';
 import { readExactly } from './vhd-io.ts';
 
@@ -11,12 +11,8 @@ export async function readMetadata(
   file: FileHandle,
 ): Promise<{ footer: Footer; header: Header }> {
   try {
-    const { bytes } = await locateFooter(file);
-    const footer = decodeFooter(bytes);
-    const headerAt = Number(bytes.readBigUInt64BE(16));
-    if (headerAt + headerBytes > (await file.stat()).size)
-      throw new VhdError('The file ends before its header');
-    const header = decodeHeader(await readExactly(file, headerAt, headerBytes), footer.type);
+    const footer = decodeFooter((await locateFooter(file)).bytes);
+    const header = decodeHeader(await readExactly(file, headerOffset, headerBytes), footer.type);
     if (header.batEntries < blockCount(footer.virtualBytes))
       throw new VhdError(
         `A BAT of ${header.batEntries} entries is too short for ${footer.virtualBytes} bytes`,
