@@ -25,6 +25,9 @@ class FakeGlance(object):
         self.at_bytes, self.behaviour = 0, None
         self.sends_continue = True
         self.before_answer = None  # 'drop', 'stall', or a status, once everything has come
+        self.refuses = 0  # so many times to keep what has come whole: the image is queued again
+        self.saving_seconds = 0  # so long it saves after the whole has come, and says so
+        self.status_after = 'active'  # then
         self.spoilt = {}  # fields of the record that come out wrong
         self.error_body = '<html><title>no</title><body>too <b>bad</b></body></html>'
         self.context = None
@@ -38,13 +41,17 @@ class FakeGlance(object):
         self.port = self.listener.getsockname()[1]
         self.url = '%s://localhost:%d' % ('https' if tls_files else 'http', self.port)
         self.closed = False
-        thread = threading.Thread(target=self.accept)
-        thread.daemon = True
-        thread.start()
+        self.thread = threading.Thread(target=self.accept)
+        self.thread.daemon = True
+        self.thread.start()
 
     def close(self):
+        """Not before `accept` has come back: the number of a socket that is closed is soon that of the next server's, and
+        a thread that is about to accept would take that one's connections."""
         self.closed = True
         self.go_on.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
+        self.thread.join()
         self.listener.close()
 
     def accept(self):
@@ -132,13 +139,26 @@ class FakeGlance(object):
 
     def finish(self, sock, data):
         self.data = data
-        self.image.update(status='active', size=len(data), checksum=hashlib.md5(data).hexdigest(),
-                          os_hash_algo='sha512', os_hash_value=hashlib.sha512(data).hexdigest())
-        self.image.update(self.spoilt)
+        if self.saving_seconds:
+            timer = threading.Timer(self.saving_seconds, self.settle)
+            timer.daemon = True
+            timer.start()
+        else:
+            self.settle()
         if self.before_answer == 'drop':
             return
         if self.before_answer == 'stall':
             self.reached.set()
             self.go_on.wait(60)
             return
-        self.reply(sock, self.before_answer or 204)
+        self.reply(sock, self.before_answer or 204, self.error_body if self.before_answer else '')
+
+    def settle(self):
+        if self.refuses:
+            self.refuses -= 1
+            self.image['status'] = 'queued'
+            return
+        data = self.data
+        self.image.update(status=self.status_after, size=len(data), checksum=hashlib.md5(data).hexdigest(),
+                          os_hash_algo='sha512', os_hash_value=hashlib.sha512(data).hexdigest())
+        self.image.update(self.spoilt)
