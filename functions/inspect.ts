@@ -6,8 +6,8 @@ import { XensnapError } from './errors.ts';
 import type { ImageFormat, JobRequest } from './job.ts';
 import { chooseRoot, disksOfVm } from './vm-disks.ts';
 
-/** SR types whose VHDs are files that the plugin can hard-link and read; other disks xapi exports. */
-const CHAIN_SR_TYPES: readonly string[] = ['ext', 'nfs', 'smb'];
+/** SR types whose VHDs are files that the plugin reads (its CHAIN_SR_TYPES); other disks xapi exports. */
+const CHAIN_SR_TYPES: readonly string[] = ['ext', 'ext4', 'largeblock', 'nfs', 'xfs', 'zfs'];
 
 /** A VHD can be no larger (max_vhd_size of xapi's constants.ml). */
 const MAX_VHD_BYTES = 2040 * 2 ** 30;

@@ -12,7 +12,7 @@ A plugin that does not answer is taken away again, and the one before it is put 
 Needs ssh here, and root there. HOST is what ssh takes, also USER@HOST.
 
   --replace            overwrite a plugin of that name that is not xensnap's (Nova's, say)
-  --uninstall          remove the plugin and all that it left on the host; refused while it uploads
+  --uninstall          remove the plugin and its state on the host; refused while it uploads
   --user NAME          log in as NAME; root unless given
   --port N             ssh's port
   --identity FILE      ssh's key
@@ -132,8 +132,12 @@ uninstall_it() {
     rm -f "$file" || fail "cannot remove $file"
     done='glance removed'
   fi
-  rm -rf "$root/var/run/xensnap" "$root"/var/run/sr-mount/*/"xensnap-staging-$uuid-"*
+  rm -rf "$root/var/run/xensnap"
   echo "$done"
+  # Of the first version of the plugin: links to disks, which no machine removes.
+  for left in "$root"/var/run/sr-mount/*/"xensnap-staging-$uuid-"*; do
+    if [ -d "$left" ]; then echo "left: $left (remove it once no upload of its job runs)"; fi
+  done
 }
 
 [ -d "$folder" ] || fail "$folder is missing: this is no host of a XenServer or XCP-ng pool"

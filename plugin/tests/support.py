@@ -69,6 +69,21 @@ class PluginProcess(object):
         return json.loads(answer['Value'])
 
 
+def fault_env(fault, ending=''):
+    """The environment of a plugin with such a fault; see faults/sitecustomize.py."""
+    return {'PYTHONPATH': os.path.join(HERE, 'faults'), 'XENSNAP_FAULT': fault, 'XENSNAP_FAULT_ENDING': ending}
+
+
+PIECE_BYTES = 1 << 16
+
+
+def random_blocks(pieces):
+    """{index: bytes} of so much random data; what of a block is not filled stays a hole."""
+    in_block = BLOCK_BYTES // PIECE_BYTES
+    return dict((first // in_block, os.urandom(min(in_block, pieces - first) * PIECE_BYTES))
+                for first in range(0, pieces, in_block))
+
+
 class PluginTest(unittest.TestCase):
     def setUp(self):
         self.root = tempfile.mkdtemp(prefix='xensnap-plugin-')
@@ -102,14 +117,15 @@ class PluginTest(unittest.TestCase):
         self.addCleanup(glance.close)
         return glance
 
-    def a_template(self, chain=2, sr_type='ext', blocks=2, device='0', **vdi_fields):
-        """A snapshot template with an empty CD drive and a disk of `chain` files, random data in each."""
+    def a_template(self, chain=2, sr_type='ext', pieces=2, device='0', **vdi_fields):
+        """A snapshot template with an empty CD drive and a disk of `chain` files: so many pieces of 64 KiB of random
+        data in each, but one in the leaf."""
         self.sr = self.xapi.add('SR', type=sr_type)
         sr_uuid = self.xapi.records[self.sr][1]['uuid']
         self.sr_path = os.path.join(self.root, 'var/run/sr-mount', sr_uuid)
         os.makedirs(self.sr_path)
         self.uuids = [str(uuid.uuid4()) for _ in range(chain)]
-        self.write_chain(blocks)
+        self.write_chain(pieces)
         for number, vdi_uuid in enumerate(self.uuids):
             config = {'vhd-parent': self.uuids[number + 1]} if number + 1 < chain else {}
             config.update(vdi_fields.get('sm_config', {}))
@@ -123,11 +139,11 @@ class PluginTest(unittest.TestCase):
     def path(self, number):
         return os.path.join(self.sr_path, self.uuids[number] + '.vhd')
 
-    def write_chain(self, blocks):
+    def write_chain(self, pieces):
         parent, name = None, u''
         self.footers = [None] * len(self.uuids)
         for number in reversed(range(len(self.uuids))):
-            data = dict((index, os.urandom(BLOCK_BYTES)) for index in range(blocks if number else 1))
+            data = random_blocks(pieces if number else 1)
             parent = write_vhd(self.path(number), data, parent, name, hidden=number > 0)
             self.footers[number] = parent
             name = u'%s.vhd' % self.uuids[number]
@@ -174,7 +190,7 @@ class PluginTest(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(self.sr_path)), sorted(self.expected_files()))
         self.assertEqual(self.xapi.sessions, set())
         self.assertEqual([record for kind, record in self.xapi.records.values() if kind == 'task'], [])
-        self.assertFalse(self.glance.terminated and self.glance.image['status'] != 'active')
+        self.assertFalse(self.glance.terminated and self.glance.image['status'] not in ('active', 'queued'))
 
     def expected_files(self):
         return [uuid_ + '.vhd' for uuid_ in self.uuids]

@@ -5,10 +5,11 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 import uuid
 
-from support import PluginTest
+from support import PluginTest, load_plugin
 
 MAPPING = ((401, 'GLANCE_UNAUTHORIZED', False), (403, 'GLANCE_FORBIDDEN', False), (404, 'IMAGE_GONE', False),
            (409, 'IMAGE_NOT_QUEUED', False), (410, 'IMAGE_GONE', False), (413, 'IMAGE_TOO_LARGE', False),
@@ -53,7 +54,7 @@ class GlanceFailureTest(PluginTest):
         self.assertEqual(len(self.glance.requests), 1)
 
     def test_an_early_answer_stops_the_stream(self):
-        self.a_template(blocks=250)
+        self.a_template(pieces=250)
         for status, code in ((413, 'IMAGE_TOO_LARGE'), (410, 'IMAGE_GONE')):
             glance = self.with_new_glance()
             glance.at_bytes, glance.behaviour = 300000, status
@@ -63,23 +64,25 @@ class GlanceFailureTest(PluginTest):
 
     def test_a_status_after_the_last_byte(self):
         self.a_template()
-        for status, code, retryable in ((413, 'IMAGE_TOO_LARGE', False), (500, 'GLANCE_UNAVAILABLE', True)):
+        for status, code, retryable in ((413, 'IMAGE_TOO_LARGE', False), (400, 'GLANCE_REFUSED', False)):
             self.with_new_glance().before_answer = status
+            self.glance.refuses = 1
             self.put_fails(code, retryable)
+            self.assertEqual([request[0] for request in self.glance.requests], ['GET', 'PUT'])
 
     def test_success_before_everything_was_sent_is_none(self):
-        self.a_template(blocks=250)
+        self.a_template(pieces=250)
         self.glance.at_bytes, self.glance.behaviour = 200000, 204
         self.put_fails('GLANCE_REFUSED', False)
 
     def test_a_connection_that_breaks_in_the_middle(self):
-        self.a_template(blocks=40)
+        self.a_template(pieces=40)
         self.glance.at_bytes, self.glance.behaviour = 200000, 'drop'
         self.put_fails('GLANCE_UNAVAILABLE', True)
         self.assert_not_uploaded()
 
     def test_a_connection_that_breaks_near_the_beginning_or_the_end_and_holds_in_the_next_try(self):
-        self.a_template(blocks=60)
+        self.a_template(pieces=60)
         first_job, self.job = self.job, str(uuid.uuid4())
         self.glance.image['id'] = self.job
         whole = self.put(imageId=self.job)
@@ -106,7 +109,7 @@ class GlanceFailureTest(PluginTest):
         self.put_fails('GLANCE_UNAVAILABLE', True)
 
     def test_a_glance_that_stalls(self):
-        self.a_template()
+        self.a_template(pieces=250)
         self.glance.behaviour = 'stall'
         self.assertIn('1 seconds', self.put_fails('GLANCE_UNAVAILABLE', True, timeoutSeconds=1).message)
 
@@ -130,6 +133,164 @@ class GlanceFailureTest(PluginTest):
         error = self.put_fails('GLANCE_UNAUTHORIZED', False)
         self.assertNotIn('lines', error.message)
         self.assertEqual(self.glance.requests, [])
+
+
+class ProxyTest(PluginTest):
+    """A proxy gives up while Glance goes on: after any answer but a clear refusal, Glance's record decides."""
+
+    NOT_CLEAR = (408, 409, 499, 500, 501, 502, 503, 504, 520, 302, 'drop')
+
+    def setUp(self):
+        PluginTest.setUp(self)
+        self.a_template()
+
+    def with_answer(self, answer, **behaviour):
+        self.glance, self.job = self.a_glance(), str(uuid.uuid4())
+        self.glance.before_answer = answer
+        for name, value in behaviour.items():
+            setattr(self.glance, name, value)
+
+    def methods(self):
+        return [request[0] for request in self.glance.requests]
+
+    def test_the_image_is_good_all_the_same(self):
+        for answer in self.NOT_CLEAR:
+            self.with_answer(answer)
+            self.assertEqual(self.put()['glance'], 'matches')
+            self.assertEqual(self.methods(), ['GET', 'PUT', 'GET'])
+
+    def test_a_store_that_takes_its_time(self):
+        self.with_answer(504, saving_seconds=3)
+        self.assertEqual(self.put()['glance'], 'matches')
+        self.assertGreater(self.methods().count('GET'), 2)
+
+    def test_glance_did_not_take_it(self):
+        for answer in (408, 499, 502, 503, 504, 'drop'):
+            self.with_answer(answer, refuses=1)
+            self.put_fails('GLANCE_UNAVAILABLE', True)
+            self.assertEqual(self.glance.image['status'], 'queued')
+
+    def test_other_data_than_was_sent(self):
+        self.with_answer(504, spoilt={'os_hash_value': 'f' * 128})
+        self.put_fails('HASH_MISMATCH', False)
+
+    def test_other_ends_are_named(self):
+        for status, code in (('killed', 'IMAGE_NOT_QUEUED'), ('deactivated', 'IMAGE_NOT_QUEUED'), ('deleted', 'IMAGE_GONE')):
+            self.with_answer(504, status_after=status)
+            self.assertIn(status, self.fails(code, False, self.put).message)
+        self.with_answer(504, get_status_after_put=404)
+        self.fails('IMAGE_GONE', False, self.put)
+
+    def test_an_early_answer_in_the_middle_is_a_failure_that_may_be_tried_again(self):
+        self.a_template(pieces=250)
+        for status in (408, 499, 502, 504):
+            self.with_answer(None, at_bytes=300000, behaviour=status)
+            self.put_fails('GLANCE_UNAVAILABLE', True)
+            self.assert_not_uploaded()
+
+    def test_the_next_try_finds_what_the_last_one_sent_when_its_token_had_expired(self):
+        self.with_answer(504, get_status_after_put=401)
+        self.fails('GLANCE_UNAVAILABLE', True, self.put)
+        self.glance.get_status_after_put = 200
+        result = self.put()
+        self.assertEqual(result['glance'], 'matches')
+        self.assertEqual((result['sha512'], result['bytesSent']),
+                         (self.glance.image['os_hash_value'], self.glance.image['size']))
+        self.assertEqual(self.methods().count('PUT'), 1)
+        self.assertEqual(self.put(), result)
+        self.assertNotIn('sent', self.status())
+
+    def killed_at_the_end(self, **behaviour):
+        self.with_answer('stall', **behaviour)
+        upload = self.start('put_vdis', self.params())
+        self.assertTrue(self.glance.reached.wait(30))
+        upload.process.kill()
+        upload.wait()
+
+    def test_the_next_try_after_a_process_that_died_waiting(self):
+        for seconds in (0, 3):
+            self.killed_at_the_end(saving_seconds=seconds)
+            self.assertEqual(self.put()['glance'], 'matches')
+            self.assertEqual(self.methods().count('PUT'), 1)
+
+    def test_the_next_try_sends_again_what_glance_did_not_take_after_saving(self):
+        self.killed_at_the_end(saving_seconds=2, refuses=1)
+        self.glance.before_answer = None
+        self.assertEqual(self.put()['glance'], 'matches')
+        self.assertEqual(self.methods().count('PUT'), 2)
+
+    def test_the_next_try_finds_something_else(self):
+        self.killed_at_the_end(spoilt={'size': 7})
+        self.fails('HASH_MISMATCH', False, self.put)
+        self.with_answer(None)
+        self.glance.image.update(status='active', size=7)
+        self.fails('IMAGE_NOT_QUEUED', False, self.put)
+
+    def test_cancel_while_it_waits_for_saving(self):
+        self.with_answer(504, saving_seconds=60)
+        upload = self.start('put_vdis', self.params())
+        end = time.time() + 30
+        while self.methods().count('GET') < 2:
+            self.assertLess(time.time(), end)
+            time.sleep(0.02)
+        began = time.time()
+        self.assertEqual(self.call('cancel', {'jobId': self.job})['state'], 'cancelled')
+        self.assertLess(time.time() - began, 5)
+        self.fails('CANCELLED', False, upload.result)
+
+
+class SavingLimitTest(unittest.TestCase):
+    """By the plugin's own code and a clock of the test's."""
+
+    def setUp(self):
+        self.plugin = load_plugin()
+        self.now, self.looks = 1000.0, []
+        self.plugin.clock = lambda: self.now
+
+    def a_glance(self, *records):
+        plugin, left = self.plugin, list(records)
+        glance = plugin.Glance({'glanceUrl': plugin.GlanceUrl('http://x'), 'imageId': 'x', 'caPem': None,
+                                'fingerprint': None, 'timeoutSeconds': 1}, None, self.tick)
+
+        def record():
+            self.looks.append(self.now)
+            found = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(found, Exception):
+                raise found
+            return {'status': found}
+        glance.record = record
+        return glance
+
+    def tick(self):
+        self.now += 0.5
+
+    def fails(self, code, retryable, run, *args):
+        with self.assertRaises(self.plugin.PluginError) as caught:
+            run(*args)
+        self.assertEqual((caught.exception.code, caught.exception.retryable), (code, retryable))
+        return caught.exception
+
+    def heard(self, code='GLANCE_UNAVAILABLE'):
+        return self.plugin.PluginError(code, 'Glance answered 504', True)
+
+    def test_saving_for_ever(self):
+        self.plugin.SAVING_SECONDS = 10
+        error = self.fails('GLANCE_UNAVAILABLE', True, self.a_glance('saving').outcome, self.heard(), 1, 'x')
+        self.assertIn('Glance answered 504; the image has been saving for 10 seconds', error.message)
+        self.assertTrue(10 <= self.now - 1000 < 14, self.now)
+        self.assertTrue(4 <= len(self.looks) <= 8, self.looks)
+        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance('saving').require_queued)
+
+    def test_a_record_that_cannot_be_read_for_a_while(self):
+        self.plugin.RECORD_SECONDS = 6
+        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance(self.heard(), self.heard(), 'queued').outcome, self.heard(), 1, 'x')
+        self.assertEqual(len(self.looks), 3)
+        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance(self.heard()).outcome, self.heard(), 1, 'x')
+        self.assertLess(len(self.looks), 9)
+
+    def test_before_anything_is_sent_a_record_that_cannot_be_read_is_a_failure_at_once(self):
+        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance(self.heard()).require_queued)
+        self.assertEqual(len(self.looks), 1)
 
 
 def free_port():
@@ -185,7 +346,7 @@ class TlsTest(PluginTest):
         self.assertEqual(self.glance.requests, [])
 
     def test_hears_an_early_answer_through_tls(self):
-        self.a_template(blocks=250)
+        self.a_template(pieces=250)
         self.glance.at_bytes, self.glance.behaviour = 300000, 413
         self.put_fails('IMAGE_TOO_LARGE', False, fingerprint=self.fingerprint)
         self.assert_not_uploaded()

@@ -161,7 +161,7 @@ class InstallTest(unittest.TestCase):
         write(os.path.join(self.root(), 'etc/xensource-inventory'), "A='b'\n", 0o644)
         self.fails('has no INSTALLATION_UUID', 'xen1')
 
-    def test_uninstalls_the_plugin_and_what_it_left(self):
+    def test_uninstalls_the_plugin_and_tells_what_the_first_version_left_in_srs(self):
         self.succeeds('xen1')
         host_uuid = read(os.path.join(self.root(), 'etc/xensource-inventory')).split("'")[3]
         sr, state = os.path.join(self.root(), 'var/run/sr-mount/sr'), os.path.join(self.root(), 'var/run/xensnap')
@@ -172,10 +172,15 @@ class InstallTest(unittest.TestCase):
             os.link(os.path.join(sr, 'disk.vhd'), os.path.join(sr, name, '0.vhd'))
         os.mkdir(state)
         write(os.path.join(state, 'job.lock'), '', 0o600)
-        self.assertEqual(self.succeeds('--uninstall', 'xen1'), 'xen1: glance removed\n')
+        removed, left = self.succeeds('--uninstall', 'xen1').splitlines()
+        self.assertEqual(removed, 'xen1: glance removed')
+        self.assertIn(os.path.join(sr, own), left)
         self.assert_only_the_plugin(names=())
         self.assertFalse(os.path.exists(state))
-        self.assertEqual(sorted(os.listdir(sr)), ['disk.vhd', others])
+        self.assertEqual(sorted(os.listdir(sr)), sorted(['disk.vhd', own, others]))
+        self.assertEqual(os.listdir(os.path.join(sr, own)), ['0.vhd'])
+        os.unlink(os.path.join(sr, own, '0.vhd'))
+        os.rmdir(os.path.join(sr, own))
         self.assertEqual(self.succeeds('--uninstall', 'xen1'), 'xen1: no plugin was there\n')
 
     def test_does_not_uninstall_while_an_upload_runs(self):

@@ -17,8 +17,8 @@ from vhd_files import DYNAMIC, footer, header
 class ProtocolTest(PluginTest):
     def test_version_says_what_runs_where(self):
         self.assertEqual(self.call('version', {}), {
-            'version': '1.0.0', 'api': 2, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
-            'functions': ['cancel', 'put_vdis', 'status', 'sweep', 'version']})
+            'version': '2.0.0', 'api': 3, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
+            'functions': ['cancel', 'leftovers', 'put_vdis', 'status', 'version']})
 
     def test_version_where_the_inventory_is_missing(self):
         os.unlink(os.path.join(self.root, 'etc/xensource-inventory'))
@@ -126,7 +126,7 @@ class XapiTest(PluginTest):
 class SecrecyTest(PluginTest):
     def setUp(self):
         PluginTest.setUp(self)
-        self.a_template(blocks=40)
+        self.a_template(pieces=40)
         self.shown = []
 
     def look(self, process):
@@ -183,7 +183,7 @@ class SecrecyTest(PluginTest):
         yield 'GLANCE_FORBIDDEN', dict(get_status=403, error_body=says)
         yield 'IMAGE_TOO_LARGE', dict(behaviour=413, error_body=json_says)
         yield 'IMAGE_GONE', dict(behaviour=410, at_bytes=200000, error_body='<html><p>%s</p></html>' % says)
-        yield 'GLANCE_UNAVAILABLE', dict(before_answer=500, error_body=json_says)
+        yield 'GLANCE_UNAVAILABLE', dict(before_answer=500, refuses=1, error_body=json_says)
         yield 'GLANCE_UNAVAILABLE', dict(behaviour='drop', at_bytes=200000)
         yield 'HASH_MISMATCH', dict(spoilt={'os_hash_value': TOKEN})
         yield 'CANCELLED', dict(behaviour='stall', at_bytes=200000)
@@ -244,7 +244,7 @@ class SizeTest(PluginTest):
         disk = uuid.uuid4()
         end = footer(DYNAMIC, 1 << 30, disk)
         with open(self.path(0), 'wb') as out:
-            out.write(end + header(16384, None, u''))
+            out.write(end + header(16384, None, u'') + b'\xff' * 65536)
             out.truncate(192 << 20)
             out.seek(0, 2)
             out.write(end)
@@ -259,12 +259,13 @@ class SizeTest(PluginTest):
     def test_tar_headers_hold_sizes_beyond_8_gib(self):
         plugin = load_plugin()
         for size in (0, 511, 8 ** 11 - 1, 8 ** 11, 2040 << 30):
-            block = plugin.tar_header('15.vhd', size)
+            block = plugin.tar_header('15.vhd', size, 1700000000)
             if sys.version_info[0] == 2:
                 member = tarfile.TarInfo.frombuf(block)
             else:
                 member = tarfile.TarInfo.frombuf(block, 'utf-8', 'strict')
-            self.assertEqual((member.name, member.size, member.mode, member.mtime), ('15.vhd', size, 0o644, 0))
+            self.assertEqual((member.name, member.size, member.mode, member.mtime),
+                             ('15.vhd', size, 0o644, 1700000000))
 
 
 if __name__ == '__main__':

@@ -35,7 +35,8 @@ const inspect = (disk: Disk, request: object = {}) =>
 it.each<[string, Disk, object, boolean]>([
   ['a VHD on ext', {}, {}, true],
   ['a VHD on nfs', { type: 'nfs' }, {}, true],
-  ['a VHD on smb', { type: 'smb' }, {}, true],
+  ['a VHD on smb', { type: 'smb' }, {}, false],
+  ['a VHD on largeblock', { type: 'largeblock' }, {}, true],
   ['a VHD that is told to be one', { smConfig: { 'image-format': 'vhd' } }, {}, true],
   ['a VHD on ext for a raw image', {}, { format: 'raw' }, false],
   ['a VHD on ext for a flattened image', {}, { flatten: true }, false],

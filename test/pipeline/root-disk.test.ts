@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { downloadBundle } from '../support/bundle.ts';
 import { scenario } from '../support/scenario.ts';
-import { readChain, validateNovaBundle } from '../support/vhd-reader.ts';
+import { validateNovaBundle } from '../support/vhd-importer.ts';
+import { readChain } from '../support/vhd-reader.ts';
 
 const MIB = 1024 ** 2;
 
@@ -53,8 +54,8 @@ it.each<[string, VmSpec, number, object]>([
     expect(done).toMatchObject({ status: 'succeeded', device: String(device) });
     expect(done.taggedDisks?.[0]).toBe(root?.ref);
     expect(done.snapshotDisks).toHaveLength(quiesce ? disks.length : 1);
-    const { vhds, folder: bundle } = await downloadBundle(glance.url, done.id, join(folder, 'bundle'));
-    expect(await validateNovaBundle(bundle)).toEqual([]);
+    const { vhds, archive } = await downloadBundle(glance.url, done.id, join(folder, 'bundle'));
+    expect(await validateNovaBundle(archive)).toEqual([]);
     expect(await (await readChain(vhds)).compareWith(pool.modelPath(root?.uuid ?? ''))).toBeNull();
     expect((await ask('GET', `/snapshots/${done.id}`)).body.device).toBe(String(device));
     expect(done.virtualBytes).toBe(Number(pool.records('VDI')[root?.ref ?? '']?.virtual_size));
