@@ -124,6 +124,17 @@ async function serveConnection(
   }
 }
 
+/**
+ * What comes in over a member's socket is passed on to the master (api_server_common.ml): where that cannot be reached
+ * there is no answer but the error page, and where it hangs none at all.
+ */
+async function reachMaster(pool: PoolState, host: Host): Promise<void> {
+  const master = pool.hosts.find(({ isMaster }) => isMaster);
+  if (host.isMaster || !master) return;
+  if (master.power.signal.aborted) throw new Error('Unix.Unix_error(Unix.ECONNREFUSED, "connect", "")');
+  await master.hang?.over;
+}
+
 const TOO_LARGE = 'HTTP 431 request header fields too large';
 
 /** Whether the connection can be read on. */
@@ -147,6 +158,7 @@ async function answer(
       if (Number(length) > MAX_BODY_BYTES) throw new Error('Http_svr.Client_requested_size_over_limit');
       const body = await reader.body(Number(length));
       if (!body) return false;
+      if (channel === 'unix') await reachMaster(pool, host);
       const encode = path.startsWith('/jsonrpc') ? answerJson : answerXml;
       const { text, contentType } = await encode(body, (call) => dispatch(pool, { host, channel, ...call }));
       send(request, text, contentType);

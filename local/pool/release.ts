@@ -18,12 +18,18 @@ export interface Release {
   readonly ignoresVdis: boolean;
   /** A snapshot's disk has its source's tags: commit b1b140a091 of November 2025. */
   readonly copiesTagsOfDisks: boolean;
+  /**
+   * OTHER_OPERATION_IN_PROGRESS names object, operation and task, and who waits for it is woken by its end: commits
+   * b6fb47ce16 and 3500de136e of July 2025.
+   */
+  readonly namesOperations: boolean;
   /** Request line and headers must fit into 1,024 bytes: commit 3bd68569d5 of October 2022. */
   readonly limitsHeaders: boolean;
 }
 
-const EARLY = { ignoresVdis: false, copiesTagsOfDisks: false, limitsHeaders: false };
-const NOW = { ignoresVdis: true, copiesTagsOfDisks: true, limitsHeaders: true };
+const EARLY = { namesOperations: false, ignoresVdis: false, copiesTagsOfDisks: false, limitsHeaders: false };
+const NOW = { namesOperations: true, ignoresVdis: true, copiesTagsOfDisks: true, limitsHeaders: true };
+const IN_2024 = { namesOperations: false, copiesTagsOfDisks: false };
 const XENSERVER = { brand: 'XenServer', edition: 'enterprise-per-socket' };
 const XCP_NG = { brand: 'XCP-ng', edition: 'xcp-ng' };
 
@@ -39,7 +45,7 @@ export const RELEASES = {
   },
   '24.16': {
     ...{ codename: 'stockholm_psr', xapi: '24.16', apiMinor: '21', ...XCP_NG, version: '8.3.0' },
-    ...{ platform: '3.4.0', ...NOW, copiesTagsOfDisks: false, failedLoginSeconds: 0 },
+    ...{ platform: '3.4.0', ...NOW, ...IN_2024, failedLoginSeconds: 0 },
   },
   today: {
     ...{ codename: 'stockholm_psr', xapi: '26.17', apiMinor: '23', ...XCP_NG, version: '8.3.0' },

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { XapiFailure } from './failure.ts';
-import { isRemoved } from './release.ts';
+import { isRemoved, type Release } from './release.ts';
 import type { Context, PoolState } from './state.ts';
 import { setCancellable, throwIfCancelling } from './task.ts';
 
@@ -127,6 +127,14 @@ export async function withVmOperation<T>(
   }
 }
 
+/** The failure in the words of the release: earlier ones leave out who is at work, and name a VM's operation at its class. */
+export function asTold(release: Release, failure: XapiFailure): XapiFailure {
+  if (failure.code !== 'OTHER_OPERATION_IN_PROGRESS' || release.namesOperations) return failure;
+  const [className = '', ref = '', operation = ''] = failure.params;
+  if (className === 'VM') return new XapiFailure(failure.code, `VM.${operation}`, ref);
+  return new XapiFailure(failure.code, className, ref, ...(className === 'VDI' ? [] : [operation]));
+}
+
 /** Waits while `check` answers that another operation is in progress; throws what else it answers. */
 export async function untilAllowed(
   context: Context,
@@ -134,7 +142,7 @@ export async function untilAllowed(
   ref: string,
   check: () => XapiFailure | undefined,
 ): Promise<void> {
-  const { clock, released, stopped } = context.pool;
+  const { clock, released, settings, stopped } = context.pool;
   setCancellable(context);
   const began = clock.now().getTime();
   for (;;) {
@@ -142,13 +150,15 @@ export async function untilAllowed(
     const failure = check();
     if (!failure) return;
     const waited = (clock.now().getTime() - began) / 1000;
-    if (failure.code !== 'OTHER_OPERATION_IN_PROGRESS' || waited > LONGEST_WAIT_SECONDS) throw failure;
+    const told = asTold(settings.release, failure);
+    if (failure.code !== 'OTHER_OPERATION_IN_PROGRESS' || waited > LONGEST_WAIT_SECONDS) throw told;
+    const isWoken = settings.release.namesOperations || told.params.length === 2;
     const done = new AbortController();
     const signal = AbortSignal.any([stopped, done.signal]);
     const quiet = (): undefined => undefined;
     await Promise.race([
       clock.sleep(1 + 19 * Math.random(), signal).catch(quiet),
-      once(released, `${className}/${ref}`, { signal }).catch(quiet),
+      ...(isWoken ? [once(released, `${className}/${ref}`, { signal }).catch(quiet)] : []),
     ]);
     done.abort();
     stopped.throwIfAborted();

@@ -7,7 +7,7 @@ import type { Context, PoolState } from './state.ts';
 import { NULL_REF } from './value.ts';
 import { destroyVbd, updateAllowedVbdOperations } from './vbd.ts';
 import { updateAllowedVdiOperations } from './vdi.ts';
-import { refusal, updateAllowedOperations, withVmOperation } from './vm-operations.ts';
+import { asTold, refusal, updateAllowedOperations, withVmOperation } from './vm-operations.ts';
 
 export type PowerState = 'Running' | 'Paused' | 'Suspended' | 'Halted';
 
@@ -113,7 +113,7 @@ function poolMigrate(context: Context, vm: string, host: string): Promise<void> 
 function assertOperationValid({ pool }: Context, vm: string, operation: string): void {
   pool.db.row('VM', vm);
   const failure = refusal(pool, vm, operation);
-  if (failure) throw failure;
+  if (failure) throw asTold(pool.settings.release, failure);
 }
 
 export const vmCalls = {

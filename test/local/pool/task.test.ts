@@ -176,3 +176,29 @@ it('lets whoever may write a task undo its end, and cancels by a task that is no
   );
   expect(await client.fails('task.get_status', cancelling)).toEqual(['HANDLE_INVALID', 'task', cancelling]);
 });
+
+it.each([
+  ['24.16', (vm: string) => ['VM.snapshot', vm]],
+  ['today', (vm: string, task: string) => ['VM', vm, 'snapshot', task]],
+] as const)(
+  'waits for another operation on the VM to end, and names it as release %s does',
+  async (release, named) => {
+    await using world = await aPool({ release });
+    const { pool, client } = world;
+    const vm = pool.vm('web-1').ref;
+    const { promise: hold, resolve: letGo } = Promise.withResolvers<void>();
+    pool.faults.add({ method: 'VDI.snapshot', times: 1, hold });
+    const first = String(await client.call('Async.VM.snapshot', vm, 'x'));
+    await until(() => Object.keys(pool.record('VM', vm).current_operations as object).length === 1);
+    expect(await client.fails('VM.assert_operation_valid', vm, 'pause')).toEqual([
+      'OTHER_OPERATION_IN_PROGRESS',
+      ...named(vm, first),
+    ]);
+    const second = String(await client.call('Async.VM.pause', vm));
+    await until(() => (pool.record('task', second).allowed_operations as string[]).includes('cancel'));
+    expect(pool.record('task', second).status).toBe('pending');
+    letGo();
+    await until(() => pool.record('task', second).status === 'success');
+    expect(pool.record('VM', vm).power_state).toBe('Paused');
+  },
+);

@@ -4,6 +4,7 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
 import { startPool } from '../../../local/pool/pool.ts';
 import { decodeCall, encodeValue } from '../../../local/pool/xmlrpc.ts';
@@ -57,36 +58,40 @@ it('goes away and comes back on the same address', async () => {
   expect(await client.call('VM.get_all')).not.toHaveLength(0);
 });
 
-it.runIf(spawnSync('openssl', ['version']).status === 0)(
-  'speaks TLS with the certificate it is given',
-  async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'tls-'));
-    const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
-    const subject = ['-subj', '/CN=xen1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-    spawnSync('openssl', [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      ...subject,
-    ]);
-    const tls = { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
-    await rm(folder, { recursive: true });
-    const dataDir = await mkdtemp(join(tmpdir(), 'pool-'));
-    const pool = await startPool({ dataDir, vms: 0, tls });
-    const status = await new Promise((resolve, reject) => {
-      const sent = httpsRequest(pool.url, { ca: tls.cert, agent: false }, (response) => {
-        response.resume();
-        resolve(response.statusCode);
-      });
-      sent.on('error', reject).end();
+/** A certificate that a host signs for itself. */
+async function selfSigned(commonName: string): Promise<{ key: string; cert: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'tls-'));
+  const [key, cert] = [join(folder, 'key'), join(folder, 'cert')];
+  const subject = ['-subj', `/CN=${commonName}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
+  spawnSync('openssl', [
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert],
+    ...subject,
+  ]);
+  const pair = { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
+  await rm(folder, { recursive: true });
+  return pair;
+}
+
+const commonNameAt = (url: string, ca: string): Promise<string | undefined> =>
+  new Promise((resolve, reject) => {
+    const sent = httpsRequest(url, { ca, agent: false }, (response) => {
+      response.resume();
+      resolve(String((response.socket as TLSSocket).getPeerCertificate().subject.CN));
     });
-    expect(status).toBe(404);
+    sent.on('error', reject).end();
+  });
+
+it.runIf(spawnSync('openssl', ['version']).status === 0)(
+  'speaks TLS with the certificate it is given, and with another once that is renewed',
+  async () => {
+    const [first, second] = [await selfSigned('first'), await selfSigned('second')];
+    const dataDir = await mkdtemp(join(tmpdir(), 'pool-'));
+    const pool = await startPool({ dataDir, vms: 0, tls: first });
+    expect(await commonNameAt(pool.url, first.cert)).toBe('first');
+    pool.renewCertificate(second);
+    await expect(commonNameAt(pool.url, first.cert)).rejects.toThrow('self-signed certificate');
+    for (const url of [pool.url, ...pool.memberUrls])
+      expect(await commonNameAt(url, second.cert)).toBe('second');
     await pool.close();
     await rm(dataDir, { recursive: true });
   },
@@ -111,36 +116,48 @@ it('sees what is left behind', async () => {
   expect(snapshot).toMatch(/^OpaqueRef:/);
 });
 
+/** One call over a control domain's socket: status and text of the answer. */
+const overSocket = (dom0Root: string, method: string, ...params: string[]): Promise<[number, string]> =>
+  new Promise((resolve, reject) => {
+    const values = params.map((param) => `<param>${encodeValue(param)}</param>`).join('');
+    const body = `<methodCall><methodName>${method}</methodName><params>${values}</params></methodCall>`;
+    const headers = { 'content-length': body.length };
+    const socketPath = `${dom0Root}/var/lib/xcp/xapi`;
+    const sent = httpRequest({ socketPath, method: 'POST', headers }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve([response.statusCode ?? 0, text]));
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+
 it('lets a control domain in over its socket with any password, on a member as on the master', async () => {
   await using world = await aPool({ hosts: 2 });
   const { pool } = world;
   for (const { dom0Root, uuid } of pool.hosts) {
-    const ask = (method: string, ...params: string[]): Promise<string> =>
-      new Promise((resolve, reject) => {
-        const values = params.map((param) => `<param>${encodeValue(param)}</param>`).join('');
-        const body = `<methodCall><methodName>${method}</methodName><params>${values}</params></methodCall>`;
-        const headers = { 'content-length': body.length };
-        const sent = httpRequest(
-          { socketPath: `${dom0Root}/var/lib/xcp/xapi`, method: 'POST', headers },
-          (response) => {
-            let text = '';
-            response.setEncoding('utf8').on('data', (chunk) => {
-              text += chunk;
-            });
-            response.on('end', () => resolve(text));
-          },
-        );
-        sent.on('error', reject);
-        sent.end(body);
-      });
-    const session =
-      /OpaqueRef:[0-9a-f-]+/.exec(await ask('session.login_with_password', 'root', ''))?.[0] ?? '';
-    expect(await ask('host.get_by_uuid', session, uuid)).toContain('<value>Success</value>');
+    const [, login] = await overSocket(dom0Root, 'session.login_with_password', 'root', '');
+    const session = /OpaqueRef:[0-9a-f-]+/.exec(login)?.[0] ?? '';
+    const [, answer] = await overSocket(dom0Root, 'host.get_by_uuid', session, uuid);
+    expect(answer).toContain('<value>Success</value>');
   }
   expect(decodeCall('<methodCall><methodName>a.b</methodName></methodCall>')).toEqual({
     method: 'a.b',
     params: [],
   });
+});
+
+it('has no answer on a member’s socket while there is no master', async () => {
+  await using world = await aPool({ hosts: 2 });
+  const { pool } = world;
+  const [master, member] = pool.hosts;
+  await pool.setHost(master?.uuid ?? '', { live: false });
+  const login = ['session.login_with_password', 'root', ''] as const;
+  expect((await overSocket(member?.dom0Root ?? '', ...login))[0]).toBe(500);
+  await pool.setHost(master?.uuid ?? '', { live: true });
+  expect((await overSocket(member?.dom0Root ?? '', ...login))[0]).toBe(200);
 });
 
 it('starts with a thousand VMs, and is quick to list them', { timeout: 60_000 }, async () => {
