@@ -10,7 +10,7 @@ import { xapiSocket } from './dom0.ts';
 import { face } from './face.ts';
 import { Faults } from './faults.ts';
 import { checkLiveness } from './host-life.ts';
-import { type Listener, listen } from './http.ts';
+import { type Listener, listen } from './listener.ts';
 import { Models } from './models.ts';
 import { endPlugins } from './plugin.ts';
 import { RELEASES } from './release.ts';

@@ -5,7 +5,7 @@ import { type CopyKind, copyRecord, copyVbd, copyVif } from './snapshot-record.t
 import type { Context } from './state.ts';
 import { throwIfCancelling } from './task.ts';
 import { NULL_REF } from './value.ts';
-import { updateAllowedVbdOperations } from './vbd.ts';
+import { updateAllowedVbdOperations } from './vbd-operations.ts';
 import { vdiCalls } from './vdi.ts';
 import { cloneVdi } from './vdi-clone.ts';
 import { snapshotVdi } from './vdi-snapshot.ts';

@@ -5,7 +5,7 @@ import type { Database } from './database.ts';
 import type { Faults } from './faults.ts';
 import type { Guest } from './guest.ts';
 import type { Hang } from './host-life.ts';
-import type { Listener } from './http.ts';
+import type { Listener } from './listener.ts';
 import type { Models } from './models.ts';
 import type { Release } from './release.ts';
 import type { Storage } from './storage.ts';

@@ -5,7 +5,8 @@ import { snapshotWithQuiesce } from './quiesce.ts';
 import { cloneVm, snapshotVm } from './snapshot.ts';
 import type { Context, PoolState } from './state.ts';
 import { NULL_REF } from './value.ts';
-import { destroyVbd, updateAllowedVbdOperations } from './vbd.ts';
+import { destroyVbd } from './vbd.ts';
+import { updateAllowedVbdOperations } from './vbd-operations.ts';
 import { updateAllowedVdiOperations } from './vdi.ts';
 import { asTold, refusal, updateAllowedOperations, withVmOperation } from './vm-operations.ts';
 

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { aPool } from './a-pool.ts';
 
@@ -54,6 +55,7 @@ it('reverts a running VM: halted, with clones of the snapshot’s disks and its 
   const snapshot = await client.call('VM.snapshot', ref, 'taken');
   const [vbd = ''] = (await client.call('VM.get_VBDs', snapshot)) as string[];
   const taken = String(pool.record('VBD', vbd).VDI);
+  await vm.writeSome();
   await client.call('VM.set_name_label', ref, 'after');
   await client.call('VM.set_other_config', ref, { tag: 'of now', more: 'x' });
   await client.call('VM.set_xenstore_data', ref, {});
@@ -67,6 +69,10 @@ it('reverts a running VM: halted, with clones of the snapshot’s disks and its 
   expect(pool.record('VM', ref).other_config).not.toHaveProperty('more');
   expect(await client.fails('VDI.get_record', disk?.ref)).toEqual(['HANDLE_INVALID', 'VDI', disk?.ref]);
   const [reverted] = pool.vm('before').disks;
+  const query = `session_id=${client.session}&vdi=${reverted?.uuid}&format=raw`;
+  const exported = await (await fetch(`${pool.url}/export_raw_vdi?${query}`)).bytes();
+  const asTaken = await readFile(pool.modelPath(String(pool.record('VDI', taken).uuid)));
+  expect(asTaken.equals(exported)).toBe(true);
   expect(pool.record('VDI', taken).snapshot_of).toBe(reverted?.ref);
   expect(pool.record('VDI', reverted?.ref ?? '').is_a_snapshot).toBe(false);
   const messages = Object.values(pool.records('message')).map(({ name }) => name);
