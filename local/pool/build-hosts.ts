@@ -54,6 +54,7 @@ export async function buildHost(pool: PoolState, name: string, dom0Root: string)
     name_label: `Control domain on host: ${name}`,
     name_description: 'The domain which manages physical devices and manages other domains',
     is_control_domain: true,
+    withoutAgent: true,
     affinity: ref,
   });
   enterPowerState(pool, controlDomain, 'Running', ref);

@@ -49,3 +49,22 @@ it('makes VMs with disks on several SRs, at any device, with a CD drive where it
   expect(vm.disks.map(({ device }) => device)).toEqual([1, 2, 5]);
   expect(vm.rootVdi?.device).toBe(1);
 });
+
+it('has metrics of the guest while it runs with an agent, and of VM and host always', async () => {
+  await using world = await aPool({ vms: 0 });
+  const { pool, client } = world;
+  const withAgent = await pool.addVm({ name: 'with', diskMib: 2 });
+  const without = await pool.addVm({ name: 'without', diskMib: 2, agent: false });
+  const metricsOf = (vm: string) => client.call('VM.get_guest_metrics', vm);
+  expect(await client.call('VM_guest_metrics.get_record', await metricsOf(withAgent.ref))).toMatchObject({
+    ...{ PV_drivers_detected: true, live: true, can_use_hotplug_vbd: 'yes' },
+  });
+  expect(await metricsOf(without.ref)).toBe('OpaqueRef:NULL');
+  withAgent.setPowerState('Halted');
+  expect(await metricsOf(withAgent.ref)).toBe('OpaqueRef:NULL');
+  expect(await client.call('VM_guest_metrics.get_all')).toEqual([]);
+  const metrics = await client.call('VM.get_metrics', withAgent.ref);
+  expect(await client.call('VM_metrics.get_record', metrics)).toMatchObject({ VCPUs_number: '2', hvm: true });
+  const ofHost = await client.call('host.get_metrics', pool.hosts[0]?.ref);
+  expect(await client.call('host_metrics.get_live', ofHost)).toBe(true);
+});
