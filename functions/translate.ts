@@ -19,7 +19,6 @@ const BY_CODE: Readonly<Record<string, [ErrorName, string]>> = {
     'PluginMissing',
     'The glance plugin is not installed on the host. Install it as plugin/README.md says.',
   ],
-  SR_BACKEND_FAILURE_44: ['StorageFull', 'The storage repository is full. Free some space and try again.'],
   SR_FULL: ['StorageFull', 'The storage repository is full. Free some space and try again.'],
   SR_BACKEND_FAILURE_109: [
     'SnapshotChainTooLong',
@@ -70,8 +69,15 @@ function throttled(cause: Error): XensnapError {
   return new XensnapError('Throttled', message, { cause });
 }
 
+/** sm's code for no space is the LVM family's alone; an SR of files fails at the snapshot, with the errno (FileSR.py). */
+export function isStorageFull({ code, params }: XapiError): boolean {
+  return (
+    /^SR_(BACKEND_FAILURE_44|FULL)$/.test(code) || (/^SR_/.test(code) && /error 28\b/.test(params[1] ?? ''))
+  );
+}
+
 function ofCode(error: XapiError): XensnapError {
-  const known = BY_CODE[error.code];
+  const known = BY_CODE[isStorageFull(error) ? 'SR_FULL' : error.code];
   if (known) return new XensnapError(known[0], `${known[1]} (${error.message})`, { cause: error });
   if (BUSY.test(error.code))
     return new XensnapError('XapiBusy', `The pool is busy: ${error.message}`, { cause: error });

@@ -8,6 +8,7 @@ import { type StepDeps, secondsSince, step } from '../step.ts';
 import { untag } from '../tags.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
 import { disksOf, findTemplate, type Template } from '../template.ts';
+import { isStorageFull } from '../translate.ts';
 import { isQuiesced, noteFallback, snapshotCall } from './StartSnapshot.ts';
 
 /** Looks whether the snapshot is there, and puts template and disks on record before anything else. */
@@ -79,7 +80,7 @@ async function afterFailure(
   const ofDisk = await failureOfDisk(deps.xapi, known(job, 'vmRef'), error, job.device);
   if (!isQuiesced(job)) {
     if (ofDisk) throw ofDisk;
-    if (BY_STORAGE.has(error.code)) throw error;
+    if (isStorageFull(error) || BY_STORAGE.has(error.code)) throw error;
     throw new XensnapError('SnapshotFailed', `The snapshot failed: ${error.message}`, { cause: error });
   }
   await removeHalfMade(deps);
@@ -92,12 +93,7 @@ async function afterFailure(
 }
 
 /** Failures that already have a name and a text of their own. */
-const BY_STORAGE = new Set([
-  'SR_BACKEND_FAILURE_44',
-  'SR_FULL',
-  'SR_BACKEND_FAILURE_109',
-  'RBAC_PERMISSION_DENIED',
-]);
+const BY_STORAGE = new Set(['SR_BACKEND_FAILURE_109', 'RBAC_PERMISSION_DENIED']);
 
 function quiesceError(error: XapiError): XensnapError {
   const unsupported =

@@ -1,17 +1,11 @@
 import { rm } from 'node:fs/promises';
-import { XapiFailure } from './failure.ts';
 import { type VmHandle, vmHandle } from './handle.ts';
-import type { Context, PoolState } from './state.ts';
+import { internalContext } from './internal-context.ts';
+import type { PoolState } from './state.ts';
 import { diskPath, storageOf } from './storage.ts';
 import { NULL_REF } from './value.ts';
 import { snapshotVdi } from './vdi-snapshot.ts';
 import { writeBurst } from './writer.ts';
-
-function internalContext(pool: PoolState): Context {
-  const [host] = pool.hosts;
-  if (!host) throw new XapiFailure('HOST_STILL_BOOTING');
-  return { pool, host, session: NULL_REF, task: 'OpaqueRef:internal' };
-}
 
 /** Stands the root disk on base copies by snapshots whose own leaves are gone. */
 export async function deepen(pool: PoolState, { rootVdi }: VmHandle, count: number): Promise<void> {

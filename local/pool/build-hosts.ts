@@ -101,11 +101,13 @@ export async function buildSr(
     uuid,
     type: sr.type,
     folder,
-    full: false,
-    collecting: false,
+    freeBytes: Number.POSITIVE_INFINITY,
+    failsSnapshotHalfWay: false,
+    collector: undefined,
     qcow2: new Set(),
     chains: new Lock(),
     disks: new Map(),
+    paused: new Map(),
   });
   for (const host of sr.hosts) {
     const pbd = db.create('PBD', { host: host.ref, SR: ref, device_config: { ...device } });

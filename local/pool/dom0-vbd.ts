@@ -1,7 +1,7 @@
 import { XapiFailure } from './failure.ts';
 import type { Host, PoolState } from './state.ts';
 import { assertAttached } from './storage.ts';
-import { updateAllowedVdiOperations } from './vdi.ts';
+import { updateAllowedVdiOperations } from './vdi-operations.ts';
 
 /**
  * Attaches a disk to a host's control domain to be read there, as xapi does for an export (sm_fs_ops.ml): it is in use

@@ -1,11 +1,15 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { addVm } from './add-vm.ts';
 import { installPlugin } from './dom0.ts';
+import { coalesceNow, collectorByHand } from './gc.ts';
 import { vmHandle } from './handle.ts';
 import { bootHost, crashHost, ejectHost, failOver, hangHost, resumeHost } from './host-life.ts';
 import { listBaseCopies, takeInventory } from './inventory.ts';
 import { setPlugged } from './pbd.ts';
 import type { PoolHost, SimulatedPool } from './simulated-pool.ts';
 import type { Host, PoolState } from './state.ts';
+import { storageOf } from './storage.ts';
 import { forgetTasks } from './task.ts';
 
 /** What a test or the command line holds of a running pool. */
@@ -90,8 +94,21 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
     },
     ejectHost: (hostUuid) => ejectHost(pool, hostOf(hostUuid)),
     fillSr(srUuid, full) {
-      const found = storage.get(db.byUuid('SR', srUuid));
-      if (found) found.full = full;
+      const left = full ? 0 : Number.POSITIVE_INFINITY;
+      storageOf(pool, db.byUuid('SR', srUuid)).freeBytes = typeof full === 'number' ? full : left;
+    },
+    failSnapshotHalfWay(srUuid) {
+      storageOf(pool, db.byUuid('SR', srUuid)).failsSnapshotHalfWay = true;
+    },
+    coalesceNow: (srUuid) => coalesceNow(pool, storageOf(pool, db.byUuid('SR', srUuid))),
+    stepCoalescer: (srUuid) => collectorByHand(pool, storageOf(pool, db.byUuid('SR', srUuid))).step(),
+    async interruptCoalescer(srUuid) {
+      await storageOf(pool, db.byUuid('SR', srUuid)).collector?.kill();
+    },
+    async plantFile(srUuid, name, bytes) {
+      const path = join(storageOf(pool, db.byUuid('SR', srUuid)).folder, name);
+      await writeFile(path, bytes);
+      return path;
     },
     async setPbdPlugged(hostUuid, srUuid, plugged) {
       const pbd = db

@@ -1,7 +1,9 @@
+import { smConfig } from './sm-records.ts';
 import type { PoolState } from './state.ts';
 import { diskPath, storageOf } from './storage.ts';
 import { openVhd, type Vhd } from './vhd.ts';
 import { blockBytes, sectorBytes, sectorsPerBlock } from './vhd-format.ts';
+import { chainOfFiles } from './vhd-scan.ts';
 
 /** A disk that nobody writes to, as its whole chain makes it: what a block device of it would read as. */
 export interface FlatDisk {
@@ -32,18 +34,16 @@ async function withChain<T>(
   vdi: string,
   work: (chain: readonly Vhd[]) => Promise<T>,
 ): Promise<T> {
-  const { db } = pool;
-  const storage = storageOf(pool, db.text('VDI', vdi, 'SR'));
+  const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
+  const path = diskPath(storage, pool.db.text('VDI', vdi, 'uuid'));
   return storage.chains.run(async () => {
     await using stack = new AsyncDisposableStack();
     const chain: Vhd[] = [];
-    let at: string | undefined = db.map('VDI', vdi, 'sm_config').type === 'raw' ? undefined : vdi;
-    while (at !== undefined) {
-      const vhd = await openVhd(diskPath(storage, db.text('VDI', at, 'uuid')));
+    const files = smConfig(pool, vdi).type === 'raw' ? [] : await chainOfFiles(storage, path);
+    for (const file of files) {
+      const vhd = await openVhd(file.path);
       stack.defer(() => vhd.close());
       chain.push(vhd);
-      const parent: string | undefined = db.map('VDI', at, 'sm_config')['vhd-parent'];
-      at = parent === undefined ? undefined : db.byUuid('VDI', parent);
     }
     return await work(chain);
   });
@@ -55,7 +55,10 @@ async function readBlock(chain: readonly Vhd[], block: number, virtualBytes: num
   const missing = new Set(Array.from({ length: bytes / sectorBytes }, (_, sector) => sector));
   for (const vhd of chain) {
     if (missing.size === 0) break;
-    const { data, present } = await vhd.readSectors(block * sectorsPerBlock, bytes / sectorBytes);
+    // A base copy may be the smaller disk.
+    const sectors = Math.min(bytes, vhd.virtualBytes - block * blockBytes) / sectorBytes;
+    if (sectors <= 0) continue;
+    const { data, present } = await vhd.readSectors(block * sectorsPerBlock, sectors);
     for (const sector of missing) {
       if (!present[sector]) continue;
       data.copy(result, sector * sectorBytes, sector * sectorBytes, (sector + 1) * sectorBytes);

@@ -1,142 +1,151 @@
-import { rename, rm } from 'node:fs/promises';
-import { coalesceIntoParent, reparent } from './chain.ts';
+import { type Collector, collectorOf } from './collector.ts';
 import { asFailure } from './failure.ts';
-import type { PoolState } from './state.ts';
-import { diskLock, diskPath, type Storage } from './storage.ts';
+import { handleInterrupted, type LeafStep, mergeLeaf } from './gc-leaf.ts';
+import { deleteFile, mergePair, noteBlocks } from './gc-pair.ts';
+import { findGarbage, findLeaf, findPair, readTree, type Tree, withoutBlockInfo } from './gc-tree.ts';
+import { internalContext } from './internal-context.ts';
+import { journalsOf, removeJournal } from './journal.ts';
+import type { Host, PoolState } from './state.ts';
+import type { Storage } from './storage.ts';
 import { completeTask, createTask, failTask } from './task.ts';
-import { NULL_REF } from './value.ts';
-import { physicalBytes, setHidden } from './vhd.ts';
 
-const LIVE_LEAF_BYTES = 20 * 1024 * 1024;
-
-/** A VDI of the SR as the coalescer sees it: managed ones are leaves, hidden ones base copies. */
-interface Node {
-  readonly ref: string;
-  readonly uuid: string;
-  readonly hidden: boolean;
-  readonly parent: Node | undefined;
-  readonly children: Node[];
-}
-
-interface Work {
-  readonly kind: 'garbage' | 'pair' | 'leaf';
-  readonly node: Node;
-}
-
-function readTree({ db }: PoolState, storage: Storage): Node[] {
-  const nodes = new Map<string, Node & { parent: Node | undefined }>();
-  for (const ref of db.referrers('VDI', 'SR', storage.ref)) {
-    const uuid = db.text('VDI', ref, 'uuid');
-    nodes.set(uuid, { ref, uuid, hidden: !db.flag('VDI', ref, 'managed'), parent: undefined, children: [] });
-  }
-  for (const node of nodes.values()) {
-    const parent = nodes.get(db.map('VDI', node.ref, 'sm_config')['vhd-parent'] ?? '');
-    node.parent = parent;
-    parent?.children.push(node);
-  }
-  return [...nodes.values()];
-}
-
-/** What is next: hidden files that nobody needs, base copies to merge into their parents, leaves to merge into theirs. */
-async function nextWork(pool: PoolState, storage: Storage): Promise<Work | undefined> {
-  const { db } = pool;
-  const settings = db.map('SR', storage.ref, 'other_config');
-  if (settings.gc === 'false') return undefined;
-  const nodes = readTree(pool, storage);
-  const garbage = nodes.find(({ hidden, children }) => hidden && children.length === 0);
-  if (garbage) return { kind: 'garbage', node: garbage };
-  if (settings.coalesce === 'false') return undefined;
-  const single = ({ parent }: Node): boolean => parent?.hidden === true && parent.children.length === 1;
-  const pair = nodes.find((node) => node.hidden && node.children.length > 0 && single(node));
-  if (pair) return { kind: 'pair', node: pair };
-  for (const node of nodes) {
-    if (node.hidden || node.children.length > 0 || !single(node)) continue;
-    if (db.map('VDI', node.ref, 'other_config')['leaf-coalesce'] === 'false') continue;
-    if (Object.keys(db.map('VDI', node.ref, 'current_operations')).length > 0) continue;
-    const attached = db
-      .referrers('VBD', 'VDI', node.ref)
-      .some((vbd) => db.flag('VBD', vbd, 'currently_attached'));
-    if (attached && (await physicalBytes(diskPath(storage, node.uuid))) > LIVE_LEAF_BYTES) continue;
-    return { kind: 'leaf', node };
-  }
-  return undefined;
-}
+/** What the coalescer has just done. Before `begun` it looks whether there is work at all. */
+type Step = LeafStep | 'begun' | 'garbage deleted' | 'round over';
 
 /**
- * The SR's coalescer (sm cleanup.py): kicked by scans and destructions, quiet for five minutes, then one step at a
- * time, under a task that everybody sees. A kick while it runs is part of the run.
+ * The SR's coalescer (sm's cleanup.py): kicked by scans and destructions, quiet for five minutes, then one piece of work
+ * at a time, under a task that everybody sees. A kick while it runs is part of the run.
  */
 export function kickCollector(pool: PoolState, storage: Storage): void {
-  if (storage.collecting || pool.stopped.aborted) return;
-  storage.collecting = true;
-  void collect(pool, storage)
-    .catch(() => undefined)
-    .finally(() => {
-      storage.collecting = false;
-    });
+  if (storage.collector || pool.stopped.aborted) return;
+  const collector = beginCollector(pool, storage);
+  void runByItself(pool, collector).catch(() => undefined);
 }
 
-async function collect(pool: PoolState, storage: Storage): Promise<void> {
-  const { clock, settings, stopped } = pool;
-  if (!(await nextWork(pool, storage))) return;
-  const host = pool.hosts[0]?.ref ?? NULL_REF;
+async function runByItself({ settings }: PoolState, collector: Collector): Promise<void> {
+  while (!collector.isByHand) {
+    const step = await collector.step();
+    if (step === undefined) return;
+    if (step === 'begun') await collector.rest(settings.gcQuietSeconds);
+    if (step === 'round over') await collector.rest(settings.gcPairSeconds);
+  }
+}
+
+/** The coalescer for a caller who moves it on; one that is at work goes on from where it is. */
+export function collectorByHand(pool: PoolState, storage: Storage): Collector {
+  const collector = storage.collector ?? beginCollector(pool, storage);
+  collector.takeOver();
+  return collector;
+}
+
+/** All that there is to do, at once. */
+export async function coalesceNow(pool: PoolState, storage: Storage): Promise<void> {
+  const collector = collectorByHand(pool, storage);
+  while ((await collector.step()) !== undefined);
+}
+
+/** Ends all coalescers where they are, and lets go what they have paused. */
+export async function stopCollectors({ storage }: PoolState): Promise<void> {
+  for (const { collector, paused } of storage.values()) {
+    for (const held of paused.values()) held[Symbol.dispose]();
+    await collector?.kill();
+  }
+}
+
+function beginCollector(pool: PoolState, storage: Storage): Collector {
+  const collector = collectorOf(pool.clock, collect(pool, storage), () => {
+    if (storage.collector === collector) storage.collector = undefined;
+  });
+  storage.collector = collector;
+  return collector;
+}
+
+/** One run, until there is nothing left to do. */
+async function* collect(pool: PoolState, storage: Storage): AsyncGenerator<Step> {
+  const host = collectorHost(pool, storage);
+  if (!host || !isOn(pool, storage)) return;
+  const failed = new Set<string>();
+  if (!(await hasWork(pool, storage, await scan(pool, storage), failed))) return;
   const description = `Garbage collection for SR ${storage.uuid}`;
-  const task = createTask(pool, { label: 'Garbage Collection', description, host });
+  const task = createTask(pool, { label: 'Garbage Collection', description, host: host.ref });
+  yield 'begun';
   try {
-    await clock.sleep(settings.gcQuietSeconds, stopped);
-    while (await storage.chains.run(() => step(pool, storage))) {
-      await clock.sleep(settings.gcPairSeconds, stopped);
+    while (await hasWork(pool, storage, await scan(pool, storage), failed)) {
+      if (!isOn(pool, storage) || collectorHost(pool, storage) !== host) break;
+      yield* round(pool, storage, host, failed);
+      yield 'round over';
     }
     completeTask(pool, task, '');
   } catch (error) {
     failTask(pool, task, asFailure(error));
+    throw error;
   }
 }
 
-/** Does what is next; false when there was nothing. Needs the SR's chain lock. */
-async function step(pool: PoolState, storage: Storage): Promise<boolean> {
-  if (pool.stopped.aborted) return false;
-  const work = await nextWork(pool, storage);
-  if (work?.kind === 'garbage') await forget(pool, storage, work.node);
-  if (work?.kind === 'pair') await mergePair(pool, storage, work.node);
-  if (work?.kind === 'leaf') await mergeLeaf(pool, storage, work.node);
-  return work !== undefined;
-}
-
-/** The node's data goes into its parent's file, its children get that parent, the node goes. */
-async function mergePair(pool: PoolState, storage: Storage, node: Node): Promise<void> {
-  const { parent } = node;
-  if (!parent) return;
-  const path = diskPath(storage, parent.uuid);
-  await coalesceIntoParent(diskPath(storage, node.uuid), path);
-  await pool.models.merge(node.uuid, parent.uuid);
-  for (const child of node.children) {
-    // The control domain pauses a disk in use while its parent changes.
-    await diskLock(storage, child.uuid).run(() => reparent(diskPath(storage, child.uuid), path));
-    setParent(pool, child.ref, parent.uuid);
+/** All garbage, and one pair of base copies or one leaf; what fails is left alone for the rest of the run. */
+async function* round(
+  pool: PoolState,
+  storage: Storage,
+  host: Host,
+  failed: Set<string>,
+): AsyncGenerator<Step> {
+  for (const uuid of (await journalsOf(storage, 'coalesce')).keys())
+    await removeJournal(storage, 'coalesce', uuid);
+  for (const node of withoutBlockInfo(pool, await scan(pool, storage))) await noteBlocks(pool, node);
+  {
+    using _held = await storage.chains.acquire();
+    for (const node of await findGarbage(storage, await readTree(storage))) {
+      await deleteFile(pool, storage, node);
+      yield 'garbage deleted';
+    }
   }
-  await forget(pool, storage, node);
+  const tree = await scan(pool, storage);
+  const pair = await findPair(pool, storage, tree, failed);
+  const node = pair ?? (await findLeaf(pool, storage, tree, failed));
+  if (!node) return;
+  try {
+    if (pair) yield* mergePair(pool, storage, pair);
+    else yield* mergeLeaf(pool, storage, internalContext(pool, host), node);
+  } catch {
+    failed.add(node.uuid);
+  }
 }
 
-/** A leaf's data goes into its parent's file, which then takes the leaf's name. */
-async function mergeLeaf(pool: PoolState, storage: Storage, { ref, uuid, parent }: Node): Promise<void> {
-  if (!parent) return;
-  const [leaf, base] = [diskPath(storage, uuid), diskPath(storage, parent.uuid)];
-  await diskLock(storage, uuid).run(async () => {
-    await coalesceIntoParent(leaf, base);
-    await setHidden(base, false);
-    await rename(base, leaf);
+async function hasWork(
+  pool: PoolState,
+  storage: Storage,
+  tree: Tree,
+  failed: ReadonlySet<string>,
+): Promise<boolean> {
+  return (
+    (await findGarbage(storage, tree)).length > 0 ||
+    (await findPair(pool, storage, tree, failed)) !== undefined ||
+    (await findLeaf(pool, storage, tree, failed)) !== undefined ||
+    withoutBlockInfo(pool, tree).length > 0
+  );
+}
+
+/** Finishes or undoes what an earlier run left half done. */
+function scan(pool: PoolState, storage: Storage): Promise<Tree> {
+  return storage.chains.run(async () => {
+    const tree = await readTree(storage);
+    return (await handleInterrupted(pool, storage)) ? readTree(storage) : tree;
   });
-  setParent(pool, ref, parent.parent?.uuid);
-  pool.db.destroy('VDI', parent.ref);
 }
 
-async function forget(pool: PoolState, storage: Storage, { ref, uuid }: Node): Promise<void> {
-  await rm(diskPath(storage, uuid), { force: true });
-  pool.db.destroy('VDI', ref);
+function isOn({ db }: PoolState, { ref }: Storage): boolean {
+  return db.map('SR', ref, 'other_config').gc !== 'false';
 }
 
-function setParent({ db }: PoolState, vdi: string, parentUuid: string | undefined): void {
-  const { 'vhd-parent': _old, ...rest } = db.map('VDI', vdi, 'sm_config');
-  db.set('VDI', vdi, 'sm_config', parentUuid === undefined ? rest : { ...rest, 'vhd-parent': parentUuid });
+/** The master for an SR that all hosts share, else the host that has it; none unless it is attached there. */
+function collectorHost({ db, hosts }: PoolState, { ref }: Storage): Host | undefined {
+  const attached = db
+    .referrers('PBD', 'SR', ref)
+    .filter((pbd) => db.flag('PBD', pbd, 'currently_attached'))
+    .map((pbd) => db.text('PBD', pbd, 'host'));
+  const [pool] = db.refs('pool');
+  const master = pool === undefined ? undefined : db.text('pool', pool, 'master');
+  return hosts.find(
+    (host) => attached.includes(host.ref) && (db.flag('SR', ref, 'shared') ? host.ref === master : true),
+  );
 }

@@ -3,7 +3,7 @@ import type { PoolState } from './state.ts';
 import { diskPath, storageOf } from './storage.ts';
 import type { Row } from './value.ts';
 import { enterPowerState, type PowerState } from './vm.ts';
-import { writeBurst } from './writer.ts';
+import { writeBurst, writeDisk } from './writer.ts';
 
 /** A disk of a VM, with the file that holds it. */
 export interface AttachedDisk {
@@ -32,6 +32,8 @@ export interface VmHandle {
   migrate(hostUuid: string): void;
   /** One burst of writes into each of its disks, in any power state. */
   writeSome(): Promise<void>;
+  /** Writes whole sectors into its root disk, at an offset in bytes. */
+  writeAt(offset: number, data: Buffer): Promise<void>;
   startWriting(): void;
   /** Resolves when the last burst is over. */
   stopWriting(): Promise<void>;
@@ -66,6 +68,9 @@ export function vmHandle(pool: PoolState, ref: string): VmHandle {
       enterPowerState(pool, ref, state, db.byUuid('host', hostUuid));
     },
     writeSome: () => writeBurst(pool, ref),
+    async writeAt(offset, data) {
+      if (this.rootVdi) await writeDisk(pool, this.rootVdi.ref, [{ sector: offset / 512, data }]);
+    },
     startWriting() {
       db.set('VM', ref, 'writing', true);
       const guest = guests.get(ref);

@@ -1,9 +1,10 @@
+import { diskAttachmentChanged } from './blktap.ts';
 import type { Backup } from './database.ts';
 import type { Guest } from './guest.ts';
 import { endPlugins, signalPlugins } from './plugin.ts';
 import type { Host, PoolState } from './state.ts';
 import { forgetTasks } from './task.ts';
-import { updateAllowedVdiOperations } from './vdi.ts';
+import { updateAllowedVdiOperations } from './vdi-operations.ts';
 import { enterPowerState } from './vm.ts';
 
 /** After so long without a heartbeat the master takes a host for dead (host_assumed_dead_interval of xapi_globs.ml). */
@@ -54,7 +55,9 @@ function forgetDomains(pool: PoolState, { ref }: Host): void {
   // sm resets the tags of disks when the host attaches its SRs again, or is declared dead (resetvdis.py).
   for (const vdi of db.refs('VDI')) {
     const { [`host_${ref}`]: tag, ...rest } = db.map('VDI', vdi, 'sm_config');
-    if (tag !== undefined) db.set('VDI', vdi, 'sm_config', rest);
+    if (tag === undefined) continue;
+    db.set('VDI', vdi, 'sm_config', rest);
+    diskAttachmentChanged(pool, vdi);
   }
   for (const vbd of db.referrers('VBD', 'VM', controlDomain)) {
     const vdi = db.text('VBD', vbd, 'VDI');

@@ -1,12 +1,13 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { attachedToControlDomains } from './dom0-vbd.ts';
+import { isSmOwn } from './journal.ts';
 import type { PoolState } from './state.ts';
 import { diskPath } from './storage.ts';
 
 /**
  * Everything that a job could leave behind; two of them are compared with deepEqual. Base copies and their files are
- * not in it, since the coalescer makes and merges them as it likes: `baseCopies` lists those.
+ * not in it, since the coalescer makes and merges them as it likes, nor are its journals: `baseCopies` lists the former.
  */
 export interface PoolInventory {
   readonly vms: { uuid: string; name: string; isSnapshot: boolean; otherConfig: Record<string, string> }[];
@@ -87,7 +88,7 @@ async function filesBySr(pool: PoolState): Promise<Record<string, string[]>> {
       const hidden = new Set(
         baseCopyUuids(pool, storage.ref).map((uuid) => basename(diskPath(storage, uuid))),
       );
-      return (await listTree(storage.folder)).filter((name) => !hidden.has(name)).sort();
+      return (await listTree(storage.folder)).filter((name) => !hidden.has(name) && !isSmOwn(name)).sort();
     });
   }
   return files;

@@ -1,4 +1,4 @@
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -35,11 +35,17 @@ export class Models {
     await file.close();
   }
 
-  /** Keeps the disk as it is now under the snapshot's and the base copy's UUID, which nobody writes to. */
-  async freeze(vdiUuid: string, snapshotUuid: string, baseUuid: string): Promise<void> {
-    if (!this.#enabled) return;
-    await copySparse(this.path(vdiUuid), this.path(snapshotUuid));
-    await link(this.path(snapshotUuid), this.path(baseUuid));
+  /** The disk has become larger; what is new reads as zeros. */
+  async grow(vdiUuid: string, virtualBytes: number): Promise<void> {
+    if (this.#enabled) await truncate(this.path(vdiUuid), virtualBytes);
+  }
+
+  /** Keeps the disk as it is now under other UUIDs, a snapshot's and a base copy's, which nobody writes to. */
+  async freeze(vdiUuid: string, [first, ...others]: readonly string[]): Promise<void> {
+    if (!this.#enabled || first === undefined) return;
+    await rm(this.path(first), { force: true });
+    await copySparse(this.path(vdiUuid), this.path(first));
+    for (const other of others) await link(this.path(first), this.path(other));
   }
 
   /** A frozen disk will be written to from now on: its model gets a file of its own. */

@@ -9,6 +9,7 @@ import { Database } from './database.ts';
 import { xapiSocket } from './dom0.ts';
 import { face } from './face.ts';
 import { Faults } from './faults.ts';
+import { stopCollectors } from './gc.ts';
 import { checkLiveness } from './host-life.ts';
 import { type Listener, listen } from './listener.ts';
 import { Models } from './models.ts';
@@ -64,6 +65,8 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
   const background: Promise<void>[] = [];
   const close = async (): Promise<void> => {
     stop.abort();
+    // First, since calls may wait for what one of them holds.
+    await stopCollectors(pool);
     await endPlugins(pool);
     await Promise.all(listeners.map((listener) => listener.stop()));
     await Promise.all(background);

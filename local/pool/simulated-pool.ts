@@ -92,8 +92,21 @@ export interface SimulatedPool {
   ): Promise<void>;
   /** Takes a member out of the pool, dead or alive: its record goes, and its VMs are halted. */
   ejectHost(hostUuid: string): Promise<void>;
-  /** A full SR refuses snapshots; its folder still takes hard links. */
-  fillSr(srUuid: string, full: boolean): void;
+  /** A full SR refuses snapshots and merges; a number is what is free, in bytes. Its folder still takes hard links. */
+  fillSr(srUuid: string, full: boolean | number): void;
+  /** The SR's next snapshot of a disk fails when the disk itself has its new file already, and the snapshot none. */
+  failSnapshotHalfWay(srUuid: string): void;
+  /** Lets the SR's coalescer do all that there is, without its quiet times. */
+  coalesceNow(srUuid: string): Promise<void>;
+  /**
+   * Lets it do one step and hold there, with the locks that it has: `block allocated`, `leaf renamed` (gc.ts has them
+   * all), or nothing when it has ended. One that is at work by itself is taken over where it is.
+   */
+  stepCoalescer(srUuid: string): Promise<string | undefined>;
+  /** Ends it where it is, as a crash of its host would; the next run finds what it left half done. */
+  interruptCoalescer(srUuid: string): Promise<void>;
+  /** Puts a file into the SR's folder, as somebody else would; answers its path. */
+  plantFile(srUuid: string, name: string, bytes: Uint8Array): Promise<string>;
   setPbdPlugged(hostUuid: string, srUuid: string, plugged: boolean): Promise<void>;
   /**
    * xapi restarts on the master, or on a member: its connections are cut, and plugins run on. With the master's go all

@@ -1,16 +1,15 @@
-import { readdir } from 'node:fs/promises';
-import { parse } from 'node:path';
-import { XapiFailure } from './failure.ts';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
 import { kickCollector } from './gc.ts';
+import { forgetVdi } from './sm-records.ts';
 import type { Context, PoolState } from './state.ts';
-import { assertAttached, diskPath, type Storage, storageOf } from './storage.ts';
-import { openVhd, physicalBytes } from './vhd.ts';
-
-const READERS = 8;
+import { assertAttached, type Storage, storageOf } from './storage.ts';
+import { type DiskFile, scanFolder } from './vhd-scan.ts';
 
 /**
- * Brings the database in step with the folder: sizes, `vhd-parent`, files that came (any `.vhd` or `.qcow2` in it becomes
- * a VDI of its name) and files that went. Kicks the coalescer.
+ * Brings the database in step with the folder: sizes, `vhd-parent`, disks whose files came (any `.vhd` or `.qcow2` in it
+ * becomes a VDI of its name) or went, which are forgotten. Kicks the coalescer (FileSR.py, SR.py's ScanRecord).
+ * @throws XapiFailure SR_BACKEND_FAILURE_40 when any file of a disk in the folder is damaged, also a foreign one
  */
 async function scan({ pool, task }: Context, sr: string): Promise<void> {
   const { db } = pool;
@@ -21,65 +20,46 @@ async function scan({ pool, task }: Context, sr: string): Promise<void> {
   if (!storage) return;
   if (!busy) db.set('SR', sr, 'current_operations', { [task]: 'scan' });
   try {
-    await storage.chains.run(() => readFolder(pool, storage));
+    await storage.chains.run(() => synchronise(pool, storage));
   } finally {
     if (!busy) db.set('SR', sr, 'current_operations', {});
   }
   kickCollector(pool, storage);
 }
 
-async function readFolder(pool: PoolState, storage: Storage): Promise<void> {
+async function synchronise(pool: PoolState, storage: Storage): Promise<void> {
   const { db } = pool;
-  const files = (await readdir(storage.folder)).map((name) => parse(name));
-  for (const { name, ext } of files) if (ext === '.qcow2') storage.qcow2.add(name);
-  const uuids = files.filter(({ ext }) => ext === '.vhd' || ext === '.qcow2').map(({ name }) => name);
+  const files = await scanFolder(storage);
+  const parents = new Set([...files.values()].map(({ parentUuid }) => parentUuid));
+  // Deleted, and waiting for the coalescer to remove them: they are not to come back as new disks.
+  for (const { uuid, hidden } of files.values()) if (hidden && !parents.has(uuid)) files.delete(uuid);
   const known = new Map(
     db.referrers('VDI', 'SR', storage.ref).map((vdi) => [db.text('VDI', vdi, 'uuid'), vdi]),
   );
-  for (const [uuid, vdi] of known) {
-    const isRaw = db.map('VDI', vdi, 'sm_config').type === 'raw';
-    if (!isRaw && !uuids.includes(uuid) && db.flag('VDI', vdi, 'managed'))
-      db.set('VDI', vdi, 'missing', true);
-  }
-  const refreshNext = async (): Promise<void> => {
-    for (let uuid = uuids.shift(); uuid !== undefined; uuid = uuids.shift()) {
-      await refresh(pool, storage, uuid, known.get(uuid));
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: READERS }, refreshNext));
-  } catch (error) {
-    throw new XapiFailure('SR_BACKEND_FAILURE_40', '', `The SR scan failed  [opterr=${error}]`, '');
-  }
+  for (const [uuid, vdi] of known)
+    if (!(files.has(uuid) || (await isRaw(storage, uuid)))) forgetVdi(pool, vdi);
+  for (const file of files.values()) refresh(pool, storage, file, known.get(file.uuid));
 }
 
-async function refresh(
-  pool: PoolState,
-  storage: Storage,
-  uuid: string,
-  known: string | undefined,
-): Promise<void> {
-  const { db } = pool;
-  const path = diskPath(storage, uuid);
-  const vhd = await openVhd(path);
-  await vhd.close();
-  const bytes = await physicalBytes(path);
+function isRaw({ folder }: Storage, uuid: string): Promise<boolean> {
+  return access(join(folder, `${uuid}.raw`)).then(
+    () => true,
+    () => false,
+  );
+}
+
+function refresh({ db }: PoolState, storage: Storage, file: DiskFile, known: string | undefined): void {
+  const { uuid, hidden, virtualBytes, bytes, parentUuid } = file;
   const vdi =
-    known ??
-    db.create('VDI', {
-      uuid,
-      location: uuid,
-      SR: storage.ref,
-      type: 'user',
-      managed: !vhd.hidden,
-      virtual_size: String(vhd.virtualBytes),
-    });
+    known ?? db.create('VDI', { uuid, location: uuid, SR: storage.ref, type: 'user', managed: !hidden });
   const { 'vhd-parent': _old, ...rest } = db.map('VDI', vdi, 'sm_config');
   const format = storage.qcow2.has(uuid) ? { 'image-format': 'qcow2' } : {};
-  const parent = vhd.parentName === null ? {} : { 'vhd-parent': parse(vhd.parentName).name };
+  const parent = parentUuid === undefined ? {} : { 'vhd-parent': parentUuid };
   db.update('VDI', vdi, {
+    virtual_size: String(virtualBytes),
     physical_utilisation: String(bytes),
     sm_config: { ...rest, ...format, ...parent },
+    ...(hidden && { managed: false }),
   });
 }
 

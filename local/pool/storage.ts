@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { join, parse } from 'node:path';
+import type { Collector } from './collector.ts';
 import { XapiFailure } from './failure.ts';
 import { Lock } from './lock.ts';
 import type { PoolState } from './state.ts';
@@ -8,6 +9,14 @@ export const SR_TYPES = {
   ext: { shared: false, isFiles: true, device: { device: '/dev/sda3' } },
   nfs: { shared: true, isFiles: true, device: { server: '192.0.2.10', serverpath: '/export/xen' } },
   smb: { shared: true, isFiles: true, device: { server: '//192.0.2.10/xen' } },
+  file: { shared: false, isFiles: true, device: { location: '/srv/vms' } },
+  // XCP-ng's own drivers of files.
+  largeblock: { shared: false, isFiles: true, device: { device: '/dev/sdd' } },
+  xfs: { shared: false, isFiles: true, device: { device: '/dev/sde' } },
+  zfs: { shared: false, isFiles: true, device: { location: 'tank/vms' } },
+  cephfs: { shared: true, isFiles: true, device: { server: '192.0.2.12', serverpath: '/xen' } },
+  glusterfs: { shared: true, isFiles: true, device: { server: '192.0.2.13:/xen' } },
+  moosefs: { shared: true, isFiles: true, device: { masterhost: '192.0.2.14', rootpath: '/xen' } },
   lvm: { shared: false, isFiles: false, device: { device: '/dev/sdb' } },
   lvmoiscsi: {
     shared: true,
@@ -30,18 +39,23 @@ export interface Storage {
   readonly uuid: string;
   readonly type: SrType;
   readonly folder: string;
-  /** No space: new VHDs cannot be written, hard links still can. */
-  full: boolean;
-  collecting: boolean;
+  /** What new VHDs and the coalescer find; hard links need none. Infinite unless a test says otherwise. */
+  freeBytes: number;
+  /** The next snapshot finds no space for its second child (sm's own fault point FileSR_fail_snap2). */
+  failsSnapshotHalfWay: boolean;
+  /** The coalescer's process: one for an SR. */
+  collector: Collector | undefined;
   /**
    * UUIDs of the disks that are QCOW2. Nobody but the pool reads such a file, which is laid out as a VHD is: what matters
    * of its format is that it is not to be found as a VHD.
    */
   readonly qcow2: Set<string>;
-  /** Held by whoever changes the shape of a chain: snapshots, destruction, the coalescer. */
+  /** The SR's lock of sm: scans, snapshots, destruction, and of the coalescer's work what moves files and records. */
   readonly chains: Lock;
   /** By VDI UUID: held by whoever writes into a disk or moves its file. */
   readonly disks: Map<string, Lock>;
+  /** By VDI UUID: the disk's lock, held while blktap has paused the disk. */
+  readonly paused: Map<string, Disposable>;
 }
 
 export function storageOf(pool: PoolState, srRef: string): Storage {
@@ -52,6 +66,11 @@ export function storageOf(pool: PoolState, srRef: string): Storage {
 
 export function diskPath({ folder, qcow2 }: Storage, vdiUuid: string): string {
   return join(folder, `${vdiUuid}.${qcow2.has(vdiUuid) ? 'qcow2' : 'vhd'}`);
+}
+
+/** The UUID in the name of a disk's file, a leaf's that is about to be deleted (`OLD_…`) included. */
+export function uuidOf(fileName: string): string {
+  return parse(fileName).name;
 }
 
 export function diskLock({ disks }: Storage, vdiUuid: string): Lock {

@@ -1,8 +1,9 @@
+import { diskAttachmentChanged } from './blktap.ts';
 import { XapiFailure } from './failure.ts';
 import type { Context, PoolState } from './state.ts';
 import { NULL_REF, type Row } from './value.ts';
 import { updateAllowedVbdOperations, usersOf, vbdRefusal } from './vbd-operations.ts';
-import { updateAllowedVdiOperations } from './vdi.ts';
+import { updateAllowedVdiOperations } from './vdi-operations.ts';
 import { untilAllowed } from './vm-operations.ts';
 
 const GONE_TYPES = ['cbt_metadata', 'ha_statefile', 'redo_log'];
@@ -91,6 +92,7 @@ function attachAt(pool: PoolState, vbd: string, host: string): void {
     ...db.map('VDI', vdi, 'sm_config'),
     [`host_${host}`]: writes ? 'RW' : 'RO',
   });
+  diskAttachmentChanged(pool, vdi);
 }
 
 async function unplug(context: Context, vbd: string, operation: 'unplug' | 'unplug_force'): Promise<void> {
@@ -104,7 +106,9 @@ async function unplug(context: Context, vbd: string, operation: 'unplug' | 'unpl
       (each) => db.text('VM', db.text('VBD', each, 'VM'), 'resident_on') === host,
     );
     const { [`host_${host}`]: _tag, ...rest } = db.map('VDI', vdi, 'sm_config');
-    if (!stillHere) db.set('VDI', vdi, 'sm_config', rest);
+    if (stillHere) return;
+    db.set('VDI', vdi, 'sm_config', rest);
+    diskAttachmentChanged(context.pool, vdi);
   });
 }
 

@@ -1,77 +1,115 @@
 import { randomUUID } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
+import { pauseDisk, unpauseDisk } from './blktap.ts';
 import { XapiFailure } from './failure.ts';
+import { noteSmConfig, smConfig } from './sm-records.ts';
+import { splitFile } from './split-file.ts';
 import type { Context, PoolState } from './state.ts';
-import { diskLock, diskPath, type Storage, storageOf } from './storage.ts';
-import { updateAllowedVdiOperations, withVdiOperation } from './vdi.ts';
-import { createChildVhd, physicalBytes, setHidden } from './vhd.ts';
+import { diskPath, type Storage, storageOf } from './storage.ts';
+import { withVdiOperation } from './vdi-operations.ts';
+import { physicalBytes } from './vhd.ts';
+import { chainOfFiles } from './vhd-scan.ts';
 
 const LONGEST_CHAIN = 30;
 
-/** How many files a disk's chain has, by the database. */
-function chainDepth({ db }: PoolState, vdi: string): number {
-  let depth = 0;
-  for (let at: string | undefined = vdi; at !== undefined; depth += 1) {
-    const parent: string | undefined = db.map('VDI', at, 'sm_config')['vhd-parent'];
-    at = parent === undefined ? undefined : db.byUuid('VDI', parent);
-  }
-  return depth;
-}
+/** `double` makes a disk of its own; `internal` only puts the disk onto a new base copy, for the coalescer. */
+export type SnapshotType = 'double' | 'internal';
 
 /**
- * Snapshots a disk: its file becomes a base copy under a new UUID, hidden; the disk, under the UUID it had, and the
- * snapshot become empty children of it (SM's FileSR, SNAPSHOT_DOUBLE).
+ * Snapshots a disk (sm's FileSR.py, _snapshot): its file becomes a base copy under a new UUID, hidden; the disk, under the
+ * UUID it had, and the snapshot become empty children of it. While its file is swapped the disk is paused. Answers the
+ * snapshot, or of an internal one the base copy.
  */
-export function snapshotVdi(context: Context, vdi: string): Promise<string> {
+export function snapshotVdi(context: Context, vdi: string, type: SnapshotType = 'double'): Promise<string> {
   const { pool } = context;
   return withVdiOperation(context, vdi, 'snapshot', async () => {
     const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
     if (storage.type === 'rawhba') throw new XapiFailure('SR_OPERATION_NOT_SUPPORTED', storage.ref);
-    if (pool.db.map('VDI', vdi, 'sm_config').type === 'raw')
-      throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
+    if (smConfig(pool, vdi).type === 'raw') throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
     // Files and records change under one lock, so that no scan sees a file that has no record yet.
-    const snapshot = await storage.chains.run(async () => {
-      if (chainDepth(pool, vdi) >= LONGEST_CHAIN) {
+    const taken = await storage.chains.run(async () => {
+      const uuid = pool.db.text('VDI', vdi, 'uuid');
+      const chain = await chainOfFiles(storage, diskPath(storage, uuid));
+      if (chain.length >= LONGEST_CHAIN)
         throw new XapiFailure('SR_BACKEND_FAILURE_109', '', 'The snapshot chain is too long', '');
+      await pauseDisk(pool, storage, uuid);
+      try {
+        return await splitDisk(pool, storage, vdi, type);
+      } finally {
+        unpauseDisk(pool, storage, uuid);
       }
-      if (storage.full) throw new XapiFailure('SR_BACKEND_FAILURE_44', '', 'There is insufficient space', '');
-      return splitDisk(pool, storage, vdi);
     });
-    updateAllowedVdiOperations(pool, snapshot);
-    return snapshot;
+    return taken;
   });
 }
 
-async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promise<string> {
-  const { db, models, clock } = pool;
-  const [uuid, baseUuid, snapshotUuid] = [db.text('VDI', vdi, 'uuid'), randomUUID(), randomUUID()];
-  if (storage.qcow2.has(uuid)) storage.qcow2.add(baseUuid).add(snapshotUuid);
-  await diskLock(storage, uuid).run(async () => {
-    await splitFile(storage, uuid, baseUuid, snapshotUuid);
-    await models.freeze(uuid, snapshotUuid, baseUuid);
+async function splitDisk(
+  pool: PoolState,
+  storage: Storage,
+  vdi: string,
+  type: SnapshotType,
+): Promise<string> {
+  const { db, models } = pool;
+  const uuid = db.text('VDI', vdi, 'uuid');
+  const split = { uuid, baseUuid: randomUUID(), snapshotUuid: type === 'double' ? randomUUID() : undefined };
+  const { baseUuid, snapshotUuid } = split;
+  if (storage.qcow2.has(uuid)) for (const each of [baseUuid, snapshotUuid]) if (each) storage.qcow2.add(each);
+  const bytes = await physicalBytes(diskPath(storage, uuid));
+  const parentUuid = await splitFile(storage, split);
+  const isNew = parentUuid === baseUuid;
+  await models.freeze(uuid, [...(snapshotUuid ? [snapshotUuid] : []), ...(isNew ? [baseUuid] : [])]);
+  const base = isNew ? introduceBase(pool, storage, vdi, baseUuid, bytes) : undefined;
+  noteSmConfig(pool, vdi, 'vhd-parent', parentUuid);
+  if (snapshotUuid !== undefined)
+    return introduceSnapshot(pool, storage, vdi, { uuid: snapshotUuid, parentUuid, bytes });
+  if (base === undefined) return vdi;
+  // xapi takes what sm answers for the snapshot, whatever it is (xapi_vdi.ml).
+  db.update('VDI', base, {
+    name_label: db.text('VDI', vdi, 'name_label'),
+    is_a_snapshot: true,
+    snapshot_of: vdi,
+    snapshot_time: pool.clock.now(),
   });
-  const bytes = (each: string): Promise<string> => physicalBytes(diskPath(storage, each)).then(String);
-  const [baseBytes, snapshotBytes] = [await bytes(baseUuid), await bytes(snapshotUuid)];
-  const record = db.record('VDI', vdi);
-  // SM's key for the parent is the same whatever the format.
-  const { 'vhd-parent': grandparent, ...smConfig } = db.map('VDI', vdi, 'sm_config');
-  const format = smConfig['image-format'] === undefined ? {} : { 'image-format': smConfig['image-format'] };
-  db.set('VDI', vdi, 'sm_config', { ...smConfig, 'vhd-parent': baseUuid });
-  const common = { SR: storage.ref, virtual_size: record.virtual_size ?? '0', type: record.type ?? 'user' };
-  db.create('VDI', {
-    ...common,
-    uuid: baseUuid,
-    location: baseUuid,
+  return base;
+}
+
+/** QCOW2 is kept in sm's notes, whose key for the parent is the same whatever the format. */
+function formatOf(pool: PoolState, vdi: string): Record<string, string> {
+  const format = smConfig(pool, vdi)['image-format'];
+  return format === undefined ? {} : { 'image-format': format };
+}
+
+function introduceBase(pool: PoolState, storage: Storage, vdi: string, uuid: string, bytes: number): string {
+  const { 'vhd-parent': grandparent } = smConfig(pool, vdi);
+  return pool.db.create('VDI', {
+    SR: storage.ref,
+    uuid,
+    location: uuid,
     name_label: 'base copy',
+    type: pool.db.text('VDI', vdi, 'type'),
+    virtual_size: pool.db.text('VDI', vdi, 'virtual_size'),
+    physical_utilisation: String(bytes),
     read_only: true,
     managed: false,
-    physical_utilisation: baseBytes,
-    sm_config: grandparent === undefined ? format : { ...format, 'vhd-parent': grandparent },
+    sm_config: {
+      ...formatOf(pool, vdi),
+      ...(grandparent !== undefined && { 'vhd-parent': grandparent }),
+    },
   });
-  return db.create('VDI', {
-    ...common,
-    uuid: snapshotUuid,
-    location: snapshotUuid,
+}
+
+function introduceSnapshot(
+  pool: PoolState,
+  storage: Storage,
+  vdi: string,
+  { uuid, parentUuid, bytes }: { uuid: string; parentUuid: string; bytes: number },
+): string {
+  const record = pool.db.record('VDI', vdi);
+  return pool.db.create('VDI', {
+    SR: storage.ref,
+    uuid,
+    location: uuid,
+    virtual_size: record.virtual_size ?? '0',
+    type: record.type ?? 'user',
     name_label: record.name_label ?? '',
     name_description: record.name_description ?? '',
     sharable: record.sharable ?? false,
@@ -80,36 +118,10 @@ async function splitDisk(pool: PoolState, storage: Storage, vdi: string): Promis
     tags: pool.settings.release.copiesTagsOfDisks ? (record.tags ?? []) : [],
     on_boot: 'persist',
     managed: true,
-    physical_utilisation: snapshotBytes,
-    sm_config: { ...format, 'vhd-parent': baseUuid },
+    physical_utilisation: String(bytes),
+    sm_config: { ...formatOf(pool, vdi), 'vhd-parent': parentUuid },
     is_a_snapshot: true,
     snapshot_of: vdi,
-    snapshot_time: clock.now(),
+    snapshot_time: pool.clock.now(),
   });
-}
-
-async function splitFile(
-  storage: Storage,
-  uuid: string,
-  baseUuid: string,
-  snapshotUuid: string,
-): Promise<void> {
-  const [live, base, snapshot] = [
-    diskPath(storage, uuid),
-    diskPath(storage, baseUuid),
-    diskPath(storage, snapshotUuid),
-  ];
-  // A file's own UUID is not its name, and stays when the file is renamed; files carry real time, as their mtimes do.
-  const child = () => ({ uuid: randomUUID(), parentPath: base, createdAt: new Date() });
-  await rename(live, base);
-  try {
-    await createChildVhd(`${live}.new`, child());
-    await createChildVhd(snapshot, child());
-    await rename(`${live}.new`, live);
-  } catch (error) {
-    for (const file of [`${live}.new`, snapshot]) await rm(file, { force: true });
-    await rename(base, live);
-    throw new XapiFailure('SR_BACKEND_FAILURE_82', '', `Failed to snapshot VDI [opterr=${error}]`, '');
-  }
-  await setHidden(base, true);
 }

@@ -1,67 +1,14 @@
-import { rm } from 'node:fs/promises';
 import { XapiFailure } from './failure.ts';
 import { kickCollector } from './gc.ts';
-import type { Context, PoolState } from './state.ts';
-import { assertAttached, diskPath, storageOf } from './storage.ts';
+import { forgetVdi, smConfig } from './sm-records.ts';
+import type { Context } from './state.ts';
+import { diskLock, diskPath, storageOf } from './storage.ts';
+import { unlinkDisk } from './unlink.ts';
+import { withVdiOperation } from './vdi-operations.ts';
 import { snapshotVdi } from './vdi-snapshot.ts';
-import { untilAllowed } from './vm-operations.ts';
-
-/** What SM's file-based SRs can do with a disk; the first of them also while it is attached. */
-const LIVE_OPERATIONS = ['snapshot', 'clone', 'mirror', 'enable_cbt', 'disable_cbt'];
-const OPERATIONS = [
-  ...LIVE_OPERATIONS,
-  'copy',
-  'destroy',
-  'forget',
-  'generate_config',
-  'resize',
-  'update',
-  'force_unlock',
-];
-
-function refusal({ db }: PoolState, vdi: string, operation: string): XapiFailure | undefined {
-  const [current] = Object.entries(db.map('VDI', vdi, 'current_operations'));
-  if (current) return new XapiFailure('OTHER_OPERATION_IN_PROGRESS', 'VDI', vdi, current[1], current[0]);
-  if (LIVE_OPERATIONS.includes(operation)) return undefined;
-  const inUse = db
-    .referrers('VBD', 'VDI', vdi)
-    .some((vbd) => db.flag('VBD', vbd, 'currently_attached') || db.flag('VBD', vbd, 'reserved'));
-  if (inUse) return new XapiFailure('VDI_IN_USE', vdi, operation);
-  const sr = db.text('VDI', vdi, 'SR');
-  if (db.text('SR', sr, 'type') === 'udev') return new XapiFailure('VDI_IS_A_PHYSICAL_DEVICE', vdi);
-  return db.flag('SR', sr, 'is_tools_sr') ? new XapiFailure('SR_OPERATION_NOT_SUPPORTED', sr) : undefined;
-}
-
-export function updateAllowedVdiOperations(pool: PoolState, vdi: string): void {
-  const allowed = pool.db.flag('VDI', vdi, 'managed')
-    ? OPERATIONS.filter((operation) => !refusal(pool, vdi, operation))
-    : [];
-  pool.db.set('VDI', vdi, 'allowed_operations', allowed);
-}
-
-/** Marks the disk while `work` runs, waiting for its turn as `withVmOperation` does. */
-export async function withVdiOperation<T>(
-  context: Context,
-  vdi: string,
-  operation: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  const { db, released } = context.pool;
-  await untilAllowed(context, 'VDI', vdi, () => refusal(context.pool, vdi, operation));
-  db.set('VDI', vdi, 'current_operations', { [context.task]: operation });
-  updateAllowedVdiOperations(context.pool, vdi);
-  try {
-    assertAttached(context.pool, db.text('VDI', vdi, 'SR'));
-    if (!db.flag('VDI', vdi, 'managed')) throw new XapiFailure('VDI_NOT_MANAGED', vdi);
-    return await work();
-  } finally {
-    if (db.has('VDI', vdi)) {
-      db.set('VDI', vdi, 'current_operations', {});
-      updateAllowedVdiOperations(context.pool, vdi);
-    }
-    released.emit(`VDI/${vdi}`);
-  }
-}
+import { physicalBytes } from './vhd.ts';
+import { blockBytes, blockCount, maxVirtualBytes } from './vhd-format.ts';
+import { growVhd } from './vhd-resize.ts';
 
 /** Unlinks the disk's file and removes its VBDs with it; the coalescer comes for what is left of the chain. */
 async function destroyVdi(context: Context, vdi: string): Promise<void> {
@@ -70,14 +17,44 @@ async function destroyVdi(context: Context, vdi: string): Promise<void> {
   await withVdiOperation(context, vdi, 'destroy', async () => {
     const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
     const uuid = pool.db.text('VDI', vdi, 'uuid');
-    await storage.chains.run(() => rm(diskPath(storage, uuid), { force: true }));
-    for (const vbd of pool.db.referrers('VBD', 'VDI', vdi)) pool.db.destroy('VBD', vbd);
-    pool.db.destroy('VDI', vdi);
+    await storage.chains.run(() => unlinkDisk(pool, storage, diskPath(storage, uuid)));
+    forgetVdi(pool, vdi);
     kickCollector(pool, storage);
   });
 }
 
+/**
+ * Makes a disk larger, in whole blocks, while nobody has it attached (FileSR.py, resize): its base copies stay smaller.
+ * @throws XapiFailure VDI_IN_USE, or SR_BACKEND_FAILURE_79 for a smaller size
+ */
+async function resizeVdi(context: Context, vdi: string, size: string): Promise<void> {
+  const { pool } = context;
+  pool.db.row('VDI', vdi);
+  await withVdiOperation(context, vdi, 'resize', async () => {
+    const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
+    if (smConfig(pool, vdi).type === 'raw') throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
+    const bytes = blockCount(Number(size)) * blockBytes;
+    const before = Number(pool.db.text('VDI', vdi, 'virtual_size'));
+    if (bytes > maxVirtualBytes) throw invalidSize('VDI size must be between 1 MB and 2088960 MB');
+    if (Number(size) < before) throw invalidSize('shrinking not allowed');
+    const uuid = pool.db.text('VDI', vdi, 'uuid');
+    const path = diskPath(storage, uuid);
+    await storage.chains.run(() => diskLock(storage, uuid).run(() => growVhd(path, Math.max(bytes, before))));
+    await pool.models.grow(uuid, Math.max(bytes, before));
+    pool.db.update('VDI', vdi, {
+      virtual_size: String(Math.max(bytes, before)),
+      physical_utilisation: String(await physicalBytes(path)),
+    });
+  });
+}
+
+function invalidSize(reason: string): XapiFailure {
+  return new XapiFailure('SR_BACKEND_FAILURE_79', '', `VDI Invalid size [opterr=${reason}]`, '');
+}
+
 export const vdiCalls = {
-  'VDI.snapshot': (context: Context, vdi: string) => snapshotVdi(context, vdi),
+  'VDI.snapshot': (context: Context, vdi: string, driverParams: Record<string, string> = {}) =>
+    snapshotVdi(context, vdi, driverParams.type === 'internal' ? 'internal' : 'double'),
+  'VDI.resize': (context: Context, vdi: string, size: string) => resizeVdi(context, vdi, size),
   'VDI.destroy': (context: Context, vdi: string) => destroyVdi(context, vdi),
 };

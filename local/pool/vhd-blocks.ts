@@ -1,9 +1,14 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { Footer } from './vhd-footer.ts';
-import { bitmapBytes, blockBytes, sectorBytes, sectorsPerBlock, unusedBlock } from './vhd-format.ts';
+import {
+  bitmapBytes,
+  blockBytes,
+  sectorAligned,
+  sectorBytes,
+  sectorsPerBlock,
+  unusedBlock,
+} from './vhd-format.ts';
 import type { Header } from './vhd-header.ts';
 import { readExactly, writeExactly } from './vhd-io.ts';
-import { locateFooter } from './vhd-metadata.ts';
 
 const zeros = Buffer.alloc(blockBytes);
 const batChunkEntries = 16 * 1024;
@@ -77,38 +82,53 @@ export async function readPiece(
 }
 
 /**
- * Writes one piece: its data first, then its bitmap, and a new block's BAT entry last of all, so that a file that is
- * abandoned at any moment is still a valid one. Zeros that nothing lies under are not written.
+ * Writes one piece into a block that is held: its data first, then its bitmap, so that a file that is abandoned at any
+ * moment is still a valid one.
  */
-export async function writePiece(
-  file: FileHandle,
-  header: Header,
-  type: Footer['type'],
-  piece: Piece,
-  data: Buffer,
-): Promise<void> {
-  const part = data.subarray(piece.dataOffset, piece.dataOffset + piece.sectors * sectorBytes);
-  const held = await findBlock(file, header, piece.block);
-  if (held === undefined && type === 'dynamic' && part.equals(zeros.subarray(0, part.length))) return;
-  const at = held ?? (await appendBlock(file));
-  await writeExactly(file, part, at + bitmapBytes + piece.firstSector * sectorBytes);
+export async function writePiece(file: FileHandle, at: number, piece: Piece, data: Buffer): Promise<void> {
+  await writeExactly(file, partOf(piece, data), at + bitmapBytes + piece.firstSector * sectorBytes);
   const bitmap = await readExactly(file, at, bitmapBytes);
   for (let i = piece.firstSector; i < piece.firstSector + piece.sectors; i++)
     bitmap[i >> 3] = (bitmap[i >> 3] ?? 0) | (0x80 >> (i & 7));
   await writeExactly(file, bitmap, at);
-  if (held !== undefined) return;
-  const entry = Buffer.alloc(4);
-  entry.writeUInt32BE(at / sectorBytes);
-  await writeExactly(file, entry, header.batOffset + 4 * piece.block);
+}
+
+/** Whether all that the piece would write is zeros. */
+export function isZero(piece: Piece, data: Buffer): boolean {
+  const part = partOf(piece, data);
+  return part.equals(zeros.subarray(0, part.length));
+}
+
+function partOf({ dataOffset, sectors }: Piece, data: Buffer): Buffer {
+  return data.subarray(dataOffset, dataOffset + sectors * sectorBytes);
 }
 
 /**
- * Makes room for a block where the footer was. The footer is read from the file, for someone else may have changed its
- * hidden flag; it is at the new end before its old place becomes the block's empty bitmap.
+ * Makes room for a block at `end`, over the footer if there is one (libvhd's __vhd_io_allocate_block): zeros, then the
+ * BAT's entry. Answers the new end; until somebody writes a footer there, the file has none but its copy.
  */
-async function appendBlock(file: FileHandle): Promise<number> {
-  const { bytes, at } = await locateFooter(file);
-  await writeExactly(file, bytes, at + bitmapBytes + blockBytes);
-  await writeExactly(file, zeros.subarray(0, bitmapBytes), at);
-  return at;
+export async function appendBlock(
+  file: FileHandle,
+  header: Header,
+  block: number,
+  end: number,
+): Promise<number> {
+  const next = end + bitmapBytes + blockBytes;
+  await writeExactly(file, zeros.subarray(0, bitmapBytes), end);
+  await file.truncate(next);
+  const entry = Buffer.alloc(4);
+  entry.writeUInt32BE(end / sectorBytes);
+  await writeExactly(file, entry, header.batOffset + 4 * block);
+  return next;
+}
+
+/** Where a file's data ends and its footer belongs, by its structures alone (libvhd's vhd_end_of_data). */
+export function endOfData({ batOffset, batEntries, parent }: Header, bat: Buffer): number {
+  let end = batOffset + sectorAligned(4 * batEntries);
+  for (const { offset, spaceBytes } of parent?.locators ?? []) end = Math.max(end, offset + spaceBytes);
+  for (let i = 0; i < batEntries; i++) {
+    const sector = bat.readUInt32BE(4 * i);
+    if (sector !== unusedBlock) end = Math.max(end, sector * sectorBytes + bitmapBytes + blockBytes);
+  }
+  return end;
 }

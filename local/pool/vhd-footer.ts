@@ -55,6 +55,14 @@ export function withHidden(footer: Buffer, hidden: boolean): Buffer {
   return withChecksum(bytes, footerField.checksum);
 }
 
+/** The same footer for a disk that has become larger; the size that it began with is kept. */
+export function withVirtualBytes(footer: Buffer, virtualBytes: number): Buffer {
+  const bytes = Buffer.from(footer);
+  bytes.writeBigUInt64BE(BigInt(virtualBytes), 48);
+  bytes.writeUInt32BE(geometry(virtualBytes), 56);
+  return withChecksum(bytes, footerField.checksum);
+}
+
 /**
  * @throws VhdError for another cookie, a wrong checksum, a type that is neither dynamic nor differencing, or a header that is
  *   not right behind the footer's copy, where vhd-util puts it

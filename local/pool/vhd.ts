@@ -1,12 +1,29 @@
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { heldBlocks, pieces, readPiece, writePiece } from './vhd-blocks.ts';
+import {
+  appendBlock,
+  findBlock,
+  heldBlocks,
+  isZero,
+  type Piece,
+  pieces,
+  readPiece,
+  writePiece,
+} from './vhd-blocks.ts';
 import { encodeFooter, type Footer, withHidden } from './vhd-footer.ts';
-import { batOffset, blockCount, endOfBat, maxVirtualBytes, sectorBytes, VhdError } from './vhd-format.ts';
-import { encodeHeader, type Header, type Parent } from './vhd-header.ts';
-import { writeExactly } from './vhd-io.ts';
+import {
+  batOffset,
+  blockCount,
+  endOfBat,
+  footerBytes,
+  maxVirtualBytes,
+  sectorBytes,
+  VhdError,
+} from './vhd-format.ts';
+import { encodeHeader, type Parent } from './vhd-header.ts';
+import { readExactly, writeExactly } from './vhd-io.ts';
 import { planLocators, writeLocators } from './vhd-locators.ts';
-import { describeParent, locateFooter, readMetadata } from './vhd-metadata.ts';
+import { describeParent, type Metadata, readMetadata, restoreFooter } from './vhd-metadata.ts';
 
 /** An open VHD file, on its own: what its parents hold does not show through. One writer at a time. */
 export interface Vhd {
@@ -20,6 +37,11 @@ export interface Vhd {
   /** As it was when the file was opened. */
   readonly hidden: boolean;
   readonly createdAt: Date;
+  /**
+   * Makes room for a block; false where the file holds it already. From then on there is no footer at the file's end,
+   * until the next `writeSectors`.
+   */
+  allocate(block: number): Promise<boolean>;
   /**
    * Any number of whole sectors, in order of the calls even when they are not awaited. Zeros that nothing lies under
    * are not written: in a dynamic disk's block that is not held yet they stay absent.
@@ -46,31 +68,39 @@ export async function createDynamicVhd(
 }
 
 /**
- * An empty differencing child: its size, and the UUID, name and modification time it knows of its parent, are read
- * from the parent's file.
+ * An empty differencing child: the UUID, name and modification time it knows of its parent are read from the parent's
+ * file, and its size unless it is told.
  */
 export async function createChildVhd(
   path: string,
-  { uuid, parentPath, createdAt }: { uuid: string; parentPath: string; createdAt: Date },
+  {
+    uuid,
+    parentPath,
+    createdAt,
+    virtualBytes,
+  }: { uuid: string; parentPath: string; createdAt: Date; virtualBytes?: number },
 ): Promise<void> {
   const parent = await openVhd(parentPath);
   await parent.close();
   const footer: Footer = {
     uuid,
     type: 'differencing',
-    virtualBytes: parent.virtualBytes,
+    virtualBytes: virtualBytes ?? parent.virtualBytes,
     createdAt,
     hidden: false,
   };
   await create(path, footer, parentPath, await describeParent(parentPath, parent.uuid));
 }
 
-/** @throws VhdError when the file is no VHD, damaged, or neither dynamic nor differencing */
-export async function openVhd(path: string): Promise<Vhd> {
+/**
+ * Opens a file to read it, or to write to it: as vhd-util, which puts the footer back after each write, or as tapdisk,
+ * which leaves that to whoever closes the disk (`settleFooter`).
+ * @throws VhdError when the file is no VHD, damaged, or neither dynamic nor differencing
+ */
+export async function openVhd(path: string, { asTapdisk = false } = {}): Promise<Vhd> {
   const file = await open(path, 'r+');
   try {
-    const { footer, header } = await readMetadata(path, file);
-    return vhdOf(file, path, footer, header);
+    return vhdOf(file, path, await readMetadata(path, file), asTapdisk);
   } catch (error) {
     await file.close();
     throw error;
@@ -81,13 +111,37 @@ export async function openVhd(path: string): Promise<Vhd> {
 export async function setHidden(path: string, hidden: boolean): Promise<void> {
   const file = await open(path, 'r+');
   try {
-    const { bytes, at } = await locateFooter(file);
-    const footer = withHidden(bytes, hidden);
-    await writeExactly(file, footer, 0);
-    await writeExactly(file, footer, at);
+    const { end } = await readMetadata(path, file);
+    await writeExactly(file, withHidden(await readExactly(file, 0, footerBytes), hidden), 0);
+    await restoreFooter(file, end);
   } finally {
     await file.close();
   }
+}
+
+/** Whether the file is a base copy, or deleted. */
+export async function isHidden(path: string): Promise<boolean> {
+  const vhd = await openVhd(path);
+  await vhd.close();
+  return vhd.hidden;
+}
+
+/** Which blocks the file holds: a bit for each, the first one the highest of its byte (`vhd-util read -B`). */
+export async function heldBitmap(path: string): Promise<Buffer> {
+  const vhd = await openVhd(path);
+  try {
+    const bitmap = Buffer.alloc(Math.ceil(blockCount(vhd.virtualBytes) / 8));
+    for await (const block of vhd.heldBlocks())
+      bitmap[block >> 3] = (bitmap[block >> 3] ?? 0) | (0x80 >> (block & 7));
+    return bitmap;
+  } finally {
+    await vhd.close();
+  }
+}
+
+/** Whether the file holds no block: all that its disk reads is its parent's. */
+export async function isUnwritten(path: string): Promise<boolean> {
+  return (await heldBitmap(path)).every((byte) => byte === 0);
 }
 
 /** What the file takes by its length, as `vhd-util query -s` counts: metadata and blocks held, holes included. */
@@ -119,24 +173,49 @@ async function create(path: string, footer: Footer, parentPath?: string, parent?
   }
 }
 
-function vhdOf(file: FileHandle, path: string, footer: Footer, header: Header): Vhd {
+function vhdOf(file: FileHandle, path: string, metadata: Metadata, asTapdisk: boolean): Vhd {
+  const { footer, header } = metadata;
+  let { end, hasFooter } = metadata;
   let lastWrite: Promise<unknown> = Promise.resolve();
   const check = (sector: number, sectors: number) => {
     if (!Number.isInteger(sectors) || sector < 0 || (sector + sectors) * sectorBytes > footer.virtualBytes)
       throw new VhdError(`${resolve(path)}: ${sectors} sectors from ${sector} on are not within the disk`);
   };
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = lastWrite.then(work);
+    lastWrite = turn.catch(() => undefined);
+    return turn;
+  };
+  const append = async (block: number): Promise<number> => {
+    const at = end;
+    hasFooter = false;
+    end = await appendBlock(file, header, block, at);
+    return at;
+  };
+  const write = async (piece: Piece, data: Buffer): Promise<void> => {
+    const held = await findBlock(file, header, piece.block);
+    // Zeros that nothing lies under are not written.
+    if (held === undefined && footer.type === 'dynamic' && isZero(piece, data)) return;
+    await writePiece(file, held ?? (await append(piece.block)), piece, data);
+  };
   return {
     ...footer,
     parentUuid: header.parent?.uuid ?? null,
     parentName: header.parent?.name ?? null,
+    allocate: (block) =>
+      inTurn(async () => {
+        if ((await findBlock(file, header, block)) !== undefined) return false;
+        await append(block);
+        return true;
+      }),
     async writeSectors(sector, data) {
       check(sector, data.length / sectorBytes);
-      const write = lastWrite.then(async () => {
-        for (const piece of pieces(sector, data.length / sectorBytes))
-          await writePiece(file, header, footer.type, piece, data);
+      await inTurn(async () => {
+        for (const piece of pieces(sector, data.length / sectorBytes)) await write(piece, data);
+        if (asTapdisk || hasFooter) return;
+        await restoreFooter(file, end);
+        hasFooter = true;
       });
-      lastWrite = write.catch(() => undefined);
-      await write;
     },
     async readSectors(sector, count) {
       check(sector, count);

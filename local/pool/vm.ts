@@ -1,3 +1,4 @@
+import { diskAttachmentChanged } from './blktap.ts';
 import { XapiFailure } from './failure.ts';
 import { atHost } from './forwarding.ts';
 import { bootGuest, writeXenstoreData } from './guest.ts';
@@ -7,7 +8,7 @@ import type { Context, PoolState } from './state.ts';
 import { NULL_REF } from './value.ts';
 import { destroyVbd } from './vbd.ts';
 import { updateAllowedVbdOperations } from './vbd-operations.ts';
-import { updateAllowedVdiOperations } from './vdi.ts';
+import { updateAllowedVdiOperations } from './vdi-operations.ts';
 import { asTold, refusal, updateAllowedOperations, withVmOperation } from './vm-operations.ts';
 
 export type PowerState = 'Running' | 'Paused' | 'Suspended' | 'Halted';
@@ -63,7 +64,7 @@ export function enterPowerState(pool: PoolState, vm: string, state: PowerState, 
   if (!hasDomain) guests.delete(vm);
   if (state === 'Halted') forgetGuest(pool, vm);
   for (const vbd of db.referrers('VBD', 'VM', vm))
-    attachVbd(pool, vbd, hasDomain || state === 'Suspended', host);
+    attachVbd(pool, vbd, hasDomain || state === 'Suspended', hasDomain ? host : undefined);
   updateAllowedOperations(pool, vm);
 }
 
@@ -73,8 +74,8 @@ function forgetGuest({ db }: PoolState, vm: string): void {
   db.set('VM', vm, 'guest_metrics', NULL_REF);
 }
 
-/** A disk in use says by which host in its `sm_config`, as SM's blktap has it. */
-function attachVbd(pool: PoolState, vbd: string, attached: boolean, host: string): void {
+/** A disk that a host has open says so in its `sm_config`, as SM's blktap has it: not one of a suspended VM. */
+function attachVbd(pool: PoolState, vbd: string, attached: boolean, host: string | undefined): void {
   const { db } = pool;
   const empty = db.flag('VBD', vbd, 'empty');
   const disk = db.text('VBD', vbd, 'type') === 'Disk';
@@ -85,7 +86,8 @@ function attachVbd(pool: PoolState, vbd: string, attached: boolean, host: string
   const smConfig = Object.fromEntries(
     Object.entries(db.map('VDI', vdi, 'sm_config')).filter(([key]) => !key.startsWith('host_')),
   );
-  db.set('VDI', vdi, 'sm_config', attached ? { ...smConfig, [`host_${host}`]: 'RW' } : smConfig);
+  db.set('VDI', vdi, 'sm_config', host === undefined ? smConfig : { ...smConfig, [`host_${host}`]: 'RW' });
+  diskAttachmentChanged(pool, vdi);
   updateAllowedVdiOperations(pool, vdi);
 }
 

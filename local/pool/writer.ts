@@ -1,5 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isOpen, settleDisk } from './blktap.ts';
 import type { PoolState } from './state.ts';
 import { diskLock, diskPath, storageOf } from './storage.ts';
 import { openVhd } from './vhd.ts';
@@ -9,7 +10,10 @@ const HOT_BYTES = 4 * 1024 * 1024;
 const BURSTS_AT_ONCE = 2;
 const PAUSE_MILLISECONDS = 100;
 
-/** Writes into a disk and, where there is one, into its model. */
+/**
+ * Writes into a disk and, where there is one, into its model; as its tapdisk if a VM has it attached, and else as a tool
+ * would. While blktap has paused the disk, it waits.
+ */
 export async function writeDisk(
   pool: PoolState,
   vdiRef: string,
@@ -18,7 +22,7 @@ export async function writeDisk(
   const uuid = pool.db.text('VDI', vdiRef, 'uuid');
   const storage = storageOf(pool, pool.db.text('VDI', vdiRef, 'SR'));
   await diskLock(storage, uuid).run(async () => {
-    const vhd = await openVhd(diskPath(storage, uuid));
+    const vhd = await openVhd(diskPath(storage, uuid), { asTapdisk: isOpen(pool, vdiRef) });
     try {
       for (const { sector, data } of writes) {
         await vhd.writeSectors(sector, data);
@@ -26,6 +30,8 @@ export async function writeDisk(
       }
     } finally {
       await vhd.close();
+      // It may have been attached or detached meanwhile.
+      if (pool.db.has('VDI', vdiRef)) settleDisk(pool, vdiRef);
     }
   });
 }

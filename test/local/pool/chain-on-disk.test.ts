@@ -54,8 +54,10 @@ it('holds the disk of the snapshot’s moment while the guest writes on and the 
   await client.call('VDI.destroy', last?.vdi);
   await client.call('VM.destroy', last?.vm);
   await until(() => pool.baseCopies()[sr?.uuid ?? '']?.length === 0);
-  vm.stopWriting();
+  await vm.stopWriting();
   await vm.writeSome();
+  // While a disk is open its file has no footer, and the tests' reader wants one.
+  vm.setPowerState('Halted');
   expect(await isExact(pool, vm.rootVdi?.uuid)).toBe(true);
   expect(Object.values(pool.records('task')).map(({ name_label }) => name_label)).toContain(
     'Garbage Collection',
@@ -63,15 +65,16 @@ it('holds the disk of the snapshot’s moment while the guest writes on and the 
 });
 
 it('keeps the coalescer from a base copy that two disks share', async () => {
-  await using world = await aPool({ keepModels: true });
+  await using world = await aPool({ keepModels: true, gcQuietSeconds: 1e6 });
   const { pool, client } = world;
   const other = await pool.addVm({ name: 'clone', diskMib: 8, sharedParentOf: 'web-1' });
   await other.writeSome();
   const [sr] = pool.srs;
   await client.call('SR.scan', sr?.ref);
+  await pool.coalesceNow(sr?.uuid ?? '');
   expect(pool.baseCopies()[sr?.uuid ?? '']).toHaveLength(1);
+  other.setPowerState('Halted');
   expect(await isExact(pool, other.rootVdi?.uuid)).toBe(true);
-  expect(Object.values(pool.records('task'))).toEqual([]);
 });
 
 it('waits its quiet time before it coalesces', async () => {
@@ -89,6 +92,7 @@ it('keeps the other disk’s model when one of two that share a base copy is wri
   const other = await world.pool.addVm({ name: 'clone', diskMib: 8, sharedParentOf: 'web-1' });
   await other.writeSome();
   await world.pool.vm('web-1').writeSome();
+  for (const vm of world.pool.vms()) vm.setPowerState('Halted');
   const [base] = Object.values(world.pool.baseCopies()).flat();
   for (const uuid of [base, other.rootVdi?.uuid, world.pool.vm('web-1').rootVdi?.uuid]) {
     expect(await isExact(world.pool, uuid)).toBe(true);

@@ -149,7 +149,12 @@ it('says that the SR is full, or that no host has it', async () => {
   const [host] = pool.hosts;
   const [sr] = pool.srs;
   pool.fillSr(sr?.uuid ?? '', true);
-  expect((await client.fails('VM.snapshot', vm, 'x'))[0]).toBe('SR_BACKEND_FAILURE_44');
+  expect(await client.fails('VM.snapshot', vm, 'x')).toEqual([
+    'SR_BACKEND_FAILURE_81',
+    '',
+    'Failed to clone VDI [opterr=VDI clone failed error 28]',
+    '',
+  ]);
   pool.fillSr(sr?.uuid ?? '', false);
   await pool.setPbdPlugged(host?.uuid ?? '', sr?.uuid ?? '', false);
   expect(await client.fails('VM.snapshot', vm, 'x')).toEqual(['NO_HOSTS_AVAILABLE']);
