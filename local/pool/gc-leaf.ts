@@ -9,7 +9,8 @@ import { forgetVdi, noteSmConfig, vdiOfUuid } from './sm-records.ts';
 import type { Context, PoolState } from './state.ts';
 import { diskPath, type Storage } from './storage.ts';
 import { snapshotVdi } from './vdi-snapshot.ts';
-import { isHidden, setHidden } from './vhd.ts';
+import { setHidden } from './vhd.ts';
+import { isHidden } from './vhd-query.ts';
 import { growVhd } from './vhd-resize.ts';
 
 export type LeafStep =

@@ -7,7 +7,7 @@ import { forgetVdi, noteSmConfig, smConfig, vdiOfUuid } from './sm-records.ts';
 import type { PoolState } from './state.ts';
 import type { Storage } from './storage.ts';
 import { unlinkDisk } from './unlink.ts';
-import { heldBitmap } from './vhd.ts';
+import { heldBitmap } from './vhd-query.ts';
 import { growVhd } from './vhd-resize.ts';
 
 export type PairStep =

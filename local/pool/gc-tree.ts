@@ -2,8 +2,8 @@ import { journalsOf } from './journal.ts';
 import { smConfig, vdiOfUuid } from './sm-records.ts';
 import type { PoolState } from './state.ts';
 import type { Storage } from './storage.ts';
-import { heldBitmap } from './vhd.ts';
 import { blockBytes } from './vhd-format.ts';
+import { heldBitmap } from './vhd-query.ts';
 import { type DiskFile, scanFolder } from './vhd-scan.ts';
 
 /** A disk's file among its relatives. */

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { link, rename, rm, stat } from 'node:fs/promises';
 import { XapiFailure } from './failure.ts';
 import { diskPath, SR_TYPES, type Storage } from './storage.ts';
-import { createChildVhd, isHidden, isUnwritten, physicalBytes, setHidden } from './vhd.ts';
+import { createChildVhd, physicalBytes, setHidden } from './vhd.ts';
+import { isHidden, isUnwritten } from './vhd-query.ts';
 import { chainOfFiles, type DiskFile } from './vhd-scan.ts';
 
 /** The UUIDs of a disk, of its base copy, and of the snapshot; none for a snapshot of the coalescer's own. */

@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kickCollector } from './gc.ts';
 import { forgetVdi } from './sm-records.ts';
+import { srDestroyCalls } from './sr-destroy.ts';
 import type { Context, PoolState } from './state.ts';
 import { assertAttached, type Storage, storageOf } from './storage.ts';
 import { type DiskFile, scanFolder } from './vhd-scan.ts';
@@ -64,6 +65,7 @@ function refresh({ db }: PoolState, storage: Storage, file: DiskFile, known: str
 }
 
 export const srCalls = {
+  ...srDestroyCalls,
   'SR.scan': (context: Context, sr: string) => scan(context, sr),
   'SR.update': (context: Context, sr: string) => void storageOf(context.pool, sr),
 };

@@ -81,7 +81,7 @@ describe.each(cases)('$what', (one) => {
   });
 
   it.skipIf(one.pool === 'any')(`is ${one.pool} by the simulated pool`, async () => {
-    const layers = Promise.all(pathsOf(one).map(openVhd));
+    const layers = Promise.all(pathsOf(one).map((path) => openVhd(path)));
     if (one.pool === 'refused') return expect(layers).rejects.toMatchObject({ name: 'VhdError' });
     const open = await layers;
     try {

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import type { SimulatedPool, VmHandle } from '../../../local/pool/pool.ts';
 import { destroySnapshot, isWhole, namesIn, snapshotOf } from './a-disk.ts';
@@ -199,3 +199,28 @@ it.each(['file', 'largeblock', 'xfs', 'zfs', 'cephfs', 'glusterfs', 'moosefs'] a
     expect(await isWhole(world.pool, sr?.folder ?? '', vm.rootVdi?.uuid ?? '')).toBe(true);
   },
 );
+
+it.each([
+  ['nfs', 'SR_BACKEND_FAILURE_76'],
+  ['smb', 'SR_BACKEND_FAILURE_114'],
+] as const)('cannot destroy an SR of type %s while a folder is left in it', async (type, code) => {
+  await using world = await aPool({ vms: 0, gcQuietSeconds: 1e6 });
+  const { pool, client } = world;
+  const vm = await pool.addVm({ name: 'vm', diskMib: 4, sr: type, powerState: 'Halted' });
+  const {
+    ref = '',
+    uuid = '',
+    folder = '',
+  } = pool.srs.find(({ ref }) => pool.record('SR', ref).type === type) ?? {};
+  expect(await client.fails('SR.destroy', ref)).toEqual(['SR_HAS_PBD', ref]);
+  await pool.setPbdPlugged(pool.hosts[0]?.uuid ?? '', uuid, false);
+  expect(await client.fails('SR.destroy', ref)).toEqual(['SR_NOT_EMPTY']);
+  await pool.setPbdPlugged(pool.hosts[0]?.uuid ?? '', uuid, true);
+  await client.call('VDI.destroy', vm.rootVdi?.ref);
+  await pool.setPbdPlugged(pool.hosts[0]?.uuid ?? '', uuid, false);
+  await mkdir(`${folder}/left`);
+  expect((await client.fails('SR.destroy', ref))[0]).toBe(code);
+  await rm(`${folder}/left`, { recursive: true });
+  await client.call('SR.destroy', ref);
+  expect(pool.srs.map((each) => each.ref)).not.toContain(ref);
+});
