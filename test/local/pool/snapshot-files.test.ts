@@ -110,7 +110,10 @@ it('grows a disk that nobody has attached, in whole blocks, over base copies tha
   await client.call('SR.scan', sr?.ref);
   const sizes = Object.values(pool.records('VDI')).map(({ virtual_size }) => virtual_size);
   expect(sizes.sort()).toEqual([mib(264), mib(8), mib(8)]);
-  await destroySnapshot(client, taken);
+  // A base copy as large as the disk is now, above one that is not.
+  const later = await snapshotOf(pool, client, vm);
+  await vm.writeSome();
+  for (const each of [taken, later]) await destroySnapshot(client, each);
   await pool.coalesceNow(sr?.uuid ?? '');
   expect(await readdir(sr?.folder ?? '')).toEqual([`${uuid}.vhd`]);
   expect(await isWhole(pool, sr?.folder ?? '', uuid)).toBe(true);
