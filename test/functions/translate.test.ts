@@ -42,6 +42,13 @@ it.each([
   expect(error.message).toMatch(/^[A-Z].*[.)]$/);
 });
 
+it('knows an SR of files that is full by the errno with which its snapshot failed', () => {
+  const failed = (errno: number) =>
+    ofPool('SR_BACKEND_FAILURE_81', '', `Failed to clone VDI [opterr=VDI clone failed error ${errno}]`, '');
+  expect(translate(failed(28)).name).toBe('StorageFull');
+  expect(translate(failed(5)).name).toBe('XapiFailure');
+});
+
 it('tells a VM that is gone from other things that are', () => {
   expect(translate(ofPool('HANDLE_INVALID', 'VM', 'OpaqueRef:1')).name).toBe('VmGone');
   expect(translate(ofPool('HANDLE_INVALID', 'VDI', 'OpaqueRef:1')).name).toBe('XapiFailure');
