@@ -48,12 +48,18 @@ export async function findGarbage(storage: Storage, tree: Tree): Promise<Node[]>
   return [...garbage];
 }
 
+/** Disks that a run of the coalescer leaves alone: what has failed in it, and what there is no space for. */
+export interface Skipped {
+  readonly failed: Set<string>;
+  readonly lacking: Set<string>;
+}
+
 /** A base copy that is its parent's only child, in the tallest tree first; one whose data is merged before all. */
 export async function findPair(
   pool: PoolState,
   storage: Storage,
   tree: Tree,
-  failed: ReadonlySet<string>,
+  { failed, lacking }: Skipped,
 ): Promise<Node | undefined> {
   if (switchedOff(pool, storage, 'coalesce')) return undefined;
   for (const uuid of (await journalsOf(storage, 'relink')).keys()) {
@@ -64,7 +70,10 @@ export async function findPair(
     .filter((node) => node.hidden && node.children.length > 0 && isOnlyChild(node) && !failed.has(node.uuid))
     .map((node) => ({ node, height: heightOf(rootOf(node)) }))
     .sort((one, other) => other.height - one.height);
-  for (const { node } of candidates) if (await hasSpace(storage, node, 0)) return node;
+  for (const { node } of candidates) {
+    if (await hasSpace(storage, node, 0)) return node;
+    lacking.add(node.uuid);
+  }
   return undefined;
 }
 
@@ -73,7 +82,7 @@ export async function findLeaf(
   pool: PoolState,
   storage: Storage,
   tree: Tree,
-  failed: ReadonlySet<string>,
+  { failed, lacking }: Skipped,
 ): Promise<Node | undefined> {
   if (switchedOff(pool, storage, 'coalesce') || switchedOff(pool, storage, 'leaf-coalesce')) return undefined;
   for (const node of tree.values()) {
@@ -81,6 +90,7 @@ export async function findLeaf(
     // A live disk that is too large needs space for another leaf, too.
     const extra = (await canMergeLive(pool, node)) ? 0 : emptyBytes(node.virtualBytes);
     if (await hasSpace(storage, node, extra)) return node;
+    lacking.add(node.uuid);
   }
   return undefined;
 }

@@ -1,8 +1,17 @@
 import { type Collector, collectorOf } from './collector.ts';
 import { asFailure } from './failure.ts';
 import { handleInterrupted, type LeafStep, mergeLeaf } from './gc-leaf.ts';
+import { noteNoSpace } from './gc-no-space.ts';
 import { deleteFile, mergePair, noteBlocks } from './gc-pair.ts';
-import { findGarbage, findLeaf, findPair, readTree, type Tree, withoutBlockInfo } from './gc-tree.ts';
+import {
+  findGarbage,
+  findLeaf,
+  findPair,
+  readTree,
+  type Skipped,
+  type Tree,
+  withoutBlockInfo,
+} from './gc-tree.ts';
 import { internalContext } from './internal-context.ts';
 import { journalsOf, removeJournal } from './journal.ts';
 import type { Host, PoolState } from './state.ts';
@@ -64,17 +73,21 @@ function beginCollector(pool: PoolState, storage: Storage): Collector {
 async function* collect(pool: PoolState, storage: Storage): AsyncGenerator<Step> {
   const host = collectorHost(pool, storage);
   if (!host || !isOn(pool, storage)) return;
-  const failed = new Set<string>();
-  if (!(await hasWork(pool, storage, await scan(pool, storage), failed))) return;
+  const skipped: Skipped = { failed: new Set(), lacking: new Set() };
+  const isIdle = !(await hasWork(pool, storage, await scan(pool, storage), skipped));
+  noteNoSpace(pool, storage, skipped.lacking);
+  if (isIdle) return;
   const description = `Garbage collection for SR ${storage.uuid}`;
   const task = createTask(pool, { label: 'Garbage Collection', description, host: host.ref });
   yield 'begun';
   try {
-    while (await hasWork(pool, storage, await scan(pool, storage), failed)) {
+    while (await hasWork(pool, storage, await scan(pool, storage), skipped)) {
       if (!isOn(pool, storage) || collectorHost(pool, storage) !== host) break;
-      yield* round(pool, storage, host, failed);
+      yield* round(pool, storage, host, skipped);
       yield 'round over';
+      skipped.lacking.clear();
     }
+    noteNoSpace(pool, storage, skipped.lacking);
     completeTask(pool, task, '');
   } catch (error) {
     failTask(pool, task, asFailure(error));
@@ -83,12 +96,7 @@ async function* collect(pool: PoolState, storage: Storage): AsyncGenerator<Step>
 }
 
 /** All garbage, and one pair of base copies or one leaf; what fails is left alone for the rest of the run. */
-async function* round(
-  pool: PoolState,
-  storage: Storage,
-  host: Host,
-  failed: Set<string>,
-): AsyncGenerator<Step> {
+async function* round(pool: PoolState, storage: Storage, host: Host, skipped: Skipped): AsyncGenerator<Step> {
   for (const uuid of (await journalsOf(storage, 'coalesce')).keys())
     await removeJournal(storage, 'coalesce', uuid);
   for (const node of withoutBlockInfo(pool, await scan(pool, storage))) await noteBlocks(pool, node);
@@ -100,27 +108,22 @@ async function* round(
     }
   }
   const tree = await scan(pool, storage);
-  const pair = await findPair(pool, storage, tree, failed);
-  const node = pair ?? (await findLeaf(pool, storage, tree, failed));
+  const pair = await findPair(pool, storage, tree, skipped);
+  const node = pair ?? (await findLeaf(pool, storage, tree, skipped));
   if (!node) return;
   try {
     if (pair) yield* mergePair(pool, storage, pair);
     else yield* mergeLeaf(pool, storage, internalContext(pool, host), node);
   } catch {
-    failed.add(node.uuid);
+    skipped.failed.add(node.uuid);
   }
 }
 
-async function hasWork(
-  pool: PoolState,
-  storage: Storage,
-  tree: Tree,
-  failed: ReadonlySet<string>,
-): Promise<boolean> {
+async function hasWork(pool: PoolState, storage: Storage, tree: Tree, skipped: Skipped): Promise<boolean> {
   return (
     (await findGarbage(storage, tree)).length > 0 ||
-    (await findPair(pool, storage, tree, failed)) !== undefined ||
-    (await findLeaf(pool, storage, tree, failed)) !== undefined ||
+    (await findPair(pool, storage, tree, skipped)) !== undefined ||
+    (await findLeaf(pool, storage, tree, skipped)) !== undefined ||
     withoutBlockInfo(pool, tree).length > 0
   );
 }

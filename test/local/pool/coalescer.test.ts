@@ -23,6 +23,8 @@ async function stepTo(pool: SimulatedPool, sr: string, wanted: string): Promise<
   return steps;
 }
 
+const hasNoSpace = (smConfig: unknown) => Object.hasOwn(Object(smConfig), 'gc_no_space');
+
 const notes = (pool: SimulatedPool, vm: VmHandle) => pool.record('VDI', vm.rootVdi?.ref ?? '').sm_config;
 
 it('merges a leaf by un-hiding, data, journal and two renames, with the disk paused', async () => {
@@ -167,9 +169,14 @@ it('merges nothing where there is no space for it', async () => {
   pool.fillSr(sr.uuid, true);
   await pool.coalesceNow(sr.uuid);
   expect(pool.baseCopies()[sr.uuid]?.length).toBeGreaterThan(1);
+  const [[message]] = Object.entries(pool.records('message')) as [[string, unknown]];
+  expect(pool.records('message')).toMatchObject({ [message]: { name: 'SM_GC_NO_SPACE' } });
+  const noted = () => Object.values(pool.records('VDI')).filter((vdi) => hasNoSpace(vdi.sm_config)).length;
+  expect(noted()).toBeGreaterThan(0);
   pool.fillSr(sr.uuid, false);
   await pool.coalesceNow(sr.uuid);
   expect(pool.baseCopies()[sr.uuid]).toEqual([]);
+  expect([noted(), pool.records('message')]).toEqual([0, {}]);
 });
 
 it('fails every scan, and merges nothing, while one damaged file with a disk’s name is in the SR', async () => {
