@@ -20,7 +20,7 @@ class CoalescingTest(PluginTest):
 
     def write(self, name, text=u'1'):
         with io.open(os.path.join(self.sr_path, name), 'w') as out:
-            out.write(text)
+            out.write(u'%s' % text)
 
     def later(self, action):
         """While the plugin looks again."""
