@@ -4,6 +4,7 @@ import type { Ref } from '../xapi/types.ts';
 import { byPosition, type Disk, diskText } from './disk.ts';
 import { type ErrorName, XensnapError } from './errors.ts';
 import { formatOf } from './inspect.ts';
+import { isStorageFull } from './translate.ts';
 import { type AttachedDisk, disksOfVm, withSrNames } from './vm-disks.ts';
 
 /** What a code says of a disk, under which name it ends the job, and what mends it. */
@@ -39,9 +40,11 @@ const REASONS: Readonly<Record<string, Reason>> = {
   SR_OPERATION_NOT_SUPPORTED: NOT_THERE,
   UNIMPLEMENTED_IN_SM_BACKEND: NOT_THERE,
   SR_BACKEND_FAILURE_38: NOT_THERE,
-  SR_FULL: FULL,
-  SR_BACKEND_FAILURE_44: FULL,
 };
+
+function reasonOf(error: XapiError): Reason | undefined {
+  return isStorageFull(error) ? FULL : REASONS[error.code];
+}
 
 /**
  * The failure of a snapshot as the failure of the disk that it is about: by position, name, size and SR, where xapi
@@ -57,7 +60,7 @@ export async function failureOfDisk(
   try {
     const concerned = concernedBy(error, await disksOfVm(xapi, vmRef));
     if (concerned.length === 0) return undefined;
-    const reason = REASONS[error.code] ?? OTHER;
+    const reason = reasonOf(error) ?? OTHER;
     const disks = byPosition(await withSrNames(xapi, concerned));
     return told(disks, reason === NOT_THERE && concerned.every(isRaw) ? RAW : reason, error, device);
   } catch {
@@ -67,14 +70,12 @@ export async function failureOfDisk(
 }
 
 /** The disks that the error names, by themselves or by their SR; where it names none, those that its code fits. */
-function concernedBy(
-  { code, params }: XapiError,
-  attached: readonly AttachedDisk[],
-): readonly AttachedDisk[] {
+function concernedBy(error: XapiError, attached: readonly AttachedDisk[]): readonly AttachedDisk[] {
+  const { params } = error;
   const named = attached.filter(({ disk }) => params.includes(disk.vdiRef));
   if (named.length > 0) return named;
   const onSr = attached.filter(({ vdi }) => params.includes(vdi.SR));
-  const reason = REASONS[code];
+  const reason = reasonOf(error);
   if (reason === FULL && onSr.length === 0) return attached;
   const raw = (onSr.length > 0 ? onSr : attached).filter(isRaw);
   return reason === NOT_THERE && raw.length > 0 ? raw : onSr;

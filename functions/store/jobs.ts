@@ -152,8 +152,7 @@ export class Jobs {
   async warn(jobId: string, warning: string): Promise<void> {
     await this.#change(jobId, {
       append: { warnings: [warning] },
-      when: 'attribute_exists(id) AND (attribute_not_exists(warnings) OR NOT contains(#warnings, :warning))',
-      names: ['warnings'],
+      when: 'attribute_exists(id) AND (attribute_not_exists(warnings) OR NOT contains(warnings, :warning))',
       values: { warning },
     });
   }

@@ -56,7 +56,7 @@ export class Leases {
 }
 
 /** Tries to take what another may have given back between the refusal and the look at who has it. */
-const MOST_TRIES = 5;
+const MOST_TRIES = 50;
 
 /** @throws ServiceUnavailable when each try is refused, and nobody is found to have it */
 async function holderAfter(take: () => Promise<string | undefined>): Promise<string> {

@@ -293,6 +293,19 @@ class DescriptorTest(unittest.TestCase):
             self.source.verify()
         self.assertEqual((caught.exception.code, caught.exception.retryable), ('SR_IO_ERROR', True))
 
+    def test_a_read_that_hangs_has_an_end(self):
+        self.plugin.READ_LIMIT_SECONDS = 0.2
+        self.plugin.STOP_THREADS_SECONDS = 0.1
+        hang = threading.Event()
+        self.addCleanup(hang.set)
+        self.source.files[1].is_hole = lambda offset, size: hang.wait(30)
+        compressor = self.plugin.GzipCompressor(1, 2)
+        with self.assertRaises(self.plugin.PluginError) as caught:
+            part = self.source.files[1]
+            list(compressor.compress(self.plugin.Chunk(size, fill, part) for size, fill in self.source.reads(part)))
+        compressor.close()
+        self.assertEqual((caught.exception.code, caught.exception.retryable), ('SR_IO_ERROR', True))
+
     def test_an_error_of_the_server_is_no_change(self):
         def broken():
             raise self.plugin.PluginError('SR_IO_ERROR', 'x: Input/output error', True)

@@ -18,8 +18,9 @@ it('ends well although an SR.scan takes longer than its step may', async () => {
   all.pool.faults.add({ method: 'SR.scan', times: 1, delaySeconds: 260 });
   const done = await all.job(await all.request(vmOf(all)));
   expect(done).toMatchObject({ status: 'succeeded' });
-  expect(scansOf(all).length).toBeGreaterThan(1);
-  expect(all.logs.join('\n')).toMatch(/"step":"AwaitCoalesce".*"error":"XapiReplyLost"/);
+  // It is a nudge, and not repeated: the next would wait behind it for sm's lock.
+  expect(scansOf(all)).toHaveLength(1);
+  expect(done.warnings).toEqual([expect.stringMatching(/could not be scanned.*no answer to SR\.scan/)]);
   expect(await all.leftBehind()).toEqual([]);
 });
 

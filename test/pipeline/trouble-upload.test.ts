@@ -84,8 +84,8 @@ it('fails with GlanceTooLarge when the quota turns out to be used up after the l
 
 describe('a job fails, and nothing is left behind,', () => {
   const spoilt: [string, string, (leaf: string, base: string) => Promise<() => Promise<void>>][] = [
-    ['when a VHD has a bad footer', 'VHD_INVALID', (leaf) => flip(leaf, -300)],
-    ['when the footer of a parent is bad', 'VHD_INVALID', (_leaf, base) => flip(base, -300)],
+    ['when a VHD has a bad header', 'VHD_INVALID', (leaf) => flip(leaf, 600)],
+    ['when the header of a parent is bad', 'VHD_INVALID', (_leaf, base) => flip(base, 600)],
     ['when a parent is missing', 'VHD_PARENT_MISSING', (_leaf, base) => hide(base)],
     ['when the disk itself is missing', 'VHD_MISSING', (leaf) => hide(leaf)],
   ];
@@ -118,15 +118,16 @@ describe('a job fails, and nothing is left behind,', () => {
   });
 });
 
-/** Flips a byte, counted from the end; answers what flips it back. */
+/** Flips a byte, counted from the end where it is negative; answers what flips it back. */
 async function flip(path: string, offset: number): Promise<() => Promise<void>> {
   const change = async () => {
     await using file = await open(path, 'r+');
     const { size } = await file.stat();
     const byte = Buffer.alloc(1);
-    await file.read(byte, 0, 1, size + offset);
+    const at = offset < 0 ? size + offset : offset;
+    await file.read(byte, 0, 1, at);
     byte[0] = (byte[0] ?? 0) ^ 0xff;
-    await file.write(byte, 0, 1, size + offset);
+    await file.write(byte, 0, 1, at);
   };
   await change();
   return change;

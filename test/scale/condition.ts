@@ -6,13 +6,17 @@ const known = new Map<string, Condition>();
 
 /**
  * The condition expressions that the store uses: `attribute_exists`, `attribute_not_exists`, `size(a) < :v`,
- * `contains(a, :v)`, `#a = :v`, `#a < :v`, `AND`, `OR`, brackets. Throws an error at anything else.
+ * `contains(a, :v)` of a set or a list, `#a = :v`, `#a < :v`, `AND`, `OR`, `NOT`, brackets. Throws an error at anything else.
  * @param values by placeholder, without the colon
  */
 export function holds(expression: string, item: Item, values: Values): boolean {
   const condition = known.get(expression) ?? compile(expression);
   known.set(expression, condition);
   return condition(item, values);
+}
+
+function members(value: unknown): Iterable<unknown> {
+  return value instanceof Set || Array.isArray(value) ? value : [];
 }
 
 function compile(expression: string): Condition {
@@ -55,6 +59,10 @@ function compile(expression: string): Condition {
       expect(')');
       return inner;
     }
+    if (token === 'NOT') {
+      const inner = single();
+      return (item, values) => !inner(item, values);
+    }
     if (token === 'attribute_exists' || token === 'attribute_not_exists') {
       const [name, wanted] = [argument(), token === 'attribute_exists'];
       return (item) => (item[name] !== undefined) === wanted;
@@ -71,7 +79,7 @@ function compile(expression: string): Condition {
       expect(',');
       const member = value();
       expect(')');
-      return (item, values) => item[name] instanceof Set && item[name].has(values[member]);
+      return (item, values) => [...members(item[name])].includes(values[member]);
     }
     if (!token.startsWith('#')) throw new Error(`"${expression}": "${token}" is not known`);
     return comparison(token.slice(1));
