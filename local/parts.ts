@@ -3,6 +3,7 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 import type { Environment } from '../functions/runtime/environment.ts';
 import { type JobInput, STEPS, type StepName } from '../statemachine/contract.ts';
 import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+import { LOCAL_AWS } from './aws/in-process.ts';
 import { type LocalQueue, startQueue } from './aws/queue.ts';
 import { rule } from './aws/rules.ts';
 import { startSecrets } from './aws/secrets.ts';
@@ -17,12 +18,6 @@ import type { LocalHandlers } from './handlers.ts';
 import { type ServiceOptions, secretsOf } from './service-options.ts';
 import { STEP_HANDLERS } from './steps.ts';
 import { tableDefinition } from './table-definition.ts';
-
-/** What an SDK client needs beside the endpoint. */
-export const LOCAL_AWS = {
-  region: 'us-east-1',
-  credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-};
 
 const TABLE_NAME = 'xensnap';
 /** Above the admission function's timeout. */
@@ -46,7 +41,7 @@ export async function startParts(
   handlers: LocalHandlers,
 ): Promise<LocalParts> {
   await using starting = new AsyncDisposableStack();
-  const started = async <T extends { close(): Promise<unknown> }>(part: Promise<T>): Promise<T> => {
+  const started = async <T extends { close(): unknown }>(part: T | Promise<T>): Promise<T> => {
     const running = await part;
     starting.defer(async () => {
       await running.close();
@@ -58,7 +53,7 @@ export async function startParts(
   const queue = await started(
     startQueue({ name: 'xensnap-hosts.fifo', visibilitySeconds: VISIBILITY_SECONDS, clock }),
   );
-  const secrets = await started(startSecrets({ secrets: secretsOf(options) }));
+  const secrets = await started(startSecrets(secretsOf(options)));
   const sqs = new SQSClient({ ...LOCAL_AWS, endpoint: queue.endpoint, useQueueUrlAsEndpoint: false });
   starting.defer(() => sqs.destroy());
   const ending = rule<StatusChangeEvent>({
@@ -92,9 +87,9 @@ export async function startParts(
       XENSNAP_STATE_MACHINE_ARN: states.stateMachineArn,
       XENSNAP_QUEUE_URL: queue.queueUrl,
       AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
-      AWS_ENDPOINT_URL_SFN: states.url,
+      AWS_ENDPOINT_URL_SFN: states.endpoint,
       AWS_ENDPOINT_URL_SQS: queue.endpoint,
-      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
     },
     queue,
     settled: () => ending.settled(),

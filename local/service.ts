@@ -13,11 +13,12 @@ import { createRuntime, type WholeRuntime } from '../functions/runtime.ts';
 import { tick } from '../functions/schedules.ts';
 import { translate } from '../functions/translate.ts';
 import { startEventSource } from './aws/event-source.ts';
+import { LOCAL_AWS } from './aws/in-process.ts';
 import type { LocalQueue } from './aws/queue.ts';
 import { every } from './aws/schedule.ts';
 import { type LocalClock, localClock } from './clock.ts';
 import { handlersIn } from './handlers.ts';
-import { LOCAL_AWS, startParts } from './parts.ts';
+import { startParts } from './parts.ts';
 import { configOf, type ServiceOptions } from './service-options.ts';
 
 /** The whole of xensnap on one machine: the same state machine and handlers as in AWS, behind the same protocols. */

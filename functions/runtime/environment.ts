@@ -1,3 +1,4 @@
+import type { Agent } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { XensnapError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -24,8 +25,12 @@ export interface RuntimeOptions {
   readonly wait?: (seconds: number) => Promise<void>;
   /** How much faster than real time the limits of calls and sessions pass; 1. They are not the clock's. */
   readonly limitSpeed?: number;
-  /** Region and static credentials where there is no Lambda environment to find them in. */
-  readonly aws?: { region: string; credentials: { accessKeyId: string; secretAccessKey: string } };
+  /** Where there is no Lambda environment to find it in: region, static credentials, and another way than the network. */
+  readonly aws?: {
+    readonly region: string;
+    readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+    readonly requestHandler?: { readonly httpAgent: Agent };
+  };
 }
 
 /** A variable's value. Throws an error that names it when it is missing or empty. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { serveInProcess } from './in-process.ts';
 
 /** A refusal in AWS's words: the SDK client raises the exception class whose name is `type`. */
 export class ServiceError extends Error {
@@ -15,22 +15,21 @@ export class ServiceError extends Error {
 /** One operation of a service: the parsed request in, the response out; a thrown ServiceError becomes a 400. */
 export type Operation = (request: Record<string, unknown>) => unknown;
 
-/** Something that listens on loopback until it is closed. */
+/** A stand-in of one of AWS's services; the SDK reaches it as {@link serveInProcess} says. */
 export interface LocalServer {
-  readonly url: string;
-  close(): Promise<void>;
+  readonly endpoint: string;
+  close(): void;
 }
 
 /**
- * Serves AWS's JSON protocol on 127.0.0.1: the operation's name is in `X-Amz-Target`, after `target` and a dot.
- * Signatures are not looked at.
+ * Serves AWS's JSON protocol within this process: the operation's name is in `X-Amz-Target`, after `target` and a dot.
+ * Signatures are not looked at: there is no way in for others.
  */
-export async function serveJson(options: {
+export function serveJson(options: {
   target: string;
   version: '1.0' | '1.1';
   operations: Record<string, Operation>;
-  port?: number;
-}): Promise<LocalServer> {
+}): LocalServer {
   const server = createServer(async (request, response) => {
     const { status, body } = await answer(request, options);
     response.writeHead(status, {
@@ -39,19 +38,7 @@ export async function serveJson(options: {
     });
     response.end(JSON.stringify(body));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return serveInProcess(server);
 }
 
 async function answer(

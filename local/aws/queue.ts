@@ -1,6 +1,6 @@
-import type { AddressInfo } from 'node:net';
 import { buildApp } from 'fauxqs';
 import type { LocalClock } from '../clock.ts';
+import { serveInProcess } from './in-process.ts';
 
 const account = '000000000000';
 const fourteenDays = '1209600';
@@ -21,9 +21,9 @@ interface TimedRequest {
 }
 
 /**
- * Starts fauxqs on 127.0.0.1 with one FIFO queue: content-based deduplication, 14 days' retention, everything in
- * memory. Its own start function would listen on all interfaces and name the queue `sqs.us-east-1.localhost`, which
- * need not resolve; it finds a queue by the last part of whatever URL it is given.
+ * Starts fauxqs within this process with one FIFO queue: content-based deduplication, 14 days' retention, everything
+ * in memory. Its own start function would listen on all interfaces and name the queue `sqs.us-east-1.localhost`; it
+ * finds a queue by the last part of whatever URL it is given.
  * @param name ends in `.fifo`
  * @param clock visibility timeouts pass as fast as this clock; without one, in real time
  */
@@ -31,12 +31,10 @@ export async function startQueue({
   name,
   visibilitySeconds,
   clock,
-  port = 0,
 }: {
   name: string;
   visibilitySeconds: number;
   clock?: LocalClock;
-  port?: number;
 }): Promise<LocalQueue> {
   const app = buildApp({ logger: false, defaultRegion: 'us-east-1' });
   const speed = clock?.speed ?? 1;
@@ -48,8 +46,12 @@ export async function startQueue({
     for (const timed of [body, ...(body?.Entries ?? [])])
       if (timed?.VisibilityTimeout !== undefined) timed.VisibilityTimeout /= speed;
   });
-  await app.listen({ host: '127.0.0.1', port });
-  const endpoint = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  await app.ready();
+  const { endpoint, close: disconnect } = serveInProcess(app.server);
+  const close = async () => {
+    disconnect();
+    await app.close();
+  };
   const created = await app.inject({
     method: 'POST',
     url: '/',
@@ -65,7 +67,7 @@ export async function startQueue({
     }),
   });
   if (created.statusCode !== 200) {
-    await app.close();
+    await close();
     throw new Error(`The queue ${name} could not be made: ${created.body}`);
   }
   return {
@@ -80,6 +82,6 @@ export async function startQueue({
         inFlight: inflight?.length ?? 0,
       };
     },
-    close: () => app.close(),
+    close,
   };
 }

@@ -18,17 +18,11 @@ interface Secret {
 }
 
 /**
- * Serves the part of Secrets Manager that xensnap uses on 127.0.0.1. Values live in memory only, one version each, and
- * appear in no error; binary secrets are not supported.
+ * Serves the part of Secrets Manager that xensnap uses, within this process. Values live in memory only, one version
+ * each, and appear in no error; binary secrets are not supported.
  * @param secrets what is there from the start: value by name
  */
-export async function startSecrets({
-  secrets = {},
-  port = 0,
-}: {
-  secrets?: Record<string, string>;
-  port?: number;
-} = {}): Promise<LocalServer> {
+export function startSecrets(secrets: Record<string, string> = {}): LocalServer {
   const known = new Map<string, Secret>();
   for (const [name, value] of Object.entries(secrets)) create(name, value);
 
@@ -77,7 +71,7 @@ export async function startSecrets({
       };
     },
   };
-  return serveJson({ target: 'secretsmanager', version: '1.1', operations, port });
+  return serveJson({ target: 'secretsmanager', version: '1.1', operations });
 }
 
 function identity({ arn, name, versionId }: Secret) {

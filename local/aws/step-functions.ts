@@ -30,14 +30,18 @@ export interface StepFunctionsOptions {
   readonly lambdaSeconds?: Record<string, number>;
   /** Waits, by the state's name, that take this many of the clock's seconds whatever the document says. */
   readonly waitSeconds?: Record<string, number>;
-  /** Default 0: any free port. */
-  readonly port?: number;
   readonly stateMachineArn?: string;
   /** How many executions that have ended are remembered; default 1,000. */
   readonly keepClosed?: number;
   readonly onStatusChange?: (event: StatusChangeEvent) => void;
   /** Called when a state is entered, before its handler starts. */
   readonly onState?: (executionName: string, stateName: string) => void;
+}
+
+export interface LocalStepFunctions extends Pick<LocalServer, 'endpoint'> {
+  readonly stateMachineArn: string;
+  /** Stops every execution. */
+  close(): Promise<void>;
 }
 
 const placeholderArn = 'arn:aws:lambda:us-east-1:000000000000:function:placeholder';
@@ -48,14 +52,12 @@ export class UnsupportedDefinitionError extends Error {
 }
 
 /**
- * Serves the part of the Step Functions API that xensnap uses, for one state machine, on 127.0.0.1. Executions live in
- * memory only: a service that starts anew remembers none.
+ * Serves the part of the Step Functions API that xensnap uses, for one state machine, within this process. Executions
+ * live in memory only: a service that starts anew remembers none.
  * @throws UnsupportedDefinitionError when the document is invalid, uses what the engine would ignore, or names a
  *   Lambda task for which there is no handler
  */
-export async function startStepFunctions(
-  options: StepFunctionsOptions,
-): Promise<LocalServer & { readonly stateMachineArn: string }> {
+export async function startStepFunctions(options: StepFunctionsOptions): Promise<LocalStepFunctions> {
   const { definition, resources, clock } = options;
   refuseUnsupported(definition, resources);
   const stateMachineArn =
@@ -148,17 +150,13 @@ export async function startStepFunctions(
       };
     },
   };
-  const server = await serveJson({
-    target: 'AWSStepFunctions',
-    version: '1.0',
-    operations,
-    port: options.port ?? 0,
-  });
+  const server = serveJson({ target: 'AWSStepFunctions', version: '1.0', operations });
   return {
-    url: server.url,
+    endpoint: server.endpoint,
     stateMachineArn,
     async close() {
-      await Promise.all([server.close(), running.close()]);
+      server.close();
+      await running.close();
     },
   };
 }

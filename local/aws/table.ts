@@ -1,6 +1,9 @@
-import { mkdir } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   CreateTableCommand,
   type CreateTableCommandInput,
@@ -9,6 +12,7 @@ import {
   ResourceInUseException,
 } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
+import { LOCAL_AWS, serveInProcess } from './in-process.ts';
 
 /** What CreateTable is told, apart from the name: keys, attributes, indexes. */
 export type TableDefinition = Omit<CreateTableCommandInput, 'TableName'>;
@@ -19,7 +23,7 @@ export class DataInUseError extends Error {
 }
 
 /**
- * Starts dynalite on 127.0.0.1 and makes the table if it is not there yet. dynalite has no transactions.
+ * Starts dynalite within this process and makes the table if it is not there yet. dynalite has no transactions.
  * @param dataDir the folder (LevelDB) that outlives the service; without one, everything is in memory
  * @throws DataInUseError when another service has the folder open
  */
@@ -27,12 +31,10 @@ export async function startTable({
   dataDir,
   tableName,
   definition,
-  port = 0,
 }: {
   dataDir?: string;
   tableName: string;
   definition: TableDefinition;
-  port?: number;
 }): Promise<{ endpoint: string; close(): Promise<void> }> {
   if (dataDir !== undefined) await prepare(dataDir);
   const server = dynalite({
@@ -41,15 +43,12 @@ export async function startTable({
     deleteTableMs: 0,
     updateTableMs: 0,
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await listenNowhere(server);
+  const { endpoint, close: disconnect } = serveInProcess(server);
   const close = () =>
     new Promise<void>((resolve, reject) => {
       server.close((error) => (error ? reject(error) : resolve()));
-      server.closeAllConnections();
+      disconnect();
     });
   try {
     await createTable(endpoint, { TableName: tableName, BillingMode: 'PAY_PER_REQUEST', ...definition });
@@ -60,9 +59,23 @@ export async function startTable({
   return { endpoint, close };
 }
 
+/**
+ * dynalite closes its database only if it listens. So it does, on a socket whose name is gone before anybody but this
+ * user could have found it.
+ */
+async function listenNowhere(server: Server): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'xensnap-'));
+  try {
+    server.listen(join(folder, 'table'));
+    await once(server, 'listening');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 /** Opens the folder once before dynalite does, which would end the whole process over a folder that is in use. */
 async function prepare(dataDir: string): Promise<void> {
-  await mkdir(dataDir, { recursive: true });
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const { Level } = createRequire(import.meta.resolve('dynalite'))('level') as LevelModule;
   const database = new Level(dataDir);
   try {
@@ -80,11 +93,7 @@ interface LevelModule {
 }
 
 async function createTable(endpoint: string, input: CreateTableCommandInput): Promise<void> {
-  const client = new DynamoDBClient({
-    endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  });
+  const client = new DynamoDBClient({ ...LOCAL_AWS, endpoint });
   try {
     await client.send(new CreateTableCommand(input));
   } catch (error) {

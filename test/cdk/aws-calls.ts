@@ -1,6 +1,7 @@
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Environment } from '../../functions/runtime/environment.ts';
+import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 
 /** What each function asked AWS for: `Admit dynamodb:GetItem`. */
 export interface AwsCalls {
@@ -29,6 +30,7 @@ export async function watchAwsCalls(environment: Environment): Promise<AwsCalls>
     const forwarded = request(url, {
       method: incoming.method,
       headers: { ...incoming.headers, host: url.host },
+      agent: LOCAL_AWS.requestHandler.httpAgent,
     });
     forwarded.on('response', (response) => {
       answer.writeHead(response.statusCode ?? 500, response.headers);

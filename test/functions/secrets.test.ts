@@ -5,6 +5,7 @@ import { GetExecutionHistoryCommand } from '@aws-sdk/client-sfn';
 import { expect, it } from 'vitest';
 import { collectMetrics, type Measured } from '../../functions/metrics.ts';
 import type { WholeRuntime } from '../../functions/runtime.ts';
+import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';
 import { CREDENTIAL, stubKeystone } from '../glance-client/stub-keystone.ts';
@@ -63,11 +64,7 @@ async function historyOf(jobId: string, { sfn }: WholeRuntime): Promise<unknown[
 /** Every item of the table of a service that is closed. */
 async function itemsOf(dataDir: string): Promise<unknown[]> {
   const table = await startTable({ dataDir, tableName: 'xensnap', definition: tableDefinition() });
-  const client = new DynamoDBClient({
-    endpoint: table.endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
-  });
+  const client = new DynamoDBClient({ ...LOCAL_AWS, endpoint: table.endpoint });
   const { Items = [], LastEvaluatedKey } = await client.send(new ScanCommand({ TableName: 'xensnap' }));
   expect(LastEvaluatedKey).toBeUndefined();
   client.destroy();

@@ -1,4 +1,8 @@
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
+import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
@@ -99,9 +103,12 @@ interface QueuedMessage {
 /** The jobs of each host's line in the queue's own order, once there are so many in all. */
 async function linesOf({ service }: Scenario, count: number): Promise<Record<string, string[]>> {
   for (;;) {
-    const response = await fetch(`${service.queue.endpoint}/_fauxqs/queues/xensnap-hosts.fifo`);
-    const { ready, delayed, inflight } = ((await response.json()) as { messages: Record<string, unknown[]> })
-      .messages;
+    const asked = get(`${service.queue.endpoint}/_fauxqs/queues/xensnap-hosts.fifo`, {
+      agent: LOCAL_AWS.requestHandler.httpAgent,
+    });
+    const [response] = await once(asked, 'response');
+    const { messages: found } = (await json(response)) as { messages: Record<string, unknown[]> };
+    const { ready, delayed, inflight } = found;
     const messages = [...(ready ?? []), ...(delayed ?? []), ...(inflight ?? [])].map(
       (entry) => ((entry as { message?: QueuedMessage }).message ?? entry) as QueuedMessage,
     );

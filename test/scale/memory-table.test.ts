@@ -4,6 +4,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { DEBTS } from '../../functions/job.ts';
 import { type PageOptions, Table } from '../../functions/store/table.ts';
 import { type Store, storeIn } from '../../functions/store.ts';
+import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';
 import { aJob } from '../functions/api/a-job.ts';
@@ -154,8 +155,7 @@ it.each([
 
 async function realTable(): Promise<Store> {
   const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });
-  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
-  const client = new DynamoDBClient({ region: 'us-east-1', credentials, endpoint: table.endpoint });
+  const client = new DynamoDBClient({ ...LOCAL_AWS, endpoint: table.endpoint });
   onTestFinished(async () => {
     client.destroy();
     await table.close();

@@ -8,6 +8,7 @@ import type { Executions } from '../../../functions/executions.ts';
 import { jsonLog } from '../../../functions/log.ts';
 import { collectMetrics } from '../../../functions/metrics.ts';
 import { createRuntime, type WholeRuntime } from '../../../functions/runtime.ts';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startSecrets } from '../../../local/aws/secrets.ts';
 import { startTable } from '../../../local/aws/table.ts';
 import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../../local/glance/server.ts';
@@ -60,8 +61,9 @@ export async function serveApi(
   const glance = await startGlance({ dataDir: join(dataDir, 'glance'), ...settings.glance });
   const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });
   const { username, password } = pool;
-  const secrets = await startSecrets({
-    secrets: { pool: settings.secret ?? JSON.stringify({ username, password }), ...settings.secrets },
+  const secrets = startSecrets({
+    pool: settings.secret ?? JSON.stringify({ username, password }),
+    ...settings.secrets,
   });
   const started: string[] = [];
   const stopped: string[] = [];
@@ -79,12 +81,12 @@ export async function serveApi(
       XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap',
       XENSNAP_QUEUE_URL: 'http://127.0.0.1:9/xensnap.fifo',
       AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
-      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
     },
     {
       log: jsonLog((line) => log.push(line)),
       metrics: collectMetrics(),
-      aws: { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } },
+      aws: LOCAL_AWS,
     },
   );
   const executions: Executions = {
@@ -122,7 +124,8 @@ export async function serveApi(
     async [Symbol.asyncDispose]() {
       await new Promise((resolve) => server.close(resolve));
       await runtime.close();
-      await Promise.all([pool.close(), glance.close(), table.close(), secrets.close()]);
+      await Promise.all([pool.close(), glance.close(), table.close()]);
+      secrets.close();
       await rm(dataDir, { recursive: true, force: true });
     },
   };

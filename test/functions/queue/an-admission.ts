@@ -11,6 +11,7 @@ import { jsonLog } from '../../../functions/log.ts';
 import { collectMetrics, type Measured } from '../../../functions/metrics.ts';
 import { admitBatch } from '../../../functions/queue/admit.ts';
 import { createRuntime, type WholeRuntime } from '../../../functions/runtime.ts';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startTable } from '../../../local/aws/table.ts';
 import { tableDefinition } from '../../../local/table-definition.ts';
 import { aJob } from '../api/a-job.ts';
@@ -62,7 +63,7 @@ export function admissionsOfFile(): Admissions {
         AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
       },
       {
-        aws: { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } },
+        aws: LOCAL_AWS,
         clock: { now: () => NOW },
         log: jsonLog((line) => parts.logs.push(JSON.parse(line))),
         metrics: collectMetrics((measured) => parts.measured.push(measured)),

@@ -2,11 +2,10 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll } from 'vitest';
 import type { Job } from '../../../functions/job.ts';
 import { createStore, type Store } from '../../../functions/store.ts';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startTable } from '../../../local/aws/table.ts';
 import { tableDefinition } from '../../../local/table-definition.ts';
 import { aJob } from '../api/a-job.ts';
-
-const aws = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
 
 /** A store on a real table of the file's own. Filled before the first test; its `client` too. */
 export function storeOfFile(): { store: Store; client: DynamoDBClient } {
@@ -14,7 +13,7 @@ export function storeOfFile(): { store: Store; client: DynamoDBClient } {
   let close = async () => {};
   beforeAll(async () => {
     const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });
-    parts.client = new DynamoDBClient({ ...aws, endpoint: table.endpoint });
+    parts.client = new DynamoDBClient({ ...LOCAL_AWS, endpoint: table.endpoint });
     parts.store = createStore(parts.client, 'xensnap');
     close = async () => {
       parts.client.destroy();

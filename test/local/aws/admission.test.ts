@@ -2,21 +2,22 @@ import { SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, it, onTestFinished } from 'vitest';
 import { startEventSource } from '../../../local/aws/event-source.ts';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startQueue } from '../../../local/aws/queue.ts';
 import { sqsSender } from '../../../local/aws/sqs-sender.ts';
 import { substitute } from '../../../local/aws/states/definition.ts';
 import { localClock } from '../../../local/clock.ts';
-import { aCallback, aStateMachine, fakeAws } from './machines.ts';
+import { aCallback, aStateMachine } from './machines.ts';
 
 it('lets executions wait in the queue until a consumer that refuses at first grants them a place', async () => {
   const clock = localClock(1000);
   const queue = await startQueue({ name: 'hosts.fifo', visibilitySeconds: 43_200, clock });
-  const sqs = new SQSClient({ endpoint: queue.endpoint, ...fakeAws });
+  const sqs = new SQSClient({ endpoint: queue.endpoint, ...LOCAL_AWS });
   // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's placeholder
   const Parameters = { ...aCallback().Parameters, QueueUrl: '${QueueUrl}', 'MessageGroupId.$': '$.host' };
   const { Queue } = substitute({ Queue: aCallback({ Parameters, End: true }) }, { QueueUrl: queue.queueUrl });
   const machine = await aStateMachine({ Queue: Queue as object }, {}, { clock, sendMessage: sqsSender(sqs) });
-  const states = new SFNClient({ endpoint: machine.service.url, ...fakeAws });
+  const states = new SFNClient({ endpoint: machine.service.endpoint, ...LOCAL_AWS });
   const admitted: string[] = [];
   const source = startEventSource({
     client: sqs,

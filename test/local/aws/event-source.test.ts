@@ -2,9 +2,9 @@ import { ChangeMessageVisibilityCommand, SendMessageCommand, SQSClient } from '@
 import type { SQSRecord } from 'aws-lambda';
 import { expect, it, onTestFinished } from 'vitest';
 import { type QueueHandler, startEventSource } from '../../../local/aws/event-source.ts';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startQueue } from '../../../local/aws/queue.ts';
 import { localClock } from '../../../local/clock.ts';
-import { fakeAws } from './machines.ts';
 
 /** A queue with an event source whose handler sees one record at a time. */
 async function anEventSource(
@@ -13,7 +13,7 @@ async function anEventSource(
 ) {
   const clock = localClock(speed);
   const { queueUrl, queueArn, ...queue } = await startQueue({ name: 'hosts.fifo', visibilitySeconds, clock });
-  const client = new SQSClient({ endpoint: queue.endpoint, ...fakeAws });
+  const client = new SQSClient({ endpoint: queue.endpoint, ...LOCAL_AWS });
   const errors: unknown[] = [];
   const source = startEventSource({
     client,

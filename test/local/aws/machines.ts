@@ -1,15 +1,11 @@
 import { once } from 'node:events';
 import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { onTestFinished } from 'vitest';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import type { StatusChangeEvent } from '../../../local/aws/states/status-event.ts';
 import type { Handler } from '../../../local/aws/states/tasks.ts';
 import { type StepFunctionsOptions, startStepFunctions } from '../../../local/aws/step-functions.ts';
 import { localClock } from '../../../local/clock.ts';
-
-export const fakeAws = {
-  region: 'us-east-1',
-  credentials: { accessKeyId: 'fake', secretAccessKey: 'fake' },
-};
 
 export const lambda = (name: string) => `arn:aws:lambda:us-east-1:000000000000:function:${name}:1`;
 
@@ -57,7 +53,7 @@ export async function aStateMachine(
     },
     ...options,
   });
-  const client = new SFNClient({ endpoint: service.url, maxAttempts: 1, ...fakeAws });
+  const client = new SFNClient({ endpoint: service.endpoint, maxAttempts: 1, ...LOCAL_AWS });
   onTestFinished(async () => {
     client.destroy();
     await service.close();

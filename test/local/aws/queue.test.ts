@@ -7,9 +7,9 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { expect, it, onTestFinished } from 'vitest';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startQueue } from '../../../local/aws/queue.ts';
 import { localClock } from '../../../local/clock.ts';
-import { fakeAws } from './machines.ts';
 
 async function aQueue(options: { visibilitySeconds?: number; speed?: number } = {}) {
   const queue = await startQueue({
@@ -17,7 +17,7 @@ async function aQueue(options: { visibilitySeconds?: number; speed?: number } = 
     visibilitySeconds: options.visibilitySeconds ?? 30,
     clock: localClock(options.speed ?? 1),
   });
-  const client = new SQSClient({ endpoint: queue.endpoint, ...fakeAws });
+  const client = new SQSClient({ endpoint: queue.endpoint, ...LOCAL_AWS });
   onTestFinished(async () => {
     client.destroy();
     await queue.close();
@@ -39,9 +39,9 @@ async function aQueue(options: { visibilitySeconds?: number; speed?: number } = 
   };
 }
 
-it('listens on loopback only, under a URL that the client can use as it is', async () => {
+it('has a URL that the client can use as it is, and that leads nowhere outside of this process', async () => {
   const queue = await aQueue();
-  expect(queue.queueUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/000000000000\/hosts\.fifo$/);
+  expect(queue.queueUrl).toMatch(/^http:\/\/aws-\d+\.invalid\/000000000000\/hosts\.fifo$/);
   const QueueUrl = queue.queueUrl;
   const attributes = new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] });
   expect((await queue.client.send(attributes)).Attributes).toMatchObject({

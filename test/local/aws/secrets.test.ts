@@ -8,15 +8,15 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { expect, it, onTestFinished } from 'vitest';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startSecrets } from '../../../local/aws/secrets.ts';
-import { fakeAws } from './machines.ts';
 
 async function aSecretsManager(secrets: Record<string, string> = {}) {
-  const service = await startSecrets({ secrets });
-  const client = new SecretsManagerClient({ endpoint: service.url, ...fakeAws });
-  onTestFinished(async () => {
+  const service = startSecrets(secrets);
+  const client = new SecretsManagerClient({ endpoint: service.endpoint, ...LOCAL_AWS });
+  onTestFinished(() => {
     client.destroy();
-    await service.close();
+    service.close();
   });
   return client;
 }

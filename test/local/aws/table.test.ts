@@ -10,8 +10,8 @@ import {
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { expect, it, onTestFinished } from 'vitest';
+import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startTable, type TableDefinition } from '../../../local/aws/table.ts';
-import { fakeAws } from './machines.ts';
 
 const TableName = 'xensnap';
 const definition: TableDefinition = {
@@ -34,7 +34,7 @@ const definition: TableDefinition = {
 
 async function aTable(dataDir?: string) {
   const table = await startTable({ tableName: TableName, definition, ...(dataDir && { dataDir }) });
-  const client = new DynamoDBClient({ endpoint: table.endpoint, ...fakeAws });
+  const client = new DynamoDBClient({ endpoint: table.endpoint, ...LOCAL_AWS });
   return {
     ...table,
     client,
