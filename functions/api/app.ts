@@ -1,7 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { QueueDepth } from '../doctor.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { limitBody } from './body.ts';
+import { jsonAlone, limitBody } from './body.ts';
 import { createCompute } from './compute/app.ts';
 import { COMPUTE_PATH } from './compute/links.ts';
 import { COMPUTE_VERSION, routeVersions } from './compute/versions.ts';
@@ -12,7 +12,7 @@ import { routeHealth } from './health.ts';
 import { routeHosts } from './hosts.ts';
 import { type RunJanitor, routeJanitor } from './janitor.ts';
 import { unroutedHandler } from './methods.ts';
-import { problem } from './problem.ts';
+import { NOT_JSON, problem } from './problem.ts';
 import { createCloudServers, RACKSPACE_VERSION } from './rackspace/app.ts';
 import { RACKSPACE_PATH } from './rackspace/path.ts';
 import { routeReports } from './reports.ts';
@@ -36,6 +36,7 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   app.route(COMPUTE_PATH, createCompute(runtime));
   app.route(RACKSPACE_PATH, createCloudServers(runtime));
   app.use(limitBody((c, message) => problem(c, 'BodyTooLarge', message)));
+  app.use(jsonAlone((c) => problem(c, NOT_JSON.name, NOT_JSON.message)));
   routeVersions(app, [RACKSPACE_VERSION, COMPUTE_VERSION]);
   routeSnapshots(app, runtime);
   routeSchedules(app, runtime);

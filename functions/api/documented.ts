@@ -3,7 +3,7 @@ import type { Handler } from 'hono';
 
 /**
  * Serves an operation of the OpenAPI document with a handler that reads the request by itself, where the rules of
- * the API that it follows are not those of a schema: a number that may be a string, a Content-Type that may be absent.
+ * the API that it follows are not those of a schema: such as a number that may be a string.
  */
 export function serve(app: OpenAPIHono, route: RouteConfig, handler: Handler): void {
   app.openAPIRegistry.registerPath(route);

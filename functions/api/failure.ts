@@ -3,7 +3,7 @@ import { HTTPException } from 'hono/http-exception';
 import { XensnapError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { translate } from '../translate.ts';
-import { PROBLEM_STATUS, type ProblemName, problem } from './problem.ts';
+import { NOT_JSON, PROBLEM_STATUS, type ProblemName, problem } from './problem.ts';
 
 /** What a request ended in, as its caller may know it. */
 export interface Failure {
@@ -49,7 +49,6 @@ function asProblem(c: Context, { name, message, details }: Failure): Response {
 
 /** What Hono and its validators refuse by themselves. */
 function ofHono(thrown: HTTPException): Failure {
-  if (thrown.status === 415)
-    return { name: 'UnsupportedMediaType', message: 'Send the body as Content-Type: application/json.' };
+  if (thrown.status === 415) return NOT_JSON;
   return { name: 'BadRequest', message: 'The body is not JSON.' };
 }

@@ -1,18 +1,16 @@
 import type { Context } from 'hono';
-import { Fault } from './faults.ts';
+import { Fault, type FaultStyle, fault } from './faults.ts';
 
-/**
- * A body as Nova and its forebears read it: JSON whatever the Content-Type, unless that says something else.
- * @param also a further type, of the API's own
- * @throws Fault 415, and 400 for what is no JSON
- */
-export async function jsonBody(c: Context, also?: string): Promise<unknown> {
-  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase() ?? '';
-  if (!['', 'text/plain', 'application/json', also].includes(type))
-    throw new Fault(415, 'Unsupported Content-Type: this API speaks application/json only.');
+/** A body, parsed. @throws Fault 400 for what is no JSON */
+export async function jsonBody(c: Context): Promise<unknown> {
   try {
     return JSON.parse(await c.req.text());
   } catch (cause) {
     throw new Fault(400, 'Malformed request body', { cause });
   }
+}
+
+/** Refuses a body that is something else, for {@link jsonAlone}. */
+export function noJson(style: FaultStyle): (c: Context) => Response {
+  return (c) => fault(style, c, 415, 'Unsupported Content-Type: this API speaks application/json only.');
 }

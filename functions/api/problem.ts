@@ -49,6 +49,12 @@ export function problem(
   return c.json({ error: { name, message, ...details } }, status);
 }
 
+/** What a body is refused with that is something else than JSON. */
+export const NOT_JSON = {
+  name: 'UnsupportedMediaType',
+  message: 'Send the body as Content-Type: application/json.',
+} as const;
+
 /** Says when to ask again; every 503 does. */
 export function retryLater(c: Context): void {
   c.header('Retry-After', String(RETRY_AFTER_SECONDS));

@@ -79,7 +79,7 @@ const cancel = createRoute({
   request: { params: Id },
   responses: {
     202: { description: 'It is being undone.', content: ofJob },
-    ...problems(401, 403, 404, 409, 500, 503),
+    ...problems(401, 403, 404, 409, 415, 500, 503),
   },
 });
 

@@ -46,7 +46,7 @@ export function routeActions(app: OpenAPIHono, runtime: Runtime): void {
       },
     },
     async (c) => {
-      const { action, wish } = wishOf(await jsonBody(c, 'application/vnd.openstack.compute+json'));
+      const { action, wish } = wishOf(await jsonBody(c));
       const caller = callerOf(c, runtime.config);
       const id = c.req.param('id') ?? '';
       const server = await findServer(runtime, caller, id);

@@ -1,7 +1,8 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Runtime } from '../../runtime/executions.ts';
-import { limitBody } from '../body.ts';
+import { jsonAlone, limitBody } from '../body.ts';
 import { fault, faultHandler, unroutedFault } from '../faults.ts';
+import { noJson } from '../json-body.ts';
 import { routeActions } from './actions.ts';
 import { NOVA } from './faults.ts';
 import { routeFlavors } from './flavors.ts';
@@ -15,6 +16,7 @@ export function createCompute(runtime: Runtime): OpenAPIHono {
   const app = new OpenAPIHono();
   app.use(microversions);
   app.use(limitBody((c, message) => fault(NOVA, c, 413, message)));
+  app.use(jsonAlone(noJson(NOVA), 'application/vnd.openstack.compute+json'));
   routeVersion(app);
   routeServers(app, runtime);
   routeFlavors(app, runtime);

@@ -1,10 +1,11 @@
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import type { Runtime } from '../../runtime/executions.ts';
-import { limitBody } from '../body.ts';
+import { jsonAlone, limitBody } from '../body.ts';
 import { ApiVersion, type KnownVersion, versionView } from '../compute/versions.ts';
 import { serve } from '../documented.ts';
 import { fault, faultHandler, faults, unroutedFault } from '../faults.ts';
+import { noJson } from '../json-body.ts';
 import { routeBackupSchedule } from './backup-schedule.ts';
 import { CLOUD_SERVERS } from './faults.ts';
 import { routeImages } from './images.ts';
@@ -22,8 +23,9 @@ export const RACKSPACE_VERSION: KnownVersion = {
 /** So much of Rackspace's Cloud Servers API v1.0 as takes images and schedules backups, to mount at /v1.0. */
 export function createCloudServers(runtime: Runtime): OpenAPIHono {
   const app = new OpenAPIHono();
-  app.use(jsonOnly);
+  app.use(jsonAnswers);
   app.use(limitBody((c, message) => fault(CLOUD_SERVERS, c, 413, message)));
+  app.use(jsonAlone(noJson(CLOUD_SERVERS)));
   routeVersion(app);
   routeImages(app, runtime);
   routeBackupSchedule(app, runtime);
@@ -33,7 +35,7 @@ export function createCloudServers(runtime: Runtime): OpenAPIHono {
 }
 
 /** That API has an XML form too, which is not spoken here. */
-const jsonOnly: MiddlewareHandler = async (c, next) => {
+const jsonAnswers: MiddlewareHandler = async (c, next) => {
   const accepted = (c.req.header('accept') || '*/*').split(',').map((type) => type.split(';')[0]?.trim());
   if (accepted.some((type) => ['*/*', 'application/*', 'application/json'].includes(type ?? '')))
     return next();

@@ -127,7 +127,11 @@ export function routeBackupSchedule(app: OpenAPIHono, runtime: Runtime): void {
       tags,
       summary: 'Disables the schedule; what was chosen is still told',
       request: { params },
-      responses: { 204: { description: 'No more backups are made.' }, ...refusals },
+      responses: {
+        204: { description: 'No more backups are made.' },
+        ...refusals,
+        ...faults(CLOUD_SERVERS, 415),
+      },
     },
     async (c) => {
       const { server, caller } = await find(c);

@@ -207,7 +207,7 @@ const PROVOKED: Record<string, (done: Ask, operation: Operation) => Ask | Promis
     return done;
   },
   413: (done) => ({ ...done, body: ' '.repeat(70_000) }),
-  415: (done) => ({ ...done, headers: { 'content-type': 'application/xml' } }),
+  415: (done) => ({ body: {}, ...done, headers: { 'content-type': 'application/xml' } }),
   500: (done) => ({ ...done, world: 'broken' }),
   501: (done) => ({ ...done, world: 'libvirt' }),
   502: (done) => ({ ...done, world: 'glanceAway' }),

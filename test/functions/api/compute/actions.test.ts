@@ -182,7 +182,7 @@ it.each(['os-start', 'reboot', 'createimage', 'constructor', '__proto__'])(
 it.each([
   ['application/json; charset=utf-8', 202],
   ['application/vnd.openstack.compute+json', 202],
-  ['text/plain', 202],
+  ['text/plain', 415],
   ['application/xml', 415],
 ])('answers a body of %s with %i', async (type, status) => {
   const answer = await act({ createImage: { name: 'x' } }, id, { 'content-type': type });
