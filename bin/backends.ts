@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ServiceOptions, ServicePool } from '../local/service-options.ts';
+import { newToken } from '../local/token.ts';
 import { UsageFailure } from './failures.ts';
 import { readCertificateFile, readCredentialFile, readSecretFile } from './files.ts';
 
@@ -27,6 +28,7 @@ export interface BackendFlags {
   readonly glanceCredentialFile?: string;
   readonly keystoneCaFile?: string;
   readonly keystoneFingerprint?: string;
+  readonly allowHost?: string[];
 }
 
 const PLUGIN = fileURLToPath(new URL('../plugin/glance', import.meta.url));
@@ -68,11 +70,15 @@ export function checkBackendFlags(flags: BackendFlags): void {
 
 type Closers = (() => Promise<void>)[];
 
-/** The real Glance, or an embedded one that is started. */
+/**
+ * The real Glance, or an embedded one that is started.
+ * @param token what its own clients send; without one it asks nobody
+ */
 export async function glanceOf(
   flags: BackendFlags,
   dataDir: string,
   closers: Closers,
+  token: string | undefined,
 ): Promise<ServiceOptions['glance']> {
   if (flags.glance !== undefined) {
     const { glanceTokenFile } = flags;
@@ -84,9 +90,16 @@ export async function glanceOf(
     };
   }
   const { startGlance } = await import('../local/glance/server.ts');
-  const glance = await startGlance({ dataDir: join(dataDir, 'glance'), port: flags.glancePort });
+  // The pool's hosts get one of their own: what they know opens no API.
+  const tokens = token !== undefined && { token: newToken(), otherTokens: [token] };
+  const glance = await startGlance({
+    dataDir: join(dataDir, 'glance'),
+    port: flags.glancePort,
+    hosts: flags.allowHost ?? [],
+    ...tokens,
+  });
   closers.push(() => glance.close());
-  return { url: glance.url };
+  return { url: glance.url, ...(tokens && { token: tokens.token }) };
 }
 
 async function keystoneOf(flags: BackendFlags, url: string) {

@@ -13,6 +13,8 @@ import { details } from './table.ts';
 /** Where the demo takes place. */
 export interface DemoSurroundings {
   readonly service: LocalService;
+  /** Has the token of its API, if that wants one. */
+  readonly tokenFile: string | undefined;
   readonly pool: SimulatedPool;
   readonly poolName: string;
   /** Emits `state` with job and state as each is entered. */
@@ -25,8 +27,11 @@ export interface DemoSurroundings {
  * @throws CommandFailure when the job did not succeed, or left something behind
  */
 export async function demo(at: DemoSurroundings, out: NodeJS.WriteStream): Promise<void> {
-  const { service, pool, poolName } = at;
-  const api = createClient({ api: service.apiUrl, auth: 'none' });
+  const { service, tokenFile, pool, poolName } = at;
+  const api = createClient({
+    api: service.apiUrl,
+    ...(tokenFile === undefined ? { auth: 'none' } : { auth: 'bearer', tokenFile }),
+  });
   const { vms } = await api.get<{ vms: VmView[] }>('/vms');
   const vm = vms.find(({ powerState }) => powerState === 'Running');
   if (!vm)

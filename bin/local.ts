@@ -1,15 +1,20 @@
 import { EventEmitter } from 'node:events';
-import { homedir, hostname } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { type Access, accessLine, accessOf } from './access.ts';
 import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
 import { demo } from './demo.ts';
 import { UsageFailure } from './failures.ts';
 import { examplesText, fingerprint, httpUrl, poolMembers, wholeNumber } from './options.ts';
 import { type Server, serveUntilStopped } from './serve.ts';
+import { stateFolder } from './state-folder.ts';
+import { tellTokenFile } from './token-places.ts';
+import { warn } from './warn.ts';
 
 interface LocalFlags extends BackendFlags {
   readonly apiPort: number;
+  readonly auth: boolean;
   readonly data?: string;
   readonly demo: boolean;
   readonly once: boolean;
@@ -26,6 +31,12 @@ export function localCommand(): Command {
     .option(
       '--data <folder>',
       'keeps the jobs, and the images of the embedded Glance (default: a temporary one)',
+    )
+    .option('--no-auth', 'ask for no token: whoever reaches the ports may do everything')
+    .option(
+      '--allow-host <host[:port]>',
+      'a further Host under which API and embedded Glance are asked, such as that of a proxy; may be repeated',
+      (value: string, before: string[] = []) => [...before, value],
     )
     .option('--hosts <number>', 'hosts of the simulated pool', wholeNumber(1, 16), 2)
     .option('--vms <number>', 'VMs of the simulated pool', wholeNumber(0, 10_000), 6)
@@ -81,20 +92,24 @@ async function runLocal(flags: LocalFlags): Promise<void> {
   checkBackendFlags(flags);
   if (flags.once && (flags.pool !== undefined || flags.driver === 'libvirt'))
     throw new UsageFailure('--once makes the demo snapshot, which needs the simulated pool');
-  await serveUntilStopped(
-    flags.data ?? (flags.pool === undefined ? undefined : stateFolder()),
-    (dataDir, signal) => startAll(flags, dataDir, signal),
-    { once: flags.once },
-  );
+  const dataDir = dataFolder(flags);
+  // Before the folder is made private: a token that others could read until now is none.
+  const access = await accessOf(flags.auth, dataDir);
+  await serveUntilStopped(dataDir, (folder, signal) => startAll(flags, access, folder, signal), {
+    once: flags.once,
+    portFlag: (port) =>
+      port === flags.apiPort ? '--api-port' : port === flags.glancePort ? '--glance-port' : '--pool-port',
+  });
 }
 
-/** What a service on a real pool must not forget: which snapshots are its own. */
-function stateFolder(): string {
-  return join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'xensnap', hostname());
+/** Undefined where all of it may be forgotten. A service on a real pool must know which snapshots are its own. */
+function dataFolder({ data, pool }: LocalFlags): string | undefined {
+  return data ?? (pool === undefined ? undefined : join(stateFolder(), hostname()));
 }
 
 async function startAll(
   flags: LocalFlags,
+  access: Access,
   dataDir: string,
   signal: AbortSignal,
 ): Promise<{ server: Server; lines: string[] }> {
@@ -105,7 +120,7 @@ async function startAll(
     },
   };
   try {
-    const glance = await glanceOf(flags, dataDir, closers);
+    const glance = await glanceOf(flags, dataDir, closers, access?.token);
     const { pool, simulated, lines } = await poolOf(flags, dataDir, closers);
     const { startService } = await import('../local/service.ts');
     const states = new EventEmitter<{ state: [jobId: string, state: string] }>();
@@ -114,6 +129,8 @@ async function startAll(
       pools: [pool],
       glance,
       apiPort: flags.apiPort,
+      token: access?.token ?? 'none',
+      hosts: flags.allowHost ?? [],
       onState: (jobId, state) => states.emit('state', jobId, state),
       ...(flags.verbose && { logLine: (line: string) => process.stderr.write(`${line}\n`) }),
     });
@@ -121,8 +138,15 @@ async function startAll(
     closers.push(() => service.drain());
     await service.check();
     if (simulated && flags.demo)
-      await demo({ service, pool: simulated, poolName: pool.name, states, signal }, process.stdout);
-    return { server, lines: [`api ${service.apiUrl}`, ...lines, `glance ${glance.url}`] };
+      await demo(
+        { service, tokenFile: access?.file, pool: simulated, poolName: pool.name, states, signal },
+        process.stdout,
+      );
+    if (access && !flags.once) closers.push(await tellTokenFile(service.apiUrl, access.file, warn));
+    return {
+      server,
+      lines: [`api ${service.apiUrl}`, ...lines, `glance ${glance.url}`, ...accessLine(access)],
+    };
   } catch (error) {
     await server.close();
     throw error;

@@ -14,6 +14,7 @@ import { unpackCommand } from './commands/unpack.ts';
 import { vmsCommand } from './commands/vms.ts';
 import { Interrupted, UsageFailure } from './failures.ts';
 import { examplesText } from './options.ts';
+import { warn } from './warn.ts';
 
 /** Runs one command line; answers the process's exit status. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -73,18 +74,14 @@ function explain(error: unknown, args: readonly string[]): number {
     return usage(error.message.replace(/^error: /, ''), known);
   }
   if (error instanceof UsageFailure) return usage(error.message, args);
-  tell(error instanceof Error ? error.message : String(error));
+  warn(error instanceof Error ? error.message : String(error));
   return error instanceof Interrupted ? 130 : 1;
 }
 
 function usage(message: string, args: readonly string[]): number {
   const [command, below] = args.filter((arg) => !arg.startsWith('-'));
   const names = [command, command === 'schedule' ? below : undefined].filter((name) => name !== undefined);
-  tell(message);
+  warn(message);
   process.stderr.write(`Try: xensnap ${[...names, '--help'].join(' ')}\n`);
   return 2;
-}
-
-function tell(message: string): void {
-  process.stderr.write(`xensnap: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
 }

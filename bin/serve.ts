@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { privateFolder, shutBelow } from '../local/private-files.ts';
 import { CommandFailure, Interrupted } from './failures.ts';
+import { warn } from './warn.ts';
 
 /** Something that serves until it is closed. */
 export interface Server {
@@ -10,25 +12,35 @@ export interface Server {
 
 /**
  * Runs a server until SIGINT or SIGTERM.
- * @param dataDir its folder; without one, a temporary one that goes with it
+ * @param dataDir its folder, which from then on is for this user alone; without one, a temporary one that goes with it
  * @param start starts it and gives the lines that say where it is; `ready` follows them. Its signal is aborted when
  *   the process is to stop before: what it has started by then it closes itself
- * @param options.once stops it as soon as it is started
+ * @param options.portFlag the flag that says a port which is in use
+ * @param options.once stops it as soon as it is started, and tells nobody where it was
+ * @throws NotPrivateError when its folder is another user's
  */
 export async function serveUntilStopped(
   dataDir: string | undefined,
   start: (dataDir: string, signal: AbortSignal) => Promise<{ server: Server; lines: readonly string[] }>,
-  options: { once?: boolean } = {},
+  options: { portFlag: (port: number) => string; once?: boolean },
 ): Promise<void> {
   const temporary = dataDir === undefined ? await mkdtemp(join(tmpdir(), 'xensnap-')) : undefined;
   try {
+    if (dataDir !== undefined) {
+      await privateFolder(dataDir, warn);
+      await shutBelow(dataDir, warn);
+    }
     const stop = new AbortController();
     const stopped = untilStopped().then(() => stop.abort());
     const { server, lines } = await start(dataDir ?? temporary ?? '', stop.signal).catch((error) => {
-      throw stop.signal.aborted ? new Interrupted('stopped before it was ready') : explained(error);
+      throw stop.signal.aborted
+        ? new Interrupted('stopped before it was ready')
+        : explained(error, options.portFlag);
     });
-    process.stdout.write([...lines, 'ready', ''].join('\n'));
-    if (!options.once) await stopped;
+    if (!options.once) {
+      process.stdout.write([...lines, 'ready', ''].join('\n'));
+      await stopped;
+    }
     await server.close();
   } finally {
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
@@ -41,7 +53,13 @@ function untilStopped(): Promise<void> {
   });
 }
 
-function explained(error: NodeJS.ErrnoException & { port?: number }): Error {
-  if (error.code !== 'EADDRINUSE') return error;
-  return new CommandFailure(`the port ${error.port ?? ''} is in use; name another`, { cause: error });
+function explained(
+  error: NodeJS.ErrnoException & { port?: number },
+  portFlag: (port: number) => string,
+): Error {
+  const { code, port } = error;
+  if (code !== 'EADDRINUSE' || port === undefined) return error;
+  return new CommandFailure(`the port ${port} is in use: name another with ${portFlag(port)}`, {
+    cause: error,
+  });
 }

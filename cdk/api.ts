@@ -19,15 +19,11 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import { COMPUTE_PATH } from '../functions/api/compute/links.ts';
-import { RACKSPACE_PATH } from '../functions/api/rackspace/path.ts';
+import { OPEN_PATHS } from '../functions/api/gate.ts';
 import { TABLE } from '../functions/store/table.ts';
 import { acknowledge } from './acknowledge.ts';
 import { allow, allowExecutions } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
-
-/** Paths that answer without authorisation: the documents of versions, and whether jobs can run. */
-const OPEN_PATHS = ['/', '/healthz', COMPUTE_PATH, RACKSPACE_PATH];
 
 /** The API and the functions behind it. */
 export interface Api {

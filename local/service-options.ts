@@ -38,6 +38,10 @@ export interface ServiceOptions {
   };
   /** 0, the default, takes any free one. */
   readonly apiPort?: number;
+  /** What callers of the API must send; a new random one by default, `none` to ask nobody for anything. */
+  readonly token?: string | 'none';
+  /** Further `Host`s under which the API is asked, as the header has them, beside the loopback names with its port. */
+  readonly hosts?: readonly string[];
   readonly clock?: LocalClock;
   /** Takes the log's lines, JSON each; without it there is no log. */
   readonly logLine?: (line: string) => void;
@@ -113,7 +117,7 @@ async function installationOf(dataDir: string): Promise<string> {
   const file = join(dataDir, 'installation');
   const name = `local-${randomUUID().slice(0, 8)}`;
   try {
-    await writeFile(file, `${name}\n`, { flag: 'wx' });
+    await writeFile(file, `${name}\n`, { flag: 'wx', mode: 0o600 });
     return name;
   } catch {
     return (await readFile(file, 'utf8')).trim();

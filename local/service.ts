@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { createApi } from '../functions/api/app.ts';
+import type { Knows } from '../functions/api/gate.ts';
 import type { JanitorReport } from '../functions/janitor/finding.ts';
 import { tidy } from '../functions/janitor.ts';
 import { jsonLog } from '../functions/log.ts';
@@ -18,12 +19,16 @@ import type { LocalQueue } from './aws/queue.ts';
 import { every } from './aws/schedule.ts';
 import { type LocalClock, localClock } from './clock.ts';
 import { handlersIn } from './handlers.ts';
+import { ownHosts, refusalOf } from './own-callers.ts';
 import { startParts } from './parts.ts';
 import { configOf, type ServiceOptions } from './service-options.ts';
+import { newToken, takes } from './token.ts';
 
 /** The whole of xensnap on one machine: the same state machine and handlers as in AWS, behind the same protocols. */
 export interface LocalService {
   readonly apiUrl: string;
+  /** What callers of the API must send; undefined where nobody is asked for anything. */
+  readonly token: string | undefined;
   readonly runtime: WholeRuntime;
   readonly queue: LocalQueue;
   /** One round of the janitor, now. */
@@ -49,7 +54,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   const log = jsonLog(options.logLine ?? (() => {}));
   const metrics = options.metrics ?? collectMetrics();
   await using starting = new AsyncDisposableStack();
-  await mkdir(options.dataDir, { recursive: true });
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
 
   // The handlers' runtime needs the parts' addresses, and the parts call the handlers: these wait for it.
   const ready = Promise.withResolvers<WholeRuntime>();
@@ -92,12 +97,21 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
     onError: (error) => log.error('the schedules failed', { reason: String(error) }),
   });
   starting.defer(() => ticks.stop());
-  const api = await listen(runtime, janitor, options.apiPort ?? 0);
+  const token = options.token === 'none' ? undefined : (options.token ?? newToken());
+  const api = await listen(
+    createApi(runtime, {
+      janitor,
+      queueDepth: () => queueDepth(runtime.sqs, runtime.queueUrl),
+      ...(token !== undefined && { knows: bearerOf(token) }),
+    }),
+    options,
+  );
   starting.defer(() => api.close());
 
   const running = starting.move();
   return {
     apiUrl: api.url,
+    token,
     runtime,
     queue: parts.queue,
     janitor,
@@ -131,25 +145,40 @@ async function drain(runtime: WholeRuntime, clock: LocalClock): Promise<void> {
   }
 }
 
+/** Takes the token where HTTP has its place, and where OpenStack's and Rackspace's clients have theirs. */
+function bearerOf(token: string): Knows {
+  const isToken = takes(token);
+  return (headers) =>
+    isToken(/^Bearer +(\S+)$/i.exec(headers.get('authorization') ?? '')?.[1]) ||
+    isToken(headers.get('x-auth-token'));
+}
+
 async function listen(
-  runtime: WholeRuntime,
-  janitor: (dryRun: boolean) => Promise<JanitorReport>,
-  port: number,
+  { fetch }: ReturnType<typeof createApi>,
+  { apiPort = 0, hosts }: ServiceOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
-  const { fetch } = createApi(runtime, {
-    janitor,
-    queueDepth: () => queueDepth(runtime.sqs, runtime.queueUrl),
-  });
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch, port, hostname: '127.0.0.1' }, ({ port: bound }: AddressInfo) =>
-      resolve({
-        url: `http://127.0.0.1:${bound}`,
-        close: () =>
-          new Promise<void>((done) => {
-            server.close(() => done());
-            if ('closeAllConnections' in server) server.closeAllConnections();
-          }),
-      }),
+    let own: ReadonlySet<string> = new Set();
+    const guarded: typeof fetch = (request, env) => {
+      const refusal = refusalOf(own, request.method, (name) => request.headers.get(name));
+      if (!refusal) return fetch(request, env);
+      const { status, message } = refusal;
+      const name = status === 421 ? 'MisdirectedRequest' : 'Forbidden';
+      return Response.json({ error: { name, message } }, { status });
+    };
+    const server = serve(
+      { fetch: guarded, port: apiPort, hostname: '127.0.0.1' },
+      ({ port }: AddressInfo) => {
+        own = ownHosts(port, hosts);
+        resolve({
+          url: `http://127.0.0.1:${port}`,
+          close: () =>
+            new Promise<void>((done) => {
+              server.close(() => done());
+              if ('closeAllConnections' in server) server.closeAllConnections();
+            }),
+        });
+      },
     );
     server.once('error', reject);
   });

@@ -3,6 +3,7 @@ import { UsageFailure } from '../failures.ts';
 import type { Authentication, AuthMethod, AuthOptions } from './authentication.ts';
 import { iam } from './iam.ts';
 import { keystoneLogin } from './keystone-login.ts';
+import { ownService } from './own-service.ts';
 import { bearer, token } from './token.ts';
 
 const METHODS: Readonly<Record<AuthMethod, (url: URL, options: AuthOptions) => Authentication>> = {
@@ -27,6 +28,7 @@ export function chooseAuthentication(url: URL, options: AuthOptions): Authentica
     );
   if (options.region !== undefined && method !== 'iam')
     throw new UsageFailure('--region is for the signature of --auth iam alone');
+  if (options.auth === undefined && isLocal(url)) return ownService(url);
   return METHODS[method](url, options);
 }
 

@@ -35,14 +35,18 @@ export function poolCommand(): Command {
     .action(async ({ data, passwordFile, ...options }: PoolOptions) => {
       const password = passwordFile === undefined ? undefined : await readSecretFile(passwordFile);
       const { startPool } = await import('../../local/pool/pool.ts');
-      await serveUntilStopped(data, async (dataDir) => {
-        const server = await startPool({
-          ...options,
-          dataDir,
-          pluginFile: PLUGIN,
-          ...(password !== undefined && { password }),
-        });
-        return { server, lines: [`pool ${server.url} ${server.username} ${server.password}`] };
-      });
+      await serveUntilStopped(
+        data,
+        async (dataDir) => {
+          const server = await startPool({
+            ...options,
+            dataDir,
+            pluginFile: PLUGIN,
+            ...(password !== undefined && { password }),
+          });
+          return { server, lines: [`pool ${server.url} ${server.username} ${server.password}`] };
+        },
+        { portFlag: () => '--port' },
+      );
     });
 }

@@ -54,7 +54,7 @@ async function intoNew<T>(path: string, write: (to: FileHandle) => Promise<T>): 
   );
   if (isThere) throw new CommandFailure(`${path} is there already: name another file, or remove it`);
   const part = `${path}.part`;
-  const to = await open(part, 'wx').catch((cause) => {
+  const to = await open(part, 'wx', 0o600).catch((cause) => {
     throw new CommandFailure(`cannot write ${part}: ${cause.message}`, { cause });
   });
   try {

@@ -8,6 +8,7 @@ import { COMPUTE_VERSION, routeVersions } from './compute/versions.ts';
 import { routeDocs } from './docs/route.ts';
 import { routeDoctor } from './doctor.ts';
 import { failureHandler } from './failure.ts';
+import { gate, type Knows } from './gate.ts';
 import { routeHealth } from './health.ts';
 import { routeHosts } from './hosts.ts';
 import { type RunJanitor, routeJanitor } from './janitor.ts';
@@ -26,6 +27,8 @@ export interface ApiOptions {
   readonly janitor?: RunJanitor;
   /** For the doctor; without it, that does not look at the queue. */
   readonly queueDepth?: QueueDepth | undefined;
+  /** Whom to let in; without it all, whom API Gateway has authorised before. */
+  readonly knows?: Knows | undefined;
 }
 
 /** The whole HTTP API, for API Gateway and for the local service alike. */
@@ -33,8 +36,9 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   // Not strict: clients ask for /v2.1/ as well as for /v2.1.
   const app = new OpenAPIHono({ defaultHook: refuseInvalid, strict: false });
   // First: these answer in words of their own, whatever they are asked.
-  app.route(COMPUTE_PATH, createCompute(runtime));
-  app.route(RACKSPACE_PATH, createCloudServers(runtime));
+  app.route(COMPUTE_PATH, createCompute(runtime, options.knows));
+  app.route(RACKSPACE_PATH, createCloudServers(runtime, options.knows));
+  app.use(gate(options.knows));
   app.use(limitBody((c, message) => problem(c, 'BodyTooLarge', message)));
   app.use(jsonAlone((c) => problem(c, NOT_JSON.name, NOT_JSON.message)));
   routeVersions(app, [RACKSPACE_VERSION, COMPUTE_VERSION]);

@@ -4,14 +4,20 @@ import { within } from '../bounded.ts';
 import type { PoolConfig } from '../config.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { translate } from '../translate.ts';
+import { isStranger } from './gate.ts';
 import { problems, RetryAfter, retryLater } from './problem.ts';
 
 /** Seconds that a probe may take: who asks this wants an answer. */
 const PROBE_SECONDS = 3;
 
+const status = z.enum(['ok', 'unavailable']);
+
+/** All that strangers are told. */
+const StatusWord = z.object({ status }).openapi('HealthStatus');
+
 const Health = z
   .object({
-    status: z.enum(['ok', 'unavailable']),
+    status,
     version: z.string(),
     installation: z.string(),
     table: z.enum(['ok', 'unavailable']),
@@ -35,12 +41,13 @@ const Health = z
 
 type PoolView = z.infer<typeof Health>['pools'][number];
 
-const answer = { 'application/json': { schema: Health } };
+const answer = { 'application/json': { schema: z.union([Health, StatusWord]) } };
 const get = createRoute({
   method: 'get',
   path: '/healthz',
   operationId: 'getHealth',
   summary: 'Tells whether jobs can run now',
+  description: 'In one word; to those who may use the API, also why.',
   responses: {
     200: { description: 'They can.', content: answer },
     503: {
@@ -63,7 +70,8 @@ export function routeHealth(app: OpenAPIHono, runtime: Runtime): void {
     const stuck = pools.every((pool) => pool.status === 'paused');
     const status = glance.status === 'ok' && table === 'ok' && !stuck ? 'ok' : 'unavailable';
     const { version } = packageJson;
-    const body = { status, version, installation: config.installation, table, glance, pools } as const;
+    const all = { status, version, installation: config.installation, table, glance, pools } as const;
+    const body: z.infer<typeof Health> | z.infer<typeof StatusWord> = isStranger(c) ? { status } : all;
     if (status === 'ok') return c.json(body, 200);
     retryLater(c);
     return c.json(body, 503);

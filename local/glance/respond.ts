@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import type { Refusal } from '../own-callers.ts';
 import { type Answer, commonHeaders, Refused, refusalAnswer, titleOf } from './answer.ts';
 import { beginRequest, ConnectionLost, endRequest, serverError } from './body.ts';
 import type { Exchange, Service } from './exchange.ts';
@@ -12,8 +13,10 @@ import { versionList } from './versions.ts';
 interface Front {
   service: Service;
   draw: (method: string, path: string) => Fault | undefined;
-  token: string | undefined;
   scheme: string;
+  /** whether this is a token that it takes */
+  knows: (token: string | undefined) => boolean;
+  refuses: (method: string, header: (name: string) => string | undefined) => Refusal | undefined;
 }
 
 /** Takes a request to its answer; never rejects. */
@@ -62,14 +65,17 @@ function linger(req: IncomingMessage, res: ServerResponse): void {
 
 async function answerOf(front: Front, exchange: Exchange, method: string, path: string): Promise<Answer> {
   const { req, fault, baseUrl } = exchange;
+  const header = (name: string) => req.headers[name]?.toString();
   try {
+    const refusal = front.refuses(method, header);
+    if (refusal) throw new Refused(refusal.status, refusal.message);
     if (fault && !fault.midway) await strike(exchange, fault);
     if (path === '/healthcheck')
       return { status: 200, headers: { 'Content-Type': 'text/plain; charset=UTF-8' } };
     if (!path.startsWith('/v2'))
       return { status: path === '/versions' ? 200 : 300, json: versionList(baseUrl) };
     if (path === '/v2') return { status: 302, headers: { Location: `${baseUrl}/v2/` } };
-    if (front.token !== undefined && req.headers['x-auth-token'] !== front.token) {
+    if (!front.knows(header('x-auth-token'))) {
       const challenge = { 'WWW-Authenticate': `Keystone uri="${baseUrl}"` };
       throw new Refused(401, 'This server could not verify that you are authorized to access it.', challenge);
     }

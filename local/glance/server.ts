@@ -3,6 +3,8 @@ import { createServer as createHttp, type Server } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type LocalClock, localClock } from '../clock.ts';
+import { ownHosts, refusalOf } from '../own-callers.ts';
+import { takes } from '../token.ts';
 import { endBody } from './body.ts';
 import { createFaults, type Faults } from './faults.ts';
 import { followFraming, type Stop } from './framing.ts';
@@ -16,8 +18,12 @@ export interface GlanceServerOptions {
   /** 0, the default, takes any free one; always on 127.0.0.1 */
   port?: number;
   clock?: LocalClock;
-  /** when set, the v2 API wants exactly this X-Auth-Token and answers 401 otherwise */
+  /** when set, the v2 API wants this X-Auth-Token and answers 401 otherwise */
   token?: string;
+  /** others that it takes in its place */
+  otherTokens?: readonly string[];
+  /** further `Host`s under which it is asked, beside the loopback names with its port */
+  hosts?: readonly string[];
   /** image_size_cap; 1 TiB if not given, as in Glance */
   sizeCapBytes?: number;
   /** user_storage_quota; none if not given */
@@ -70,7 +76,14 @@ export async function startGlance(options: GlanceServerOptions): Promise<GlanceS
   server.keepAliveTimeout = socketTimeoutSeconds * 1000;
   const scheme = options.tls ? 'https' : 'http';
   const running = new Set<Promise<void>>();
-  const respond = answerRequest({ service, draw, token: options.token, scheme });
+  let own: ReadonlySet<string> = new Set();
+  const respond = answerRequest({
+    service,
+    draw,
+    scheme,
+    knows: options.token === undefined ? () => true : takes(options.token, ...(options.otherTokens ?? [])),
+    refuses: (method, header) => refusalOf(own, method, header),
+  });
   for (const event of ['request', 'checkContinue', 'checkExpectation'] as const) {
     server.on(event, (req, res) => {
       const answering = respond(req, res).finally(() => running.delete(answering));
@@ -94,6 +107,7 @@ export async function startGlance(options: GlanceServerOptions): Promise<GlanceS
   server.listen(options.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
+  own = ownHosts(port, options.hosts);
   return {
     url: `${scheme}://127.0.0.1:${port}`,
     images: () => records.all(),

@@ -18,10 +18,10 @@ const TOKEN = 'planted-glance-token';
 const certificate = selfSigned('backends');
 
 /** The same service over TLS, with a certificate that it signed itself. */
-async function overTls(url: string): Promise<string> {
+async function overTls(urlOf: () => string): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer(certificate, (client) => {
-    const service = connect(Number(new URL(url).port), '127.0.0.1');
+    const service = connect(Number(new URL(urlOf()).port), '127.0.0.1');
     for (const socket of [client, service]) {
       sockets.add(socket);
       socket.on('error', () => {
@@ -42,14 +42,14 @@ async function overTls(url: string): Promise<string> {
 }
 
 /** A Glance that takes one token, a Keystone that gives it, and the files for both. */
-async function aCloud({ credential = JSON.stringify(CREDENTIAL) } = {}) {
+async function aCloud({ credential = JSON.stringify(CREDENTIAL), hosts = [] as string[] } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'xensnap-backends-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const file = async (name: string, text: string) => {
     await writeFile(join(folder, name), text);
     return join(folder, name);
   };
-  const glance = await startGlance({ dataDir: join(folder, 'glance'), token: TOKEN });
+  const glance = await startGlance({ dataDir: join(folder, 'glance'), token: TOKEN, hosts });
   onTestFinished(() => glance.close());
   const keystone = await stubKeystone();
   keystone.next.push(...Array.from({ length: 50 }, () => TOKEN));
@@ -93,7 +93,9 @@ async function textsIn(folder: string): Promise<string> {
 
 /** A pool, a Glance and a Keystone over TLS, and the command line that names them. */
 async function aCloudOverTls() {
-  const { folder, glance, keystone, caFile, credentialFile, file } = await aCloud();
+  const glanceFront = await overTls(() => glance.url);
+  const hosts = [new URL(glanceFront).host];
+  const { folder, glance, keystone, caFile, credentialFile, file } = await aCloud({ hosts });
   const pool = await startPool({
     dataDir: join(folder, 'pool'),
     pluginFile: new URL('../../plugin/glance', import.meta.url).pathname,
@@ -101,9 +103,9 @@ async function aCloudOverTls() {
   });
   onTestFinished(() => pool.close());
   const addresses = {
-    pool: await overTls(pool.url),
-    glance: await overTls(glance.url),
-    keystone: await overTls(keystone.url),
+    pool: await overTls(() => pool.url),
+    glance: glanceFront,
+    keystone: await overTls(() => keystone.url),
   };
   const common = [
     ...['local', '--data', join(folder, 'data'), ...NO_PORTS, '--pool', addresses.pool],
@@ -147,7 +149,7 @@ it.each(TRUSTED)('does not trust the certificate of a %s whose authority it was 
 
 it('takes a Keystone by its pinned certificate, and no other', async () => {
   const { glance, keystone, credentialFile } = await aCloud();
-  const url = await overTls(keystone.url);
+  const url = await overTls(() => keystone.url);
   const run = (fingerprint: string) =>
     startXensnap([
       ...['local', '--no-demo', '--vms', '0', '--hosts', '1', ...NO_PORTS, '--glance', glance.url],

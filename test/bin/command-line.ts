@@ -1,8 +1,15 @@
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const XENSNAP = fileURLToPath(new URL('../../bin/xensnap.ts', import.meta.url));
+
+/** In place of the user's own; it goes when the tests of a file are over. */
+const STATE = mkdtempSync(join(tmpdir(), 'xensnap-state-'));
+process.once('exit', () => rmSync(STATE, { recursive: true, force: true }));
 
 /** How a run of the command line ended. */
 export interface Ended {
@@ -25,7 +32,7 @@ export interface Running {
 /** Starts `xensnap` as a process of its own, as a shell would. */
 export function startXensnap(args: readonly string[], env: Record<string, string> = {}): Running {
   const child = spawn(process.execPath, [XENSNAP, ...args], {
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, XDG_STATE_HOME: STATE, ...env },
     stdio: 'pipe',
   });
   let stdout = '';

@@ -49,7 +49,7 @@ it('runs a Glance alone that wants the token of a file', async () => {
   const port = new URL(url ?? '').port;
   const second = await xensnap(['glance', '--port', port], { TMPDIR: folder });
   expect([second.status, second.stdout]).toEqual([1, '']);
-  expect(second.stderr).toBe(`xensnap: the port ${port} is in use; name another\n`);
+  expect(second.stderr).toBe(`xensnap: the port ${port} is in use: name another with --port\n`);
   running.signal('SIGINT');
   const { status, stdout } = await running.ended;
   expect(status).toBe(0);

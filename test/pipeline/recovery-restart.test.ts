@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,21 +31,21 @@ it('ends a job as interrupted, with nothing left, when the service is killed in 
     ...['--glance', glance.url, '--api-port', '0', '--data', join(folder, 'service')],
   ];
 
-  const killed = await startService(flags);
+  const killed = await startService(flags, folder);
   const uploading = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   glance.faults.add({ method: 'PUT', path: /file$/, afterBytes: 65_536, hold: release.promise });
   glance.onUpload(({ event }) => event === 'started' && uploading.resolve());
-  const { body: job } = await askApi(killed.apiUrl, 'POST', '/snapshots', { vm: 'web-1' });
+  const { body: job } = await askApi(killed, 'POST', '/snapshots', { vm: 'web-1' });
   await uploading.promise;
   // Between two looks at the upload. (A step that is killed with its session open leaves that to xapi, for a day.)
-  while ((await phaseOf(killed.apiUrl, job.id)) !== 'PollUpload' || (await pool.inventory()).sessions > 0);
+  while ((await phaseOf(killed, job.id)) !== 'PollUpload' || (await pool.inventory()).sessions > 0);
   killed.process.kill('SIGKILL');
   await once(killed.process, 'exit');
 
-  const restarted = await startService(flags);
+  const restarted = await startService(flags, folder);
   release.resolve();
-  const { body: ended } = await askApi(restarted.apiUrl, 'GET', `/snapshots/${job.id}`);
+  const { body: ended } = await askApi(restarted, 'GET', `/snapshots/${job.id}`);
   expect(ended).toMatchObject({
     status: 'failed',
     error: { name: 'Interrupted', message: 'The service was stopped while the job ran.' },
@@ -53,7 +53,7 @@ it('ends a job as interrupted, with nothing left, when the service is killed in 
   });
   expect(glance.images()).toEqual([]);
   expect(await pool.inventory()).toEqual(before);
-  const { body: again } = await askApi(restarted.apiUrl, 'POST', '/snapshots', { vm: 'web-1' });
+  const { body: again } = await askApi(restarted, 'POST', '/snapshots', { vm: 'web-1' });
   expect(again.status).toBe('starting');
 
   // An orderly stop leaves nothing behind either, whatever is under way.
@@ -64,14 +64,17 @@ it('ends a job as interrupted, with nothing left, when the service is killed in 
   expect(await pool.inventory()).toEqual(before);
 }, 180_000);
 
-async function phaseOf(apiUrl: string, jobId: string): Promise<string> {
-  return (await askApi(apiUrl, 'GET', `/snapshots/${jobId}`)).body.phase;
+type Started = Parameters<typeof askApi>[0] & { process: ChildProcess };
+
+async function phaseOf(service: Started, jobId: string): Promise<string> {
+  return (await askApi(service, 'GET', `/snapshots/${jobId}`)).body.phase;
 }
 
 /** Starts the service as an operator does, and waits until it is ready. */
-async function startService(flags: readonly string[]): Promise<{ process: ChildProcess; apiUrl: string }> {
+async function startService(flags: readonly string[], state: string): Promise<Started> {
   const child = spawn(process.execPath, [XENSNAP, 'local', ...flags], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, XDG_STATE_HOME: state },
   });
   onTestFinished(() => {
     child.kill('SIGKILL');
@@ -79,8 +82,9 @@ async function startService(flags: readonly string[]): Promise<{ process: ChildP
   let output = '';
   for await (const piece of child.stdout) {
     output += piece;
-    const apiUrl = /^api (\S+)$/m.exec(output)?.[1];
-    if (apiUrl && output.endsWith('ready\n')) return { process: child, apiUrl };
+    if (!output.endsWith('ready\n')) continue;
+    const [, apiUrl = '', tokenFile = ''] = /^api (\S+)$[\s\S]*^token (.+)$/m.exec(output) ?? [];
+    return { process: child, apiUrl, token: (await readFile(tokenFile, 'utf8')).trim() };
   }
   throw new Error(`the service ended early: ${output}`);
 }

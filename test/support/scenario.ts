@@ -98,7 +98,7 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
   });
   atEnd(() => service.close());
   const before = await lookAround(service, pool, POOL_NAME);
-  const ask: Scenario['ask'] = (...request) => askApi(service.apiUrl, ...request);
+  const ask: Scenario['ask'] = (...request) => askApi(service, ...request);
   return {
     pool,
     glance,
@@ -141,8 +141,9 @@ export function glanceOf({ url }: GlanceServer, { token, tls }: Partial<GlanceSe
   return { url, ...(token !== undefined && { token }), ...(tls && { ca: tls.cert }) };
 }
 
+/** Sends a request to a service's API, with its token. */
 export async function askApi(
-  apiUrl: string,
+  { apiUrl, token }: Pick<LocalService, 'apiUrl' | 'token'>,
   method: string,
   path: string,
   body?: unknown,
@@ -150,7 +151,11 @@ export async function askApi(
 ): Promise<Answer> {
   const response = await fetch(`${apiUrl}${path}`, {
     method,
-    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    headers: {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const text = await response.text();

@@ -5,6 +5,7 @@ import { jsonAlone, limitBody } from '../body.ts';
 import { ApiVersion, type KnownVersion, versionView } from '../compute/versions.ts';
 import { serve } from '../documented.ts';
 import { fault, faultHandler, faults, unroutedFault } from '../faults.ts';
+import { gate, type Knows } from '../gate.ts';
 import { noJson } from '../json-body.ts';
 import { routeBackupSchedule } from './backup-schedule.ts';
 import { CLOUD_SERVERS } from './faults.ts';
@@ -21,8 +22,9 @@ export const RACKSPACE_VERSION: KnownVersion = {
 };
 
 /** So much of Rackspace's Cloud Servers API v1.0 as takes images and schedules backups, to mount at /v1.0. */
-export function createCloudServers(runtime: Runtime): OpenAPIHono {
+export function createCloudServers(runtime: Runtime, knows: Knows | undefined): OpenAPIHono {
   const app = new OpenAPIHono();
+  app.use(gate(knows));
   app.use(jsonAnswers);
   app.use(limitBody((c, message) => fault(CLOUD_SERVERS, c, 413, message)));
   app.use(jsonAlone(noJson(CLOUD_SERVERS)));

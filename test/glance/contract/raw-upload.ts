@@ -35,7 +35,7 @@ export async function openUpload(
   lengthBytes?: number | null,
   headers: Record<string, string> = {},
 ): Promise<RawUpload> {
-  const { hostname, port } = new URL(url);
+  const { hostname, port, host: Host } = new URL(url);
   const socket = connect(Number(port), hostname);
   const received = collect(socket);
   await once(socket, 'connect');
@@ -45,7 +45,7 @@ export async function openUpload(
       : lengthBytes === null
         ? {}
         : { 'Content-Length': String(lengthBytes) };
-  const all = { Host: 'glance', 'Content-Type': 'application/octet-stream', ...framing, ...headers };
+  const all = { Host, 'Content-Type': 'application/octet-stream', ...framing, ...headers };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   const write = (data: Buffer | string) => new Promise<void>((done) => socket.write(data, () => done()));
   await write(`PUT /v2/images/${imageId}/file HTTP/1.1\r\n${lines.join('')}\r\n`);
