@@ -23,9 +23,12 @@ export interface Running {
   printed(text: string): Promise<void>;
   /** Of standard output, as far as it has come. */
   firstLine(): string;
+  /** All whole lines of it so far. */
+  printedLines(): string[];
   /** Nothing comes from it until somebody writes. */
   readonly stdin: Writable;
   signal(signal: NodeJS.Signals): void;
+  readonly pid: number;
   readonly ended: Promise<Ended>;
 }
 
@@ -49,8 +52,10 @@ export function startXensnap(args: readonly string[], env: Record<string, string
   return {
     ended,
     stdin: child.stdin,
+    printedLines: () => stdout.split('\n').slice(0, -1),
     firstLine: () => stdout.split('\n')[0] ?? '',
     signal: (signal) => child.kill(signal),
+    pid: child.pid ?? 0,
     printed: (text) =>
       new Promise((resolve, reject) => {
         const look = () => stdout.includes(text) && resolve();

@@ -1,16 +1,6 @@
-import { existsSync } from 'node:fs';
-import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { aBrowser, NO_BROWSER } from '../../support/browser.ts';
 import { type ServedApi, serveApi } from './served-api.ts';
-
-/** Where Debian and others have it; XENSNAP_CHROMIUM names another. */
-const browserFile = [
-  process.env.XENSNAP_CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-].find((file) => file !== undefined && existsSync(file));
-const needed = process.env.XENSNAP_REQUIRE_TOOLS === '1';
 
 let api: ServedApi;
 beforeAll(async () => {
@@ -29,15 +19,10 @@ it('lets the page load nothing at all', async () => {
   expect(page).not.toMatch(/<script|javascript:| on\w+=|https?:\/\//i);
 });
 
-it.skipIf(!browserFile && !needed)(
+it.skipIf(NO_BROWSER)(
   'shows every operation of /openapi.json in a browser, which asks no other host',
   async () => {
-    if (!browserFile) throw new Error('There is no Chromium: apt-get install chromium');
-    await using browser = await chromium.launch({
-      executablePath: browserFile,
-      args: ['--no-sandbox', '--disable-dev-shm-usage'],
-      timeout: 120_000,
-    });
+    await using browser = await aBrowser();
     const page = await browser.newPage({ viewport: { width: 1100, height: 1600 } });
     const asked: string[] = [];
     const complaints: string[] = [];
