@@ -23,7 +23,9 @@ export async function run(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    return explain(error, args);
+    const commands = program.commands.map((command) => command.name());
+    const named = args.findIndex((arg) => commands.includes(arg));
+    return explain(error, named < 0 ? [] : args.slice(named));
   }
 }
 
@@ -64,14 +66,13 @@ function localStub(): Command {
   return new Command('local').description('Run the whole service on this machine');
 }
 
-/** Tells what went wrong in one line, with a hint where the command was used wrongly. */
+/** Tells what went wrong in one line, with a hint where the command, which `args` begin with, was used wrongly. */
 function explain(error: unknown, args: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     // Called without a command: the help that was shown says it all.
     if (error.code === 'commander.help') return 2;
-    const known = error.code === 'commander.unknownCommand' ? [] : args;
-    return usage(error.message.replace(/^error: /, ''), known);
+    return usage(error.message.replace(/^error: /, ''), args);
   }
   if (error instanceof UsageFailure) return usage(error.message, args);
   warn(error instanceof Error ? error.message : String(error));

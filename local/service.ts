@@ -124,13 +124,15 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
 }
 
 async function check(runtime: WholeRuntime): Promise<void> {
-  try {
-    for (const { name, driver } of runtime.config.pools)
-      if (driver === 'xenapi') await runtime.withSession(name, (xapi) => xapi.call('host.get_all_records'));
-    await runtime.glance.check();
-  } catch (error) {
-    throw translate(error);
-  }
+  const told = (what: string) => (error: unknown) => {
+    throw new Error(`${what}: ${translate(error).message}`, { cause: error });
+  };
+  for (const { name, driver, addresses } of runtime.config.pools)
+    if (driver === 'xenapi')
+      await runtime
+        .withSession(name, (xapi) => xapi.call('host.get_all_records'))
+        .catch(told(`the pool at ${addresses.join(', ')}`));
+  await runtime.glance.check().catch(told(`Glance at ${runtime.config.glance.url}`));
 }
 
 async function drain(runtime: WholeRuntime, clock: LocalClock): Promise<void> {

@@ -184,6 +184,17 @@ it.each([
   },
 );
 
+it('says that it is the pool which does not answer', async () => {
+  const { glance, file } = await aCloud();
+  const password = await file('password', 'x');
+  const { status, stderr } = await xensnap([
+    ...['local', ...NO_PORTS, '--pool', 'http://127.0.0.1:9', '--password-file', password],
+    ...['--glance', glance.url],
+  ]);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^xensnap: the pool at http:\/\/127\.0\.0\.1:9: .*\n$/);
+});
+
 it('says so when the file of an authority holds no certificate', async () => {
   const { glance, file } = await aCloud();
   const text = await file('other', 'text');

@@ -52,6 +52,11 @@ it.each([
   expect(more).toEqual([]);
 });
 
+it('finds the command behind options that stand before it', async () => {
+  const { status, stderr } = await xensnap(['--api', 'http://127.0.0.1:9', 'vms']);
+  expect([status, stderr]).toEqual([2, "xensnap: unknown option '--api'\nTry: xensnap vms --help\n"]);
+});
+
 it('guesses what a mistyped command was to be', async () => {
   const { status, stderr } = await xensnap(['snpshot', 'web-1']);
   expect(status).toBe(2);

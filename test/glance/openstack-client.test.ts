@@ -27,7 +27,7 @@ beforeAll(async () => {
   const compute = `${running.service.apiUrl}/v2.1`;
   const cloud = {
     auth_type: 'admin_token',
-    auth: { endpoint: compute, token: 'none' },
+    auth: { endpoint: compute, token: running.service.token },
     compute_endpoint_override: compute,
     image_endpoint_override: glanceUrl,
   };
