@@ -135,7 +135,11 @@ async function startAll(
       ...(flags.verbose && { logLine: (line: string) => process.stderr.write(`${line}\n`) }),
     });
     closers.push(() => service.close());
-    closers.push(() => service.drain());
+    closers.push(async () => {
+      const { items } = await service.runtime.store.jobs.list('open', { limit: 1 });
+      if (items.length > 0) warn('stopping: what jobs have done is undone first, for a minute at most');
+      await service.drain();
+    });
     await service.check();
     if (simulated && flags.demo)
       await demo(

@@ -225,6 +225,23 @@ it('asks for nothing when it is told so, says what that means, and still refuses
   expect(await readdir(folder)).toEqual([]);
 });
 
+it('says why it does not stop at once while a job runs', async () => {
+  const folder = await aFolder();
+  const { running, api, tokenFile } = await aService([], { XDG_STATE_HOME: folder });
+  const authorization = `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
+  const { status } = await fetch(`${api}/snapshots`, {
+    method: 'POST',
+    headers: { authorization, 'content-type': 'application/json' },
+    body: '{"vm":"web-1"}',
+  });
+  expect(status).toBe(202);
+  const { status: exit, stderr } = await stop(running);
+  expect([exit, stderr]).toEqual([
+    0,
+    'xensnap: stopping: what jobs have done is undone first, for a minute at most\n',
+  ]);
+});
+
 it.skipIf(process.getuid?.() !== 0)('sends no token to a port that another user has taken', async () => {
   const folder = await aFolder();
   const env = { XDG_STATE_HOME: folder };
