@@ -44,7 +44,13 @@ export async function demo(at: DemoSurroundings, out: NodeJS.WriteStream): Promi
   const { id } = await api.post<JobView>('/snapshots', { vm: vm.uuid });
   phases.of(id);
   const getJob = () => api.get<JobView>(`/snapshots/${id}`);
-  await followJob({ getJob, out, intervalSeconds: out.isTTY ? 0.2 : 0.5, signal: at.signal });
+  await followJob({
+    getJob,
+    out,
+    outcomeOnly: true,
+    intervalSeconds: out.isTTY ? 0.2 : 0.5,
+    signal: at.signal,
+  });
   phases.end();
   await service.settled();
   const job = await getJob();

@@ -15,6 +15,8 @@ export interface FollowOptions {
   readonly getJob: () => Promise<JobView>;
   /** A terminal gets one line that is drawn again in its place, anything else a line for each change. */
   readonly out: NodeJS.WriteStream;
+  /** Whether anything but a terminal gets a line for the outcome alone, where something else tells of the steps. */
+  readonly outcomeOnly?: boolean;
   readonly clock?: FollowClock;
   /** Between two looks; 1. */
   readonly intervalSeconds?: number;
@@ -37,8 +39,8 @@ const realTime: FollowClock = {
  * @throws AbortError when `signal` is aborted; what `getJob` throws, except that the API is away for a moment
  */
 export async function followJob(options: FollowOptions): Promise<JobView> {
-  const { getJob, out, clock = realTime, intervalSeconds = 1, signal } = options;
-  const show = out.isTTY ? terminal(out, clock) : lines(out);
+  const { getJob, out, outcomeOnly = false, clock = realTime, intervalSeconds = 1, signal } = options;
+  const show = out.isTTY ? terminal(out, clock) : lines(out, outcomeOnly);
   let failures = 0;
   try {
     for (;;) {
@@ -90,13 +92,14 @@ function styleOf(job: JobView, line: string, stream: NodeJS.WriteStream): string
   return styleText(colour, line, { stream });
 }
 
-function lines(out: NodeJS.WriteStream): Display {
+function lines(out: NodeJS.WriteStream, outcomeOnly: boolean): Display {
   let last = '';
   let warnings = 0;
   return {
     job(job) {
       const step = `${job.status} ${job.phase} ${Math.floor(job.progress / PLAIN_STEP)}`;
-      if (step !== last) out.write(`${progressLine(job)}\n`);
+      const isTold = !outcomeOnly || job.finishedAt !== null;
+      if (step !== last && isTold) out.write(`${progressLine(job)}\n`);
       last = step;
       for (const warning of job.warnings.slice(warnings)) out.write(`warning: ${printable(warning)}\n`);
       warnings = job.warnings.length;
