@@ -14,6 +14,13 @@ afterAll(async () => {
   for (const close of closing) await close();
 });
 
+/** The status of a request with headers that fetch would not send. */
+function statusUnder(url: string, headers: Record<string, string>): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    get(url, { headers }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+  });
+}
+
 const OPEN = ['/', '/healthz', '/v2.1', '/v1.0'];
 
 /** Every operation of the three APIs, with a body that it would take. */
@@ -98,15 +105,22 @@ it.each(['localhost', 'evil.example', '127.0.0.1', '127.0.0.1:1', '127.0.0.1.evi
   'is not there under the Host %s',
   async (name) => {
     for (const own of [running.service.apiUrl, running.glance.url]) {
-      const { port } = new URL(own);
-      const host = name.replace('{port}', port);
-      const status = await new Promise((resolve, reject) => {
-        get(own, { headers: { host } }, ({ statusCode }) => resolve(statusCode)).on('error', reject);
-      });
-      expect([own, status]).toEqual([own, 421]);
+      const host = name.replace('{port}', new URL(own).port);
+      expect([own, await statusUnder(own, { host })]).toEqual([own, 421]);
     }
   },
 );
+
+it('is there under the name of a proxy that it is told of', async () => {
+  const hosts = ['Proxy.example', 'tunnel.example:9000'];
+  const { service, glance } = await scenario({ pool: { vms: 0 }, service: { hosts }, glance: { hosts } });
+  for (const own of [service.apiUrl, glance.url]) {
+    const asked = (host: string, origin = `https://${host}`) => statusUnder(own, { host, origin });
+    for (const host of ['proxy.example', 'tunnel.example:9000']) expect(await asked(host)).toBeLessThan(400);
+    expect(await asked('tunnel.example')).toBe(421);
+    expect(await asked('proxy.example', 'https://evil.example')).toBe(403);
+  }
+});
 
 it('is there under the names of this machine with its port', async () => {
   for (const own of [running.service.apiUrl, running.glance.url])

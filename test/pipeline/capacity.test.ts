@@ -105,6 +105,8 @@ async function linesOf({ service }: Scenario, count: number): Promise<Record<str
   for (;;) {
     const asked = get(`${service.queue.endpoint}/_fauxqs/queues/xensnap-hosts.fifo`, {
       agent: LOCAL_AWS.requestHandler.httpAgent,
+      // Another name than localhost would be a bucket's.
+      headers: { host: 'localhost' },
     });
     const [response] = await once(asked, 'response');
     const { messages: found } = (await json(response)) as { messages: Record<string, unknown[]> };
