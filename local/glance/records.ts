@@ -40,7 +40,7 @@ export interface Records {
 export function openRecords(dataDir: string): Records {
   const recordsDir = join(dataDir, 'records');
   const imagesDir = join(dataDir, 'images');
-  for (const folder of [recordsDir, imagesDir]) mkdirSync(folder, { recursive: true });
+  for (const folder of [recordsDir, imagesDir]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   const records = new Map<string, ImageRecord>();
   for (const file of readdirSync(recordsDir)) {
     if (!file.endsWith('.json')) continue;
