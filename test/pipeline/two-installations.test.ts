@@ -5,7 +5,7 @@ import { noteOpening } from '../../functions/lock.ts';
 import { TAGS, tag, untag } from '../../functions/tags.ts';
 import { disksOf } from '../../functions/template.ts';
 import type { Fault } from '../../local/pool/faults.ts';
-import { startService } from '../../local/service.ts';
+import { type LocalService, startService } from '../../local/service.ts';
 import type { ServiceOptions } from '../../local/service-options.ts';
 import { createPoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
@@ -96,7 +96,7 @@ it.each([
       const mend = fault.map((each) => pool.faults.add(each));
       const ids = await Promise.all(
         services.map(
-          async ({ apiUrl }) => (await askApi(apiUrl, 'POST', '/snapshots', { vm: 'shared' })).body.id,
+          async (service) => (await askApi(service, 'POST', '/snapshots', { vm: 'shared' })).body.id,
         ),
       );
       const [one, other] = services;
@@ -125,14 +125,14 @@ it('both make a quiesced snapshot of one VM, which neither locks while the other
     {},
   );
   const [one, other] = services;
-  const asked = async (apiUrl: string) =>
-    (await askApi(apiUrl, 'POST', '/snapshots', { vm: 'shared', quiesce: 'require' })).body.id;
+  const asked = async (service: LocalService) =>
+    (await askApi(service, 'POST', '/snapshots', { vm: 'shared', quiesce: 'require' })).body.id;
   // The one's call comes to its guest when the other has long been at its end.
   const { promise, resolve } = Promise.withResolvers<void>();
   pool.faults.add({ method: 'Async.VM.snapshot_with_quiesce', times: 1, hold: promise });
-  const first = await asked(one.apiUrl);
+  const first = await asked(one);
   await jobWhen(one, first, ({ phase }) => phase === 'StartSnapshot');
-  const second = await asked(other.apiUrl);
+  const second = await asked(other);
   await jobWhen(other, second, ({ phase }) => phase === 'RelockVm');
   await clock.sleep(5);
   expect(pool.vm('shared').liveXenstore()?.[LOCK]).toBeUndefined();
