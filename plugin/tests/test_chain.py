@@ -229,9 +229,9 @@ class DescriptorTest(unittest.TestCase):
         return caught.exception
 
     def test_all_are_closed_at_the_first_difference_though_nobody_asks(self):
-        self.source.stage()
         os.unlink(self.source.files[1].path)
         self.assertEqual(len(self.held()), 1)
+        self.source.stage()
         self.until(self.all_closed)
         self.assertEqual(self.held(), [])
         self.assertEqual((self.trouble().code, self.trouble().retryable), ('CHAIN_CHANGED', True))
