@@ -80,7 +80,9 @@ export async function reconcile(
     if (claimed.open === undefined) return { state: 'settled' };
     const execution = await runtime.executions.describe(jobId);
     if (execution?.status === 'RUNNING' || execution?.status === 'PENDING_REDRIVE') return { state: 'busy' };
-    if (!alone && claimed.status === 'starting' && isStarting(claimed, runtime)) return { state: 'busy' };
+    // Its request may be about to start it. One that has ended will not be started again, whatever its record says.
+    if (!alone && !execution && claimed.status === 'starting' && isStarting(claimed, runtime))
+      return { state: 'busy' };
     await store.jobs.close(jobId);
     const job = alone ? await store.jobs.get(jobId) : await waitOutStep(jobId, runtime);
     if (!job) return { state: 'owing', owes: ['what the step that still runs does'], byHost: false };
