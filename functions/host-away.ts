@@ -37,12 +37,11 @@ export async function noteHostBack({ job, store }: StepDeps): Promise<void> {
 }
 
 /**
- * Whether an upload is still owed by a host that has been away for too long for the VM to wait for it. The debt
- * `plugin` then stays with the host, until it says that nothing uploads any more or has left the pool.
+ * Whether the job's host has been away for too long for the VM to wait for it. What only that host can answer for then
+ * stays owed, an upload until it says that nothing uploads any more or has left the pool.
  */
 export function isHostGivenUp(job: Job, { clock, config }: Pick<StepDeps, 'clock' | 'config'>): boolean {
   return (
-    job.debts?.has('plugin') === true &&
     job.hostAwaySince !== undefined &&
     secondsSince({ clock }, job.hostAwaySince) >= config.timings.hostAwaySeconds
   );

@@ -18,10 +18,12 @@ export function line(max: number, min = 1) {
     .openapi({ maxLength: max });
 }
 
+const NO_POSITION = 'must be the position of a disk, such as 0 or "1"';
+
 /** A disk's position, as text or as a number; the text is what xapi calls it. */
 export const DeviceInput = z
-  .union([z.int().min(0).max(255).transform(String), z.string().regex(/^[0-9a-z]{1,8}$/)], {
-    error: 'must be the position of a disk, such as 0 or "1"',
+  .union([z.int().min(0).max(255).transform(String), z.string().regex(/^[0-9a-z]{1,8}$/, NO_POSITION)], {
+    error: NO_POSITION,
   })
   .openapi({ type: ['string', 'integer'], example: '0' });
 

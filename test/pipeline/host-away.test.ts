@@ -107,6 +107,36 @@ it.each(ways)(
   },
 );
 
+it.each(ways.flatMap((way) => (['StartUpload', 'RelockVm'] as const).map((step) => [way, step] as const)))(
+  'gives the VM back, which is locked in the database, when its host %s at %s',
+  async (way, step) => {
+    let goAway: (() => Promise<void>) | undefined;
+    const at = await scenario({
+      vms: [vm],
+      pool: { vms: 0, hosts: 2, gcQuietSeconds: 1e6 },
+      service: {
+        timings,
+        aroundStep: async (name, _job, run) => {
+          if (name === step) await goAway?.();
+          return run();
+        },
+      },
+    });
+    const host = at.pool.hosts.find(({ name }) => name === 'xen2') as Scenario['pool']['hosts'][number];
+    goAway = () => at.pool.setHost(host.uuid, WAYS[way].away);
+    const id = await at.request('far');
+    const told = await at.job(id, isTold);
+    expect(told.error?.name ?? told.status).toBe(step === 'RelockVm' ? 'succeeded' : 'HostUnreachable');
+    await until(at, async () => {
+      await at.service.janitor();
+      return (await holder(at)) === undefined;
+    });
+    expect([...((await at.job(id, () => true)).debts ?? [])]).toEqual(['relock']);
+    expect(at.pool.vm('far').record().xenstore_data).toMatchObject({ 'vm-data/allowvssprovider': 'false' });
+    await comeBack({ ...at, id, host, started: told, goOn: () => {} }, way);
+  },
+);
+
 it('images a VM again that was started elsewhere, while its first host still owes', async () => {
   const at = await uploading({});
   await at.pool.setHost(at.host.uuid, { live: false });

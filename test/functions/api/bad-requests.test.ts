@@ -16,6 +16,8 @@ it.each([
   [{ vm: 'x'.repeat(256) }, 'vm: '],
   [{ vm: 'web-1', quiesce: 'always' }, 'quiesce: expected one of "never"|"prefer"|"require"'],
   [{ vm: 'web-1', maxSizeGib: -1 }, 'maxSizeGib: '],
+  [{ vm: 'web-1', device: 300 }, 'device: must be the position of a disk, such as 0 or "1"'],
+  [{ vm: 'web-1', device: ' 0' }, 'device: must be the position of a disk, such as 0 or "1"'],
   [{ vm: 'web-1', detached: 'yes' }, 'detached: expected boolean'],
   [{ vm: 'web-1', metadata: { a: 1 } }, 'metadata.a: must be a string'],
   [{ vm: 'web-1', metadata: { '': 'x' } }, 'metadata.: as a name: '],
