@@ -15,6 +15,8 @@ const MAX_REQUEUES = 2;
  */
 export const handler = step('ConfirmHost', async (_state, { job, xapi, store }) => {
   const place = { group: known(job, 'group'), ticket: known(job, 'ticket') };
+  // An earlier run of this step has put the job in another line, where it has no slot yet.
+  if (job.ticketState !== 'granted') return { ...place, confirmed: false };
   const srRef = known(job, 'srRef');
   const attached = await hostsWithSr(xapi, srRef);
   if (attached.includes(known(job, 'hostRef'))) return { ...place, confirmed: true };

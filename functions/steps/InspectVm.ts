@@ -25,7 +25,7 @@ export const handler = step('InspectVm', async (_state, deps) => {
   });
   await requirePlugin(xapi, host.ref, host.record.name_label);
   const place = { group: `${job.pool}/${host.record.uuid}`, ticket: randomUUID() };
-  const queued = await store.jobs.queue(job.id, place, {
+  const facts = {
     vmRef,
     vmName: vm.name_label,
     hostRef: host.ref,
@@ -38,9 +38,12 @@ export const handler = step('InspectVm', async (_state, deps) => {
     virtualBytes,
     readsChain,
     startedAt: job.startedAt ?? deps.clock.now().toISOString(),
-  });
-  if (!queued) throw new XensnapError('JobClosing', 'The job is being closed: it does not queue.');
-  return { ...place, confirmed: false };
+  };
+  if (await store.jobs.queue(job.id, place, facts, { first: true })) return { ...place, confirmed: false };
+  // Another run of this step was first: only with the ticket on record is the job let through.
+  const { group, ticket, closing } = (await store.jobs.get(job.id)) ?? {};
+  if (group !== undefined && ticket !== undefined && !closing) return { group, ticket, confirmed: false };
+  throw new XensnapError('JobClosing', 'The job is being closed: it does not queue.');
 });
 
 async function vmRefOf({ job, xapi }: StepDeps): Promise<Ref<'VM'>> {

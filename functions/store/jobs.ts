@@ -182,16 +182,20 @@ export class Jobs {
     });
   }
 
-  /** Puts the job in a host's line, with a new ticket. */
+  /**
+   * Puts the job in a host's line, with a new ticket.
+   * @param options.first only where it stands in none; undefined then, too
+   */
   async queue(
     jobId: string,
     place: { group: string; ticket: string },
     facts: JobFacts = {},
+    { first = false } = {},
   ): Promise<Job | undefined> {
     return this.#change(jobId, {
       set: { ...facts, ...place, ticketState: 'waiting', phase: 'QueueForHost' },
       add: { debts: new Set(['slot']) },
-      when: ALIVE,
+      when: first ? `${ALIVE} AND attribute_not_exists(ticket)` : ALIVE,
     });
   }
 

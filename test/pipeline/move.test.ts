@@ -45,6 +45,47 @@ it('joins the line of the VM’s new host when the old one has lost sight of the
   expect(await all.leftBehind()).toEqual([]);
 });
 
+/** Runs a step a second time once it has run, as a retry does whose first run was not heard of. */
+const twice = (step: string, answerOf: 'first' | 'second'): NonNullable<ScenarioOptions['service']> => ({
+  aroundStep: async (name, _job, run) => {
+    const first = await run();
+    if (name !== step) return first;
+    const second = await run();
+    return answerOf === 'first' ? first : second;
+  },
+});
+
+it('has one ticket, with which it is let through, where it was put in line twice', async () => {
+  const all = await scenario({ ...onShared, service: twice('InspectVm', 'first') });
+  expect(await all.job(await all.request('mover'))).toMatchObject({ status: 'succeeded' });
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('waits in its new host’s line where it was not heard that it was put there', async () => {
+  const all = await scenario({
+    ...onShared,
+    pool: { ...onShared.pool, hosts: 3 },
+    vms: [{ name: 'mover', host: 'xen2', sr: 'nfs', diskMib: 2 }],
+    service: twice('ConfirmHost', 'second'),
+  });
+  const { id, free } = await queued(all, 'xen2');
+  const shared = all.pool.srs.find(({ name }) => name.startsWith('NFS'))?.uuid ?? '';
+  const [, xen2, xen3] = all.pool.hosts;
+  const { slots } = all.service.runtime.store;
+  const next = `host#demo/${xen3?.uuid}` as const;
+  await slots.take(next, 'other', 1);
+  all.pool.vm('mover').migrate(xen3?.uuid ?? '');
+  await all.pool.setPbdPlugged(xen2?.uuid ?? '', shared, false);
+  await free();
+  await all.job(id, ({ requeues }) => requeues === 1);
+  await all.clock.sleep(10);
+  const waiting = await all.job(id, () => true);
+  expect([waiting.ticketState, waiting.snapshotSentAt]).toEqual(['waiting', undefined]);
+  await slots.release(next, 'other');
+  expect(await all.job(id)).toMatchObject({ status: 'succeeded', hostName: 'xen3', requeues: 1 });
+  expect(await all.leftBehind()).toEqual([]);
+});
+
 it('fails with the reason when no host sees the disk any more', async () => {
   const all = await scenario(onShared);
   const { id, xen1, xen2, free } = await queued(all);
