@@ -52,9 +52,9 @@ const PAYMENTS: readonly [Debt | 'close', (deps: StepDeps) => Promise<void>][] =
  * that one locks it again.
  */
 async function relockUnderLease(deps: StepDeps): Promise<void> {
-  const { store, job } = deps;
+  const { store, job, clock } = deps;
   if (!(await store.jobs.get(job.id))?.debts?.has('relock')) return;
-  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id);
+  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
   if (holder !== job.id)
     throw new XensnapError('StillOwed', `The job ${holder} has the VM now: it is locked after that.`);
   await relockVm(deps);

@@ -121,8 +121,8 @@ async function bindKey(wish: SnapshotRequest, job: Job, { store, clock }: Runtim
 }
 
 /** The VM's lease is the flag "snapshot in progress": of many requests at once, one gets it. */
-async function takeVm(job: Job, { store }: Runtime): Promise<void> {
-  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id);
+async function takeVm(job: Job, { store, clock }: Runtime): Promise<void> {
+  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
   if (holder === job.id) return;
   throw new XensnapError(
     'SnapshotInProgress',

@@ -51,7 +51,9 @@ async function clearVm(
 ): Promise<Finding['action'] | undefined> {
   const { store, config, clock } = runtime;
   const me = randomUUID();
-  if ((await store.leases.takeVm(pool, vm.uuid, me)) !== me) return 'failed';
+  // Of a janitor that dies with it nothing else would tell that it is nobody's.
+  const { claimSeconds } = config.timings;
+  if ((await store.leases.takeVm(pool, vm.uuid, me, clock.now(), claimSeconds)) !== me) return 'failed';
   try {
     const record = await xapi.call('VM.get_record', vm.ref);
     const wanted = await lockAfter(record, jobIds, runtime);

@@ -9,7 +9,7 @@ import { step } from '../step.ts';
 export const handler = step('TakeVm', async (_state, { job, store, clock, config }) => {
   const early = job.startAfter === undefined ? 0 : Date.parse(job.startAfter) - clock.now().getTime();
   if (early > 0) return { taken: false, waitSeconds: Math.ceil(early / 1000) };
-  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id);
+  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
   const waitSeconds = Math.ceil(config.timings.vmPollSeconds);
   if (holder === job.id) return { taken: true, waitSeconds };
   if (job.waitForVmUntil !== undefined && clock.now().toISOString() < job.waitForVmUntil)

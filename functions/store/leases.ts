@@ -9,12 +9,26 @@ export class Leases {
     this.#table = table;
   }
 
-  /** Takes the VM for a job, or finds that the job has it. Answers the id of the job that has it now. */
-  async takeVm(pool: string, vmUuid: string, jobId: string): Promise<string> {
+  /**
+   * Takes the VM for a job, or finds that the job has it. Answers the id of the job that has it now.
+   * @param forSeconds after which others may take it, for a holder that no job's record speaks of; for ever if left out
+   */
+  async takeVm(
+    pool: string,
+    vmUuid: string,
+    jobId: string,
+    now = new Date(0),
+    forSeconds?: number,
+  ): Promise<string> {
+    const until =
+      forSeconds === undefined ? undefined : new Date(now.getTime() + forSeconds * 1000).toISOString();
     return holderAfter(async () => {
       const taken = await this.#table.change<{ job: string }>(vmKey(pool, vmUuid), {
-        set: { job: jobId },
-        when: 'attribute_not_exists(id) OR #job = :job',
+        set: { job: jobId, until },
+        ...(until === undefined && { remove: ['until'] }),
+        when: 'attribute_not_exists(id) OR #job = :job OR #until < :now',
+        names: ['until'],
+        values: { now: now.toISOString() },
       });
       return taken?.job ?? (await this.holderOfVm(pool, vmUuid));
     });

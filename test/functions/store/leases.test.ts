@@ -22,6 +22,15 @@ it('takes a VM back from its holder only', async () => {
   expect(await leases.takeVm('demo', 'vm2', 'another')).toBe('another');
 });
 
+it('gives a VM that was taken for a time to the next one after it, who keeps it', async () => {
+  const { leases } = parts.store;
+  await leases.takeVm('demo', 'vm5', 'janitor', NOW, 60);
+  expect(await leases.takeVm('demo', 'vm5', 'a', later(59))).toBe('janitor');
+  expect(await leases.takeVm('demo', 'vm5', 'a', later(61))).toBe('a');
+  await leases.releaseVm('demo', 'vm5', 'janitor');
+  expect(await leases.takeVm('demo', 'vm5', 'b', later(1e6))).toBe('a');
+});
+
 it('tells a VM from one of the same UUID in another pool', async () => {
   const { leases } = parts.store;
   expect(await leases.takeVm('demo', 'vm3', 'a')).toBe('a');
