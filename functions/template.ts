@@ -46,7 +46,24 @@ async function templateAt(
   installation: string,
 ): Promise<Template | undefined> {
   const record = await unlessUnknown('VM', ref, () => xapi.call('VM.get_record', ref));
-  return record !== GONE && isTemplateOf(record, job, installation) ? { ref, record } : undefined;
+  if (record === GONE || !(await isTemplateFound(xapi, record, job, installation))) return undefined;
+  return { ref, record };
+}
+
+/**
+ * The same as {@link isTemplateOf}, where a snapshot of another VM's reference is at hand: that of the job's VM is looked
+ * up by its UUID, for a pool that was restored may have others than are on record.
+ */
+export async function isTemplateFound(
+  xapi: Session,
+  vm: VmRecord,
+  job: Pick<Job, 'id' | 'vmRef' | 'templateUuid' | 'snapshotSentAt'> & { readonly vmUuid?: string },
+  installation: string,
+): Promise<boolean> {
+  if (isTemplateOf(vm, job, installation)) return true;
+  if (job.vmRef === undefined || job.vmUuid === undefined || vm.snapshot_of === job.vmRef) return false;
+  if (!isTemplateOf(vm, { ...job, vmRef: vm.snapshot_of }, installation)) return false;
+  return (await byUuid(xapi, 'VM', job.vmUuid)) === vm.snapshot_of;
 }
 
 /**

@@ -3,7 +3,7 @@ import { destroyTemplate, destroyUntilGone } from '../destroy.ts';
 import { jobOfLabel } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { tagsIn } from '../tags.ts';
-import { isTemplateOf, type Template } from '../template.ts';
+import { isTemplateFound, type Template } from '../template.ts';
 import type { Finding } from './finding.ts';
 import { each, type Found, isClosed, type Round } from './round.ts';
 
@@ -20,7 +20,7 @@ export async function sweepSnapshot(
   const labelled = jobOfLabel(record.name_label);
   const job = labelled && (await runtime.store.jobs.get(labelled));
   const name = `snapshot "${record.name_label}"`;
-  if (labelled && isTemplateOf(record, job || { id: labelled }, installation)) {
+  if (labelled && (await isTemplateFound(xapi, record, job || { id: labelled }, installation))) {
     if (job && job.open !== undefined) return undefined;
     if (!dryRun) await destroyTemplate(xapi, { ref, uuid: record.uuid });
     return { what: `${name} is of job ${labelled}, which is closed`, action: dryRun ? 'would' : 'removed' };

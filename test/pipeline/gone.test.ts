@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
 import type { Fault } from '../../local/pool/faults.ts';
+import type { Value } from '../../local/pool/value.ts';
 import { logIn } from '../local/pool/client.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
@@ -116,3 +118,50 @@ it('destroys the disks on record where somebody else has destroyed the template'
   expect(await job(await request(vm?.uuid ?? ''))).toMatchObject({ status: 'succeeded' });
   expect(await leftBehind()).toEqual([]);
 });
+
+/** A pool's database in which a VM and its snapshots have other references, as after `xe-restore-metadata`. */
+function withOtherRefs(database: ReturnType<Scenario['pool']['backUpDatabase']>, vm: string) {
+  const others = new Map<string, string>();
+  for (const [ref, row] of database.get('VM') ?? [])
+    if (ref === vm || row.snapshot_of === vm) others.set(ref, `OpaqueRef:${randomUUID()}`);
+  const renamed = (value: Value): Value =>
+    typeof value === 'string'
+      ? (others.get(value) ?? value)
+      : Array.isArray(value)
+        ? (value.map((each) => others.get(String(each)) ?? each) as Value)
+        : value;
+  const tables = [...database].map(([className, rows]) => {
+    const changed = [...rows].map(([ref, row]) => {
+      const fields = Object.entries(row).map(([field, value]) => [field, renamed(value)] as const);
+      return [others.get(ref) ?? ref, Object.fromEntries(fields)] as const;
+    });
+    return [className, new Map(changed)] as const;
+  });
+  return new Map(tables);
+}
+
+it.each(['PollUpload', 'DestroySnapshot'])(
+  'finds its snapshot, and destroys it, in a pool whose references are others since %s',
+  async (step) => {
+    let restore: (() => Promise<void>) | undefined;
+    const at = await scenario({
+      pool: { vms: 1, diskMib: 2 },
+      service: {
+        aroundStep: async (name, _job, run) => {
+          if (name === step) await restore?.();
+          return run();
+        },
+      },
+    });
+    const [vm] = at.pool.vms();
+    restore = async () => {
+      restore = undefined;
+      const database = withOtherRefs(at.pool.backUpDatabase(), vm?.ref ?? '');
+      await at.pool.failOver(at.pool.hosts[0]?.uuid ?? '', { oldMaster: 'member', database });
+    };
+    await at.job(await at.request(vm?.uuid ?? ''));
+    const { vms, vdis } = await at.pool.inventory();
+    expect([vms.filter(({ isSnapshot }) => isSnapshot), vdis]).toEqual([[], [expect.anything()]]);
+    expect((await at.service.janitor()).findings).toEqual([]);
+  },
+);
