@@ -70,6 +70,8 @@ const Timings = z.strictObject({
    * looks before it and the cleanup after it, snapshot and VM are free within 15 minutes.
    */
   hostAwaySeconds: seconds(420),
+  /** The same for a job that is being closed, which has nothing to wait for: its status event comes again within. */
+  hostAwayClosingSeconds: seconds(90),
   hostAwayPollSeconds: seconds(30),
   jobMaxSeconds: seconds(6 * 86400),
   vmPollSeconds: seconds(60),

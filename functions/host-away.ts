@@ -13,17 +13,27 @@ export function isHostAway(error: unknown): boolean {
 }
 
 /** Notes that the host was asked in vain, since when if it was asked in vain before; answers the seconds since. */
-export async function noteHostAway({ job, store, clock }: StepDeps): Promise<number> {
+async function noteHostAway({ job, store, clock }: StepDeps): Promise<number> {
   const now = clock.now().toISOString();
   const since = (await store.jobs.get(job.id))?.hostAwaySince ?? now;
   await store.jobs.record(job.id, { hostAwaySince: since });
   return secondsSince({ clock }, since);
 }
 
+/** How many seconds a host may be away before its job goes on without it. */
+function patience(job: Job, { config }: Pick<StepDeps, 'config'>): number {
+  return job.closing ? config.timings.hostAwayClosingSeconds : config.timings.hostAwaySeconds;
+}
+
+/** Notes that the host was asked in vain; answers whether that has been so for too long. */
+export async function giveUpHost(deps: StepDeps): Promise<boolean> {
+  return (await noteHostAway(deps)) >= patience(deps.job, deps);
+}
+
 /** @throws HostUnreachable when the host has been away for too long; the pool answers all the while */
 export async function refuseAfterLong(deps: StepDeps, cause: unknown): Promise<void> {
   const seconds = await noteHostAway(deps);
-  if (seconds < deps.config.timings.hostAwaySeconds) return;
+  if (seconds < patience(deps.job, deps)) return;
   throw new XensnapError(
     'HostUnreachable',
     `Host ${hostNamed(deps.job)} has not answered for ${Math.round(seconds / 60)} minutes, though its pool does.`,
@@ -42,8 +52,7 @@ export async function noteHostBack({ job, store }: StepDeps): Promise<void> {
  */
 export function isHostGivenUp(job: Job, { clock, config }: Pick<StepDeps, 'clock' | 'config'>): boolean {
   return (
-    job.hostAwaySince !== undefined &&
-    secondsSince({ clock }, job.hostAwaySince) >= config.timings.hostAwaySeconds
+    job.hostAwaySince !== undefined && secondsSince({ clock }, job.hostAwaySince) >= patience(job, { config })
   );
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EventBridgeEvent } from 'aws-lambda';
+import { mapBounded } from './bounded.ts';
 import { END_OF_TIME } from './clock.ts';
 import { XensnapError } from './errors.ts';
 import type { ExecutionState } from './executions.ts';
@@ -92,14 +93,15 @@ export async function reconcile(
   }
 }
 
+const STRANDED_AT_ONCE = 8;
+
 /** Reconciles every open job, knowing that no other process works on the table. Answers how many there were. */
 export async function reconcileStranded(runtime: Runtime): Promise<number> {
-  let count = 0;
-  for await (const { id } of runtime.store.jobs.open()) {
-    count += 1;
-    await reconcile(id, runtime, { alone: true });
-  }
-  return count;
+  const ids: string[] = [];
+  for await (const { id } of runtime.store.jobs.open()) ids.push(id);
+  // A host that hangs holds up its own jobs, not everybody's.
+  await mapBounded(ids, STRANDED_AT_ONCE, (id) => reconcile(id, runtime, { alone: true }));
+  return ids.length;
 }
 
 function isStarting(job: Job, { clock, config }: Runtime): boolean {

@@ -80,7 +80,7 @@ export function isTemplateOf(
   if (!vm.is_a_snapshot || (job.vmRef !== undefined && vm.snapshot_of !== job.vmRef)) return false;
   if (vm.name_label !== snapshotLabel(job.id) && vm.uuid !== job.templateUuid) return false;
   const tags = tagsIn(vm.other_config).filter(({ jobId }) => jobId === job.id);
-  if (tags.length === 0) return job.snapshotSentAt !== undefined;
+  if (tags.length === 0) return job.snapshotSentAt !== undefined && (job.templateUuid ?? vm.uuid) === vm.uuid;
   return tags.every((tag) => tag.installation === installation);
 }
 

@@ -4,6 +4,7 @@ import { serve } from '@hono/node-server';
 import { createApi } from '../functions/api/app.ts';
 import type { Knows } from '../functions/api/gate.ts';
 import type { JanitorReport } from '../functions/janitor/finding.ts';
+import { settleJobs } from '../functions/janitor/jobs.ts';
 import { tidy } from '../functions/janitor.ts';
 import { jsonLog } from '../functions/log.ts';
 import { collectMetrics } from '../functions/metrics.ts';
@@ -70,7 +71,19 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   starting.defer(() => runtime.close());
   ready.resolve(runtime);
   // Nothing else works on this folder, so whatever is open was left by a service that was killed.
-  await reconcileStranded(runtime);
+  if ((await reconcileStranded(runtime)) > 0) {
+    // A host that did not answer is given up at the next look; the janitor's first would be late for its VMs.
+    const { hostAwayClosingSeconds } = runtime.config.timings;
+    const second = new AbortController();
+    const looked = clock
+      .sleep(hostAwayClosingSeconds + 30, second.signal)
+      .then(() => settleJobs(runtime, false))
+      .catch((error: unknown) => second.signal.aborted || log.error('open jobs', { reason: String(error) }));
+    starting.defer(async () => {
+      second.abort();
+      await looked;
+    });
+  }
 
   const admission = startEventSource({
     client: runtime.sqs,

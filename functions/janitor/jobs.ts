@@ -26,7 +26,10 @@ async function settle(job: Job, runtime: Runtime): Promise<Finding | undefined> 
     if (result.state === 'busy') return undefined;
     if (result.state === 'settled') return finding(job, 'removed', 'it had ended and was tidied up');
     if (!result.byHost) return finding(job, 'failed', owes(result.owes));
-    const what = `it owes ${result.owes.join(', ')} until host ${hostNamed(job)} answers or has left the pool; its VM is free`;
+    const until = result.owes.includes('plugin')
+      ? `host ${hostNamed(job)} answers or has left the pool`
+      : `what only host ${hostNamed(job)} reaches can be reached again`;
+    const what = `it owes ${result.owes.join(', ')} until ${until}; its VM is free`;
     return finding(job, 'left', what);
   } catch (error) {
     return finding(job, 'failed', asJobError(error).message);

@@ -2,7 +2,7 @@ import { isCode } from '../../xapi/errors.ts';
 import { cancelPlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
 import { GONE, unlessGone } from '../gone.ts';
-import { hostNamed, isHostAway, noteHostAway, noteHostBack } from '../host-away.ts';
+import { giveUpHost, hostNamed, isHostAway, noteHostBack } from '../host-away.ts';
 import { known } from '../known.ts';
 import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
 import { type StepDeps, step } from '../step.ts';
@@ -26,33 +26,35 @@ export const handler = step('CancelUpload', async (_state, deps) => {
 });
 
 async function stopUpload(deps: StepDeps): Promise<void> {
-  const { job, store, config } = deps;
+  const { job, store } = deps;
   if (!job.debts?.has('plugin')) return;
   const problem = await stopPlugin(deps);
-  if (problem) {
-    const seconds = await noteHostAway(deps);
-    if (seconds < config.timings.hostAwaySeconds) throw problem;
+  if (problem instanceof Error) {
+    if (!(await giveUpHost(deps))) throw problem;
     deps.log.warn('the host is away; what it may still upload is stopped when it answers', {
       host: job.hostUuid,
       reason: problem.message,
     });
     return;
   }
-  await noteHostBack(deps);
+  // What only a host that is gone could see, a disk on its local storage, waits without the VM.
+  if (problem === GONE) await giveUpHost(deps);
+  else await noteHostBack(deps);
   if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
   await store.jobs.pay(job.id, 'plugin');
 }
 
 /**
- * Undefined where it is proved that nothing uploads any more: the plugin says so, or the host has no plugin, or is no
- * longer in the pool.
+ * Undefined, or GONE for a host that is no longer in the pool, where it is proved that nothing uploads any more: the
+ * plugin says so, or the host has no plugin.
  */
-async function stopPlugin({ job, xapi }: StepDeps): Promise<Error | undefined> {
+async function stopPlugin({ job, xapi }: StepDeps): Promise<Error | typeof GONE | undefined> {
   if (job.hostRef === undefined) return undefined;
   const host = { class: 'host', ref: job.hostRef, uuid: known(job, 'hostUuid') } as const;
   try {
     const status = await unlessGone(xapi, host, (ref) => cancelPlugin(xapi, ref, job.id));
-    if (status === GONE || status.state !== 'running') return undefined;
+    if (status === GONE) return GONE;
+    if (status.state !== 'running') return undefined;
     return new XensnapError('StillOwed', `The upload on host ${hostNamed(job)} has not stopped yet.`);
   } catch (error) {
     if (isCode(error, 'XENAPI_MISSING_PLUGIN')) return undefined;

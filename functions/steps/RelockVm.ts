@@ -2,7 +2,7 @@ import type { Ref } from '../../xapi/types.ts';
 import type { Config } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import { GONE, unlessGone } from '../gone.ts';
-import { isHostAway, noteHostAway } from '../host-away.ts';
+import { giveUpHost, isHostAway } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import { closeLock, forgetOpening, LOCK_KEY } from '../lock.ts';
 import { type StepDeps, step } from '../step.ts';
@@ -69,7 +69,7 @@ async function leaveToHost(deps: StepDeps, ref: Ref<'VM'>, error: unknown): Prom
   const { xenstore_data } = await xapi.call('VM.get_record', ref);
   if ((xenstore_data[LOCK_KEY] ?? null) !== lockAfter(job, config)) throw error;
   await store.jobs.record(job.id, { relockAwaitsHost: true });
-  if ((await noteHostAway(deps)) < config.timings.hostAwaySeconds) throw error;
+  if (!(await giveUpHost(deps))) throw error;
   return 'left';
 }
 

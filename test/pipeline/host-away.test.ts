@@ -5,6 +5,7 @@ import { isSettled, POOL_NAME, type Scenario, type ScenarioOptions, scenario } f
 
 const timings = {
   hostAwaySeconds: 20,
+  hostAwayClosingSeconds: 10,
   hostAwayPollSeconds: 2,
   coalesceMaxSeconds: 3,
   uploadRetrySeconds: 1,
