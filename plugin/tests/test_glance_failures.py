@@ -279,7 +279,9 @@ class SavingLimitTest(unittest.TestCase):
         self.assertIn('Glance answered 504; the image has been saving for 10 seconds', error.message)
         self.assertTrue(10 <= self.now - 1000 < 14, self.now)
         self.assertTrue(4 <= len(self.looks) <= 8, self.looks)
-        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance('saving').require_queued)
+        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance('saving').require_queued, (1, 'x'))
+        self.plugin.ABORTED_SECONDS = 5
+        self.fails('IMAGE_NOT_QUEUED', False, self.a_glance('saving').require_queued)
 
     def test_a_record_that_cannot_be_read_for_a_while(self):
         self.plugin.RECORD_SECONDS = 6
