@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 
 EXPECTED_TROUBLE = (socket.error, ssl.SSLError, ValueError)
 
@@ -24,7 +25,7 @@ class FakeGlance(object):
         # What happens when at_bytes of a PUT's body have come: None, 'drop', 'stall', 'hold', or a status.
         self.at_bytes, self.behaviour = 0, None
         self.sends_continue = True
-        self.before_answer = None  # 'drop', 'stall', or a status, once everything has come
+        self.before_answer = None  # 'drop', 'stall', 'interim' (answers without an end), or a status, once everything has come
         self.refuses = 0  # so many times to keep what has come whole: the image is queued again
         self.saving_seconds = 0  # so long it saves after the whole has come, and says so
         self.status_after = 'active'  # then
@@ -146,6 +147,11 @@ class FakeGlance(object):
         else:
             self.settle()
         if self.before_answer == 'drop':
+            return
+        if self.before_answer == 'interim':
+            while not self.closed:
+                sock.sendall(b'HTTP/1.1 102 Processing\r\n\r\n')
+                time.sleep(0.02)
             return
         if self.before_answer == 'stall':
             self.reached.set()

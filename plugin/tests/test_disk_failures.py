@@ -1,6 +1,7 @@
 import os
 import shutil
 import unittest
+import uuid
 
 from support import NULL, PluginTest, fault_env, write_vhd
 from vhd_files import spoil
@@ -82,6 +83,17 @@ class DiskFailureTest(PluginTest):
         write_vhd(self.path(1), {})
         self.assertIn('another disk', self.put_fails('VHD_PARENT_MISSING', False).message)
 
+    def test_what_is_no_regular_file_is_not_opened(self):
+        for number in (0, 1):
+            self.a_template()
+            os.unlink(self.path(number))
+            os.mkfifo(self.path(number))
+            self.assertIn('no regular file', self.put_fails('VHD_INVALID', False).message)
+        self.a_template()
+        os.unlink(self.path(1))
+        os.mkfifo(os.path.join(self.sr_path, 'coalesce_' + str(uuid.uuid4())))
+        self.fails('VHD_PARENT_MISSING', False, self.put)
+
     def test_parent_name_that_leads_out_of_the_sr(self):
         self.a_template(chain=1)
         outside = write_vhd(os.path.join(self.sr_path, '..', 'outside.vhd'), {})
@@ -141,6 +153,12 @@ class ChangedChainTest(PluginTest):
         def replace():
             os.unlink(self.path(1))
             write_vhd(self.path(1), {})
+        self.change_while_uploading(replace)
+
+    def test_a_fifo_takes_a_file_s_place(self):
+        def replace():
+            os.unlink(self.path(1))
+            os.mkfifo(self.path(1))
         self.change_while_uploading(replace)
 
     def test_a_file_shrinks(self):

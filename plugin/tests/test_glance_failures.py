@@ -170,6 +170,20 @@ class ProxyTest(PluginTest):
             self.put_fails('GLANCE_UNAVAILABLE', True)
             self.assertEqual(self.glance.image['status'], 'queued')
 
+    def test_a_success_that_the_record_denies(self):
+        self.with_answer(None, refuses=1)
+        self.assertIn('the image is queued', self.put_fails('GLANCE_UNAVAILABLE', True).message)
+        self.assertEqual(self.put()['glance'], 'matches')
+        self.assertEqual(self.methods().count('PUT'), 2)
+        self.with_answer(None, status_after='killed')
+        self.fails('IMAGE_NOT_QUEUED', False, self.put)
+
+    def test_interim_answers_without_an_end(self):
+        self.with_answer('interim')
+        self.assertEqual(self.put(timeoutSeconds=1)['glance'], 'matches')
+        self.with_answer('interim', refuses=1)
+        self.assertIn('no end for 1 seconds', self.put_fails('GLANCE_UNAVAILABLE', True, timeoutSeconds=1).message)
+
     def test_other_data_than_was_sent(self):
         self.with_answer(504, spoilt={'os_hash_value': 'f' * 128})
         self.put_fails('HASH_MISMATCH', False)

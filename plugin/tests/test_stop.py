@@ -238,6 +238,36 @@ class StopTest(PluginTest):
         self.job = str(uuid.uuid4())
         self.assertEqual(self.put(imageId=other.image['id'], glanceUrl=other.url)['glance'], 'matches')
 
+    def test_a_state_that_is_none(self):
+        folder = os.path.join(self.root, 'var/run/xensnap')
+        os.makedirs(folder)
+        for text in ('', '{', '[]', '{}', '3', '"x"', 'null'):
+            old = os.path.join(folder, '%s.json' % uuid.uuid4())
+            for path in (old, os.path.join(folder, self.job + '.json')):
+                with open(path, 'w') as out:
+                    out.write(text)
+            os.utime(old, (1, 1))
+            self.assertEqual(self.status()['state'], 'unknown')
+            self.glance.image['status'] = 'queued'
+            self.assertEqual(self.put()['jobId'], self.job)
+            self.assertFalse(os.path.exists(old))
+            with open(os.path.join(folder, self.job + '.json'), 'w') as out:
+                out.write(text)
+            self.assertEqual(self.cancel()['state'], 'cancelled')
+            os.unlink(os.path.join(folder, self.job + '.cancel'))
+
+    def test_a_disk_that_takes_a_part_of_a_state(self):
+        plugin = load_plugin()
+        os.environ['XENSNAP_DOM0_ROOT'] = self.root
+        self.addCleanup(os.environ.pop, 'XENSNAP_DOM0_ROOT')
+        files = plugin.JobFiles(self.job)
+        state = plugin.new_state('running')
+        real = os.write
+        self.addCleanup(setattr, os, 'write', real)
+        os.write = lambda fd, data: real(fd, data[:100])
+        files.write(state)
+        self.assertEqual(files.read(), state)
+
     def test_jobs_are_forgotten_after_a_day(self):
         self.put()
         first, self.job = self.job, str(uuid.uuid4())
