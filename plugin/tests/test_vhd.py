@@ -52,6 +52,21 @@ def add_locator(path, code, at, space, name):
     change(path, at, name)
 
 
+class Shrinking(io.BytesIO):
+    """A file that is cut off after both footers were read."""
+
+    def __init__(self, data, size):
+        io.BytesIO.__init__(self, data)
+        self.size = size
+        self.reads = 0
+
+    def read(self, size=-1):
+        self.reads += 1
+        if self.reads == 3:
+            self.truncate(self.size)
+        return io.BytesIO.read(self, size)
+
+
 class TableTest(PluginTest):
     """By the plugin's own code, which says of a chain that cannot be bundled whether xapi may read it."""
 
@@ -81,6 +96,15 @@ class TableTest(PluginTest):
             self.a_template(chain=2, pieces=70)
             damage(self.path(number))
             self.assertIn(self.uuids[number], self.assert_refused(code, words, exported).message)
+
+    def test_a_file_that_shrinks_meanwhile(self):
+        self.a_template(chain=2)
+        with io.open(self.path(0), 'rb') as handle:
+            whole = handle.read()
+        for size in (520, 1000, 1535, 1600):
+            with self.assertRaises(self.plugin.PluginError) as caught:
+                self.plugin.Vhd(Shrinking(whole, size), self.path(0), len(whole))
+            self.assertEqual((caught.exception.code, caught.exception.retryable), ('CHAIN_CHANGED', True), size)
 
     def test_block_sizes(self):
         for block_bytes in (1 << 19, 1 << 20, 1 << 22, 1 << 24, 3 << 20, 0):
