@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import { startLink } from '../support/link.ts';
-import { scenario } from '../support/scenario.ts';
+import { PLUGIN_FILE, scenario } from '../support/scenario.ts';
 import { limits, openBench } from './contract/target.ts';
 
 const limitedUrl = process.env.XENSNAP_GLANCE_LIMITED_URL ?? '';
@@ -36,22 +36,38 @@ async function ownGlance() {
   };
 }
 
+/** The plugin, waiting for seconds where it waits for minutes until an image is no longer `saving`. */
+async function impatientPlugin(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'xensnap-plugin-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const text = await readFile(PLUGIN_FILE, 'utf8');
+  const impatient = text.replace(/^SAVING_SECONDS = 600\b/m, 'SAVING_SECONDS = 6');
+  expect(impatient).not.toBe(text);
+  const file = join(folder, 'glance');
+  await writeFile(file, impatient);
+  return file;
+}
+
 it('fails, and leaves no image, when a real Glance is killed in the middle and the image sticks in saving', async () => {
   const glance = await ownGlance();
   const link = await startLink(glance.url, { effect: 'hold', times: 1, afterBytes: 500_000 });
   onTestFinished(() => link.close());
   const back = Promise.withResolvers<void>();
+  const secondTry = Promise.withResolvers<void>();
   let tries = 0;
   const { request, job, leftBehind } = await scenario({
     // Glance takes its time to start again, and a step may wait for it no longer than it may run.
     speed: 1,
     vms: [{ name: 'deep', diskMib: 8, dataMib: 4 }],
-    pool: { vms: 0 },
+    pool: { vms: 0, pluginFile: await impatientPlugin() },
     service: {
       glance: { url: link.url },
       timings: { coalesceMaxSeconds: 3, uploadRetrySeconds: 1 },
       async aroundStep(step, _jobId, go) {
-        if (step === 'StartUpload' && ++tries > 1) await back.promise;
+        if (step === 'StartUpload' && ++tries > 1) {
+          secondTry.resolve();
+          await back.promise;
+        }
         return go();
       },
     },
@@ -60,6 +76,7 @@ it('fails, and leaves no image, when a real Glance is killed in the middle and t
   await link.struck;
   await expect.poll(() => glance.statusOf(id)).toBe('saving');
   await glance.kill();
+  await secondTry.promise;
   await glance.startAgain();
   expect(await glance.statusOf(id)).toBe('saving');
   back.resolve();
