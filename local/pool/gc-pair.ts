@@ -6,7 +6,7 @@ import { journalsOf, removeJournal, writeJournal } from './journal.ts';
 import { forgetVdi, noteSmConfig, smConfig, vdiOfUuid } from './sm-records.ts';
 import type { PoolState } from './state.ts';
 import type { Storage } from './storage.ts';
-import { unlinkDisk } from './unlink.ts';
+import { refuseInUseElsewhere, unlinkDisk } from './unlink.ts';
 import { heldBitmap } from './vhd-query.ts';
 import { growVhd } from './vhd-resize.ts';
 
@@ -113,6 +113,7 @@ export async function deleteFile(
   storage: Storage,
   { uuid, path }: Pick<Node, 'uuid' | 'path'>,
 ): Promise<void> {
+  await refuseInUseElsewhere(pool, storage, path);
   await unlinkDisk(pool, storage, path);
   const vdi = vdiOfUuid(pool, uuid);
   if (vdi !== undefined) forgetVdi(pool, vdi);

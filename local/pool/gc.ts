@@ -17,6 +17,7 @@ import { journalsOf, removeJournal } from './journal.ts';
 import type { Host, PoolState } from './state.ts';
 import type { Storage } from './storage.ts';
 import { completeTask, createTask, failTask } from './task.ts';
+import { FileInUseElsewhere } from './unlink.ts';
 
 /** What the coalescer has just done. Before `begun` it looks whether there is work at all. */
 type Step = LeafStep | 'begun' | 'garbage deleted' | 'round over';
@@ -114,7 +115,8 @@ async function* round(pool: PoolState, storage: Storage, host: Host, skipped: Sk
   try {
     if (pair) yield* mergePair(pool, storage, pair);
     else yield* mergeLeaf(pool, storage, internalContext(pool, host), node);
-  } catch {
+  } catch (error) {
+    if (error instanceof FileInUseElsewhere) throw error;
     skipped.failed.add(node.uuid);
   }
 }

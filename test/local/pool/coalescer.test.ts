@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, openSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { SimulatedPool, VmHandle } from '../../../local/pool/pool.ts';
 import { destroySnapshot, isWhole, namesIn, snapshotOf } from './a-disk.ts';
@@ -78,6 +82,31 @@ it('merges a base copy into its parent, tags the leaves for it, and notes the bl
   expect(await readdir(sr.folder)).not.toContain(`${before}.vhd`);
   vm.setPowerState('Halted');
   expect(await isWhole(pool, sr.folder, vm.rootVdi?.uuid ?? '')).toBe(true);
+});
+
+it('deletes no file of a shared SR that a process on another host has open, and ends its run', async () => {
+  await using world = await aPool({ vms: 0, hosts: 2, keepModels: true, gcQuietSeconds: 1e6 });
+  const { pool } = world;
+  const vm = await pool.addVm({ name: 'shared', sr: 'nfs', diskMib: 16, dataMib: 0, baseCopies: 2 });
+  const sr = pool.srs.find(({ name }) => name === 'NFS shared storage');
+  const before = (notes(pool, vm) as Record<string, string>)['vhd-parent'];
+  await stepTo(pool, sr?.uuid ?? '', 'leaves reloaded');
+  const path = join(sr?.folder ?? '', `${before}.vhd`);
+  const reader = spawn('sleep', ['60'], {
+    env: { PATH: process.env.PATH, XENSNAP_DOM0_ROOT: pool.hosts[1]?.dom0Root },
+    stdio: [openSync(path, 'r'), 'ignore', 'ignore'],
+  });
+  await once(reader, 'spawn');
+  await expect(pool.stepCoalescer(sr?.uuid ?? '')).rejects.toThrow(/in use on xen2/);
+  expect(existsSync(path)).toBe(true);
+  // Nor does the next run, which finds that nobody needs the file.
+  await expect(pool.coalesceNow(sr?.uuid ?? '')).rejects.toThrow(/in use on xen2/);
+  reader.kill();
+  await once(reader, 'exit');
+  await pool.coalesceNow(sr?.uuid ?? '');
+  expect(existsSync(path)).toBe(false);
+  vm.setPowerState('Halted');
+  expect(await isWhole(pool, sr?.folder ?? '', vm.rootVdi?.uuid ?? '')).toBe(true);
 });
 
 it('takes snapshots, destroys them and scans while it merges', async () => {
