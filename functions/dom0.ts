@@ -164,7 +164,6 @@ const NAMES: Readonly<Record<string, ErrorName>> = {
   IMAGE_NOT_QUEUED: 'GlanceConflict',
   IMAGE_TOO_LARGE: 'GlanceTooLarge',
   NO_DISK: 'VmHasNoDisk',
-  SR_FULL: 'StorageFull',
   SR_NOT_ATTACHED: 'StorageNotAttached',
   SR_NOT_SUPPORTED: 'StorageUnsupported',
 };

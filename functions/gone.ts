@@ -81,11 +81,6 @@ export async function unlessUnknown<T>(
   }
 }
 
-/** Whether a host has left the pool for good. */
-export async function hostIsGone(xapi: Session, hostUuid: string): Promise<boolean> {
-  return (await byUuid(xapi, 'host', hostUuid)) === undefined;
-}
-
 function contradiction(what: string, cause: Error): XensnapError {
   return new XensnapError(
     'XapiBusy',

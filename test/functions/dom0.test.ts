@@ -7,7 +7,6 @@ const failed = (code: string, ...params: string[]) =>
   pluginFailure(new XapiError('Async.host.call_plugin', [code, ...params]));
 
 it.each([
-  ['SR_FULL', 'StorageFull'],
   ['SR_NOT_ATTACHED', 'StorageNotAttached'],
   ['SR_NOT_SUPPORTED', 'StorageUnsupported'],
   ['FORMAT_NOT_SUPPORTED', 'DiskFormatUnsupported'],
