@@ -10,6 +10,11 @@ export interface Timeouts {
 
 /** Who logs out of a pool that does not answer has waited long enough before. */
 const maxLogoutSeconds = 5;
+/**
+ * No call is sent for less: nobody answers in that time, and Node's timers may end up to a millisecond early, so that a
+ * call which took all of a session's time would leave a rest of it.
+ */
+const minSeconds = 0.005;
 
 /** The time of one session. */
 export interface Timing {
@@ -31,7 +36,7 @@ export function timing(
   return {
     secondsFor(method) {
       const left = (until - performance.now()) / 1000;
-      if (left <= 0) throw new XapiTimeUp(method, sessionSeconds);
+      if (left < minSeconds) throw new XapiTimeUp(method, sessionSeconds);
       return Math.min(left, takesLong(method) ? longCallSeconds : callSeconds);
     },
     logoutSeconds: Math.min(callSeconds, maxLogoutSeconds),
