@@ -1,6 +1,6 @@
+import { isMap, type Value } from './database/value.ts';
 import type { Request } from './dispatch.ts';
 import type { CallLogEntry, PoolState } from './state.ts';
-import { isMap, type Value } from './value.ts';
 
 /** The call's entry in the log, before anything came of it. */
 export function logCall({ db, clock }: PoolState, { host, channel, method, params }: Request): CallLogEntry {

@@ -1,16 +1,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { addVm } from './add-vm.ts';
+import { addVm } from './build/add-vm.ts';
+import { setPlugged } from './classes/pbd.ts';
+import { forgetTasks } from './classes/task.ts';
 import { installPlugin } from './dom0.ts';
-import { coalesceNow, collectorByHand } from './gc.ts';
 import { vmHandle } from './handle.ts';
 import { bootHost, crashHost, ejectHost, failOver, hangHost, resumeHost } from './host-life.ts';
 import { listBaseCopies, takeInventory } from './inventory.ts';
-import { setPlugged } from './pbd.ts';
 import type { PoolHost, SimulatedPool } from './simulated-pool.ts';
+import { coalesceNow, collectorByHand } from './sm/gc.ts';
+import { storageOf } from './sm/storage.ts';
 import type { Host, PoolState } from './state.ts';
-import { storageOf } from './storage.ts';
-import { forgetTasks } from './task.ts';
 
 /** What a test or the command line holds of a running pool. */
 export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>): SimulatedPool {

@@ -1,5 +1,5 @@
+import { NULL_REF, type Value } from './database/value.ts';
 import type { PoolState } from './state.ts';
-import { NULL_REF, type Value } from './value.ts';
 
 /**
  * How the guest's VSS answers a quiesced snapshot: `half` takes its snapshot and then reports an error, `silent` never

@@ -1,9 +1,9 @@
+import { enterPowerState, type PowerState } from './classes/vm.ts';
+import type { Row } from './database/value.ts';
 import type { Vss } from './guest.ts';
+import { diskPath, storageOf } from './sm/storage.ts';
+import { writeBurst, writeDisk } from './sm/writer.ts';
 import type { PoolState } from './state.ts';
-import { diskPath, storageOf } from './storage.ts';
-import type { Row } from './value.ts';
-import { enterPowerState, type PowerState } from './vm.ts';
-import { writeBurst, writeDisk } from './writer.ts';
 
 /** A disk of a VM, with the file that holds it. */
 export interface AttachedDisk {

@@ -1,11 +1,11 @@
-import { diskAttachmentChanged } from './blktap.ts';
-import type { Backup } from './database.ts';
+import { endPlugins, signalPlugins } from './classes/plugin.ts';
+import { forgetTasks } from './classes/task.ts';
+import { updateAllowedVdiOperations } from './classes/vdi-operations.ts';
+import { enterPowerState } from './classes/vm.ts';
+import type { Backup } from './database/database.ts';
 import type { Guest } from './guest.ts';
-import { endPlugins, signalPlugins } from './plugin.ts';
+import { diskAttachmentChanged } from './sm/blktap.ts';
 import type { Host, PoolState } from './state.ts';
-import { forgetTasks } from './task.ts';
-import { updateAllowedVdiOperations } from './vdi-operations.ts';
-import { enterPowerState } from './vm.ts';
 
 /** After so long without a heartbeat the master takes a host for dead (host_assumed_dead_interval of xapi_globs.ml). */
 const ASSUMED_DEAD_SECONDS = 600;

@@ -1,6 +1,6 @@
+import { NULL_REF } from './database/value.ts';
 import { XapiFailure } from './failure.ts';
 import type { Context, Host, PoolState } from './state.ts';
-import { NULL_REF } from './value.ts';
 
 /** A caller that is no client: the coalescer, or whoever builds the pool. */
 export function internalContext(pool: PoolState, host: Host | undefined = pool.hosts[0]): Context {

@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { attachedToControlDomains } from './dom0-vbd.ts';
-import { isSmOwn } from './journal.ts';
+import { attachedToControlDomains } from './sm/dom0-vbd.ts';
+import { isSmOwn } from './sm/journal.ts';
+import { diskPath } from './sm/storage.ts';
 import type { PoolState } from './state.ts';
-import { diskPath } from './storage.ts';
 
 /**
  * Everything that a job could leave behind; two of them are compared with deepEqual. Base copies and their files are

@@ -1,13 +1,13 @@
 import type { LocalClock } from '../clock.ts';
-import type { VmSpec } from './add-vm.ts';
-import type { Backup } from './database.ts';
+import type { VmSpec } from './build/add-vm.ts';
+import type { Backup } from './database/database.ts';
+import type { ReleaseName } from './database/release.ts';
+import type { Row } from './database/value.ts';
 import type { Fault } from './faults.ts';
 import type { VmHandle } from './handle.ts';
 import type { PoolInventory } from './inventory.ts';
-import type { Certificate } from './listener.ts';
-import type { ReleaseName } from './release.ts';
 import type { CallLogEntry, Host } from './state.ts';
-import type { Row } from './value.ts';
+import type { Certificate } from './wire/listener.ts';
 
 export interface PoolOptions {
   /** Folder for the SRs' files and the models; made if missing. */

@@ -1,14 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
 import type { EventEmitter } from 'node:events';
 import type { LocalClock } from '../clock.ts';
-import type { Database } from './database.ts';
+import type { Database } from './database/database.ts';
+import type { Release } from './database/release.ts';
 import type { Faults } from './faults.ts';
 import type { Guest } from './guest.ts';
 import type { Hang } from './host-life.ts';
-import type { Listener } from './listener.ts';
-import type { Models } from './models.ts';
-import type { Release } from './release.ts';
-import type { Storage } from './storage.ts';
+import type { Models } from './sm/models.ts';
+import type { Storage } from './sm/storage.ts';
+import type { Listener } from './wire/listener.ts';
 
 /** One host of the pool. */
 export interface Host {

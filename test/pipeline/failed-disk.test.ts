@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { DiskSpec } from '../../local/pool/add-vm.ts';
+import type { DiskSpec } from '../../local/pool/build/add-vm.ts';
 import { scenario } from '../support/scenario.ts';
 
 /** A release that knows no `ignore_vdis`, and that still has quiesced snapshots. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
+import type { Value } from '../../local/pool/database/value.ts';
 import type { Fault } from '../../local/pool/faults.ts';
-import type { Value } from '../../local/pool/value.ts';
 import { logIn } from '../local/pool/client.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 

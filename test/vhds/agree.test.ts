@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { unpack } from '../../bin/unpack/unpack.ts';
-import { openVhd } from '../../local/pool/vhd.ts';
+import { openVhd } from '../../local/vhd/vhd.ts';
 import { temporaryFolder } from '../local/vhd/modelled-chain.ts';
 import { qemuImg } from '../support/seven-zip.ts';
 import { validateNovaBundle } from '../support/vhd-importer.ts';

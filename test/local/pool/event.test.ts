@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { localClock } from '../../../local/clock.ts';
-import { History } from '../../../local/pool/history.ts';
+import { History } from '../../../local/pool/database/history.ts';
 import { aPool, until } from './a-pool.ts';
 import { request, type TestClient } from './client.ts';
 

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { encodePluginCall, readOutput } from '../../../local/pool/plugin-wire.ts';
+import { encodePluginCall, readOutput } from '../../../local/pool/wire/plugin-wire.ts';
 import { aPool, until } from './a-pool.ts';
 
 /** A plugin whose function's name says what it does; a shell script, since that starts fast. */

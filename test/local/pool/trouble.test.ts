@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { expect, it } from 'vitest';
 import { startPool } from '../../../local/pool/pool.ts';
-import { decodeCall, encodeValue } from '../../../local/pool/xmlrpc.ts';
+import { decodeCall, encodeValue } from '../../../local/pool/wire/xmlrpc.ts';
 import { aPool, until } from './a-pool.ts';
 import { request } from './client.ts';
 

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { expect, it } from 'vitest';
-import { encodeFailure, encodeSuccess } from '../../../local/pool/xmlrpc.ts';
+import { encodeFailure, encodeSuccess } from '../../../local/pool/wire/xmlrpc.ts';
 import { aPool } from './a-pool.ts';
 
 const HEAD = '<?xml version="1.0"?><methodResponse><params><param>';

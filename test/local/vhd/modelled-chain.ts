@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createChildVhd, createDynamicVhd, openVhd } from '../../../local/pool/vhd.ts';
+import { createChildVhd, createDynamicVhd, openVhd } from '../../../local/vhd/vhd.ts';
 
 /** A write to the guest's disk. */
 export interface Write {

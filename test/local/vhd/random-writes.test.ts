@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { coalesceIntoParent, reparent } from '../../../local/pool/chain.ts';
+import { coalesceIntoParent, reparent } from '../../../local/vhd/chain.ts';
 import { extractWith7zip, sevenZip } from '../../support/seven-zip.ts';
 import { readChain } from '../../support/vhd-reader.ts';
 import { anyWrite } from './any-write.ts';

@@ -2,8 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { coalesceIntoParent, reparent } from '../../../local/pool/chain.ts';
-import { createChildVhd, createDynamicVhd, openVhd } from '../../../local/pool/vhd.ts';
+import { coalesceIntoParent, reparent } from '../../../local/vhd/chain.ts';
+import { createChildVhd, createDynamicVhd, openVhd } from '../../../local/vhd/vhd.ts';
 import { readChain } from '../../support/vhd-reader.ts';
 import { pattern, temporaryFolder, write } from './modelled-chain.ts';
 

@@ -7,7 +7,7 @@ import {
   openVhd,
   physicalBytes,
   setHidden,
-} from '../../../local/pool/vhd.ts';
+} from '../../../local/vhd/vhd.ts';
 import { readChain } from '../../support/vhd-reader.ts';
 import { pattern, temporaryFolder, write } from './modelled-chain.ts';
 

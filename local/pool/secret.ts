@@ -1,8 +1,0 @@
-import type { Context } from './state.ts';
-import type { Row } from './value.ts';
-
-export const secretCalls = {
-  'secret.create': ({ pool: { db } }: Context, args: Row) =>
-    db.create('secret', { value: args.value ?? '', other_config: args.other_config ?? {} }),
-  'secret.destroy': ({ pool: { db } }: Context, secret: string) => db.destroy('secret', secret),
-};

@@ -1,0 +1,69 @@
+import { blockBytes, sectorBytes, sectorsPerBlock } from '../../vhd/format.ts';
+import { openVhd, type Vhd } from '../../vhd/vhd.ts';
+import type { PoolState } from '../state.ts';
+import { smConfig } from './records.ts';
+import { chainOfFiles } from './scan.ts';
+import { diskPath, storageOf } from './storage.ts';
+
+/** A disk that nobody writes to, as its whole chain makes it: what a block device of it would read as. */
+export interface FlatDisk {
+  readonly virtualBytes: number;
+  /** The numbers of the 2 MiB blocks that some file of the chain holds, ascending. */
+  readonly blocks: readonly number[];
+  /** A block's data; the last one of a disk may be shorter. */
+  read(block: number): Promise<Buffer>;
+}
+
+/** The chain is looked up anew for each block, since the coalescer may merge it meanwhile. */
+export async function openFlatDisk(pool: PoolState, vdi: string): Promise<FlatDisk> {
+  const virtualBytes = Number(pool.db.text('VDI', vdi, 'virtual_size'));
+  const blocks = new Set<number>();
+  await withChain(pool, vdi, async (chain) => {
+    for (const vhd of chain) for await (const block of vhd.heldBlocks()) blocks.add(block);
+  });
+  return {
+    virtualBytes,
+    blocks: [...blocks].sort((one, other) => one - other),
+    read: (block) => withChain(pool, vdi, (chain) => readBlock(chain, block, virtualBytes)),
+  };
+}
+
+/** Runs `work` on the disk's open files, leaf first, while their chain stays as it is. A raw disk has none. */
+async function withChain<T>(
+  pool: PoolState,
+  vdi: string,
+  work: (chain: readonly Vhd[]) => Promise<T>,
+): Promise<T> {
+  const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
+  const path = diskPath(storage, pool.db.text('VDI', vdi, 'uuid'));
+  return storage.chains.run(async () => {
+    await using stack = new AsyncDisposableStack();
+    const chain: Vhd[] = [];
+    const files = smConfig(pool, vdi).type === 'raw' ? [] : await chainOfFiles(storage, path);
+    for (const file of files) {
+      const vhd = await openVhd(file.path);
+      stack.defer(() => vhd.close());
+      chain.push(vhd);
+    }
+    return await work(chain);
+  });
+}
+
+async function readBlock(chain: readonly Vhd[], block: number, virtualBytes: number): Promise<Buffer> {
+  const bytes = Math.min(blockBytes, virtualBytes - block * blockBytes);
+  const result = Buffer.alloc(bytes);
+  const missing = new Set(Array.from({ length: bytes / sectorBytes }, (_, sector) => sector));
+  for (const vhd of chain) {
+    if (missing.size === 0) break;
+    // A base copy may be the smaller disk.
+    const sectors = Math.min(bytes, vhd.virtualBytes - block * blockBytes) / sectorBytes;
+    if (sectors <= 0) continue;
+    const { data, present } = await vhd.readSectors(block * sectorsPerBlock, sectors);
+    for (const sector of missing) {
+      if (!present[sector]) continue;
+      data.copy(result, sector * sectorBytes, sector * sectorBytes, (sector + 1) * sectorBytes);
+      missing.delete(sector);
+    }
+  }
+  return result;
+}
