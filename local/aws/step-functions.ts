@@ -10,7 +10,8 @@ import {
   serveJson,
 } from './json-service.ts';
 import { describe, summary } from './states/descriptions.ts';
-import { type Execution, executions } from './states/executions.ts';
+import type { Execution } from './states/execution.ts';
+import { executions } from './states/executions.ts';
 import { page } from './states/paging.ts';
 import { checkJson, executionName, text } from './states/requests.ts';
 import type { StatusChangeEvent } from './states/status-event.ts';

@@ -1,6 +1,13 @@
 import { isMap, type Value } from './database/value.ts';
-import type { Request } from './dispatch.ts';
-import type { CallLogEntry, PoolState } from './state.ts';
+import type { CallLogEntry, Host, PoolState } from './state.ts';
+
+/** One call as a host of the pool gets it. */
+export interface Request {
+  readonly host: Host;
+  readonly channel: 'tcp' | 'unix';
+  readonly method: string;
+  readonly params: readonly Value[];
+}
 
 /** The call's entry in the log, before anything came of it. */
 export function logCall({ db, clock }: PoolState, { host, channel, method, params }: Request): CallLogEntry {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { logCall } from './call-log.ts';
+import { logCall, type Request } from './call-log.ts';
 import { eventCalls } from './classes/event.ts';
 import { atHost, workingHost } from './classes/forwarding.ts';
 import { hostCalls } from './classes/host.ts';
@@ -21,7 +21,7 @@ import { hasCome, isRemoved } from './database/release.ts';
 import { NULL_REF, type Value } from './database/value.ts';
 import { asFailure, ConnectionCut, XapiFailure } from './failure.ts';
 import { withFault } from './faults.ts';
-import type { Context, Host, PoolState } from './state.ts';
+import type { Context, PoolState } from './state.ts';
 
 /** Its arguments have been read as the data model's types before; it answers a Value, or nothing for void. */
 type Implementation = (context: Context, ...args: never[]) => unknown;
@@ -44,13 +44,6 @@ const implementations: Record<string, Implementation> = {
 };
 
 const LONGEST_LOG = 100_000;
-
-export interface Request {
-  readonly host: Host;
-  readonly channel: 'tcp' | 'unix';
-  readonly method: string;
-  readonly params: readonly Value[];
-}
 
 /**
  * Carries out one call as xapi's dispatcher does (gen_server.ml): the number of its parameters, then the session, then

@@ -1,26 +1,8 @@
 import { NULL_REF, type Value } from './database/value.ts';
-import type { PoolState } from './state.ts';
-
-/**
- * How the guest's VSS answers a quiesced snapshot: `half` takes its snapshot and then reports an error, `silent` never
- * reads the request, `none` has no agent that could.
- */
-export type Vss = (typeof VSS)[number];
-
-const VSS = ['works', 'half', 'silent', 'timeout', 'none'] as const;
+import { type Guest, type PoolState, VSS, type Vss } from './state.ts';
 
 function vssOf(value: Value): Vss {
   return VSS.find((each) => each === value) ?? 'none';
-}
-
-/** A running or paused domain: what lives in xenstore and not in the database. */
-export interface Guest {
-  /** Its xenstore keys, below its domain's path. */
-  readonly xenstore: Map<string, string>;
-  vss: Vss;
-  writing: boolean;
-  /** The writes under way, or the last ones. */
-  burst?: Promise<void>;
 }
 
 /** Keys that a VM's `xenstore_data` carries into its domain (xenopsd Domain.set_xsdata); others stay behind. */

@@ -1,9 +1,8 @@
 import { enterPowerState, type PowerState } from './classes/vm.ts';
 import type { Row } from './database/value.ts';
-import type { Vss } from './guest.ts';
 import { diskPath, storageOf } from './sm/storage.ts';
 import { writeBurst, writeDisk } from './sm/writer.ts';
-import type { PoolState } from './state.ts';
+import type { PoolState, Vss } from './state.ts';
 
 /** A disk of a VM, with the file that holds it. */
 export interface AttachedDisk {

@@ -3,21 +3,11 @@ import { forgetTasks } from './classes/task.ts';
 import { updateAllowedVdiOperations } from './classes/vdi-operations.ts';
 import { enterPowerState } from './classes/vm.ts';
 import type { Backup } from './database/database.ts';
-import type { Guest } from './guest.ts';
 import { diskAttachmentChanged } from './sm/blktap.ts';
 import type { Host, PoolState } from './state.ts';
 
 /** After so long without a heartbeat the master takes a host for dead (host_assumed_dead_interval of xapi_globs.ml). */
 const ASSUMED_DEAD_SECONDS = 600;
-
-/** What holds up everything on a host that hangs. */
-export interface Hang {
-  readonly since: Date;
-  readonly over: Promise<void>;
-  readonly end: () => void;
-  /** The guests that were writing. */
-  readonly guests: readonly Guest[];
-}
 
 function setLive({ db }: PoolState, { ref }: Host, live: boolean): void {
   if (db.has('host', ref)) db.set('host_metrics', db.text('host', ref, 'metrics'), 'live', live);

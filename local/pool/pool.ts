@@ -18,8 +18,8 @@ import type { PoolOptions, SimulatedPool } from './simulated-pool.ts';
 import { stopCollectors } from './sm/gc.ts';
 import { Models } from './sm/models.ts';
 import { keepWriting } from './sm/writer.ts';
-import type { PoolState } from './state.ts';
-import { type Listener, listen } from './wire/listener.ts';
+import type { Listener, PoolState } from './state.ts';
+import { listen } from './wire/listener.ts';
 
 // With startPool these are all that the rest of the project needs of the pool.
 export type { DiskSpec, VmSpec } from './build/add-vm.ts';

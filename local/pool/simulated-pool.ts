@@ -6,8 +6,7 @@ import type { Row } from './database/value.ts';
 import type { Fault } from './faults.ts';
 import type { VmHandle } from './handle.ts';
 import type { PoolInventory } from './inventory.ts';
-import type { CallLogEntry, Host } from './state.ts';
-import type { Certificate } from './wire/listener.ts';
+import type { CallLogEntry, Certificate, Host } from './state.ts';
 
 export interface PoolOptions {
   /** Folder for the SRs' files and the models; made if missing. */

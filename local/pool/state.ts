@@ -4,11 +4,81 @@ import type { LocalClock } from '../clock.ts';
 import type { Database } from './database/database.ts';
 import type { Release } from './database/release.ts';
 import type { Faults } from './faults.ts';
-import type { Guest } from './guest.ts';
-import type { Hang } from './host-life.ts';
+import type { Lock } from './lock.ts';
+import type { Collector } from './sm/collector.ts';
 import type { Models } from './sm/models.ts';
-import type { Storage } from './sm/storage.ts';
-import type { Listener } from './wire/listener.ts';
+import type { SrType } from './sm/types.ts';
+
+export interface Certificate {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** A listening server of one host, on its network port or its control domain's socket. */
+export interface Listener {
+  readonly port: number;
+  /** Cuts every connection and refuses new ones. */
+  stop(): Promise<void>;
+  /** Listens again where it did. */
+  start(): Promise<void>;
+  /** New connections are shown this certificate; those that are open stay. */
+  renew(certificate: Certificate): void;
+}
+
+/** What holds up everything on a host that hangs. */
+export interface Hang {
+  readonly since: Date;
+  readonly over: Promise<void>;
+  readonly end: () => void;
+  /** The guests that were writing. */
+  readonly guests: readonly Guest[];
+}
+
+/**
+ * How the guest's VSS answers a quiesced snapshot: `half` takes its snapshot and then reports an error, `silent` never
+ * reads the request, `none` has no agent that could.
+ */
+export const VSS = ['works', 'half', 'silent', 'timeout', 'none'] as const;
+
+export type Vss = (typeof VSS)[number];
+
+/** A running or paused domain: what lives in xenstore and not in the database. */
+export interface Guest {
+  /** Its xenstore keys, below its domain's path. */
+  readonly xenstore: Map<string, string>;
+  vss: Vss;
+  writing: boolean;
+  /** The writes under way, or the last ones. */
+  burst?: Promise<void>;
+}
+
+/**
+ * The folder behind an SR: the mount of its hosts and, if shared, the export of its server. Of an SR of the LVM family it
+ * stands for the volume group, and its files for logical volumes, which no control domain sees as files.
+ */
+export interface Storage {
+  readonly ref: string;
+  readonly uuid: string;
+  readonly type: SrType;
+  readonly folder: string;
+  /** What new VHDs and the coalescer find; hard links need none. Infinite unless a test says otherwise. */
+  freeBytes: number;
+  /** The next snapshot finds no space for its second child (sm's own fault point FileSR_fail_snap2). */
+  failsSnapshotHalfWay: boolean;
+  /** The coalescer's process: one for an SR. */
+  collector: Collector | undefined;
+  /**
+   * UUIDs of the disks that are QCOW2. Nobody but the pool reads such a file, which is laid out as a VHD is: what matters
+   * of its format is that it is not to be found as a VHD.
+   */
+  readonly qcow2: Set<string>;
+  /** The SR's lock of sm: scans, snapshots, destruction, and of the coalescer's work what moves files and records. */
+  readonly chains: Lock;
+  /** By VDI UUID: held by whoever writes into a disk or moves its file. */
+  readonly disks: Map<string, Lock>;
+  /** By VDI UUID: the disk's lock, held while blktap has paused the disk. */
+  readonly paused: Map<string, Disposable>;
+}
 
 /** One host of the pool. */
 export interface Host {

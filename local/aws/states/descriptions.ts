@@ -1,5 +1,5 @@
 import { epochSeconds } from '../json-service.ts';
-import type { Execution } from './executions.ts';
+import type { Execution } from './execution.ts';
 
 /** An execution as ListExecutions has it. */
 export function summary({ arn, name, status, startDate, stopDate }: Execution, stateMachineArn: string) {

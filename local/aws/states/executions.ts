@@ -2,26 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StateMachine } from 'aws-local-stepfunctions';
 import type { LocalClock } from '../../clock.ts';
 import { localDefinition } from './definition.ts';
-import type { HistoryEvent } from './history.ts';
+import type { Execution } from './execution.ts';
 import { type End, type Run, runExecution } from './run.ts';
 import { type StatusChangeEvent, statusChangeEvent } from './status-event.ts';
 import type { Handler, SendMessage } from './tasks.ts';
 import { taskTokens } from './tokens.ts';
 import type { Asl } from './walk.ts';
-
-/** One run of the state machine, kept in memory. Input and output are JSON. */
-export interface Execution {
-  readonly arn: string;
-  readonly name: string;
-  readonly startDate: Date;
-  readonly input: string;
-  readonly history: HistoryEvent[];
-  status: 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'TIMED_OUT' | 'ABORTED';
-  stopDate?: Date;
-  output?: string;
-  error?: string;
-  cause?: string;
-}
 
 export interface ExecutionsOptions {
   readonly definition: Asl;

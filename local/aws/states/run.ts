@@ -1,7 +1,7 @@
 import { ExecutionError, ExecutionTimeoutError, type StateMachine } from 'aws-local-stepfunctions';
 import type { LocalClock } from '../../clock.ts';
 import type { StateFacts } from './definition.ts';
-import type { Execution } from './executions.ts';
+import type { Execution } from './execution.ts';
 import { tooLarge } from './failures.ts';
 import { type AppendEvent, appendEngineEvent, historyEvent, historyLimit } from './history.ts';
 import { callbackTask, type Handler, lambdaTask, type SendMessage, type TaskRun, waitTask } from './tasks.ts';

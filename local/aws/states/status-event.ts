@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Execution } from './executions.ts';
+import type { Execution } from './execution.ts';
 
 /** EventBridge's "Step Functions Execution Status Change" event, as far as Step Functions fills it. */
 export interface StatusChangeEvent {

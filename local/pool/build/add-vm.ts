@@ -1,9 +1,8 @@
 import { enterPowerState, type PowerState } from '../classes/vm.ts';
 import { isRemoved } from '../database/release.ts';
-import type { Vss } from '../guest.ts';
 import { type VmHandle, vmHandle } from '../handle.ts';
-import { SR_TYPES, type SrType } from '../sm/storage.ts';
-import type { Host, PoolState } from '../state.ts';
+import { SR_TYPES, type SrType } from '../sm/types.ts';
+import type { Host, PoolState, Vss } from '../state.ts';
 import { deepen, shareParent } from './chain.ts';
 import { buildDisk, type DiskFormat } from './disk.ts';
 import { buildSr } from './hosts.ts';

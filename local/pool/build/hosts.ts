@@ -5,7 +5,7 @@ import { setPlugged } from '../classes/pbd.ts';
 import { enterPowerState } from '../classes/vm.ts';
 import { makeDom0 } from '../dom0.ts';
 import { Lock } from '../lock.ts';
-import { SR_TYPES, type SrType } from '../sm/storage.ts';
+import { SR_TYPES, type SrType } from '../sm/types.ts';
 import type { Host, PoolState } from '../state.ts';
 import { newVm } from './vm.ts';
 

@@ -1,6 +1,6 @@
 import { rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SR_TYPES } from '../sm/storage.ts';
+import { SR_TYPES } from '../sm/types.ts';
 import type { Context, PoolState } from '../state.ts';
 
 /** Attaches the SR to the host or takes it away; one of files with the mount in the control domain. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { XapiFailure } from '../failure.ts';
-import { type Guest, providerOffersItself } from '../guest.ts';
-import type { Context } from '../state.ts';
+import { providerOffersItself } from '../guest.ts';
+import type { Context, Guest } from '../state.ts';
 import { withSubtask } from './operation.ts';
 import { snapshotVm } from './snapshot.ts';
 import { withVmOperation } from './vm-operations.ts';

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { databaseText } from '../database/filter.ts';
 import { EPOCH, NULL_REF, type Row } from '../database/value.ts';
 import type { Context } from '../state.ts';
-import type { Disk } from './snapshot.ts';
+
+/** What a copy's VBD will point to. */
+export interface CopiedDisk {
+  readonly vbd: string;
+  readonly vdi: string;
+  readonly isNew: boolean;
+}
 
 /** A snapshot is of its VM, a clone a VM, or template, of its own. */
 export type CopyKind = 'snapshot' | 'clone';
@@ -92,7 +98,7 @@ function metadataOf(record: Row): string {
 }
 
 /** A VBD of its own for the copy, which owns its disks: `owner` makes tools destroy them with it. */
-export function copyVbd({ pool: { db } }: Context, copy: string, { vbd, vdi }: Disk): string {
+export function copyVbd({ pool: { db } }: Context, copy: string, { vbd, vdi }: CopiedDisk): string {
   const { uuid: _uuid, ...source } = db.record('VBD', vbd);
   const otherConfig = db.map('VBD', vbd, 'other_config');
   const isDisk = source.type === 'Disk';

@@ -3,20 +3,13 @@ import { NULL_REF } from '../database/value.ts';
 import { asFailure } from '../failure.ts';
 import type { Context } from '../state.ts';
 import { withSubtask } from './operation.ts';
-import { type CopyKind, copyRecord, copyVbd, copyVif } from './snapshot-record.ts';
+import { type CopiedDisk, type CopyKind, copyRecord, copyVbd, copyVif } from './snapshot-record.ts';
 import { throwIfCancelling } from './task.ts';
 import { updateAllowedVbdOperations } from './vbd-operations.ts';
 import { vdiCalls } from './vdi.ts';
 import { cloneVdi } from './vdi-clone.ts';
 import { snapshotVdi } from './vdi-snapshot.ts';
 import { updateAllowedOperations, withVmOperation } from './vm-operations.ts';
-
-/** What a copy's VBD will point to. */
-export interface Disk {
-  readonly vbd: string;
-  readonly vdi: string;
-  readonly isNew: boolean;
-}
 
 /**
  * `VM.snapshot`: the disks one after another, so that they are not of one moment, then the template's record
@@ -100,14 +93,18 @@ async function copyVm(
 }
 
 /** Copies the disks behind VBDs, one after another; those already made are destroyed when a later one fails. */
-export async function copyDisks(context: Context, kind: CopyKind, vbds: readonly string[]): Promise<Disk[]> {
+export async function copyDisks(
+  context: Context,
+  kind: CopyKind,
+  vbds: readonly string[],
+): Promise<CopiedDisk[]> {
   const { db } = context.pool;
   const bytes = (vbd: string): number => {
     const vdi = db.text('VBD', vbd, 'VDI');
     return db.has('VDI', vdi) ? Number(db.get('VDI', vdi, 'virtual_size')) : 0;
   };
   const total = vbds.reduce((sum, vbd) => sum + bytes(vbd), 0);
-  const disks: Disk[] = [];
+  const disks: CopiedDisk[] = [];
   let done = 0;
   for (const vbd of vbds) {
     try {
@@ -124,7 +121,7 @@ export async function copyDisks(context: Context, kind: CopyKind, vbds: readonly
 }
 
 /** An empty drive stays empty, a CD stays the same CD. */
-async function copyDisk(context: Context, kind: CopyKind, vbd: string): Promise<Disk> {
+async function copyDisk(context: Context, kind: CopyKind, vbd: string): Promise<CopiedDisk> {
   const { db } = context.pool;
   if (db.flag('VBD', vbd, 'empty')) return { vbd, vdi: NULL_REF, isNew: false };
   const vdi = db.text('VBD', vbd, 'VDI');
@@ -134,7 +131,7 @@ async function copyDisk(context: Context, kind: CopyKind, vbd: string): Promise<
   return { vbd, vdi: taken, isNew: true };
 }
 
-async function destroyDisks(context: Context, disks: readonly Disk[]): Promise<void> {
+async function destroyDisks(context: Context, disks: readonly CopiedDisk[]): Promise<void> {
   for (const { vdi, isNew } of disks) {
     if (!isNew) continue;
     await withSubtask(context, 'VDI.destroy', [vdi], async (subtask) => {

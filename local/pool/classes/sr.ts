@@ -4,8 +4,8 @@ import { kickCollector } from '../sm/gc.ts';
 import { forgetVdi } from '../sm/records.ts';
 import { type DiskFile, scanFolder } from '../sm/scan.ts';
 import { srDestroyCalls } from '../sm/sr-destroy.ts';
-import { assertAttached, type Storage, storageOf } from '../sm/storage.ts';
-import type { Context, PoolState } from '../state.ts';
+import { assertAttached, storageOf } from '../sm/storage.ts';
+import type { Context, PoolState, Storage } from '../state.ts';
 
 /**
  * Brings the database in step with the folder: sizes, `vhd-parent`, disks whose files came (any `.vhd` or `.qcow2` in it

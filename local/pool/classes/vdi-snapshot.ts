@@ -5,8 +5,8 @@ import { pauseDisk, unpauseDisk } from '../sm/blktap.ts';
 import { noteSmConfig, smConfig } from '../sm/records.ts';
 import { chainOfFiles } from '../sm/scan.ts';
 import { splitFile } from '../sm/split-file.ts';
-import { diskPath, type Storage, storageOf } from '../sm/storage.ts';
-import type { Context, PoolState } from '../state.ts';
+import { diskPath, storageOf } from '../sm/storage.ts';
+import type { Context, PoolState, Storage } from '../state.ts';
 import { withVdiOperation } from './vdi-operations.ts';
 
 const LONGEST_CHAIN = 30;

@@ -2,8 +2,8 @@ import { isMap, NULL_REF, type Row } from '../database/value.ts';
 import { asFailure, XapiFailure } from '../failure.ts';
 import type { Context } from '../state.ts';
 import { withSubtask } from './operation.ts';
-import { copyDisks, type Disk } from './snapshot.ts';
-import { copyMetrics, copyVbd, copyVif } from './snapshot-record.ts';
+import { copyDisks } from './snapshot.ts';
+import { type CopiedDisk, copyMetrics, copyVbd, copyVif } from './snapshot-record.ts';
 import { destroyVbd } from './vbd.ts';
 import { updateAllowedVbdOperations } from './vbd-operations.ts';
 import { vdiCalls } from './vdi.ts';
@@ -119,7 +119,7 @@ async function revertDisks(context: Context, vm: string, snapshot: string): Prom
       return '';
     });
   }
-  const disks: Disk[] = await copyDisks(context, 'clone', ofSnapshot);
+  const disks: CopiedDisk[] = await copyDisks(context, 'clone', ofSnapshot);
   for (const disk of disks) {
     if (disk.isNew) pointSnapshotsTo(db, db.text('VBD', disk.vbd, 'VDI'), disk.vdi);
     updateAllowedVbdOperations(pool, copyVbd(context, vm, disk));

@@ -1,7 +1,7 @@
 import { settleFooter } from '../../vhd/tapdisk.ts';
-import type { PoolState } from '../state.ts';
+import type { PoolState, Storage } from '../state.ts';
 import { noteSmConfig, smConfig, vdiOfUuid } from './records.ts';
-import { diskLock, diskPath, type Storage, storageOf } from './storage.ts';
+import { diskLock, diskPath, storageOf } from './storage.ts';
 
 /** Whether a tapdisk has the disk open for writing: some host says so in `sm_config`, and it is not paused. */
 export function isOpen(pool: PoolState, vdi: string): boolean {

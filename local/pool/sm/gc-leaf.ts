@@ -5,13 +5,13 @@ import { isHidden } from '../../vhd/query.ts';
 import { growVhd } from '../../vhd/resize.ts';
 import { setHidden } from '../../vhd/vhd.ts';
 import { snapshotVdi } from '../classes/vdi-snapshot.ts';
-import type { Context, PoolState } from '../state.ts';
+import type { Context, PoolState, Storage } from '../state.ts';
 import { pauseDisk, unpauseDisk } from './blktap.ts';
 import { deleteFile, mergePair, type PairStep } from './gc-pair.ts';
 import { canMergeLive, isLeafOfOne, type Node, OLD_PREFIX, readTree, type Tree } from './gc-tree.ts';
 import { journalsOf, removeJournal, writeJournal } from './journal.ts';
 import { forgetVdi, noteSmConfig, vdiOfUuid } from './records.ts';
-import { diskPath, type Storage } from './storage.ts';
+import { diskPath } from './storage.ts';
 
 export type LeafStep =
   | MergeStep

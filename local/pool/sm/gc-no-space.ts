@@ -1,6 +1,5 @@
-import type { PoolState } from '../state.ts';
+import type { PoolState, Storage } from '../state.ts';
 import { noteSmConfig, vdiOfUuid } from './records.ts';
-import type { Storage } from './storage.ts';
 
 /** Tells the operator, once, that there is no space to coalesce, and of each disk that it is one of these (cleanup.py). */
 export function noteNoSpace(pool: PoolState, { ref, uuid }: Storage, lacking: ReadonlySet<string>): void {

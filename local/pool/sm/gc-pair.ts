@@ -2,12 +2,11 @@ import { deflateSync } from 'node:zlib';
 import { type MergeStep, mergeIntoParent, reparent } from '../../vhd/chain.ts';
 import { heldBitmap } from '../../vhd/query.ts';
 import { growVhd } from '../../vhd/resize.ts';
-import type { PoolState } from '../state.ts';
+import type { PoolState, Storage } from '../state.ts';
 import { pauseDisk, unpauseDisk } from './blktap.ts';
 import { type Node, readTree } from './gc-tree.ts';
 import { journalsOf, removeJournal, writeJournal } from './journal.ts';
 import { forgetVdi, noteSmConfig, smConfig, vdiOfUuid } from './records.ts';
-import type { Storage } from './storage.ts';
 import { refuseInUseElsewhere, unlinkDisk } from './unlink.ts';
 
 export type PairStep =

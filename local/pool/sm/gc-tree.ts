@@ -1,10 +1,9 @@
 import { blockBytes } from '../../vhd/format.ts';
 import { heldBitmap } from '../../vhd/query.ts';
-import type { PoolState } from '../state.ts';
+import type { PoolState, Storage } from '../state.ts';
 import { journalsOf } from './journal.ts';
 import { smConfig, vdiOfUuid } from './records.ts';
 import { type DiskFile, scanFolder } from './scan.ts';
-import type { Storage } from './storage.ts';
 
 /** A disk's file among its relatives. */
 export interface Node extends DiskFile {

@@ -1,7 +1,7 @@
 import { completeTask, createTask, failTask } from '../classes/task.ts';
 import { asFailure } from '../failure.ts';
 import { internalContext } from '../internal-context.ts';
-import type { Host, PoolState } from '../state.ts';
+import type { Host, PoolState, Storage } from '../state.ts';
 import { type Collector, collectorOf } from './collector.ts';
 import { handleInterrupted, type LeafStep, mergeLeaf } from './gc-leaf.ts';
 import { noteNoSpace } from './gc-no-space.ts';
@@ -16,7 +16,6 @@ import {
   withoutBlockInfo,
 } from './gc-tree.ts';
 import { journalsOf, removeJournal } from './journal.ts';
-import type { Storage } from './storage.ts';
 import { FileInUseElsewhere } from './unlink.ts';
 
 /** What the coalescer has just done. Before `begun` it looks whether there is work at all. */

@@ -1,6 +1,6 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Storage } from './storage.ts';
+import type { Storage } from '../state.ts';
 
 /**
  * What the coalescer has begun (sm's fjournaler.py): a file beside the disks that names the kind of work and the disk.

@@ -3,7 +3,8 @@ import { join, parse } from 'node:path';
 import { VhdError } from '../../vhd/format.ts';
 import { openVhd, physicalBytes } from '../../vhd/vhd.ts';
 import { XapiFailure } from '../failure.ts';
-import { type Storage, uuidOf } from './storage.ts';
+import type { Storage } from '../state.ts';
+import { uuidOf } from './storage.ts';
 
 /** A disk's file as the folder has it, whatever the database says. */
 export interface DiskFile {

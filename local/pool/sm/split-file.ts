@@ -3,8 +3,10 @@ import { link, rename, rm, stat } from 'node:fs/promises';
 import { isHidden, isUnwritten } from '../../vhd/query.ts';
 import { createChildVhd, physicalBytes, setHidden } from '../../vhd/vhd.ts';
 import { XapiFailure } from '../failure.ts';
+import type { Storage } from '../state.ts';
 import { chainOfFiles, type DiskFile } from './scan.ts';
-import { diskPath, SR_TYPES, type Storage } from './storage.ts';
+import { diskPath } from './storage.ts';
+import { SR_TYPES } from './types.ts';
 
 /** The UUIDs of a disk, of its base copy, and of the snapshot; none for a snapshot of the coalescer's own. */
 export interface Split {

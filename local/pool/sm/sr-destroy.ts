@@ -1,10 +1,10 @@
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XapiFailure } from '../failure.ts';
-import type { Context, PoolState } from '../state.ts';
+import type { Context, PoolState, Storage } from '../state.ts';
 import { forgetVdi } from './records.ts';
 import { scanFolder } from './scan.ts';
-import { type Storage, storageOf } from './storage.ts';
+import { storageOf } from './storage.ts';
 
 /** What the drivers say that remove their SR's folder itself, when something is left in it (NFSSR.py, SMBSR.py). */
 const FOLDER_STAYS: Partial<Record<Storage['type'], [code: string, reason: string]>> = {

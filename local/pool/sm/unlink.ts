@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, readlink, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PoolState } from '../state.ts';
-import { SR_TYPES, type Storage } from './storage.ts';
+import type { PoolState, Storage } from '../state.ts';
+import { SR_TYPES } from './types.ts';
 
 const LOOK_MILLISECONDS = 50;
 

@@ -1,23 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
-import type { Host, PoolState } from '../state.ts';
+import type { Certificate, Host, Listener, PoolState } from '../state.ts';
 import { serveConnection } from './http.ts';
-
-export interface Certificate {
-  readonly key: string;
-  readonly cert: string;
-}
-
-/** A listening server of one host, on its network port or its control domain's socket. */
-export interface Listener {
-  readonly port: number;
-  /** Cuts every connection and refuses new ones. */
-  stop(): Promise<void>;
-  /** Listens again where it did. */
-  start(): Promise<void>;
-  /** New connections are shown this certificate; those that are open stay. */
-  renew(certificate: Certificate): void;
-}
 
 export interface ListenOptions {
   readonly channel: 'tcp' | 'unix';
