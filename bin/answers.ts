@@ -20,6 +20,9 @@ export interface JobView {
   readonly imageName: string;
   /** Position of the disk that is imaged. */
   readonly device: string | null;
+  /** `keystone:<user>@<project id>`, `jwt:<sub>`, `iam:<arn>` or `local`. */
+  readonly requestedBy: string | null;
+  readonly cancelledBy: string | null;
   readonly consistency: string | null;
   readonly warnings: readonly string[];
   readonly error: { readonly name: string; readonly message: string } | null;
@@ -95,6 +98,8 @@ export interface ScheduleView {
   readonly flatten: boolean;
   readonly enabled: boolean;
   readonly disabledReason: string | null;
+  readonly requestedBy: string | null;
+  readonly changedBy: string | null;
   readonly nextRuns: readonly string[];
 }
 

@@ -10,6 +10,8 @@ export function jobReport(job: JobView): string {
     Pool: job.pool,
     Host: job.host,
     Status: job.finishedAt === null ? `${job.status}, ${job.phase}, ${job.progress} %` : job.status,
+    'Requested by': job.requestedBy,
+    'Cancelled by': job.cancelledBy,
     Error: job.error && `${job.error.name}: ${job.error.message}`,
     Image: job.imageId && `${job.imageId} "${job.imageName}"`,
     Device: job.device,

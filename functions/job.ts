@@ -75,6 +75,8 @@ export interface Job {
   readonly request: JobRequest;
   /** The caller's project, where the API is for projects. */
   readonly project?: string;
+  /** Who asked for it; of a schedule's job, who changed the schedule last. */
+  readonly actor?: string;
   readonly pool: string;
   readonly vmUuid: string;
   readonly vmName: string;
@@ -96,6 +98,8 @@ export interface Job {
   /** No step but those of the cleanup line may have an effect any more. */
   readonly closing?: boolean;
   readonly cancelRequested?: boolean;
+  /** Who wanted no more of it. */
+  readonly cancelledBy?: string;
   /** The image is verified and stays. Excludes `discarding`. */
   readonly committed?: boolean;
   /** When it was: with the commit. */

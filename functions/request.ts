@@ -37,6 +37,8 @@ export interface SnapshotRequest {
   readonly jobId?: string;
   /** The caller's project: the job and the image are its. */
   readonly project?: string;
+  /** Who asks, for people and for the log. */
+  readonly actor?: string;
   /** The VMs that the caller may touch; all if absent. */
   readonly allows?: (vm: VmRecord) => boolean;
   /** What must not act twice, with the caller it belongs to; the same key answers with the same job. */
@@ -191,6 +193,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     phase: 'Requested',
     request,
     ...(wish.project !== undefined && { project: wish.project }),
+    ...(wish.actor !== undefined && { actor: wish.actor }),
     ...(wish.scheduled && placeInTime(wish.scheduled)),
     pool: target.pool,
     vmUuid: vm.uuid,
@@ -247,10 +250,13 @@ export function expiryOf(now: Date, days: number): number {
   return Math.floor(now.getTime() / 1000 + days * 86_400);
 }
 
-/** Cancels a job: from now on it only cleans up. Throws JobNotFound, JobCommitted or JobFinished. */
-export async function cancelJob(jobId: string, runtime: Runtime): Promise<Job> {
+/**
+ * Cancels a job: from now on it only cleans up. Throws JobNotFound, JobCommitted or JobFinished.
+ * @param actor who wants that; the first one stays on record
+ */
+export async function cancelJob(jobId: string, runtime: Runtime, actor?: string): Promise<Job> {
   const { store, executions } = runtime;
-  const cancelled = await store.jobs.cancel(jobId);
+  const cancelled = await store.jobs.cancel(jobId, actor);
   if (cancelled) {
     await executions.stop(jobId, 'cancelled by its caller');
     return cancelled;

@@ -227,7 +227,7 @@ async function replaceBy(client: ApiClient, id: string, wish: object): Promise<S
   return client.put<ScheduleView>(pathOf(id), merged);
 }
 
-const SHOWN_ONLY = ['id', 'disabledReason', 'nextRuns', 'createdAt', 'updatedAt'];
+const SHOWN_ONLY = ['id', 'disabledReason', 'requestedBy', 'changedBy', 'nextRuns', 'createdAt', 'updatedAt'];
 
 function dayTime(text: string): DayTime {
   return /^H_/i.test(text) ? { window: text.toUpperCase() } : { at: text };
@@ -268,6 +268,8 @@ function scheduleReport(schedule: ScheduleView): string {
     Device: schedule.device,
     Enabled: schedule.enabled ? 'yes' : 'no',
     'Disabled because': schedule.disabledReason,
+    'Made by': schedule.requestedBy,
+    'Changed by': schedule.changedBy,
     'Next runs': schedule.nextRuns.length > 0 ? schedule.nextRuns.map(time).join(', ') : null,
   });
 }

@@ -6,8 +6,10 @@ import { ownsVm } from '../projects.ts';
 
 /** Who asks. */
 export interface Caller {
-  /** Idempotency keys belong to it. */
+  /** Idempotency keys belong to it: no two callers have the same. */
   readonly id: string;
+  /** Who it is, for people and for the log: `keystone:<user>@<project id>`, `jwt:<sub>`, `iam:<arn>` or `local`. */
+  readonly actor: string;
   /** The project that Keystone names and that the configuration knows; absent where all callers may do everything. */
   readonly project?: ProjectConfig & { readonly id: string };
 }
@@ -16,6 +18,7 @@ export interface Caller {
 export interface AuthorizerContext {
   readonly projectId: string;
   readonly userId: string;
+  readonly userName?: string;
   readonly admin: boolean;
 }
 
@@ -23,7 +26,12 @@ export interface AuthorizerContext {
 interface Authorizers {
   readonly lambda?: Partial<AuthorizerContext> | null;
   readonly jwt?: { readonly claims?: Readonly<Record<string, unknown>> };
-  readonly iam?: { readonly userArn?: string };
+  readonly iam?: {
+    readonly userArn?: string;
+    readonly userId?: string;
+    /** Where Cognito gives out credentials, one role's ARN stands for everybody. */
+    readonly cognitoIdentity?: { readonly identityId?: string } | null;
+  };
 }
 
 interface Bindings {
@@ -36,18 +44,68 @@ interface Bindings {
  */
 export function callerOf(c: Context, config: Config): Caller {
   const { event } = (c.env ?? {}) as Bindings;
-  if (!event) return { id: 'local' };
+  if (!event) return { id: 'local', actor: 'local' };
   const { lambda, jwt, iam } = event.requestContext?.authorizer ?? {};
-  if (lambda?.projectId !== undefined) return ofProject(lambda.projectId, lambda.userId ?? '', config);
-  if (jwt) return { id: `jwt:${jwt.claims?.iss}:${jwt.claims?.sub ?? jwt.claims?.client_id}` };
-  if (iam) return { id: `iam:${iam.userArn}` };
+  if (lambda?.projectId !== undefined) return ofProject({ ...lambda, projectId: lambda.projectId }, config);
+  const caller = (jwt && ofJwt(jwt)) ?? (iam && ofIam(iam));
+  if (caller) return caller;
   throw new XensnapError('Unauthorized', 'The API does not know who asks.');
 }
 
-function ofProject(projectId: string, userId: string, { projects = {} }: Config): Caller {
+function ofProject(
+  { projectId, userId, userName }: Partial<AuthorizerContext> & { projectId: string },
+  { projects = {} }: Config,
+): Caller {
   const project = Object.hasOwn(projects, projectId) ? projects[projectId] : undefined;
-  if (project) return { id: `keystone:${projectId}:${userId}`, project: { id: projectId, ...project } };
-  throw new XensnapError('Forbidden', 'Your project may not use this API.');
+  if (!project) throw new XensnapError('Forbidden', 'Your project may not use this API.');
+  return {
+    id: framed('keystone', projectId, userId),
+    actor: actorText(`keystone:${userName ?? userId}@${projectId}`),
+    project: { id: projectId, ...project },
+  };
+}
+
+/** A machine's token may have no `sub`, and its `client_id` is not another's `sub` (RFC 9068). */
+function ofJwt({ claims = {} }: NonNullable<Authorizers['jwt']>): Caller | undefined {
+  const { iss, sub, client_id: client } = claims;
+  const subject = sub ?? client;
+  if (subject === undefined) return undefined;
+  return {
+    id: framed('jwt', iss, sub === undefined ? 'client_id' : 'sub', subject),
+    actor: actorText(`jwt:${subject}`),
+  };
+}
+
+/** The ARN of an assumed role ends with its session's name: each is a caller of its own. */
+function ofIam({ userArn, userId, cognitoIdentity }: NonNullable<Authorizers['iam']>): Caller | undefined {
+  if (userArn === undefined) return undefined;
+  const identity = cognitoIdentity?.identityId;
+  return {
+    id: framed('iam', userArn, userId, identity),
+    actor: actorText(identity === undefined ? `iam:${userArn}` : `iam:${userArn}/${identity}`),
+  };
+}
+
+/** Several texts as one that no other texts make. */
+function framed(...texts: readonly unknown[]): string {
+  return JSON.stringify(texts.map((text) => text ?? null));
+}
+
+const MOST_ACTOR_CHARACTERS = 256;
+
+/** A name that others have given, fit for a line of a log or of a table: nothing invisible, and not for ever. */
+function actorText(text: string): string {
+  const printable = text.toWellFormed().replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
+  return [...printable].slice(0, MOST_ACTOR_CHARACTERS).join('');
+}
+
+/** What a wish takes over from who has it: who asked, the project, and the VMs that may be touched. */
+export function onBehalfOf(caller: Caller) {
+  return {
+    actor: caller.actor,
+    ...(caller.project && { project: caller.project.id }),
+    allows: (vm: Parameters<typeof mayTouch>[1]) => mayTouch(caller, vm),
+  };
 }
 
 /** For what is not of one project. @throws Forbidden */

@@ -34,6 +34,8 @@ export const ScheduleView = z
     flatten: z.boolean(),
     enabled: z.boolean(),
     disabledReason: z.string().nullable().openapi({ description: 'Why xensnap itself has disabled it.' }),
+    requestedBy: z.string().nullable().openapi({ description: 'Who made it.' }),
+    changedBy: z.string().nullable().openapi({ description: 'Who made or changed it last.' }),
     nextRuns: z
       .array(time)
       .openapi({ description: `The next nominal times, ${SHOWN} at most; none while disabled.` }),
@@ -62,6 +64,8 @@ export function scheduleView(schedule: Schedule): ScheduleView {
     flatten: schedule.flatten ?? false,
     enabled: schedule.enabled,
     disabledReason: schedule.disabledReason ?? null,
+    requestedBy: schedule.actor ?? null,
+    changedBy: schedule.changedBy ?? null,
     nextRuns: nextRuns(schedule),
     createdAt: schedule.createdAt,
     updatedAt: schedule.updatedAt,

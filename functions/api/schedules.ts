@@ -6,7 +6,7 @@ import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
 import { saveSchedule } from '../schedules/save.ts';
 import type { Schedule } from '../schedules/schedule.ts';
-import { callerOf, confinedTo, mayTouch } from './caller.ts';
+import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
 import { NewSchedule, wishOf } from './schedule-input.ts';
@@ -202,12 +202,10 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
     c: Context,
     of?: string,
   ): Promise<Schedule> {
-    const caller = callerOf(c, config);
-    const project = of ?? caller.project?.id;
     const wish = {
       ...wishOf(body),
-      ...(project !== undefined && { project }),
-      allows: (vm: Parameters<typeof mayTouch>[1]) => mayTouch(caller, vm),
+      ...onBehalfOf(callerOf(c, config)),
+      ...(of !== undefined && { project: of }),
     };
     return saveSchedule(id, wish, runtime);
   }

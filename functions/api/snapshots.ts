@@ -4,7 +4,7 @@ import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { callerOf, confinedTo, mayTouch } from './caller.ts';
+import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { listJobs } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
@@ -91,8 +91,7 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
     const caller = callerOf(c, config);
     const wish: SnapshotRequest = {
       ...present(c.req.valid('json')),
-      ...(caller.project && { project: caller.project.id }),
-      allows: (vm) => mayTouch(caller, vm),
+      ...onBehalfOf(caller),
       ...(key !== undefined && { idempotencyKey: `${caller.id}/${key}` }),
     };
     const { job } = await requestSnapshot(wish, runtime);
@@ -112,7 +111,7 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
 
   app.openapi(cancel, async (c) => {
     const { id } = await jobOf(c.req.valid('param').id, c);
-    return c.json(jobView(await cancelJob(id, runtime)), 202);
+    return c.json(jobView(await cancelJob(id, runtime, callerOf(c, config).actor)), 202);
   });
 
   async function jobOf(id: string, c: Context): Promise<Job> {

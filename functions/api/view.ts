@@ -49,6 +49,11 @@ export const JobView = z
       .object({ scheduleId: z.string(), nominal: time })
       .nullable()
       .openapi({ description: 'Of the schedule that asked for it, with its nominal time.' }),
+    requestedBy: z.string().nullable().openapi({
+      description: 'Who asked for it: `keystone:<user>@<project id>`, `jwt:<sub>`, `iam:<arn>` or `local`.',
+      example: 'keystone:alice@4f6c',
+    }),
+    cancelledBy: z.string().nullable().openapi({ description: 'Who cancelled it.' }),
     consistency: z.enum(['crash-consistent', 'quiesced']).nullable(),
     warnings: z.array(z.string()),
     error: z.object({ name: z.string(), message: z.string() }).nullable(),
@@ -95,6 +100,8 @@ export function jobView(job: Job): JobView {
     flatten: job.request.flatten ?? false,
     backup: job.request.backup ?? null,
     run: job.run ?? null,
+    requestedBy: job.actor ?? null,
+    cancelledBy: job.cancelledBy ?? null,
     consistency: job.consistency ?? null,
     warnings: [...(job.warnings ?? [])],
     error: job.error ? { name: job.error.name, message: job.error.message } : null,

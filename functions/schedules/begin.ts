@@ -83,6 +83,7 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
         backup: { type: run.backupType, keep: schedule.keep },
         scheduled: { scheduleId: run.scheduleId, nominal: run.nominal, ...timesOf(run, now) },
         ...(run.jobId !== undefined && { jobId: run.jobId }),
+        ...(schedule.changedBy !== undefined && { actor: schedule.changedBy }),
         ...(run.project !== undefined && {
           project: run.project,
           allows: allowedVms(run.project, config),

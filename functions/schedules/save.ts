@@ -34,6 +34,8 @@ export interface ScheduleWish {
   readonly flatten?: boolean;
   readonly enabled?: boolean;
   readonly project?: string;
+  /** Who makes or changes it. */
+  readonly actor?: string;
   /** The VMs that the caller may touch; all if absent. */
   readonly allows?: (vm: VmRecord) => boolean;
 }
@@ -87,6 +89,7 @@ function scheduleOf(
     id,
     ...(wish.name !== undefined && { name: wish.name }),
     ...(wish.project !== undefined && { project: wish.project }),
+    ...whoOf(wish, before),
     ...(vm && { vm }),
     ...(wish.selector && { selector: wish.selector }),
     timing,
@@ -105,6 +108,12 @@ function scheduleOf(
     revision: randomUUID(),
     ...(enabled && { nextAt: new Date(next).toISOString() }),
   };
+}
+
+/** Its maker stays; whoever saves it answers for it from now on. */
+function whoOf({ actor }: ScheduleWish, before: Schedule | undefined): Pick<Schedule, 'actor' | 'changedBy'> {
+  const maker = before ? before.actor : actor;
+  return { ...(maker !== undefined && { actor: maker }), ...(actor !== undefined && { changedBy: actor }) };
 }
 
 /** A time that is due but not dealt with yet stays due if nothing about the times has changed. */

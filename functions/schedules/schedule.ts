@@ -22,6 +22,9 @@ export interface Schedule {
   readonly name?: string;
   /** The caller's project, where the API is for projects: the backups are its, and only its VMs are backed up. */
   readonly project?: string;
+  /** Who made it, and who changed it last. */
+  readonly actor?: string;
+  readonly changedBy?: string;
   /** Either one VM or those of a selector. */
   readonly vm?: ScheduledVm;
   readonly selector?: Selector;

@@ -15,6 +15,7 @@ export type JobFacts = Facts<
     | 'open'
     | 'closing'
     | 'cancelRequested'
+    | 'cancelledBy'
     | 'committed'
     | 'verifiedAt'
     | 'discarding'
@@ -128,12 +129,19 @@ export class Jobs {
     return this.#change(jobId, { set: { closing: true }, when: 'attribute_exists(id)' });
   }
 
-  /** The caller wants no more of it. Undefined when it is too late: committed, or over. */
-  async cancel(jobId: string): Promise<Job | undefined> {
-    return this.#change(jobId, {
-      set: { closing: true, cancelRequested: true },
-      when: 'attribute_exists(id) AND attribute_not_exists(committed) AND attribute_not_exists(finishedAt)',
-    });
+  /**
+   * A caller wants no more of it. Undefined when it is too late: committed, or over.
+   * @param by who; of several the first stays on record
+   */
+  async cancel(jobId: string, by?: string): Promise<Job | undefined> {
+    const set = { closing: true, cancelRequested: true };
+    const when =
+      'attribute_exists(id) AND attribute_not_exists(committed) AND attribute_not_exists(finishedAt)';
+    const first = `${when} AND attribute_not_exists(cancelRequested)`;
+    return (
+      (await this.#change(jobId, { set: { ...set, cancelledBy: by }, when: first })) ??
+      this.#change(jobId, { set, when })
+    );
   }
 
   /** Tells the outcome, once; undefined when it has been told. */

@@ -18,6 +18,7 @@ type Stored = Omit<Schedule, 'createdAt'> & {
 const GIVEN = [
   'name',
   'project',
+  'changedBy',
   'vm',
   'selector',
   'timing',

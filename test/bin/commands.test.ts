@@ -145,6 +145,13 @@ it('shows all of a job', async () => {
     expect(stdout).toContain(text);
 });
 
+it('shows who asked for a job and who cancelled it', async () => {
+  const view = aJobView({ requestedBy: 'keystone:anna@4f6c', cancelledBy: 'iam:arn:aws:iam::1:user/ops' });
+  await using api = await stubApi({ [`GET /snapshots/${JOB_ID}`]: () => [200, view] });
+  const { stdout } = await xensnap(['job', JOB_ID, '--api', api.url]);
+  expect(stdout).toMatch(/^Requested by +keystone:anna@4f6c\nCancelled by +iam:arn:aws:iam::1:user\/ops$/m);
+});
+
 it('cancels a job', async () => {
   await using api = await stubApi({ [`DELETE /snapshots/${JOB_ID}`]: () => [202, aJobView()] });
   const { status, stdout } = await xensnap(['cancel', JOB_ID, '--api', api.url]);

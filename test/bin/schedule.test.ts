@@ -12,7 +12,7 @@ function aView(fields: Partial<ScheduleView> = {}): ScheduleView {
     vm: { pool: 'demo', uuid: 'uuid-1', name: 'web-1' },
     daily: { window: 'H_0400_0600' },
     ...{ backupType: 'daily', quiesce: 'never', format: 'vhd', device: null, flatten: false },
-    ...{ enabled: true, disabledReason: null },
+    ...{ enabled: true, disabledReason: null, requestedBy: 'jwt:anna', changedBy: 'jwt:bert' },
     nextRuns: ['2026-05-05T02:00:00.000Z'],
     ...fields,
   };
@@ -57,6 +57,7 @@ it.each<[string[], object]>([
   const { status, stdout, stderr } = await xensnap(['schedule', 'add', ...options, '--api', api.url]);
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout).toContain('daily H_0400_0600 Europe/Berlin');
+  expect(stdout).toMatch(/^Made by +jwt:anna\nChanged by +jwt:bert$/m);
   expect(api.requests).toEqual([{ line: 'POST /schedules', body }]);
 });
 

@@ -66,6 +66,8 @@ export function aJobView(fields: Partial<JobView> = {}): JobView {
     imageId: JOB_ID,
     imageName: 'nightly',
     device: null,
+    requestedBy: null,
+    cancelledBy: null,
     consistency: null,
     warnings: [],
     error: null,

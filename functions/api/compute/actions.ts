@@ -3,7 +3,7 @@ import { imageUrl } from '../../../glance/client.ts';
 import { isNamed } from '../../errors.ts';
 import { requestSnapshot, type SnapshotRequest } from '../../request.ts';
 import type { Runtime } from '../../runtime/executions.ts';
-import { callerOf } from '../caller.ts';
+import { callerOf, onBehalfOf } from '../caller.ts';
 import { serve } from '../documented.ts';
 import { Fault, faults } from '../faults.ts';
 import { jsonBody } from '../json-body.ts';
@@ -52,7 +52,7 @@ export function routeActions(app: OpenAPIHono, runtime: Runtime): void {
       const server = await findServer(runtime, caller, id);
       const imageId = await begin(action, server, {
         ...wish,
-        ...(caller.project && { project: caller.project.id }),
+        ...onBehalfOf(caller),
       });
       if (wish.backup?.keep !== 0) c.header('Location', imageUrl(runtime.config.glance.url, imageId));
       return c.body(null, 202);
@@ -62,7 +62,7 @@ export function routeActions(app: OpenAPIHono, runtime: Runtime): void {
   async function begin(
     action: string,
     server: Server,
-    wish: Wish & Pick<SnapshotRequest, 'project'>,
+    wish: Wish & ReturnType<typeof onBehalfOf>,
   ): Promise<string> {
     const { id, pool, vm } = server;
     try {

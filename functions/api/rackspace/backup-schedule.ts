@@ -6,7 +6,7 @@ import type { Runtime } from '../../runtime/executions.ts';
 import { saveSchedule } from '../../schedules/save.ts';
 import type { Schedule } from '../../schedules/schedule.ts';
 import { type Timing, WEEKDAYS, type Weekday, WINDOWS } from '../../schedules/timing.ts';
-import { type Caller, callerOf } from '../caller.ts';
+import { type Caller, callerOf, onBehalfOf } from '../caller.ts';
 import { findServer, type Server } from '../compute/servers.ts';
 import { serve } from '../documented.ts';
 import { faults } from '../faults.ts';
@@ -62,7 +62,7 @@ export function routeBackupSchedule(app: OpenAPIHono, runtime: Runtime): void {
         keep: KEEP,
         backupType: kind,
         enabled: wish.enabled,
-        ...(caller.project && { project: caller.project.id }),
+        ...onBehalfOf(caller),
       },
       runtime,
     );

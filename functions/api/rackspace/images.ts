@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { requestSnapshot } from '../../request.ts';
 import type { Runtime } from '../../runtime/executions.ts';
-import { type Caller, callerOf, confinedTo } from '../caller.ts';
+import { type Caller, callerOf, confinedTo, onBehalfOf } from '../caller.ts';
 import { findServer } from '../compute/servers.ts';
 import { serve } from '../documented.ts';
 import { Fault, faults } from '../faults.ts';
@@ -39,7 +39,7 @@ export function routeImages(app: OpenAPIHono, runtime: Runtime): void {
       const { serverId, name } = checked(NewImage, await jsonBody(c)).image;
       const caller = callerOf(c, runtime.config);
       const { vm, pool } = await findServer(runtime, caller, serverId);
-      const wish = { vm: vm.uuid, pool, name, ...(caller.project && { project: caller.project.id }) };
+      const wish = { vm: vm.uuid, pool, name, ...onBehalfOf(caller) };
       const { job } = await requestSnapshot(wish, runtime);
       return c.json(viewOfJob(job), 202);
     },

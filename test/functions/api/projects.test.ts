@@ -42,8 +42,8 @@ async function ask(authorizer: object, method: string, path: string, body?: obje
   return { status: response.status, body: (await response.json()) as any };
 }
 
-const of = (projectId: string, userId = 'u') => ({
-  lambda: { projectId, userId, admin: projectId === 'ops' },
+const of = (projectId: string, userId = 'u', userName?: string) => ({
+  lambda: { projectId, userId, userName, admin: projectId === 'ops' },
 });
 const names = ({ body }: { body: { vms: { name: string }[] } }) => body.vms.map(({ name }) => name);
 
@@ -82,6 +82,32 @@ it('gives the image to the project, and the job to its callers alone', async () 
   }
   expect((await ask(of('b'), 'DELETE', path)).status).toBe(404);
   expect((await ask(of('a', 'another'), 'DELETE', path)).status).toBe(202);
+});
+
+it('tells who asked for a job and who cancelled it, and keeps the first who did', async () => {
+  const { body } = await ask(of('a', 'u1', 'alice'), 'POST', '/snapshots', { vm: 'web' });
+  expect(body).toMatchObject({ requestedBy: 'keystone:alice@a', cancelledBy: null });
+  const path = `/snapshots/${body.id}`;
+  await ask(of('ops', 'u2', 'bob'), 'DELETE', path);
+  await ask(of('a', 'u3'), 'DELETE', path);
+  expect((await ask(of('a'), 'GET', path)).body).toMatchObject({
+    requestedBy: 'keystone:alice@a',
+    cancelledBy: 'keystone:bob@ops',
+  });
+  const image = await api.runtime.glance.getImage(body.id);
+  expect(JSON.stringify(image)).not.toContain('alice');
+});
+
+it('tells who made a schedule and who changed it last', async () => {
+  const wish = { vm: 'web', daily: { at: '04:30' }, keep: 2 };
+  const { body } = await ask(of('a', 'u1', 'alice'), 'POST', '/schedules', wish);
+  expect(body).toMatchObject({ requestedBy: 'keystone:alice@a', changedBy: 'keystone:alice@a' });
+  const path = `/schedules/${body.id}`;
+  await ask(of('ops', 'u2', 'bob'), 'PUT', path, wish);
+  expect((await ask(of('a'), 'GET', path)).body).toMatchObject({
+    requestedBy: 'keystone:alice@a',
+    changedBy: 'keystone:bob@ops',
+  });
 });
 
 it('leaves the image with the service where the configuration says so', async () => {
