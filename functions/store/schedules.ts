@@ -14,28 +14,40 @@ type Stored = Omit<Schedule, 'createdAt'> & {
   readonly madeAt: string;
 };
 
-/** The fields that a caller decides, and what follows from them. */
-const GIVEN = [
-  'name',
-  'project',
-  'changedBy',
-  'vm',
-  'selector',
-  'timing',
-  'timeZone',
-  'flexibleMinutes',
-  'keep',
-  'backupType',
-  'quiesce',
-  'format',
-  'enabled',
-  'disabledReason',
-  'updatedAt',
-  'revision',
-] as const satisfies readonly (keyof Schedule)[];
+/** What changes each field: every save, a save with other times, or none. A type, so that no new field is forgotten. */
+const CHANGED_BY: { readonly [F in keyof Required<Schedule>]: 'save' | 'retiming' | 'other' } = {
+  id: 'other',
+  name: 'save',
+  project: 'save',
+  actor: 'other',
+  changedBy: 'save',
+  vm: 'save',
+  selector: 'save',
+  timing: 'save',
+  timeZone: 'save',
+  flexibleMinutes: 'save',
+  keep: 'save',
+  backupType: 'save',
+  quiesce: 'save',
+  format: 'save',
+  device: 'save',
+  flatten: 'save',
+  enabled: 'save',
+  disabledReason: 'save',
+  createdAt: 'other',
+  updatedAt: 'save',
+  anchor: 'retiming',
+  revision: 'save',
+  nextAt: 'retiming',
+  askUntil: 'retiming',
+  known: 'other',
+  claimedBy: 'other',
+  claimedUntil: 'other',
+};
 
-/** What a new timing brings with it. */
-const PLACE = ['anchor', 'nextAt', 'askUntil'] as const satisfies readonly (keyof Schedule)[];
+function changedBy(...by: readonly string[]): (keyof Schedule)[] {
+  return (Object.keys(CHANGED_BY) as (keyof Schedule)[]).filter((field) => by.includes(CHANGED_BY[field]));
+}
 
 /** The schedules. Every method is one conditional write; `undefined` and `false` say that its condition failed. */
 export class Schedules {
@@ -63,7 +75,7 @@ export class Schedules {
 
   /** Puts what a caller wants in the place of what he wanted before; with `retimed`, the next time as well. */
   async replace(schedule: Schedule, retimed: boolean): Promise<Schedule | undefined> {
-    const fields = retimed ? [...GIVEN, ...PLACE] : GIVEN;
+    const fields = changedBy('save', ...(retimed ? ['retiming'] : []));
     return this.#change(schedule.id, {
       set: {
         ...Object.fromEntries(fields.map((field) => [field, schedule[field]])),

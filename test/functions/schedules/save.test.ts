@@ -50,6 +50,16 @@ it('can still change a schedule whose VM is gone', async () => {
   expect(await api.runtime.store.schedules.get(id)).not.toHaveProperty('nextAt');
 });
 
+it('puts all that is wished in the place of what was, and takes away what is not', async () => {
+  const { id } = await save();
+  const all = { name: 'n', device: '1', flatten: true, format: 'vhd', quiesce: 'prefer' } as const;
+  await save(all, id);
+  expect(await api.runtime.store.schedules.get(id)).toMatchObject(all);
+  await save({}, id);
+  for (const field of ['name', 'device', 'flatten', 'format'])
+    expect(await api.runtime.store.schedules.get(id)).not.toHaveProperty(field);
+});
+
 it.each<[string, Partial<ScheduleWish>, string]>([
   ['a VM and a selector', { vm: 'web-1' }, 'vm: give either one VM or a selector.'],
   [
