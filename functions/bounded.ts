@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts';
+
 /** What `map` makes of each item, in the items' order, at most `limit` of them under way at a time. */
 export async function mapBounded<T, R>(
   items: readonly T[],
@@ -22,4 +24,29 @@ export async function within<T, U>(seconds: number, promise: Promise<T>, otherwi
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * What `ask` gives, kept for some seconds once it is there. However many ask, one question is under way at a time.
+ * @param ask must end; what it fails with is not kept
+ */
+export function keptFor<T>(seconds: number, clock: Clock, ask: () => Promise<T>): () => Promise<T> {
+  let asking: Promise<T> | undefined;
+  let kept: { readonly answer: T; readonly at: number } | undefined;
+  const answerNow = async () => {
+    try {
+      const answer = await ask();
+      kept = { answer, at: clock.now().getTime() };
+      return answer;
+    } finally {
+      asking = undefined;
+    }
+  };
+  return async () => {
+    const age = kept && clock.now().getTime() - kept.at;
+    // A clock that was set back does not make an answer new.
+    if (kept && age !== undefined && age >= 0 && age < seconds * 1000) return kept.answer;
+    asking ??= answerNow();
+    return asking;
+  };
 }

@@ -170,7 +170,9 @@ export interface Job {
   readonly imageBytes?: number;
   readonly vhds?: readonly BundledVhd[];
 
+  /** For operators, and the same in words for all callers. */
   readonly warnings?: readonly string[];
+  readonly warningsForAll?: readonly string[];
   readonly error?: JobError;
   readonly xapiCalls?: number;
   /** How often a step of it has run. */

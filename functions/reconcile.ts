@@ -13,6 +13,7 @@ import { destroySnapshot } from './steps/DestroySnapshot.ts';
 import { discardImage } from './steps/DiscardImage.ts';
 import { releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
 import { relockVm } from './steps/RelockVm.ts';
+import { NOT_TIDIED_UP } from './told.ts';
 import { translate } from './translate.ts';
 
 /** What a reconcile found. `busy`: the job still runs, or another reconciler has it, or it is just starting. */
@@ -140,6 +141,7 @@ async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconc
       await runtime.store.jobs.warn(
         job.id,
         `Not tidied up yet: ${problems.join(' ')} xensnap goes on trying.`,
+        NOT_TIDIED_UP,
       );
     await tellOutcome(deps, end);
   });

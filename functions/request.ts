@@ -200,7 +200,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     vmName: vm.name_label,
     device: target.device,
     virtualBytes: target.virtualBytes,
-    ...(warnings.length > 0 && { warnings }),
+    ...(warnings.length > 0 && { warnings, warningsForAll: warnings }),
     xapiCalls: target.xapiCalls,
     createdAt: now.toISOString(),
     deadline: new Date(now.getTime() + config.timings.jobMaxSeconds * 1000).toISOString(),

@@ -52,6 +52,6 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   routeDoctor(app, runtime, options.queueDepth);
   routeDocs(app);
   app.notFound(unroutedHandler(app));
-  app.onError(failureHandler(runtime.log));
+  app.onError(failureHandler(runtime));
   return app;
 }

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { Context, ErrorHandler, Handler, Hono } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { Log } from '../log.ts';
+import type { Runtime } from '../runtime/executions.ts';
 import { failureHandler } from './failure.ts';
 import { methodsOf } from './methods.ts';
 import {
@@ -64,8 +64,8 @@ export function faults({ names, otherwise }: FaultStyle, ...statuses: readonly P
 }
 
 /** Answers what a handler threw as a fault. */
-export function faultHandler(style: FaultStyle, log: Log): ErrorHandler {
-  const ofFailure = failureHandler(log, (c, { name, message }) =>
+export function faultHandler(style: FaultStyle, runtime: Pick<Runtime, 'log' | 'config'>): ErrorHandler {
+  const ofFailure = failureHandler(runtime, (c, { name, message }) =>
     fault(style, c, style.statuses[name] ?? statusOf(name), message),
   );
   return (thrown, c) =>

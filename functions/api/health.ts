@@ -1,18 +1,21 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import packageJson from '../../package.json' with { type: 'json' };
-import { within } from '../bounded.ts';
+import { keptFor, within } from '../bounded.ts';
 import type { PoolConfig } from '../config.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { translate } from '../translate.ts';
-import { isStranger } from './gate.ts';
 import { problems, RetryAfter, retryLater } from './problem.ts';
+import { hearsAll, listenerOf } from './told-to.ts';
 
 /** Seconds that a probe may take: who asks this wants an answer. */
 const PROBE_SECONDS = 3;
 
+/** Seconds for which an answer is kept: everybody may ask, and each question goes to Glance and to the table. */
+const KEPT_SECONDS = 5;
+
 const status = z.enum(['ok', 'unavailable']);
 
-/** All that strangers are told. */
+/** All that strangers and the callers of a project are told. */
 const StatusWord = z.object({ status }).openapi('HealthStatus');
 
 const Health = z
@@ -39,7 +42,8 @@ const Health = z
   })
   .openapi('Health');
 
-type PoolView = z.infer<typeof Health>['pools'][number];
+type Health = z.infer<typeof Health>;
+type PoolView = Health['pools'][number];
 
 const answer = { 'application/json': { schema: z.union([Health, StatusWord]) } };
 const get = createRoute({
@@ -47,7 +51,7 @@ const get = createRoute({
   path: '/healthz',
   operationId: 'getHealth',
   summary: 'Tells whether jobs can run now',
-  description: 'In one word; to those who may use the API, also why.',
+  description: `In one word; to those who may do everything, also why. The answer is kept for ${KEPT_SECONDS} seconds.`,
   responses: {
     200: { description: 'They can.', content: answer },
     503: {
@@ -60,25 +64,32 @@ const get = createRoute({
 });
 
 export function routeHealth(app: OpenAPIHono, runtime: Runtime): void {
-  const { config } = runtime;
+  const health = keptFor(KEPT_SECONDS, runtime.clock, () => healthNow(runtime));
   app.openapi(get, async (c) => {
-    const [glance, pools] = await Promise.all([
-      probeGlance(runtime),
-      Promise.all(config.pools.map((pool) => healthOf(pool, runtime))),
-    ]);
-    const table = pools.some((pool) => pool.status === 'unknown') ? 'unavailable' : 'ok';
-    const stuck = pools.every((pool) => pool.status === 'paused');
-    const status = glance.status === 'ok' && table === 'ok' && !stuck ? 'ok' : 'unavailable';
-    const { version } = packageJson;
-    const all = { status, version, installation: config.installation, table, glance, pools } as const;
-    const body: z.infer<typeof Health> | z.infer<typeof StatusWord> = isStranger(c) ? { status } : all;
+    const all = await health();
+    const { status } = all;
+    const body: Health | z.infer<typeof StatusWord> = hearsAll(listenerOf(c, runtime.config))
+      ? all
+      : { status };
     if (status === 'ok') return c.json(body, 200);
     retryLater(c);
     return c.json(body, 503);
   });
 }
 
-async function probeGlance({ glance }: Runtime): Promise<z.infer<typeof Health>['glance']> {
+async function healthNow(runtime: Runtime): Promise<Health> {
+  const { config } = runtime;
+  const [glance, pools] = await Promise.all([
+    probeGlance(runtime),
+    Promise.all(config.pools.map((pool) => healthOf(pool, runtime))),
+  ]);
+  const table = pools.some((pool) => pool.status === 'unknown') ? 'unavailable' : 'ok';
+  const stuck = pools.every((pool) => pool.status === 'paused');
+  const status = glance.status === 'ok' && table === 'ok' && !stuck ? 'ok' : 'unavailable';
+  return { status, version: packageJson.version, installation: config.installation, table, glance, pools };
+}
+
+async function probeGlance({ glance }: Runtime): Promise<Health['glance']> {
   const unavailable = (reason: string) => ({ status: 'unavailable' as const, version: null, reason });
   const late = unavailable(`no answer in ${PROBE_SECONDS} seconds`);
   const probe = glance.check().then(

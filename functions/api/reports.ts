@@ -3,6 +3,7 @@ import type { Runtime } from '../runtime/executions.ts';
 import { reportOf } from '../schedules/report.ts';
 import { callerOf, confinedTo } from './caller.ts';
 import { problems } from './problem.ts';
+import { toldTo } from './told-to.ts';
 import { strict } from './validation.ts';
 
 const time = z.iso.datetime();
@@ -69,7 +70,8 @@ const get = createRoute({
 
 export function routeReports(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(get, async (c) => {
-    const project = confinedTo(callerOf(c, runtime.config))?.id;
+    const caller = callerOf(c, runtime.config);
+    const project = confinedTo(caller)?.id;
     const date = c.req.valid('query').date ?? runtime.clock.now().toISOString().slice(0, 10);
     const { runs, vms, due } = await reportOf(date, project, runtime);
     return c.json(
@@ -86,7 +88,7 @@ export function routeReports(app: OpenAPIHono, runtime: Runtime): void {
             // A run that was missed never had one.
             jobId: run.jobId ?? null,
             state,
-            reason: run.reason ? { name: run.reason.name, message: run.reason.message } : null,
+            reason: run.reason ? toldTo(caller, run.reason) : null,
             finishedAt: run.finishedAt ?? null,
           })),
         omitted: Math.max(0, runs.length - MOST_RUNS),

@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import type { Image } from '../../glance/image.ts';
 import { XensnapError } from '../errors.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
 import { saveSchedule } from '../schedules/save.ts';
 import type { Schedule } from '../schedules/schedule.ts';
-import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
+import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
 import { NewSchedule, wishOf } from './schedule-input.ts';
 import { ScheduleView, scheduleView } from './schedule-view.ts';
 import { ListQuery } from './snapshot-input.ts';
+import { toldTo } from './told-to.ts';
 import { strict } from './validation.ts';
 
 const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
@@ -172,6 +174,7 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
   });
 
   app.openapi(retention, async (c) => {
+    const caller = callerOf(c, config);
     const schedule = await own(c.req.valid('param').id, c);
     const { vms, unasked } = await judgeRetention(schedule, runtime);
     return c.json(
@@ -180,16 +183,18 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
         backupType: schedule.backupType,
         vms: vms.map(({ verdicts, ...vm }) => ({
           ...vm,
-          images: verdicts.map(({ image, action, why }) => ({
-            id: image.id,
-            name: image.name ?? null,
-            verifiedAt: image.properties.xensnap_verified_at ?? null,
-            sizeBytes: image.sizeBytes ?? null,
-            action,
-            why,
-          })),
+          images: verdicts
+            .filter(({ image }) => mayKnow(caller, image))
+            .map(({ image, action, why }) => ({
+              id: image.id,
+              name: image.name ?? null,
+              verifiedAt: image.properties.xensnap_verified_at ?? null,
+              sizeBytes: image.sizeBytes ?? null,
+              action,
+              why,
+            })),
         })),
-        unasked: unasked.map(({ pool = null, reason }) => ({ pool, reason })),
+        unasked: unasked.map(({ pool = null, reason }) => ({ pool, reason: toldTo(caller, reason) })),
       },
       200,
     );
@@ -216,6 +221,12 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
     if (schedule && (!confines || schedule.project === confines.id)) return schedule;
     throw new XensnapError('ScheduleNotFound', `There is no schedule ${id.slice(0, 60)}.`);
   }
+}
+
+/** The list has what others made of the same VM, too: that is not for the callers of a project. */
+function mayKnow(caller: Caller, { properties }: Image): boolean {
+  const confines = confinedTo(caller);
+  return !confines || properties.xensnap_project === confines.id;
 }
 
 /** By which schedules are sorted, as no two are the same. */

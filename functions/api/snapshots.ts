@@ -1,10 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
+import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { listJobs } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
@@ -96,26 +95,31 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
     };
     const { job } = await requestSnapshot(wish, runtime);
     c.header('Location', `/snapshots/${job.id}`);
-    return c.json(jobView(job), 202);
+    return c.json(jobView(job, caller), 202);
   });
 
   app.openapi(list, async (c) => {
     const { marker, limit, ...filter } = c.req.valid('query');
     const after = marker === undefined ? {} : { after: positionOf(marker) };
-    const project = confinedTo(callerOf(c, config))?.id;
+    const caller = callerOf(c, config);
+    const project = confinedTo(caller)?.id;
     const { jobs, next } = await listJobs(store, config, { ...filter, project }, { limit, ...after });
-    return c.json({ snapshots: jobs.map(jobView), next: next && markerOf(next) }, 200);
+    return c.json({ snapshots: jobs.map((job) => jobView(job, caller)), next: next && markerOf(next) }, 200);
   });
 
-  app.openapi(get, async (c) => c.json(jobView(await jobOf(c.req.valid('param').id, c)), 200));
+  app.openapi(get, async (c) => {
+    const caller = callerOf(c, config);
+    return c.json(jobView(await jobOf(c.req.valid('param').id, caller), caller), 200);
+  });
 
   app.openapi(cancel, async (c) => {
-    const { id } = await jobOf(c.req.valid('param').id, c);
-    return c.json(jobView(await cancelJob(id, runtime, callerOf(c, config).actor)), 202);
+    const caller = callerOf(c, config);
+    const { id } = await jobOf(c.req.valid('param').id, caller);
+    return c.json(jobView(await cancelJob(id, runtime, caller.actor), caller), 202);
   });
 
-  async function jobOf(id: string, c: Context): Promise<Job> {
-    const job = await visibleJob(id, callerOf(c, config), store);
+  async function jobOf(id: string, caller: Caller): Promise<Job> {
+    const job = await visibleJob(id, caller, store);
     if (job) return job;
     throw new XensnapError('JobNotFound', `There is no job ${id.slice(0, 60)}.`);
   }

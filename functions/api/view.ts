@@ -1,7 +1,9 @@
 import { z } from '@hono/zod-openapi';
 import { costOfJob } from '../../cost/job.ts';
 import { isFinished, type Job } from '../job.ts';
+import { WARNING_FOR_OPERATORS } from '../told.ts';
 import { progressOf } from './progress.ts';
+import { hearsAll, type Listener, toldTo } from './told-to.ts';
 
 const bytes = z.int().min(0);
 const time = z.iso.datetime();
@@ -31,7 +33,9 @@ export const JobView = z
     etaSeconds: z.number().min(0).nullable(),
     vm: z.object({ uuid: z.string(), name: z.string() }),
     pool: z.string(),
-    host: z.string().nullable().openapi({ description: 'Name of the host that uploads.' }),
+    host: z.string().nullable().openapi({
+      description: 'Name of the host that uploads; with hostUuid, null for callers of a project.',
+    }),
     hostUuid: z.string().nullable(),
     imageId: z.uuid().nullable().openapi({ description: 'Null once the image is gone.' }),
     imageName: z.string(),
@@ -78,8 +82,9 @@ export const JobView = z
 
 export type JobView = z.infer<typeof JobView>;
 
-export function jobView(job: Job): JobView {
+export function jobView(job: Job, listener: Listener): JobView {
   const finished = isFinished(job);
+  const all = hearsAll(listener);
   return {
     id: job.id,
     status: job.status,
@@ -91,8 +96,8 @@ export function jobView(job: Job): JobView {
     etaSeconds: finished ? null : (job.etaSeconds ?? null),
     vm: { uuid: job.vmUuid, name: job.vmName },
     pool: job.pool,
-    host: job.hostName ?? job.hostUuid ?? null,
-    hostUuid: job.hostUuid ?? null,
+    host: (all && (job.hostName ?? job.hostUuid)) || null,
+    hostUuid: (all && job.hostUuid) || null,
     imageId: isImageGone(job) ? null : job.id,
     imageName: job.request.name,
     format: job.request.format ?? 'vhd',
@@ -103,8 +108,8 @@ export function jobView(job: Job): JobView {
     requestedBy: job.actor ?? null,
     cancelledBy: job.cancelledBy ?? null,
     consistency: job.consistency ?? null,
-    warnings: [...(job.warnings ?? [])],
-    error: job.error ? { name: job.error.name, message: job.error.message } : null,
+    warnings: [...(all ? (job.warnings ?? []) : warningsForAll(job))],
+    error: job.error ? toldTo(listener, job.error) : null,
     createdAt: job.createdAt,
     startedAt: job.startedAt ?? null,
     finishedAt: job.finishedAt ?? null,
@@ -116,6 +121,11 @@ export function jobView(job: Job): JobView {
     cost: costOfJob(job) ?? null,
     owes: [...(job.debts ?? [])],
   };
+}
+
+/** A job of an earlier version has but warnings for operators. */
+function warningsForAll({ warnings = [], warningsForAll: told = [] }: Job): ReadonlySet<string> {
+  return new Set(warnings.length > 0 && told.length === 0 ? [WARNING_FOR_OPERATORS] : told);
 }
 
 /** By this job; what others did to the image since, it does not know. */

@@ -5,6 +5,7 @@ import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, mayTouch } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';
+import { hearsAll } from './told-to.ts';
 
 /** Leases read at a time. */
 const READS_AT_ONCE = 16;
@@ -15,7 +16,9 @@ const VmView = z
     name: z.string(),
     pool: z.string(),
     powerState: z.enum(['Halted', 'Paused', 'Running', 'Suspended']),
-    host: z.string().nullable().openapi({ description: 'Name of the host on which it runs.' }),
+    host: z.string().nullable().openapi({
+      description: 'Name of the host on which it runs; with hostUuid, null for callers of a project.',
+    }),
     hostUuid: z.string().nullable(),
     rootDiskBytes: z
       .int()
@@ -55,6 +58,7 @@ export function routeVms(app: OpenAPIHono, runtime: Runtime): void {
     const allowed = found.filter(({ vm }) => mayTouch(caller, vm));
     const vms = await mapBounded(allowed, READS_AT_ONCE, async (each) => ({
       ...vmView(each, each.pool),
+      ...(!hearsAll(caller) && { host: null, hostUuid: null }),
       job: (await runtime.store.leases.holderOfVm(each.pool, each.vm.uuid)) ?? null,
     }));
     vms.sort((a, b) => a.name.localeCompare(b.name) || a.uuid.localeCompare(b.uuid));

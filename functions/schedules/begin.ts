@@ -6,6 +6,7 @@ import { ERROR_STATUS } from '../errors.ts';
 import { isFinished, type Job } from '../job.ts';
 import type { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
+import { told } from '../told.ts';
 import { asJobError } from '../translate.ts';
 import { runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run, RunReason } from './run.ts';
@@ -128,8 +129,8 @@ function revoked(schedule: Schedule | undefined): RunReason {
     : { name: 'ScheduleRemoved', message: 'The schedule was removed before the run began.' };
 }
 
-async function disable(schedule: Schedule, { message }: RunReason, { store, log }: Runtime): Promise<void> {
-  const reason = `Its VM is gone, or no longer the project's: ${message}`;
+async function disable(schedule: Schedule, problem: RunReason, { store, log }: Runtime): Promise<void> {
+  const reason = `Its VM is gone, or no longer the project's: ${told(problem).message}`;
   if (await store.schedules.disable(schedule, reason))
     log.warn('schedule disabled', { scheduleId: schedule.id, reason });
 }

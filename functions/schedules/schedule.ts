@@ -42,7 +42,7 @@ export interface Schedule {
   readonly device?: string;
   readonly flatten?: boolean;
   readonly enabled: boolean;
-  /** Why xensnap itself has disabled it. */
+  /** Why xensnap itself has disabled it, in words for all callers. */
   readonly disabledReason?: string;
   readonly createdAt: string;
   readonly updatedAt: string;

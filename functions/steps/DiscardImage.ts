@@ -11,7 +11,8 @@ export async function discardImage({ job, store, glance }: StepDeps): Promise<vo
     await glance.deleteImage(job.id);
   } catch (error) {
     if (!(error instanceof Error && error.name === 'GlanceForbidden')) throw error;
-    await store.jobs.warn(job.id, `The unfinished image ${job.id} is protected and was not deleted.`);
+    const warning = `The unfinished image ${job.id} is protected and was not deleted.`;
+    await store.jobs.warn(job.id, warning, warning);
   }
   await store.jobs.pay(job.id, 'image');
 }

@@ -16,7 +16,7 @@ export const handler = step('InspectVm', async (_state, deps) => {
     job.request,
   );
   for (const warning of warnings)
-    if (!job.warnings?.includes(warning)) await store.jobs.warn(job.id, warning);
+    if (!job.warnings?.includes(warning)) await store.jobs.warn(job.id, warning, warning);
   const host = await chooseHost(xapi, store, {
     pool: job.pool,
     srRef: rootVdi.SR,

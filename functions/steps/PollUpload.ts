@@ -78,11 +78,10 @@ async function coalesceFirst(
     ...(!readsChain && { readsChain }),
   });
   log.warn('the chain changed while it was read', { reason: message, chainChanges });
-  if (isNew && !readsChain)
-    await store.jobs.warn(
-      job.id,
-      `The disk's chain changed ${chainChanges} times while it was read, so that the image is one file, flattened by xapi.`,
-    );
+  if (isNew && !readsChain) {
+    const warning = `The disk's chain changed ${chainChanges} times while it was read, so that the image is one file, flattened by xapi.`;
+    await store.jobs.warn(job.id, warning, warning);
+  }
   return { next: 'coalesce', waitSeconds: Math.ceil(config.timings.coalescePollSeconds) };
 }
 

@@ -6,6 +6,7 @@ import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { expiryOf } from '../request.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { type StepDeps, step } from '../step.ts';
+import { NOT_ROTATED, NOT_TIDIED_UP } from '../told.ts';
 
 /**
  * Gives the slot back. Pays `slot`, but for an upload that a host which is away may still be at: that host takes no
@@ -80,6 +81,7 @@ export const handler = step('ReleaseHost', async (state, deps) => {
     await deps.store.jobs.warn(
       deps.job.id,
       `Older backups were not deleted: ${message} The next one tries again.`,
+      NOT_ROTATED,
     );
   }
   if (state.cleanupFailure) await warnOfDebts(deps, job, errorOfCaught(state.cleanupFailure));
@@ -91,5 +93,6 @@ export const handler = step('ReleaseHost', async (state, deps) => {
 async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: JobError): Promise<void> {
   const owed = DEBTS.filter((debt) => job?.debts?.has(debt)).join(', ');
   if (owed === '' || !job) return;
-  await store.jobs.warn(job.id, `Not tidied up yet (${owed}): ${problem.message} xensnap goes on trying.`);
+  const warning = `Not tidied up yet (${owed}): ${problem.message} xensnap goes on trying.`;
+  await store.jobs.warn(job.id, warning, NOT_TIDIED_UP);
 }

@@ -1,6 +1,7 @@
 import { XensnapError } from '../errors.ts';
 import { backupSetOf, deleteBackups, judgeBackups, listBackups } from '../rotation.ts';
 import { step } from '../step.ts';
+import { NOT_ROTATED } from '../told.ts';
 
 /**
  * Deletes the oldest verified backups past the number to keep. After the commit only, and under the VM's lease, so
@@ -16,7 +17,7 @@ export const handler = step('RotateBackups', async (_state, { job, glance, store
   if (!own) throw new XensnapError('GlanceUnavailable', "Glance's list lacks the new backup.");
   const verdicts = judgeBackups(images, { ...set, owner: own.owner }, backup.keep, job.id);
   const failures = await deleteBackups(glance, verdicts);
-  for (const failure of failures) await store.jobs.warn(job.id, failure);
+  for (const failure of failures) await store.jobs.warn(job.id, failure, NOT_ROTATED);
   const deleted = verdicts.filter(({ action }) => action === 'delete').map(({ image }) => image.id);
   log.info('backups rotated', { type: set.type, keep: backup.keep, past: deleted, failed: failures.length });
   return undefined;

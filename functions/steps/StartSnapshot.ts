@@ -73,5 +73,6 @@ export function snapshotCall(job: Job): AsyncMethod {
 /** Notes that the snapshot will not be quiesced although the caller would have liked it. */
 export async function noteFallback({ job, store }: StepDeps, reason: string): Promise<void> {
   await store.jobs.record(job.id, { quiesceFailure: reason });
-  await store.jobs.warn(job.id, `Not quiesced, only crash-consistent: ${reason}.`);
+  const warning = 'Not quiesced, only crash-consistent';
+  await store.jobs.warn(job.id, `${warning}: ${reason}.`, `${warning}.`);
 }

@@ -1,5 +1,6 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
 import type { Debt, Job, JobError, JobStatus } from '../job.ts';
+import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Page, PageOptions, Table } from './table.ts';
 
 const key = (jobId: string) => `job#${jobId}`;
@@ -25,6 +26,7 @@ export type JobFacts = Facts<
     | 'finishedAt'
     | 'error'
     | 'warnings'
+    | 'warningsForAll'
     | 'xapiCalls'
     | 'stepRuns'
   >
@@ -156,10 +158,13 @@ export class Jobs {
     });
   }
 
-  /** Adds a warning, once, however often the step that has it is repeated. */
-  async warn(jobId: string, warning: string): Promise<void> {
+  /**
+   * Adds a warning, once, however often the step that has it is repeated.
+   * @param forAll the same without what only operators may know, for the callers of a project
+   */
+  async warn(jobId: string, warning: string, forAll = WARNING_FOR_OPERATORS): Promise<void> {
     await this.#change(jobId, {
-      append: { warnings: [warning] },
+      append: { warnings: [warning], warningsForAll: [forAll] },
       when: 'attribute_exists(id) AND (attribute_not_exists(warnings) OR NOT contains(warnings, :warning))',
       values: { warning },
     });

@@ -3,10 +3,11 @@ import { imageUrl } from '../../../glance/client.ts';
 import { isNamed } from '../../errors.ts';
 import { requestSnapshot, type SnapshotRequest } from '../../request.ts';
 import type { Runtime } from '../../runtime/executions.ts';
-import { callerOf, onBehalfOf } from '../caller.ts';
+import { type Caller, callerOf, onBehalfOf } from '../caller.ts';
 import { serve } from '../documented.ts';
 import { Fault, faults } from '../faults.ts';
 import { jsonBody } from '../json-body.ts';
+import { hearsAll } from '../told-to.ts';
 import { Action, CreateBackup, CreateImage, refusalOf } from './action-input.ts';
 import { NOVA } from './faults.ts';
 import { findServer, jobOn, type Server, serverNotFound } from './servers.ts';
@@ -54,10 +55,16 @@ export function routeActions(app: OpenAPIHono, runtime: Runtime): void {
         ...wish,
         ...onBehalfOf(caller),
       });
-      if (wish.backup?.keep !== 0) c.header('Location', imageUrl(runtime.config.glance.url, imageId));
+      if (wish.backup?.keep !== 0) c.header('Location', locationOf(imageId, caller));
       return c.body(null, 202);
     },
   );
+
+  /** Clients take the id from its end. Where we ask Glance is not for the callers of a project. */
+  function locationOf(imageId: string, caller: Caller): string {
+    const url = imageUrl(runtime.config.glance.url, imageId);
+    return hearsAll(caller) ? url : new URL(url).pathname;
+  }
 
   async function begin(
     action: string,

@@ -24,6 +24,6 @@ export function createCompute(runtime: Runtime, knows: Knows | undefined): OpenA
   routeFlavors(app, runtime);
   routeActions(app, runtime);
   app.all('*', unroutedFault(NOVA, app, COMPUTE_PATH));
-  app.onError(faultHandler(NOVA, runtime.log));
+  app.onError(faultHandler(NOVA, runtime));
   return app;
 }

@@ -32,7 +32,7 @@ export function createCloudServers(runtime: Runtime, knows: Knows | undefined): 
   routeImages(app, runtime);
   routeBackupSchedule(app, runtime);
   app.all('*', unroutedFault(CLOUD_SERVERS, app, RACKSPACE_PATH));
-  app.onError(faultHandler(CLOUD_SERVERS, runtime.log));
+  app.onError(faultHandler(CLOUD_SERVERS, runtime));
   return app;
 }
 

@@ -4,6 +4,8 @@ import { JobView, jobView } from '../../../functions/api/view.ts';
 import type { Job } from '../../../functions/job.ts';
 import { aJob } from './a-job.ts';
 
+const OPERATOR = { id: 'local', actor: 'local' };
+
 /** What is on record as a job goes its way, with a requeue and an upload that fails once. */
 const LIFE: Partial<Job>[] = [
   { status: 'starting', phase: 'Requested' },
@@ -58,14 +60,14 @@ it('keeps the progress of a job that fails where it was', () => {
 it('names the image as long as there is one', () => {
   const job = aJob();
   const ended = { finishedAt: '2026-01-01T00:09:00.000Z' };
-  expect(jobView(job).imageId).toBe(job.id);
-  expect(jobView({ ...job, ...ended, status: 'succeeded', committed: true }).imageId).toBe(job.id);
-  expect(jobView({ ...job, ...ended, status: 'failed' }).imageId).toBeNull();
-  expect(jobView({ ...job, discarding: true }).imageId).toBeNull();
+  expect(jobView(job, OPERATOR).imageId).toBe(job.id);
+  expect(jobView({ ...job, ...ended, status: 'succeeded', committed: true }, OPERATOR).imageId).toBe(job.id);
+  expect(jobView({ ...job, ...ended, status: 'failed' }, OPERATOR).imageId).toBeNull();
+  expect(jobView({ ...job, discarding: true }, OPERATOR).imageId).toBeNull();
 });
 
 it('shows every field of the contract, and what is not known yet as null', () => {
-  const view = jobView(aJob());
+  const view = jobView(aJob(), OPERATOR);
   expect(JobView.parse(view)).toEqual(view);
   expect(view).toMatchObject({
     status: 'queued',
@@ -92,5 +94,5 @@ it('shows nothing that is for the pipeline only', () => {
     claimedBy: 'hidden-3',
     rootVdiUuid: 'hidden-4',
   };
-  expect(JSON.stringify(jobView(aJob(inner)))).not.toContain('hidden');
+  expect(JSON.stringify(jobView(aJob(inner), OPERATOR))).not.toContain('hidden');
 });
