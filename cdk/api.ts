@@ -86,13 +86,20 @@ function createStage(scope: Construct, { settings }: Surroundings, httpApi: Http
   });
 }
 
-/** No header, no body, no query: nothing in it may be a secret. */
+/**
+ * No header, no body, no query: nothing in it may be a secret. Who asked stands in the field of the authorizer that the
+ * stack has (IAM, JWT, Keystone), by ids: a name could hold quotes.
+ */
 const ACCESS_LOG = AccessLogFormat.custom(
   JSON.stringify({
     time: '$context.requestTime',
     requestId: '$context.requestId',
     from: '$context.identity.sourceIp',
     caller: '$context.identity.userArn',
+    subject: '$context.authorizer.claims.sub',
+    client: '$context.authorizer.claims.client_id',
+    user: '$context.authorizer.userId',
+    project: '$context.authorizer.projectId',
     method: '$context.httpMethod',
     path: '$context.path',
     status: '$context.status',

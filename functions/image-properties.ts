@@ -1,4 +1,5 @@
 import type { NewImage } from '../glance/image.ts';
+import { shorten } from '../glance/shorten.ts';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import { glanceText, MOST_CHARACTERS, refuseUnfit } from './glance-text.ts';
@@ -57,13 +58,16 @@ export function refuseReservedMetadata(metadata: Readonly<Record<string, string>
       canonical.startsWith('xensnap_') ||
       canonical.startsWith('os_glance_')
     )
-      throw new XensnapError('MetadataReserved', `metadata.${key}: this name is reserved; use another.`);
+      throw new XensnapError(
+        'MetadataReserved',
+        `metadata.${shorten(key, 40).toWellFormed()}: this name is reserved; use another.`,
+      );
     if (key === '' || [key, value].some((text) => [...text].length > MOST_CHARACTERS))
       throw new XensnapError(
         'BadRequest',
-        `metadata.${key.slice(0, 40).toWellFormed()}: key and value have 1 to ${MOST_CHARACTERS} characters.`,
+        `metadata.${shorten(key, 40).toWellFormed()}: key and value have 1 to ${MOST_CHARACTERS} characters.`,
       );
-    refuseUnfit(`metadata.${key.slice(0, 40).toWellFormed()}`, key);
+    refuseUnfit(`metadata.${shorten(key, 40).toWellFormed()}`, key);
   }
 }
 

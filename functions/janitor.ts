@@ -15,9 +15,11 @@ export async function handler(): Promise<JanitorReport> {
  * installation left. Removes only what is provably ours; what is doubtful is reported. A dry run changes nothing. The
  * table keeps the report until the next round.
  */
-export async function tidy(runtime: Runtime, options: { dryRun?: boolean } = {}): Promise<JanitorReport> {
+export async function tidy(
+  runtime: Runtime,
+  { dryRun = false, actor }: { dryRun?: boolean; actor?: string | undefined } = {},
+): Promise<JanitorReport> {
   const { clock, log, metrics, config } = runtime;
-  const dryRun = options.dryRun ?? false;
   const startedAt = clock.now().toISOString();
   const findings: Finding[] = await settleJobs(runtime, dryRun);
   for (const { name, driver } of config.pools) {
@@ -28,7 +30,8 @@ export async function tidy(runtime: Runtime, options: { dryRun?: boolean } = {})
   for (const finding of findings) log.warn('janitor', { ...finding });
   const real = findings.filter(({ action }) => action !== 'would');
   if (real.length > 0) metrics.count('JanitorFindings', real.length);
-  const report = { dryRun, startedAt, finishedAt: clock.now().toISOString(), findings };
+  const who = actor !== undefined && { actor };
+  const report = { dryRun, ...who, startedAt, finishedAt: clock.now().toISOString(), findings };
   await runtime.store.janitorReports.keep(report);
   return report;
 }

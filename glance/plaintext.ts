@@ -1,3 +1,5 @@
+import { shorten } from './shorten.ts';
+
 const longest = 300;
 const entities: Record<string, string> = {
   lt: '<',
@@ -23,7 +25,7 @@ export function plainText(body: string): string {
     .replace(/^\s*\d{3} [A-Z][\w ]+\n/, '') // the status line that opens a text body
     .replace(/\s+/g, ' ')
     .trim();
-  return words.length > longest ? `${words.slice(0, longest - 1)}…` : words;
+  return shorten(words, longest);
 }
 
 function jsonMessage(body: string): string | undefined {

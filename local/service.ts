@@ -33,7 +33,7 @@ export interface LocalService {
   readonly runtime: WholeRuntime;
   readonly queue: LocalQueue;
   /** One round of the janitor, now. */
-  janitor(dryRun?: boolean): Promise<JanitorReport>;
+  janitor(dryRun?: boolean, actor?: string): Promise<JanitorReport>;
   /** One look at the schedules, now. */
   tick(): Promise<void>;
   /** That every pool and Glance answer and take the login. @throws an error with a message for the operator */
@@ -94,7 +94,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
     onError: (error) => log.error('admission failed', { reason: String(error) }),
   });
   starting.defer(() => admission.stop());
-  const janitor = (dryRun = false) => tidy(runtime, { dryRun });
+  const janitor = (dryRun = false, actor?: string) => tidy(runtime, { dryRun, actor });
   const rounds = every({
     seconds: options.janitorSeconds ?? JANITOR_SECONDS,
     clock,

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { JanitorReport } from '../answers.ts';
-import { duration, time } from '../format.ts';
+import { duration, printable, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';
 
@@ -12,6 +12,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
 
 /** What GET /janitor answers. */
 interface LastReport extends JanitorReport {
+  readonly requestedBy: string | null;
   readonly startedAt: string;
   readonly finishedAt: string;
   readonly omitted: number;
@@ -37,10 +38,11 @@ export function janitorCommand(): Command {
 }
 
 function lastRound(report: LastReport): string {
-  const { dryRun, startedAt, finishedAt, omitted } = report;
+  const { dryRun, requestedBy, startedAt, finishedAt, omitted } = report;
   const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
   return [
     `Round of ${time(startedAt)}, which took ${duration(seconds)}${dryRun ? ' and only looked' : ''}`,
+    ...(requestedBy ? [`Requested by ${printable(requestedBy)}`] : []),
     findings(report),
     ...(omitted > 0 ? [`${omitted} more are in the janitor's log.`] : []),
   ].join('\n');

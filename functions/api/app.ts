@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { QueueDepth } from '../doctor.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { jsonAlone, limitBody } from './body.ts';
+import { logChanges } from './changes.ts';
 import { createCompute } from './compute/app.ts';
 import { COMPUTE_PATH } from './compute/links.ts';
 import { COMPUTE_VERSION, routeVersions } from './compute/versions.ts';
@@ -35,6 +36,7 @@ export interface ApiOptions {
 export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHono {
   // Not strict: clients ask for /v2.1/ as well as for /v2.1.
   const app = new OpenAPIHono({ defaultHook: refuseInvalid, strict: false });
+  app.use(logChanges(runtime));
   // First: these answer in words of their own, whatever they are asked.
   app.route(COMPUTE_PATH, createCompute(runtime, options.knows));
   app.route(RACKSPACE_PATH, createCloudServers(runtime, options.knows));

@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { shorten } from '../../glance/shorten.ts';
 import type { VmRecord } from '../../xapi/types.ts';
 import type { Config, ProjectConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
@@ -96,7 +97,7 @@ const MOST_ACTOR_CHARACTERS = 256;
 /** A name that others have given, fit for a line of a log or of a table: nothing invisible, and not for ever. */
 function actorText(text: string): string {
   const printable = text.toWellFormed().replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd');
-  return [...printable].slice(0, MOST_ACTOR_CHARACTERS).join('');
+  return shorten(printable, MOST_ACTOR_CHARACTERS);
 }
 
 /** What a wish takes over from who has it: who asked, the project, and the VMs that may be touched. */

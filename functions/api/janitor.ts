@@ -6,12 +6,16 @@ import { callerOf, requireAdmin } from './caller.ts';
 import { NotImplemented, problems } from './problem.ts';
 import { strict } from './validation.ts';
 
-/** Runs the janitor once. */
-export type RunJanitor = (dryRun: boolean) => Promise<JanitorReport>;
+/** Runs the janitor once, for whom it is told. */
+export type RunJanitor = (dryRun: boolean, actor: string) => Promise<JanitorReport>;
 
 const Report = z
   .object({
     dryRun: z.boolean(),
+    requestedBy: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Who asked for the round; null for one of its schedule.' }),
     startedAt: z.iso.datetime(),
     finishedAt: z.iso.datetime(),
     findings: z.array(
@@ -80,18 +84,23 @@ export function routeJanitor(
   runJanitor: RunJanitor | undefined,
 ): void {
   app.openapi(run, async (c) => {
-    requireAdmin(callerOf(c, config));
+    const caller = callerOf(c, config);
+    requireAdmin(caller);
     if (!runJanitor)
       throw new NotImplemented(
         'The janitor is not run by this API; it has a schedule of its own. GET /janitor has its last report.',
       );
-    const report = await runJanitor(c.req.valid('json').dryRun);
-    return c.json({ ...report, findings: [...report.findings] }, 200);
+    return c.json(reportView(await runJanitor(c.req.valid('json').dryRun, caller.actor)), 200);
   });
   app.openapi(getLast, async (c) => {
     requireAdmin(callerOf(c, config));
     const report = await store.janitorReports.last();
     if (!report) throw new XensnapError('NotFound', 'The janitor has not finished a round yet.');
-    return c.json({ ...report, findings: [...report.findings] }, 200);
+    return c.json(reportView(report), 200);
   });
+}
+
+function reportView<R extends JanitorReport>(report: R) {
+  const { actor, findings, ...rest } = report;
+  return { ...rest, requestedBy: actor ?? null, findings: [...findings] };
 }

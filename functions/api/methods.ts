@@ -1,4 +1,5 @@
 import type { Hono, NotFoundHandler } from 'hono';
+import { shorten } from '../../glance/shorten.ts';
 import { problem } from './problem.ts';
 
 /** Answers what no route took: 405 with the methods that the path knows, or 404. */
@@ -10,10 +11,14 @@ export function unroutedHandler(app: Pick<Hono, 'routes'>): NotFoundHandler {
       return problem(
         c,
         'NotFound',
-        `There is no ${path.slice(0, 200)} here; GET /openapi.json says what there is.`,
+        `There is no ${shorten(path, 200)} here; GET /openapi.json says what there is.`,
       );
     c.header('Allow', allow);
-    return problem(c, 'MethodNotAllowed', `${path} does not know ${method}; it knows ${allow}.`);
+    return problem(
+      c,
+      'MethodNotAllowed',
+      `${shorten(path, 200)} does not know ${method}; it knows ${allow}.`,
+    );
   };
 }
 

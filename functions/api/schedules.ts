@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Image } from '../../glance/image.ts';
+import { shorten } from '../../glance/shorten.ts';
 import { XensnapError } from '../errors.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
@@ -219,7 +220,7 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
     const confines = confinedTo(callerOf(c, config));
     const schedule = z.uuid().safeParse(id).success ? await store.schedules.get(id) : undefined;
     if (schedule && (!confines || schedule.project === confines.id)) return schedule;
-    throw new XensnapError('ScheduleNotFound', `There is no schedule ${id.slice(0, 60)}.`);
+    throw new XensnapError('ScheduleNotFound', `There is no schedule ${shorten(id, 60)}.`);
   }
 }
 

@@ -1,9 +1,11 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { shorten } from '../../glance/shorten.ts';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
+import { noteJob } from './changes.ts';
 import { listJobs } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
@@ -94,6 +96,7 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
       ...(key !== undefined && { idempotencyKey: `${caller.id}/${key}` }),
     };
     const { job } = await requestSnapshot(wish, runtime);
+    noteJob(c, job.id);
     c.header('Location', `/snapshots/${job.id}`);
     return c.json(jobView(job, caller), 202);
   });
@@ -115,13 +118,14 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(cancel, async (c) => {
     const caller = callerOf(c, config);
     const { id } = await jobOf(c.req.valid('param').id, caller);
+    noteJob(c, id);
     return c.json(jobView(await cancelJob(id, runtime, caller.actor), caller), 202);
   });
 
   async function jobOf(id: string, caller: Caller): Promise<Job> {
     const job = await visibleJob(id, caller, store);
     if (job) return job;
-    throw new XensnapError('JobNotFound', `There is no job ${id.slice(0, 60)}.`);
+    throw new XensnapError('JobNotFound', `There is no job ${shorten(id, 60)}.`);
   }
 }
 

@@ -37,12 +37,25 @@ export async function checkPool(pool: PoolConfig, runtime: Runtime): Promise<Che
   const members = pool.addresses.map((address) =>
     check(runtime.log, area, `member ${address}`, () => probe(address, pool)),
   );
-  const [ofMembers, ofOthers, inside] = await Promise.all([
+  const [ofJobs, ofMembers, ofOthers, inside] = await Promise.all([
+    check(runtime.log, area, 'jobs', () => lookAtJobs(pool, runtime)),
     Promise.all(members),
     checkLearned(area, pool, runtime),
     checkInside(area, pool, runtime),
   ]);
-  return [...ofMembers, ...ofOthers, ...inside];
+  return [ofJobs, ...ofMembers, ...ofOthers, ...inside];
+}
+
+/** How the steps of jobs last found the pool: what /healthz tells nobody in AWS. */
+async function lookAtJobs({ name }: PoolConfig, { store, clock }: Runtime): Promise<Found> {
+  const { failures, pausedUntil = '', reason } = await store.pools.health(name);
+  if (failures === 0) return { found: 'Reached the pool the last time.' };
+  const paused = pausedUntil > clock.now().toISOString() ? ` They are paused until ${pausedUntil}.` : '';
+  return {
+    status: 'warning',
+    found: `Could not reach the pool ${failures} times in a row: ${reason}.${paused}`,
+    advice: 'They go on by themselves once the pool answers.',
+  };
 }
 
 /** The members that only the pool named. Nothing goes to them while a configured one answers: a warning at most. */

@@ -12,6 +12,8 @@ export interface Finding {
 /** What the janitor did in one round. */
 export interface JanitorReport {
   readonly dryRun: boolean;
+  /** Who asked for the round; absent for one of its schedule. */
+  readonly actor?: string;
   readonly startedAt: string;
   readonly finishedAt: string;
   readonly findings: readonly Finding[];

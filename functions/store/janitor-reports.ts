@@ -18,6 +18,7 @@ export class JanitorReports {
     const kept = fitting(findings);
     await this.#table.change(LAST, {
       set: { ...report, findings: kept, omitted: findings.length - kept.length },
+      ...(report.actor === undefined && { remove: ['actor'] }),
     });
   }
 

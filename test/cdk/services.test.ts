@@ -129,6 +129,13 @@ it('limits how fast the API may be asked, and writes down who asked, without a h
   const { Properties: stage } = stack.one('AWS::ApiGatewayV2::Stage', 'Stage');
   expect(stage.DefaultRouteSettings).toEqual({ ThrottlingRateLimit: 20, ThrottlingBurstLimit: 40 });
   expect(stage.AccessLogSettings.Format).not.toMatch(/header|querystring|authorization/i);
+  expect(JSON.parse(stage.AccessLogSettings.Format)).toMatchObject({
+    caller: '$context.identity.userArn',
+    subject: '$context.authorizer.claims.sub',
+    client: '$context.authorizer.claims.client_id',
+    user: '$context.authorizer.userId',
+    project: '$context.authorizer.projectId',
+  });
 });
 
 it('has reconcile called for every bad end of this state machine, and keeps what it fails at', () => {

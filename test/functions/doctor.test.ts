@@ -31,6 +31,19 @@ async function examine(settings: Parameters<typeof serveApi>[0] = {}, prepare?: 
   return { api, report, about };
 }
 
+it('tells how jobs last found a pool, and until when they are paused', async () => {
+  const until = new Date(Date.now() + 60_000);
+  const { report, about } = await examine({}, async ({ runtime }) => {
+    for (let n = 0; n < 3; n += 1)
+      await runtime.store.pools.unreachable('demo', 'http://10.0.0.9: no answer', until);
+  });
+  expect(about('pool demo: jobs')).toMatchObject({
+    status: 'warning',
+    found: `Could not reach the pool 3 times in a row: http://10.0.0.9: no answer. They are paused until ${until.toISOString()}.`,
+  });
+  expect(report.status).toBe('warning');
+});
+
 it('finds all well, and leaves nothing behind', async () => {
   const tls = selfSigned('xen1');
   const { report, api } = await examine({ pool: { tls } }, ({ runtime, pool }) => {
@@ -47,6 +60,7 @@ it('finds all well, and leaves nothing behind', async () => {
     `Glance: ${api.glance.url}: ok: Answers, and takes our token; its newest API is v2.15.`,
     'Glance: writing: ok: A record was made and deleted.',
     'Glance: hash: ok: There is no image yet to tell from; sha512 is the default.',
+    'pool demo: jobs: ok: Reached the pool the last time.',
     `pool demo: member ${one}: ok: xapi answers, with a certificate that the fingerprint vouches for.`,
     `pool demo: member ${two}: ok: xapi answers, with a certificate that the fingerprint vouches for.`,
     expect.stringMatching(/^pool demo: login: ok: 2 hosts, .+\.$/),

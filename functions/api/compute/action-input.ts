@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { shorten } from '../../../glance/shorten.ts';
 
 /** Nova's names: printable, and without space at either end (validation/parameter_types.py). */
 const Name = z
@@ -64,5 +65,5 @@ export function refusalOf(action: string, { issues }: z.ZodError): string {
   const path = [action, ...(issue?.path ?? [])].map(String).join('.');
   const reason =
     issue?.code === 'unrecognized_keys' ? 'Additional properties are not allowed' : issue?.message;
-  return `Invalid input for field/attribute ${path.slice(0, 300)}. ${reason ?? ''}`.trim().toWellFormed();
+  return `Invalid input for field/attribute ${shorten(path, 300)}. ${reason ?? ''}`.trim().toWellFormed();
 }

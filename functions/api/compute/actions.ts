@@ -4,6 +4,7 @@ import { isNamed } from '../../errors.ts';
 import { requestSnapshot, type SnapshotRequest } from '../../request.ts';
 import type { Runtime } from '../../runtime/executions.ts';
 import { type Caller, callerOf, onBehalfOf } from '../caller.ts';
+import { noteJob } from '../changes.ts';
 import { serve } from '../documented.ts';
 import { Fault, faults } from '../faults.ts';
 import { jsonBody } from '../json-body.ts';
@@ -55,6 +56,7 @@ export function routeActions(app: OpenAPIHono, runtime: Runtime): void {
         ...wish,
         ...onBehalfOf(caller),
       });
+      noteJob(c, imageId);
       if (wish.backup?.keep !== 0) c.header('Location', locationOf(imageId, caller));
       return c.body(null, 202);
     },

@@ -1,5 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { shorten } from '../../../glance/shorten.ts';
 import type { Runtime } from '../../runtime/executions.ts';
 import { callerOf } from '../caller.ts';
 import { serve } from '../documented.ts';
@@ -79,7 +80,7 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
     const id = c.req.param('id') ?? '';
     const flavor = (await flavorsFor(c)).find((each) => each.id === id);
     if (flavor) return flavor;
-    throw new Fault(404, `Flavor ${id.slice(0, 60)} could not be found.`);
+    throw new Fault(404, `Flavor ${shorten(id, 60)} could not be found.`);
   }
 
   const params = z.object({ id: z.string() });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
+import { shorten } from '../../../glance/shorten.ts';
 import { fault } from '../faults.ts';
 import { NOVA } from './faults.ts';
 
@@ -28,7 +29,7 @@ export const microversions: MiddlewareHandler = async (c, next) => {
 
 function refusalOf(version: string, c: Context): Response | undefined {
   if (version === MICROVERSION || version === 'latest') return undefined;
-  const shown = version.slice(0, 60);
+  const shown = shorten(version, 60);
   if (!FORMAT.test(version))
     return fault(
       NOVA,

@@ -1,4 +1,5 @@
 import { runInNewContext } from 'node:vm';
+import { shorten } from '../../../glance/shorten.ts';
 import { Fault } from '../faults.ts';
 
 /** Milliseconds that all names together may take. An expression that needs more is meant to. */
@@ -22,7 +23,7 @@ export function namesThatFit(expression: string, names: readonly string[]): Read
   } catch (cause) {
     throw new Fault(
       400,
-      `Invalid input for query parameters name. Value: ${expression.slice(0, 60)}. It must be a regular expression that is quick to look for.`,
+      `Invalid input for query parameters name. Value: ${shorten(expression, 60)}. It must be a regular expression that is quick to look for.`,
       { cause },
     );
   }

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { shorten } from '../../../glance/shorten.ts';
 import { Fault } from '../faults.ts';
 import { baseUrl, type Link } from './links.ts';
 
@@ -40,7 +41,7 @@ function after<T extends { readonly id: string }>(
 ): readonly T[] {
   if (marker === undefined) return all;
   const index = all.findIndex(({ id }) => id === marker);
-  if (index < 0) throw new Fault(400, `marker [${marker.slice(0, 60)}] not found`);
+  if (index < 0) throw new Fault(400, `marker [${shorten(marker, 60)}] not found`);
   return all.slice(index + 1);
 }
 
@@ -51,7 +52,7 @@ export function wholeNumber(c: Context, name: string): number | undefined {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   throw new Fault(
     400,
-    `Invalid input for query parameters ${name}. Value: ${text.slice(0, 60)}. It must be a whole number, 0 or more.`,
+    `Invalid input for query parameters ${name}. Value: ${shorten(text, 60)}. It must be a whole number, 0 or more.`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { shorten } from '../../../glance/shorten.ts';
 import type { VmMetricsRecord } from '../../../xapi/types.ts';
 import type { Job } from '../../job.ts';
 import { type PoolVm, vmsOfPool } from '../../pool-vms.ts';
@@ -45,7 +46,7 @@ export async function findServer(runtime: Runtime, caller: Caller, id: string): 
 
 /** Nova's words. */
 export function serverNotFound(id: string): Fault {
-  return new Fault(404, `Instance ${id.slice(0, 60)} could not be found.`);
+  return new Fault(404, `Instance ${shorten(id, 60)} could not be found.`);
 }
 
 /** A copy of a VM has its `other_config` too: an id that several VMs have names none of them. */

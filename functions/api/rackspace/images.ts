@@ -1,7 +1,9 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { shorten } from '../../../glance/shorten.ts';
 import { requestSnapshot } from '../../request.ts';
 import type { Runtime } from '../../runtime/executions.ts';
 import { type Caller, callerOf, confinedTo, onBehalfOf } from '../caller.ts';
+import { noteJob } from '../changes.ts';
 import { findServer } from '../compute/servers.ts';
 import { serve } from '../documented.ts';
 import { Fault, faults } from '../faults.ts';
@@ -41,6 +43,7 @@ export function routeImages(app: OpenAPIHono, runtime: Runtime): void {
       const { vm, pool } = await findServer(runtime, caller, serverId);
       const wish = { vm: vm.uuid, pool, name, ...onBehalfOf(caller) };
       const { job } = await requestSnapshot(wish, runtime);
+      noteJob(c, job.id);
       return c.json(viewOfJob(job), 202);
     },
   );
@@ -79,5 +82,5 @@ async function imageOf(id: string, caller: Caller, { store, glance, config }: Ru
     (project === undefined || image.properties.xensnap_project === project)
   )
     return job ? viewOfJob(job) : viewOfImage(image);
-  throw new Fault(404, `There is no image ${id.slice(0, 60)}.`);
+  throw new Fault(404, `There is no image ${shorten(id, 60)}.`);
 }

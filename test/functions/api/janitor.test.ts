@@ -8,9 +8,9 @@ it('runs the janitor as it is told', async () => {
   await using api = await serveApi({
     pool: { vms: 0 },
     api: {
-      janitor: (dryRun) => {
+      janitor: (dryRun, actor) => {
         runs.push(dryRun);
-        return tidy(api.runtime, { dryRun });
+        return tidy(api.runtime, { dryRun, actor });
       },
     },
   });
@@ -18,6 +18,9 @@ it('runs the janitor as it is told', async () => {
   expect([status, body.dryRun, body.findings]).toEqual([200, true, []]);
   expect((await api.ask('POST', '/janitor', {})).body.dryRun).toBe(false);
   expect(runs).toEqual([true, false]);
+  expect((await api.ask('GET', '/janitor')).body.requestedBy).toBe('local');
+  await tidy(api.runtime);
+  expect((await api.ask('GET', '/janitor')).body.requestedBy).toBeNull();
   expect((await api.ask('POST', '/janitor', { dryRun: 'no' })).status).toBe(400);
 });
 
