@@ -77,6 +77,8 @@ export interface Job {
   readonly project?: string;
   /** Who asked for it; of a schedule's job, who changed the schedule last. */
   readonly actor?: string;
+  /** Of all that was asked for, where the request had an Idempotency-Key. */
+  readonly requestDigest?: string;
   readonly pool: string;
   readonly vmUuid: string;
   readonly vmName: string;

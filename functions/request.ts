@@ -41,8 +41,16 @@ export interface SnapshotRequest {
   readonly actor?: string;
   /** The VMs that the caller may touch; all if absent. */
   readonly allows?: (vm: VmRecord) => boolean;
-  /** What must not act twice, with the caller it belongs to; the same key answers with the same job. */
-  readonly idempotencyKey?: string;
+  /** That the request must not act twice. */
+  readonly idempotency?: Idempotency;
+}
+
+/** A request that comes again with the same key is answered with the same job, if it asks for the same. */
+export interface Idempotency {
+  /** Of the caller and of what the caller has called the request: no two callers have the same. */
+  readonly key: string;
+  /** Digest of all that is asked for. */
+  readonly request: string;
 }
 
 /** Seconds for which an idempotency key is remembered: while the request is served, and once it has made a job. */
@@ -70,8 +78,8 @@ export async function requestSnapshot(
     // A scheduled job waits for its VM in TakeVm.
     if (!wish.scheduled) await takeVm(job, runtime);
     await begin(job, target, runtime);
-    if (wish.idempotencyKey !== undefined)
-      await store.leases.takeKey(wish.idempotencyKey, job.id, runtime.clock.now(), KEY_SECONDS.served);
+    if (wish.idempotency)
+      await store.leases.takeKey(wish.idempotency.key, job.id, runtime.clock.now(), KEY_SECONDS.served);
   } catch (error) {
     await abandon(job, wish, error, runtime);
     throw translate(error);
@@ -94,31 +102,40 @@ export function refuseFlatRaw(format: ImageFormat | undefined, flatten: boolean 
 }
 
 /** The job that this request's key started before. */
-async function jobOfKey(wish: SnapshotRequest, { store, clock }: Runtime): Promise<Job | undefined> {
-  if (wish.idempotencyKey === undefined) return undefined;
-  const jobId = await store.leases.jobOfKey(wish.idempotencyKey, clock.now());
+async function jobOfKey(
+  { idempotency }: SnapshotRequest,
+  { store, clock }: Runtime,
+): Promise<Job | undefined> {
+  if (!idempotency) return undefined;
+  const jobId = await store.leases.jobOfKey(idempotency.key, clock.now());
   const job = jobId === undefined ? undefined : await store.jobs.get(jobId);
-  if (job && wish.vm !== job.vmUuid && wish.vm !== job.vmName)
-    throw new XensnapError(
-      'IdempotencyConflict',
-      `This Idempotency-Key was used for the VM "${job.vmName}".`,
-      {
-        details: { jobId: job.id },
-      },
-    );
-  return job;
+  return job && ofSameRequest(job, idempotency);
 }
 
 /** Binds the request's key to the new job; answers the job that another request with the key has made by now. */
-async function bindKey(wish: SnapshotRequest, job: Job, { store, clock }: Runtime): Promise<Job | undefined> {
-  if (wish.idempotencyKey === undefined) return undefined;
-  const holder = await store.leases.takeKey(wish.idempotencyKey, job.id, clock.now(), KEY_SECONDS.serving);
+async function bindKey(
+  { idempotency }: SnapshotRequest,
+  job: Job,
+  { store, clock }: Runtime,
+): Promise<Job | undefined> {
+  if (!idempotency) return undefined;
+  const holder = await store.leases.takeKey(idempotency.key, job.id, clock.now(), KEY_SECONDS.serving);
   if (holder === job.id) return undefined;
   const other = await store.jobs.get(holder);
-  if (other) return other;
+  if (other) return ofSameRequest(other, idempotency);
   throw new XensnapError(
     'IdempotencyConflict',
     'A request with this Idempotency-Key is being served. Try again.',
+  );
+}
+
+/** @throws IdempotencyConflict where the key's job was asked for otherwise than now */
+function ofSameRequest(job: Job, { request }: Idempotency): Job {
+  if (job.requestDigest === request) return job;
+  throw new XensnapError(
+    'IdempotencyConflict',
+    `This Idempotency-Key was used for another request, from which came the job ${job.id} of the VM "${job.vmName}". Send that request again, or another key.`,
+    { details: { jobId: job.id } },
   );
 }
 
@@ -194,6 +211,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
     request,
     ...(wish.project !== undefined && { project: wish.project }),
     ...(wish.actor !== undefined && { actor: wish.actor }),
+    ...(wish.idempotency && { requestDigest: wish.idempotency.request }),
     ...(wish.scheduled && placeInTime(wish.scheduled)),
     pool: target.pool,
     vmUuid: vm.uuid,
@@ -230,7 +248,7 @@ async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime:
     finishedAt: clock.now(),
     ttl,
   });
-  if (wish.idempotencyKey !== undefined) await store.leases.releaseKey(wish.idempotencyKey, job.id);
+  if (wish.idempotency) await store.leases.releaseKey(wish.idempotency.key, job.id);
   try {
     if ((await store.jobs.get(job.id))?.debts?.has('image')) {
       await store.jobs.discard(job.id);

@@ -6,6 +6,7 @@ import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts'
 import type { Runtime } from '../runtime/executions.ts';
 import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { noteJob } from './changes.ts';
+import { idempotencyOf } from './idempotency.ts';
 import { listJobs } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
@@ -24,12 +25,10 @@ const request = createRoute({
   summary: 'Takes an image of a VM',
   request: {
     headers: z.object({
-      'idempotency-key': z
-        .string()
-        .min(1)
-        .max(255)
-        .optional()
-        .openapi({ description: 'The same key answers with the same job, for a day.' }),
+      'idempotency-key': z.string().min(1).max(255).optional().openapi({
+        description:
+          'Of the caller: the same key with the same body answers with the same job, for a day; with another body, 409.',
+      }),
     }),
     body: { required: true, content: { 'application/json': { schema: NewSnapshot } } },
   },
@@ -90,10 +89,11 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(request, async (c) => {
     const key = c.req.valid('header')['idempotency-key'];
     const caller = callerOf(c, config);
+    const body = present(c.req.valid('json'));
     const wish: SnapshotRequest = {
-      ...present(c.req.valid('json')),
+      ...body,
       ...onBehalfOf(caller),
-      ...(key !== undefined && { idempotencyKey: `${caller.id}/${key}` }),
+      ...(key !== undefined && { idempotency: idempotencyOf(caller, key, body) }),
     };
     const { job } = await requestSnapshot(wish, runtime);
     noteJob(c, job.id);

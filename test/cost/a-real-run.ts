@@ -60,7 +60,7 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
   const { tableCalls, recordBytes, indexWrites, restore } = watchTable(() => part.getStore() ?? 'admission');
   const { runtime } = all.service;
   const [vm] = all.pool.vms();
-  const wish = { vm: vm?.uuid ?? '', idempotencyKey: 'night' };
+  const wish = { vm: vm?.uuid ?? '', idempotency: { key: 'night', request: 'r' } };
   const { job } = await part.run('request', () => requestSnapshot(wish, runtime));
   await ended.promise;
   restore();
