@@ -5,27 +5,24 @@ import { XensnapError } from './errors.ts';
 import { glanceText, MOST_CHARACTERS, refuseUnfit } from './glance-text.ts';
 import type { Job } from './job.ts';
 
-/** Properties that Nova, Glance or xensnap give a meaning; a caller's metadata may not set them. */
-const RESERVED: readonly string[] = [
-  'auto_disk_config',
-  'backup_type',
-  'base_image_ref',
+/**
+ * Properties that a caller's metadata may not set: those of Glance and of ours themselves, those on which a service
+ * acts with our rights, and those that would make the image tell something else of itself than is so. How the caller's
+ * image is to be run (`hw_disk_bus`, `os_type`, `trait:…`, `cinder_img_volume_type`) is the caller's to say: that acts
+ * for whoever boots it and with that caller's rights.
+ */
+const RESERVED: ReadonlySet<string> = new Set([
+  // Glance's own fields (glance/api/v2/images.py: _base_, _readonly_, _reserved_ and _disallowed_properties).
   'checksum',
   'container_format',
   'created_at',
+  'deleted',
+  'deleted_at',
   'direct_url',
   'disk_format',
   'file',
-  'hw_firmware_type',
-  'hw_vm_mode',
   'id',
-  'image_location',
-  'image_state',
-  'image_type',
-  'instance_id',
-  'instance_owner',
-  'instance_ref',
-  'instance_uuid',
+  'location',
   'locations',
   'min_disk',
   'min_ram',
@@ -34,7 +31,6 @@ const RESERVED: readonly string[] = [
   'os_hash_value',
   'os_hidden',
   'owner',
-  'owner_id',
   'protected',
   'schema',
   'self',
@@ -43,21 +39,69 @@ const RESERVED: readonly string[] = [
   'stores',
   'tags',
   'updated_at',
-  'user_id',
   'virtual_size',
   'visibility',
+  // When the image is deleted, Glance deletes this key of Barbican's with the token of whoever deletes: ours
+  // (_delete_encryption_key in glance/api/v2/images.py). Cinder makes of it the key of a volume.
+  'cinder_encryption_key_id',
+  'cinder_encryption_key_deletion_policy',
+  // What Nova's snapshots say of themselves and of their server (nova/compute/api.py, compute/utils.py, xenapi).
+  'auto_disk_config',
+  'hw_auto_disk_config',
+  'backup_type',
+  'base_image_ref',
+  'boot_roles',
+  'image_location',
+  'image_state',
+  'image_type',
+  'instance_id',
+  'instance_owner',
+  'instance_ref',
+  'instance_uuid',
+  'owner_project_name',
+  'owner_user_name',
+  // Whose an image is and who may see it, for Nova (_is_image_available in nova/image/glance.py; of two names, the
+  // newer is in nova/objects/image_meta.py).
+  'img_owner_id',
+  'owner_id',
+  'project_id',
+  'user_id',
+  // Nova and Cinder would boot other disks, volumes or a kernel in the place of the image's data
+  // (nova/compute/api.py, nova/block_device.py, cinder/api/v3/volumes.py).
+  'bdm_v2',
+  'img_bdm_v2',
+  'block_device_mapping',
+  'img_block_device_mapping',
+  'img_mappings',
+  'kernel_id',
+  'mappings',
+  'ramdisk_id',
+  'root_device_name',
+  'img_root_device_name',
+  // How the VM is booted, which we say ourselves.
+  'hw_firmware_type',
+  'hw_vm_mode',
   'vm_mode',
+  // That Cinder has looked at the signature (cinder/image/image_utils.py).
+  'signature_verified',
+]);
+
+const RESERVED_PREFIXES: readonly string[] = [
+  // Ours: rotation deletes by them.
+  'xensnap_',
+  // Glance refuses it (GLANCE_RESERVED_NS in glance/api/common.py).
+  'os_glance',
+  // Glance checks our upload by it (glance/location.py), Nova and Cinder the image.
+  'img_signature',
+  // The digests by which OpenStack's SDK takes an image for the one that it would upload.
+  'owner_specified.',
 ];
 
 /** Throws MetadataReserved, or BadRequest for a key or value that Glance would refuse. */
 export function refuseReservedMetadata(metadata: Readonly<Record<string, string>>): void {
   for (const [key, value] of Object.entries(metadata)) {
     const canonical = key.toLowerCase().replaceAll('-', '_');
-    if (
-      RESERVED.includes(canonical) ||
-      canonical.startsWith('xensnap_') ||
-      canonical.startsWith('os_glance_')
-    )
+    if (RESERVED.has(canonical) || RESERVED_PREFIXES.some((prefix) => canonical.startsWith(prefix)))
       throw new XensnapError(
         'MetadataReserved',
         `metadata.${shorten(key, 40).toWellFormed()}: this name is reserved; use another.`,

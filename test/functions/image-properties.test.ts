@@ -18,6 +18,12 @@ const reserved = [
   ...['id', 'name', 'status', 'visibility', 'protected', 'owner', 'size', 'virtual_size', 'checksum'],
   ...['os_hash_algo', 'os_hash_value', 'os_hidden', 'min_disk', 'min_ram', 'tags', 'file', 'self', 'schema'],
   ...['created_at', 'updated_at', 'disk_format', 'container_format', 'locations', 'direct_url', 'stores'],
+  ...['deleted', 'deleted_at', 'location', 'os_glance', 'os_glance.x', 'signature_verified', 'project_id'],
+  ...['cinder_encryption_key_id', 'cinder_encryption_key_deletion_policy'],
+  ...['block_device_mapping', 'img_block_device_mapping', 'mappings', 'bdm_v2', 'root_device_name'],
+  ...['kernel_id', 'ramdisk_id', 'boot_roles', 'owner_user_name', 'owner_project_name'],
+  ...['img_signature', 'img_signature_hash_method', 'img_signature_certificate_uuid'],
+  ...['owner_specified.openstack.sha256', 'owner_specified.openstack.object'],
   ...['xensnap_job', 'xensnap_verified', 'xensnap_anything', 'os_glance_importing_to_stores'],
 ];
 
@@ -34,6 +40,12 @@ it.each(reserved)('does not let a caller set %s, however it is spelled', (name) 
     expect(refuse).toThrow(`metadata.${key}: `);
   }
 });
+
+/** What says how the caller's own image is to be run is the caller's. */
+it.each(['hw_disk_bus', 'cinder_img_volume_type', 'img_config_drive', 'trait:HW_CPU_X86_AVX2', 'os_distro'])(
+  'lets a caller say how the image is to be run: %s',
+  (key) => refuseReservedMetadata({ [key]: 'x' }),
+);
 
 it.each(['os_type', 'image_types', 'instance', 'backup', 'department', 'xensnap', 'x'.repeat(255)])(
   'lets a caller set %s',

@@ -123,6 +123,28 @@ it('leaves the image with the service where the configuration says so', async ()
   expect([image?.owner, image?.properties.xensnap_project]).toEqual([null, 'a']);
 });
 
+it('takes no metadata from a project by which Glance would delete a key of Barbican’s with our token', async () => {
+  const metadata = {
+    cinder_encryption_key_id: crypto.randomUUID(),
+    cinder_encryption_key_deletion_policy: 'on_image_deletion',
+  };
+  const { uuid } = api.pool.vm('web');
+  for (const [path, body] of [
+    ['/snapshots', { vm: 'web', metadata }],
+    [`/v2.1/servers/${uuid}/action`, { createImage: { name: 'n', metadata } }],
+    [
+      `/v2.1/servers/${uuid}/action`,
+      { createBackup: { name: 'n', backup_type: 'daily', rotation: 1, metadata } },
+    ],
+  ] as const) {
+    const { status, body: answer } = await ask(of('a'), 'POST', path, body);
+    expect([status, JSON.stringify(answer)]).toEqual([
+      400,
+      expect.stringContaining('metadata.cinder_encryption_key_id: this name is reserved'),
+    ]);
+  }
+});
+
 it('keeps the Idempotency-Keys of callers apart', async () => {
   const key = { 'idempotency-key': 'k' };
   const first = await ask(of('a'), 'POST', '/snapshots', { vm: 'web' }, key);
