@@ -105,6 +105,8 @@ function whyIgnored(image: Image, set: BackupSet): string | undefined {
   if (image.status !== 'active') return `it is ${image.status}, not active`;
   if (properties.xensnap_verified !== 'true') return 'it is not verified';
   if (image.protected) return 'it is protected';
+  // Its owner may have put that on it since: Glance would delete the key as well, with our rights.
+  if (properties.cinder_encryption_key_id !== undefined) return 'it names an encryption key';
   return undefined;
 }
 

@@ -3,6 +3,7 @@ import { diagnose, type QueueDepth } from '../doctor.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { problems } from './problem.ts';
+import { NoQuery } from './validation.ts';
 
 const Status = z.enum(['ok', 'warning', 'failed']);
 
@@ -27,9 +28,10 @@ const get = createRoute({
   path: '/doctor',
   operationId: 'getDiagnosis',
   summary: 'Looks at all that a snapshot needs, and says what to do about what is wrong',
+  request: { query: NoQuery },
   responses: {
     200: { description: 'Whatever was found.', content: { 'application/json': { schema: Report } } },
-    ...problems(401, 403, 500),
+    ...problems(400, 401, 403, 500),
   },
 });
 

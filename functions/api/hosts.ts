@@ -6,6 +6,7 @@ import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';
+import { NoQuery } from './validation.ts';
 
 const HostView = z
   .object({
@@ -23,12 +24,13 @@ const list = createRoute({
   path: '/hosts',
   operationId: 'listHosts',
   summary: 'Lists the hosts of every pool with their uploads and lines',
+  request: { query: NoQuery },
   responses: {
     200: {
       description: 'By pool and name.',
       content: { 'application/json': { schema: z.object({ hosts: z.array(HostView) }) } },
     },
-    ...problems(401, 403, 500, 501, 503),
+    ...problems(400, 401, 403, 500, 501, 503),
   },
 });
 

@@ -4,7 +4,7 @@ import type { JanitorReport } from '../janitor/finding.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { NotImplemented, problems } from './problem.ts';
-import { strict } from './validation.ts';
+import { NoQuery, strict } from './validation.ts';
 
 /** Runs the janitor once, for whom it is told. */
 export type RunJanitor = (dryRun: boolean, actor: string) => Promise<JanitorReport>;
@@ -69,12 +69,13 @@ const getLast = createRoute({
   path: '/janitor',
   operationId: 'getJanitorReport',
   summary: "What the janitor's last round found, by its schedule or by request",
+  request: { query: NoQuery },
   responses: {
     200: {
       description: 'The report.',
       content: { 'application/json': { schema: KeptReport } },
     },
-    ...problems(401, 403, 404, 500, 503),
+    ...problems(400, 401, 403, 404, 500, 503),
   },
 });
 

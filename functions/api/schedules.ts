@@ -15,7 +15,7 @@ import { NewSchedule, wishOf } from './schedule-input.ts';
 import { ScheduleView, scheduleView } from './schedule-view.ts';
 import { ListQuery } from './snapshot-input.ts';
 import { toldTo } from './told-to.ts';
-import { strict } from './validation.ts';
+import { NoQuery, strict } from './validation.ts';
 
 const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
 const ofSchedule = { 'application/json': { schema: ScheduleView } };
@@ -129,10 +129,10 @@ const retention = createRoute({
   path: '/schedules/{id}/retention',
   operationId: 'judgeRetention',
   summary: 'Says which backups a rotation would delete now, and why; deletes nothing',
-  request: { params: Id },
+  request: { params: Id, query: NoQuery },
   responses: {
     200: { description: 'Each VM with its backups.', content: { 'application/json': { schema: Retention } } },
-    ...problems(401, 403, 404, 500, 502, 503),
+    ...problems(400, 401, 403, 404, 500, 502, 503),
   },
 });
 

@@ -33,10 +33,13 @@ export function strict<T extends z.core.$ZodLooseShape>(shape: T) {
   return z.strictObject(shape, {
     error: ({ code, keys = [] }) =>
       code === 'unrecognized_keys'
-        ? `there is no field ${(keys as string[]).map((key) => JSON.stringify(key)).join(', ')}; there is ${known}`
+        ? `there is no field ${(keys as string[]).map((key) => JSON.stringify(key)).join(', ')}; there is ${known || 'none'}`
         : undefined,
   });
 }
+
+/** Of a list that cannot be narrowed: whoever would narrow it is told so, and does not take all for some. */
+export const NoQuery = strict({});
 
 const PLACES: Readonly<Record<string, string>> = {
   json: 'the body',

@@ -6,6 +6,7 @@ import { callerOf, mayTouch } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { problems } from './problem.ts';
 import { hearsAll } from './told-to.ts';
+import { NoQuery } from './validation.ts';
 
 /** Leases read at a time. */
 const READS_AT_ONCE = 16;
@@ -40,12 +41,13 @@ const list = createRoute({
   path: '/vms',
   operationId: 'listVms',
   summary: 'Lists the VMs of every pool',
+  request: { query: NoQuery },
   responses: {
     200: {
       description: 'By name.',
       content: { 'application/json': { schema: z.object({ vms: z.array(VmView) }) } },
     },
-    ...problems(401, 403, 500, 501, 503),
+    ...problems(400, 401, 403, 500, 501, 503),
   },
 });
 

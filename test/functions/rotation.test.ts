@@ -101,6 +101,7 @@ it.each<[string, Partial<Image>, Record<string, string>]>([
   ['one that no job of its id made', {}, { xensnap_job: 'somebody' }],
   ['an unverified one', {}, { xensnap_verified: 'no' }],
   ['a protected one', { protected: true }, {}],
+  ['one whose deletion would delete a key', {}, { cinder_encryption_key_id: 'k' }],
   ['one without data', { status: 'queued' }, {}],
   ['a half one', { status: 'saving' }, {}],
   ['a deactivated one', { status: 'deactivated' }, {}],

@@ -78,6 +78,12 @@ it('lists servers and shows one', { timeout: 600_000 }, async () => {
     status: 'ACTIVE',
     'OS-EXT-STS:task_state': null,
   });
+  expect(await json('server', 'list', '--all-projects', '--name', `^${web1?.name}$`)).toMatchObject([
+    { ID: web1?.uuid },
+  ]);
+  const refused = await openstack('server', 'list', '--host', 'xen1');
+  expect(refused.code).toBe(1);
+  expect(refused.error).toContain("Additional properties are not allowed ('host' was unexpected)");
   expect(await json('flavor', 'list')).toMatchObject([{ ID: '2vcpu-1024mib-1gib', RAM: 1024, VCPUs: 2 }]);
 });
 

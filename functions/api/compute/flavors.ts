@@ -8,7 +8,8 @@ import { Fault, faults } from '../faults.ts';
 import { NOVA } from './faults.ts';
 import { type Flavor, FlavorEntry, FlavorView, flavorEntry, flavorOf, flavorView } from './flavor.ts';
 import { Link } from './links.ts';
-import { PageQuery, pageOf, wholeNumber } from './paging.ts';
+import { pageOf } from './paging.ts';
+import { isTrue, last, PageQuery, refuseOtherParameters, wholeNumber } from './query.ts';
 import { serversOf } from './servers.ts';
 
 const tags = ['Compute v2.1'];
@@ -16,8 +17,11 @@ const query = z.object({
   ...PageQuery,
   minRam: z.string().optional().openapi({ type: 'integer', minimum: 0, description: 'MiB.' }),
   minDisk: z.string().optional().openapi({ type: 'integer', minimum: 0, description: 'GiB.' }),
-  is_public: z.string().optional().openapi({ description: 'All are public.' }),
+  is_public: z.string().optional().openapi({ description: 'All are public: none fits false.' }),
 });
+
+/** How clients ask for both (_parse_is_public in nova/api/openstack/compute/flavors.py). */
+const PUBLIC_OR_NOT = /^none$/i;
 
 function page<T extends z.ZodType>(flavor: T) {
   return {
@@ -39,9 +43,11 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
   }
 
   async function list<T>(c: Context, view: (c: Context, flavor: Flavor) => T): Promise<Response> {
+    refuseOtherParameters(c, query.shape);
+    const isPublic = PUBLIC_OR_NOT.test(last(c, 'is_public') ?? 'none') || isTrue(c, 'is_public');
     const minRam = wholeNumber(c, 'minRam') ?? 0;
     const minDisk = wholeNumber(c, 'minDisk') ?? 0;
-    const fits = ({ ramMib, diskGib }: Flavor) => ramMib >= minRam && diskGib >= minDisk;
+    const fits = ({ ramMib, diskGib }: Flavor) => isPublic && ramMib >= minRam && diskGib >= minDisk;
     const { items, links } = pageOf(c, await flavorsFor(c), fits);
     return c.json({
       flavors: items.map((flavor) => view(c, flavor)),

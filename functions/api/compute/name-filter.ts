@@ -1,6 +1,5 @@
 import { runInNewContext } from 'node:vm';
-import { shorten } from '../../../glance/shorten.ts';
-import { Fault } from '../faults.ts';
+import { wrongParameter } from './query.ts';
 
 /** Milliseconds that all names together may take. An expression that needs more is meant to. */
 const MOST_MS = 1000;
@@ -21,10 +20,11 @@ export function namesThatFit(expression: string, names: readonly string[]): Read
     );
     return new Set(names.filter((_, index) => fits[index]));
   } catch (cause) {
-    throw new Fault(
-      400,
-      `Invalid input for query parameters name. Value: ${shorten(expression, 60)}. It must be a regular expression that is quick to look for.`,
-      { cause },
+    throw wrongParameter(
+      'name',
+      expression,
+      'It must be a regular expression that is quick to look for',
+      cause,
     );
   }
 }

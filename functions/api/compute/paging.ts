@@ -1,20 +1,8 @@
-import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { shorten } from '../../../glance/shorten.ts';
 import { Fault } from '../faults.ts';
 import { baseUrl, type Link } from './links.ts';
-
-/** Nova's `max_limit`. */
-const MOST_ITEMS = 1000;
-
-/** The paging of Nova's lists, for the OpenAPI document. */
-export const PageQuery = {
-  limit: z
-    .string()
-    .optional()
-    .openapi({ type: 'integer', minimum: 0, description: `At most ${MOST_ITEMS}; so many if absent.` }),
-  marker: z.string().optional().openapi({ description: 'The id of the last item of the page before.' }),
-};
+import { last, MOST_ITEMS, wholeNumber } from './query.ts';
 
 /**
  * The page of a list that the request's `limit` and `marker` ask for, of the items that fit. As in Nova, the marker
@@ -43,20 +31,4 @@ function after<T extends { readonly id: string }>(
   const index = all.findIndex(({ id }) => id === marker);
   if (index < 0) throw new Fault(400, `marker [${shorten(marker, 60)}] not found`);
   return all.slice(index + 1);
-}
-
-/** A whole number out of the query, 0 or more. @throws Fault 400 for anything else */
-export function wholeNumber(c: Context, name: string): number | undefined {
-  const text = last(c, name);
-  if (text === undefined) return undefined;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new Fault(
-    400,
-    `Invalid input for query parameters ${name}. Value: ${shorten(text, 60)}. It must be a whole number, 0 or more.`,
-  );
-}
-
-/** A query parameter's value; the last one counts. */
-export function last(c: Context, name: string): string | undefined {
-  return c.req.queries(name)?.at(-1);
 }

@@ -6,32 +6,19 @@ import { type Caller, callerOf } from '../caller.ts';
 import { serve } from '../documented.ts';
 import { faults } from '../faults.ts';
 import { NOVA } from './faults.ts';
-import { flavorOf } from './flavor.ts';
 import { Link } from './links.ts';
-import { namesThatFit } from './name-filter.ts';
-import { last, PageQuery, pageOf } from './paging.ts';
+import { pageOf } from './paging.ts';
+import { filterOf, refuseUnkept, ServerQuery, sortedBy } from './server-query.ts';
 import { ServerEntry, ServerView, serverEntry, serverView } from './server-view.ts';
 import { findServer, jobOn, type Server, serversOf } from './servers.ts';
-import { STATES } from './states.ts';
 
 /** Leases and jobs read at a time. */
 const READS_AT_ONCE = 16;
 
 const tags = ['Compute v2.1'];
-const query = z.object({
-  ...PageQuery,
-  name: z.string().optional().openapi({ description: 'A regular expression, found anywhere in the name.' }),
-  status: z
-    .string()
-    .optional()
-    .openapi({ description: 'ACTIVE, PAUSED, SHUTOFF or SUSPENDED; may be repeated.', example: 'ACTIVE' }),
-  uuid: z.string().optional(),
-  flavor: z.string().optional(),
-});
-
 function page<T extends z.ZodType>(server: T) {
   return {
-    description: 'The newest first. Filters of Nova that are not named here are ignored.',
+    description: 'The newest first. A parameter of Nova that is not named here is refused with 400.',
     content: {
       'application/json': {
         schema: z.object({ servers: z.array(server), servers_links: z.array(Link).optional() }),
@@ -46,7 +33,8 @@ export function routeServers(app: OpenAPIHono, runtime: Runtime): void {
 
   async function list(c: Context, view: View): Promise<Response> {
     const caller = callerOf(c, runtime.config);
-    const servers = await serversOf(runtime, caller);
+    refuseUnkept(c, caller);
+    const servers = sortedBy(c, await serversOf(runtime, caller));
     const { items, links } = pageOf(c, servers, filterOf(c, servers));
     return c.json({
       servers: await mapBounded(items, READS_AT_ONCE, async (server) => view(server, caller)),
@@ -68,7 +56,7 @@ export function routeServers(app: OpenAPIHono, runtime: Runtime): void {
       operationId: 'listComputeServers',
       tags,
       summary: 'Lists the VMs of every pool as servers',
-      request: { query },
+      request: { query: ServerQuery },
       responses: { 200: page(ServerEntry), ...refusals },
     },
     (c) => list(c, (server) => serverEntry(c, server)),
@@ -81,7 +69,7 @@ export function routeServers(app: OpenAPIHono, runtime: Runtime): void {
       operationId: 'listComputeServersDetail',
       tags,
       summary: 'Lists the VMs of every pool as servers, with all that is known of them',
-      request: { query },
+      request: { query: ServerQuery },
       responses: { 200: page(ServerView), ...refusals },
     },
     (c) => list(c, detailed(c)),
@@ -114,24 +102,4 @@ export function routeServers(app: OpenAPIHono, runtime: Runtime): void {
       return c.json({ server: await detailed(c)(server, caller) });
     },
   );
-}
-
-/** Nova's filters that make sense here. A status that there is not fits no server, as at Nova's 2.1. */
-function filterOf(c: Context, servers: readonly Server[]): (server: Server) => boolean {
-  const name = last(c, 'name');
-  const names =
-    name === undefined
-      ? undefined
-      : namesThatFit(
-          name,
-          servers.map(({ vm }) => vm.name_label),
-        );
-  const statuses = c.req.queries('status')?.map((status) => status.toUpperCase());
-  const uuid = last(c, 'uuid')?.toLowerCase();
-  const flavor = last(c, 'flavor');
-  return (server) =>
-    (names?.has(server.vm.name_label) ?? true) &&
-    (statuses?.includes(STATES[server.vm.power_state].status) ?? true) &&
-    (uuid === undefined || server.id.toLowerCase() === uuid) &&
-    (flavor === undefined || flavorOf(server).id === flavor);
 }

@@ -98,3 +98,13 @@ it('tells nothing of an error that nobody foresaw, but logs it', async () => {
   expect(JSON.stringify(answer.body)).not.toMatch(/hunter2|TypeError|\.ts/);
   expect(api.log.at(-1)).toContain('TypeError');
 });
+
+it.each(['/vms?pool=demo', '/hosts?name=xen1', '/doctor?pool=demo', '/janitor?last', '/schedules?vm=web-1'])(
+  'refuses a parameter that does not narrow a list: GET %s',
+  async (path) => {
+    const { status, body } = await api.ask('GET', path);
+    const [name] = path.replace(/^.*\?/, '').split('=');
+    expect([status, body.error.name]).toEqual([400, 'BadRequest']);
+    expect(body.error.message).toContain(`there is no field "${name}"`);
+  },
+);

@@ -118,9 +118,95 @@ it.each([
   ['status=ACTIVE&name=web', ['web-1']],
   [`uuid=${novaId}`, ['nova']],
   ['flavor=2vcpu-1024mib-2gib', ['db.1']],
-  ['changes-since=2020-01-01T00:00:00Z&name=web-1&deleted=False', ['web-1']],
+  ['name=web-1&deleted=False&all_tenants=True', ['web-1']],
+  ['name=web&all_tenants=&availability_zone=demo', ['web-1', 'web-2']],
+  ['availability_zone=nova', []],
 ])('filters by %s', async (query, expected) => {
   expect(await names(`?${query}`)).toEqual(expected);
+});
+
+it.each([
+  'host=xen1',
+  'ip=10.0.0.1',
+  'ip6=fe80',
+  'image=x',
+  'changes-since=2020-01-01T00:00:00Z',
+  'changes-before=2020-01-01T00:00:00Z',
+  'user_id=u',
+  'project_id=p',
+  'tenant_id=p',
+  'reservation_id=r',
+  'tags=a',
+  'vm_state=active',
+  'locked=true',
+  'nmae=web',
+  '__proto__=x',
+  'toString=x',
+])('refuses %s, by which it cannot filter, in place of listing everything', async (query) => {
+  const [name] = query.split('=');
+  for (const list of ['servers', 'servers/detail', 'flavors', 'flavors/detail']) {
+    const { status, body } = await api.ask(
+      'GET',
+      `/v2.1/${list}?name=web&${query}`.replace(/(flavors.*\?)name=web&/, '$1'),
+    );
+    expect([status, body.badRequest.code]).toEqual([400, 400]);
+    expect(body.badRequest.message).toContain(
+      `Additional properties are not allowed ('${name}' was unexpected)`,
+    );
+  }
+});
+
+it.each([
+  ['deleted=True', 'deleted. Value: True. There are no deleted servers.'],
+  ['deleted=maybe', 'deleted. Value: maybe. It must be true or false.'],
+  ['sort_key=host', 'sort_key. Value: host. It must be one of created_at, display_name, uuid.'],
+  ['sort_key=toString', 'sort_key. Value: toString.'],
+  ['sort_dir=up', 'sort_dir. Value: up. It must be asc or desc.'],
+])('refuses %s', async (query, message) => {
+  const { status, body } = await api.ask('GET', `/v2.1/servers?${query}`);
+  expect([status, body.badRequest.message]).toEqual([
+    400,
+    expect.stringContaining(`Invalid input for query parameters ${message}`),
+  ]);
+});
+
+it('sorts as it is asked to, over pages too', async () => {
+  const sorted = async (query: string) =>
+    (await api.ask('GET', `/v2.1/servers?${query}`)).body.servers.map(({ name }: { name: string }) => name);
+  const byName = await sorted('sort_key=display_name&sort_dir=asc');
+  expect(byName).toEqual([...byName].sort());
+  expect(await sorted('sort_key=display_name')).toEqual(byName.toReversed());
+  expect(await sorted('sort_key=created_at&sort_dir=desc')).toEqual(await sorted(''));
+  const first = await api.ask('GET', '/v2.1/servers?sort_key=display_name&sort_dir=asc&limit=3');
+  const [{ href }] = first.body.servers_links;
+  const { search } = new URL(href);
+  const next = (await api.ask('GET', `/v2.1/servers${search}`)).body.servers;
+  expect([...first.body.servers, ...next].map(({ name }) => name)).toEqual(byName.slice(0, 6));
+});
+
+it('lists other projects’ servers to nobody who is confined to one', async () => {
+  const ask = async (projectId: string, value: string) => {
+    const env = { event: { requestContext: { authorizer: { lambda: { projectId, userId: 'u' } } } } };
+    const response = await createApi(api.runtime).request(`/v2.1/servers?all_tenants=${value}`, {}, env);
+    // biome-ignore lint/suspicious/noExplicitAny: what an answer holds is what the tests assert
+    return { status: response.status, body: (await response.json()) as any };
+  };
+  for (const value of ['1', 'True', '']) {
+    const { status, body } = await ask('a', value);
+    expect([status, body.forbidden.message]).toEqual([403, expect.stringContaining('get_all_tenants')]);
+    expect((await ask('ops', value)).status).toBe(200);
+  }
+  expect((await ask('a', '0')).body.servers).toHaveLength(1);
+});
+
+it('has public flavors alone', async () => {
+  for (const [value, some] of [
+    ['None', true],
+    ['True', true],
+    ['False', false],
+  ] as const)
+    expect((await api.ask('GET', `/v2.1/flavors?is_public=${value}`)).body.flavors.length > 0).toBe(some);
+  expect((await api.ask('GET', '/v2.1/flavors?is_public=x')).status).toBe(400);
 });
 
 it('refuses expressions that never end, at once', async () => {
