@@ -50,7 +50,7 @@ const run = createRoute({
         'application/json': {
           schema: strict({
             dryRun: z.boolean().default(false).openapi({ description: 'Reports only.' }),
-          }).openapi('JanitorRun'),
+          }).openapi('JanitorRun', { example: { dryRun: true } }),
         },
       },
     },

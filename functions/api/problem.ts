@@ -68,11 +68,11 @@ export const RetryAfter = z.object({
 /** What each status of a refusal means, for the OpenAPI document. */
 export const DESCRIPTIONS = {
   400: 'The request is wrong; the message names the field and what it may be.',
-  401: 'Nobody known asks.',
-  403: 'This is for others than the one who asks.',
+  401: 'The token, or what else says who asks, is missing or not known.',
+  403: 'Who asks is known, but may not do this.',
   404: 'There is nothing of that name.',
   406: 'The answer cannot be had in the form or version that was asked for.',
-  409: 'What is there now stands against it.',
+  409: 'Not as things are now: the VM is busy, its state does not allow it, or it is too late; the message says which.',
   413: 'The body has more than 64 KiB, or the disk is larger than asked for.',
   415: 'The body is not application/json.',
   500: 'Something that should not happen; the log has the details.',

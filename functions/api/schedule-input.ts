@@ -62,7 +62,9 @@ export const NewSchedule = strict({
     .optional()
     .openapi({ description: 'One VHD, flattened by xapi; only with `vhd`.', default: false }),
   enabled: z.boolean().optional().openapi({ default: true }),
-}).openapi('NewSchedule');
+}).openapi('NewSchedule', {
+  example: { vm: 'web-1', daily: { at: '02:00' }, timeZone: 'Europe/Berlin', keep: 7 },
+});
 
 /** @throws BadRequest unless there is one timing */
 export function wishOf(body: z.infer<typeof NewSchedule>): ScheduleWish {

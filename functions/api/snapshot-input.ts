@@ -59,7 +59,7 @@ export const NewSnapshot = strict({
   backup: BackupInput.optional().openapi({
     description: 'Makes it a backup: once it is verified, older ones of its type go.',
   }),
-}).openapi('NewSnapshot');
+}).openapi('NewSnapshot', { example: { vm: 'web-1', quiesce: 'prefer', metadata: { ticket: '4711' } } });
 
 /** The query of GET /snapshots. */
 export const ListQuery = strict({

@@ -57,6 +57,7 @@ export const Action = z
   .openapi('ComputeAction', {
     description: 'One of the two; every other action answers 501.',
     minProperties: 1,
+    example: { createImage: { name: 'before-upgrade' } },
   });
 
 /** As Nova says what a schema refuses, but for the value itself, which may be large or secret. */

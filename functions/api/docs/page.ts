@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { html, raw } from 'hono/html';
-import { fieldsOf, type Html, type Schema, typeOf } from './schema.ts';
+import { exampleOf } from './example.ts';
+import { type Html, prose } from './prose.ts';
+import { fieldsOf, type Schema, type Schemas, typeOf } from './schema.ts';
 
 interface Media {
   readonly schema?: Schema;
@@ -29,7 +31,7 @@ interface Operation {
 export interface ApiDocument {
   readonly info: { readonly title: string; readonly version: string; readonly description?: string };
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components?: { readonly schemas?: Readonly<Record<string, Schema>> };
+  readonly components?: { readonly schemas?: Schemas };
 }
 
 const STYLE = `
@@ -44,8 +46,13 @@ summary code { font-weight: 600; overflow-wrap: anywhere; }
 .method { font: 700 12px ui-monospace, monospace; width: 4.2rem; text-align: center; border-radius: 4px; color: #fff; background: #57606a; }
 .get { background: #0a69c7; } .post { background: #1a7f37; } .put { background: #9a6700; } .delete { background: #c2293a; }
 table { border-collapse: collapse; width: 100%; margin: .2rem 0; }
-td { border-top: 1px solid var(--line); padding: .3rem .8rem .3rem 0; vertical-align: top; } td:first-child { width: 13rem; }
+td { border-top: 1px solid var(--line); padding: .3rem .8rem .3rem 0; vertical-align: top; overflow-wrap: anywhere; } td:first-child { width: 13rem; }
+pre { margin: .2rem 0; padding: .5rem .7rem; border: 1px solid var(--line); border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { td, td:first-child { display: block; width: auto; padding-right: 0; } td + td { border-top: 0; padding-top: 0; } td table { padding-left: .6rem; } }
 `;
+
+const FOR_EXAMPLES =
+  'The examples take the URL of the service from `XENSNAP_API`, what an id stands for from `ID`, and a token from `TOKEN`: on one machine what is in the file that the service names at its start, in AWS one of Keystone. With IAM or a JWT another header stands in its place.';
 
 /** No script, no frame, no form, nothing of any other host: the page is all there is. */
 export const CONTENT_SECURITY_POLICY = [
@@ -58,7 +65,7 @@ export const CONTENT_SECURITY_POLICY = [
 ].join('; ');
 
 /** The page that shows an OpenAPI document. */
-export function pageOf({ info, paths, components }: ApiDocument): Html {
+export function pageOf({ info, paths, components: { schemas = {} } = {} }: ApiDocument): Html {
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
@@ -78,23 +85,24 @@ export function pageOf({ info, paths, components }: ApiDocument): Html {
 <h1>${info.title} <small>${info.version}</small></h1>
 <p>${info.description ?? ''}</p>
 <p><a href="openapi.json">openapi.json</a></p>
+<p>${prose(FOR_EXAMPLES)}</p>
 ${ordered.map(
   ([name, members]) => html`<section><h2>${name}</h2>
-${members.map(({ path, method, operation }) => operationView(path, method, operation))}</section>`,
+${members.map(({ path, method, operation }) => operationView(path, method, operation, schemas))}</section>`,
 )}
 <section><h2>Schemas</h2>
-${Object.entries(components?.schemas ?? {}).map(
+${Object.entries(schemas).map(
   ([name, schema]) => html`<div id="schema-${name}"><h3>${name}</h3>
-${schema.description ? html`<p>${schema.description}</p>` : ''}${schema.properties ? fieldsOf(schema) : html`<p>${typeOf(schema)}</p>`}</div>`,
+${schema.description ? html`<p>${prose(schema.description)}</p>` : ''}${schema.properties ? fieldsOf(schema) : html`<p>${typeOf(schema)}</p>`}</div>`,
 )}</section>
 </body>
 </html>`;
 }
 
-function operationView(path: string, method: string, operation: Operation): Html {
+function operationView(path: string, method: string, operation: Operation, schemas: Schemas): Html {
   const { operationId = '', summary = '', description, parameters = [], requestBody, responses } = operation;
-  return html`<details id="${operationId}"><summary><span class="method ${method}">${method.toUpperCase()}</span><code>${path}</code><span>${summary}</span></summary>
-${description ? html`<p>${description}</p>` : ''}
+  return html`<details id="${operationId}"><summary><span class="method ${method}">${method.toUpperCase()}</span><code>${path}</code><span>${prose(summary)}</span></summary>
+${description ? html`<p>${prose(description)}</p>` : ''}
 ${
   parameters.length > 0
     ? html`<h4>Parameters</h4><table><tbody>${parameters.map(
@@ -104,16 +112,21 @@ ${
           required,
           schema = {},
         }) => html`<tr><td><code>${name}</code> <small>${place}${required ? '' : ', optional'}</small></td>
-<td>${typeOf(schema)}${schema.description ? html`<p>${schema.description}</p>` : ''}</td></tr>`,
+<td>${typeOf(schema)}${schema.description ? html`<p>${prose(schema.description)}</p>` : ''}</td></tr>`,
       )}</tbody></table>`
     : ''
 }
 ${requestBody ? html`<h4>Body</h4>${contentView(requestBody.content)}` : ''}
+<h4>Example</h4><pre><code>${exampleOf({ path, method, schema: bodyOf(requestBody) }, schemas)}</code></pre>
 <h4>Answers</h4><table><tbody>${Object.entries(responses).map(
     ([status, answer]) => html`<tr><td><code>${status}</code></td>
-<td>${answer.description}${contentView(answer.content ?? {})}${headersView(answer.headers ?? {})}</td></tr>`,
+<td>${prose(answer.description)}${contentView(answer.content ?? {})}${headersView(answer.headers ?? {})}</td></tr>`,
   )}</tbody></table>
 </details>`;
+}
+
+function bodyOf(body: Operation['requestBody']): Schema | undefined {
+  return Object.values(body?.content ?? {})[0]?.schema;
 }
 
 function contentView(content: Readonly<Record<string, Media>>): Html[] {
@@ -125,6 +138,6 @@ function contentView(content: Readonly<Record<string, Media>>): Html[] {
 function headersView(headers: NonNullable<Answer['headers']>): Html[] {
   return Object.entries(headers).map(
     ([name, { schema = {} }]) =>
-      html`<p><code>${name}</code> ${typeOf(schema)} <small>${schema.description ?? ''}</small></p>`,
+      html`<p><code>${name}</code> ${typeOf(schema)} <small>${prose(schema.description ?? '')}</small></p>`,
   );
 }

@@ -1,4 +1,5 @@
 import { html } from 'hono/html';
+import { type Html, prose } from './prose.ts';
 
 /** So much of a JSON Schema as the document uses. */
 export interface Schema {
@@ -21,9 +22,16 @@ export interface Schema {
   readonly [limit: string]: unknown;
 }
 
-export type Html = ReturnType<typeof html>;
+/** Schemas by name. */
+export type Schemas = Readonly<Record<string, Schema>>;
 
 const REF = '#/components/schemas/';
+
+/** The schema itself, where it stands under a name. */
+export function resolved(schema: Schema, schemas: Schemas): Schema {
+  return schema.$ref ? (schemas[schema.$ref.slice(REF.length)] ?? {}) : schema;
+}
+
 const LIMITS = [
   'minimum',
   'maximum',
@@ -70,7 +78,7 @@ export function fieldsOf({ properties = {}, required = [] }: Schema): Html {
   const rows = Object.entries(properties).map(
     ([name, field]) =>
       html`<tr><td><code>${name}</code>${required.includes(name) ? '' : html` <small>optional</small>`}</td>
-        <td>${typeOf(field)}${field.description ? html`<p>${field.description}</p>` : ''}</td></tr>`,
+        <td>${typeOf(field)}${field.description ? html`<p>${prose(field.description)}</p>` : ''}</td></tr>`,
   );
   return html`<table><tbody>${rows}</tbody></table>`;
 }

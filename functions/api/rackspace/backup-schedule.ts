@@ -33,7 +33,9 @@ const BackupSchedule = z
         .openapi({ description: 'GMT. H_2200_0000 ends at midnight.' }),
     }),
   })
-  .openapi('CloudServersBackupSchedule');
+  .openapi('CloudServersBackupSchedule', {
+    example: { backupSchedule: { enabled: true, daily: 'H_0400_0600' } },
+  });
 
 type Wish = z.infer<typeof BackupSchedule>['backupSchedule'];
 type Kind = 'daily' | 'weekly';

@@ -18,7 +18,9 @@ const tags = ['Cloud Servers v1.0'];
 
 const NewImage = z
   .object({ image: z.object({ serverId: line(60), name: line(255) }) })
-  .openapi('CloudServersNewImage');
+  .openapi('CloudServersNewImage', {
+    example: { image: { serverId: '7a1f3c52-6d0e-4c39-8f5a-2f6f1f0f9f11', name: 'before-upgrade' } },
+  });
 
 /** `POST /images` and `GET /images/{id}`. */
 export function routeImages(app: OpenAPIHono, runtime: Runtime): void {

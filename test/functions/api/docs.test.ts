@@ -57,3 +57,57 @@ it.skipIf(NO_BROWSER)(
   },
   180_000,
 );
+
+it.skipIf(NO_BROWSER)(
+  'reads on a phone as it is: nothing wider than the screen, no column squeezed, no backtick, an example of each request',
+  async () => {
+    await using browser = await aBrowser();
+    const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+    await page.goto(`${api.url}/docs`);
+    await page.locator('details').evaluateAll((all) => {
+      for (const each of all) each.setAttribute('open', '');
+    });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
+    const widths = await page
+      .locator('tr')
+      .evaluateAll((rows) =>
+        rows.map((row) =>
+          Math.min(
+            ...[...row.children].map((cell) => cell.clientWidth / (row.closest('table')?.clientWidth ?? 1)),
+          ),
+        ),
+      );
+    expect(widths.length).toBeGreaterThan(200);
+    expect(Math.min(...widths)).toBeGreaterThan(0.95);
+    expect(await page.locator('body').innerText()).not.toContain('`');
+    expect(await page.locator('details p code').count()).toBeGreaterThan(3);
+    const examples = await page
+      .locator('details')
+      .evaluateAll((all) => all.map((each) => each.querySelector('pre')?.textContent ?? ''));
+    for (const example of examples) expect(example).toMatch(/^curl( -X [A-Z]+)? "\$XENSNAP_API\//);
+    if (process.env.XENSNAP_SCREENSHOT_NARROW)
+      await page.locator('#requestSnapshot').screenshot({ path: process.env.XENSNAP_SCREENSHOT_NARROW });
+  },
+  180_000,
+);
+
+it('gives examples that the API takes', async () => {
+  await api.pool.addVm({ name: 'web-1' });
+  const page = (await (await fetch(`${api.url}/docs`)).text())
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'");
+  const examples = [
+    ...page.matchAll(
+      /curl -X (\w+) "\$XENSNAP_API([^"]+)" \\\n {2}-H "X-Auth-Token: \$TOKEN" \\\n {2}-H 'Content-Type: application\/json' \\\n {2}-d '([^']+)'/g,
+    ),
+  ];
+  const { body } = await api.ask('GET', '/openapi.json');
+  const withBody = Object.values<Record<string, { requestBody?: object }>>(body.paths).flatMap((methods) =>
+    Object.values(methods).filter(({ requestBody }) => requestBody),
+  );
+  expect(examples).toHaveLength(withBody.length);
+  for (const [, method = '', path = '', text] of examples) {
+    const answer = await api.ask(method, path.replace('$ID', crypto.randomUUID()), text);
+    expect([202, 201, 404, 501], `${method} ${path} ${text}`).toContain(answer.status);
+  }
+});
