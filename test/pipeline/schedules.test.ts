@@ -46,14 +46,17 @@ const outcomes = (runs: readonly Run[]) => runs.map(({ outcome, reason }) => [ou
 
 it('makes one backup of a time whose trigger comes twice, also at once, and after the job', async () => {
   const all = await scenario(small);
-  const id = await dueSince(all, 1);
+  const id = await dueSince(all, 1, { actor: 'keystone:alice@a' });
   await Promise.all([all.service.tick(), all.service.tick(), all.service.tick()]);
   const runs = await endedRuns(all, id);
   expect(outcomes(runs)).toEqual([['succeeded', undefined]]);
   await all.service.tick();
   expect(await runsOf(all, id)).toEqual(runs);
   const job = await all.job(runs[0]?.jobId ?? '');
-  expect(job).toMatchObject({ status: 'succeeded', run: { scheduleId: id, nominal: runs[0]?.nominal } });
+  expect(job).toMatchObject({
+    ...{ status: 'succeeded', actor: 'keystone:alice@a' },
+    run: { scheduleId: id, nominal: runs[0]?.nominal },
+  });
   expect(all.glance.images().map((image) => image.id)).toEqual([job.id]);
   expect(await all.service.runtime.store.backups.last('demo', vmOf(all))).toMatchObject({
     imageId: job.id,
