@@ -52,6 +52,19 @@ const Project = z.strictObject({
   admin: z.boolean().default(false),
 });
 
+const roleNames = (...names: string[]) => z.array(z.string().min(1)).default(names);
+
+/**
+ * Names of Keystone's roles, in upper or lower case, that make their holders what xensnap calls a reader, member or
+ * admin; the highest counts. By default Keystone's own three, of which each implies the next lower one, and the name
+ * that a member had before them.
+ */
+const Roles = z.strictObject({
+  reader: roleNames('reader'),
+  member: roleNames('member', '_member_'),
+  admin: roleNames('admin'),
+});
+
 const Timings = z.strictObject({
   /** The most that a call to a pool may take; of those that wait for an SR's driver (a scan, a disk's end), the second. */
   callSeconds: seconds(24),
@@ -96,6 +109,8 @@ const Config = z.strictObject({
   glance: Glance,
   /** For an API behind Keystone: the projects (by id) whose callers may use it, and which VMs are theirs. */
   projects: z.record(z.string(), Project).optional(),
+  /** What the roles of their tokens let them do; whoever has none of these is refused. */
+  roles: Roles.prefault({}),
   /** Whose the images of a project's callers are in Glance; `caller` needs a credential with the role admin. */
   imagesBelongTo: z.enum(['caller', 'service']).default('caller'),
   /** After a job: `lock` the VM's snapshots, as the blueprint says, or `restore` what was found. */

@@ -40,8 +40,12 @@ export interface KeystoneOptions {
 /** Whose a token is. */
 export interface Identity {
   readonly userId: string;
+  readonly userName?: string | undefined;
   /** undefined for a token without a project: of a domain, of the system, or unscoped */
   readonly projectId: string | undefined;
+  readonly projectName?: string | undefined;
+  /** names, as Keystone has them; those that another role implies are among them */
+  readonly roles: readonly string[];
   readonly expiresAt: Date;
 }
 
@@ -151,15 +155,24 @@ interface Issued {
 const tokenOnTheWire = z.looseObject({
   token: z.looseObject({
     expires_at: z.coerce.date(),
-    user: z.looseObject({ id: z.string() }),
-    project: z.looseObject({ id: z.string() }).optional(),
+    user: z.looseObject({ id: z.string(), name: z.string().optional() }),
+    project: z.looseObject({ id: z.string(), name: z.string().optional() }).optional(),
+    roles: z.array(z.looseObject({ name: z.string() })).default([]),
   }),
 });
 
 function read(answer: Answer): Identity {
   try {
     const { token } = tokenOnTheWire.parse(JSON.parse(answer.body));
-    return { userId: token.user.id, projectId: token.project?.id, expiresAt: token.expires_at };
+    const { user, project, roles, expires_at: expiresAt } = token;
+    return {
+      userId: user.id,
+      userName: user.name,
+      projectId: project?.id,
+      projectName: project?.name,
+      roles: roles.map(({ name }) => name),
+      expiresAt,
+    };
   } catch {
     // Without its cause, which may quote the answer.
     throw notKeystone(answer);

@@ -3,12 +3,13 @@ import type {
   APIGatewaySimpleAuthorizerResult,
   APIGatewaySimpleAuthorizerWithContextResult,
 } from 'aws-lambda';
-import type { Keystone } from '../../glance/keystone.ts';
+import type { Identity, Keystone } from '../../glance/keystone.ts';
 import type { Config } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type BaseRuntime, lambdaBase } from '../runtime/base.ts';
 import type { AuthorizerContext } from './caller.ts';
+import { roleOf } from './roles.ts';
 
 export type Verdict =
   | APIGatewaySimpleAuthorizerResult
@@ -37,12 +38,22 @@ export function createAuthorizer({
   };
 }
 
-function verdictOn(identity: Awaited<ReturnType<Keystone['identify']>>, { projects = {} }: Config): Verdict {
+function verdictOn(identity: Identity | undefined, { projects = {}, roles }: Config): Verdict {
   const projectId = identity?.projectId;
   if (!identity || projectId === undefined || !Object.hasOwn(projects, projectId))
     return { isAuthorized: false };
-  const admin = projects[projectId]?.admin ?? false;
-  return { isAuthorized: true, context: { projectId, userId: identity.userId, admin } };
+  const role = roleOf(identity.roles, roles);
+  if (role === undefined) return { isAuthorized: false };
+  const { userId, userName, expiresAt } = identity;
+  const context = {
+    projectId,
+    userId,
+    ...(userName !== undefined && { userName }),
+    admin: projects[projectId]?.admin ?? false,
+    role,
+    expiresAt: expiresAt.toISOString(),
+  };
+  return { isAuthorized: true, context };
 }
 
 let ofThisProcess: Authorize | undefined;

@@ -4,6 +4,7 @@ import type { VmRecord } from '../../xapi/types.ts';
 import type { Config, ProjectConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import { ownsVm } from '../projects.ts';
+import type { Role } from './roles.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -11,6 +12,8 @@ export interface Caller {
   readonly id: string;
   /** Who it is, for people and for the log: `keystone:<user>@<project id>`, `jwt:<sub>`, `iam:<arn>` or `local`. */
   readonly actor: string;
+  /** By the roles of a Keystone token; `admin` for everybody else. */
+  readonly role: Role;
   /** The project that Keystone names and that the configuration knows; absent where all callers may do everything. */
   readonly project?: ProjectConfig & { readonly id: string };
 }
@@ -21,6 +24,9 @@ export interface AuthorizerContext {
   readonly userId: string;
   readonly userName?: string;
   readonly admin: boolean;
+  readonly role: Role;
+  /** When the token ends, ISO 8601 UTC: API Gateway may hand this on for longer. */
+  readonly expiresAt: string;
 }
 
 /** What an HTTP API's authorizers leave in an event of payload 2.0. */
@@ -45,7 +51,7 @@ interface Bindings {
  */
 export function callerOf(c: Context, config: Config): Caller {
   const { event } = (c.env ?? {}) as Bindings;
-  if (!event) return { id: 'local', actor: 'local' };
+  if (!event) return { id: 'local', actor: 'local', role: 'admin' };
   const { lambda, jwt, iam } = event.requestContext?.authorizer ?? {};
   if (lambda?.projectId !== undefined) return ofProject({ ...lambda, projectId: lambda.projectId }, config);
   const caller = (jwt && ofJwt(jwt)) ?? (iam && ofIam(iam));
@@ -54,7 +60,7 @@ export function callerOf(c: Context, config: Config): Caller {
 }
 
 function ofProject(
-  { projectId, userId, userName }: Partial<AuthorizerContext> & { projectId: string },
+  { projectId, userId, userName, role = 'reader' }: Partial<AuthorizerContext> & { projectId: string },
   { projects = {} }: Config,
 ): Caller {
   const project = Object.hasOwn(projects, projectId) ? projects[projectId] : undefined;
@@ -62,6 +68,7 @@ function ofProject(
   return {
     id: framed('keystone', projectId, userId),
     actor: actorText(`keystone:${userName ?? userId}@${projectId}`),
+    role,
     project: { id: projectId, ...project },
   };
 }
@@ -74,6 +81,7 @@ function ofJwt({ claims = {} }: NonNullable<Authorizers['jwt']>): Caller | undef
   return {
     id: framed('jwt', iss, sub === undefined ? 'client_id' : 'sub', subject),
     actor: actorText(`jwt:${subject}`),
+    role: 'admin',
   };
 }
 
@@ -84,6 +92,7 @@ function ofIam({ userArn, userId, cognitoIdentity }: NonNullable<Authorizers['ia
   return {
     id: framed('iam', userArn, userId, identity),
     actor: actorText(identity === undefined ? `iam:${userArn}` : `iam:${userArn}/${identity}`),
+    role: 'admin',
   };
 }
 

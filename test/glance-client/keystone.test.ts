@@ -128,7 +128,10 @@ it("tells whose a caller's token is", async () => {
   const { keystone } = await aKeystone();
   expect(await keystone.identify('alice')).toEqual({
     userId: 'user-alice',
+    userName: 'user-alice',
     projectId: 'project-a',
+    projectName: 'project-a',
+    roles: ['member', 'reader'],
     expiresAt: new Date('2026-01-01T01:00:00Z'),
   });
   expect((await keystone.identify('unscoped'))?.projectId).toBeUndefined();

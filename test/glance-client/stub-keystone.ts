@@ -86,7 +86,12 @@ function tokenOf(userId: string, projectId: string | undefined, expires: Date) {
   const project = projectId !== undefined && { project: { id: projectId, name: projectId } };
   // Keystone writes microseconds.
   const expires_at = expires.toISOString().replace('Z', '000Z');
-  return { token: { methods: ['token'], user: { id: userId, name: userId }, ...project, expires_at } };
+  const roles = projectId !== undefined && {
+    roles: ['member', 'reader'].map((name) => ({ id: `role-${name}`, name })),
+  };
+  return {
+    token: { methods: ['token'], user: { id: userId, name: userId }, ...project, ...roles, expires_at },
+  };
 }
 
 function send(res: ServerResponse, status: number, body: object, headers: Record<string, string> = {}): void {

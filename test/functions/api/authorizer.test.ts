@@ -37,7 +37,14 @@ it('lets in who is of a project that the configuration names, and says whose the
   const { ask } = await anAuthorizer();
   expect(await ask('alice')).toEqual({
     isAuthorized: true,
-    context: { projectId: 'project-a', userId: 'user-alice', admin: false },
+    context: {
+      projectId: 'project-a',
+      userId: 'user-alice',
+      userName: 'user-alice',
+      admin: false,
+      role: 'member',
+      expiresAt: expect.stringMatching(/^\d{4}-.*Z$/),
+    },
   });
   expect(await ask('root')).toMatchObject({ context: { projectId: 'project-ops', admin: true } });
 });

@@ -43,7 +43,7 @@ async function ask(authorizer: object, method: string, path: string, body?: obje
 }
 
 const of = (projectId: string, userId = 'u', userName?: string) => ({
-  lambda: { projectId, userId, userName, admin: projectId === 'ops' },
+  lambda: { projectId, userId, userName, admin: projectId === 'ops', role: 'member' },
 });
 const names = ({ body }: { body: { vms: { name: string }[] } }) => body.vms.map(({ name }) => name);
 

@@ -27,7 +27,8 @@ const create = async (more: object = {}) => {
 
 /** A request of a project's caller, as API Gateway hands it on. */
 async function askAs(projectId: string | undefined, method: string, path: string, body?: object) {
-  const authorizer = projectId === undefined ? {} : { lambda: { projectId, userId: 'u', admin: false } };
+  const authorizer =
+    projectId === undefined ? {} : { lambda: { projectId, userId: 'u', admin: false, role: 'member' } };
   const response = await createApi(api.runtime).request(
     path,
     {

@@ -48,7 +48,9 @@ beforeAll(async () => {
       const { headers } = request;
       const caller = headers.get('x-test-caller');
       const authorizer =
-        caller === 'foreign' ? { lambda: { projectId: 'foreign', userId: 'u', admin: false } } : {};
+        caller === 'foreign'
+          ? { lambda: { projectId: 'foreign', userId: 'u', admin: false, role: 'member' } }
+          : {};
       const env = caller === null ? {} : { event: { requestContext: { authorizer } } };
       return (
         apis[headers.get('x-test-world') ?? 'well']?.fetch(request, env) ??

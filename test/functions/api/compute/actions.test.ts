@@ -202,7 +202,7 @@ it('refuses other projects as if the server were not there, and those without a 
       { method: 'POST', body: '{"createImage":{"name":"x"}}' },
       { event: { requestContext: { authorizer } } },
     );
-  const of = (projectId: string) => ({ lambda: { projectId, userId: 'u', admin: false } });
+  const of = (projectId: string) => ({ lambda: { projectId, userId: 'u', admin: false, role: 'member' } });
   expect((await ask(of('a'))).status).toBe(404);
   expect((await ask(of('b'))).status).toBe(403);
   expect((await ask({})).status).toBe(401);

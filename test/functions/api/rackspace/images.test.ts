@@ -158,7 +158,7 @@ it('shows a project its own images alone, and strangers nothing but the version'
   await api.runtime.store.jobs.create(job);
   const ask = (path: string, authorizer: object, init = {}) =>
     createApi(api.runtime).request(path, init, { event: { requestContext: { authorizer } } });
-  const of = (projectId: string) => ({ lambda: { projectId, userId: 'u', admin: false } });
+  const of = (projectId: string) => ({ lambda: { projectId, userId: 'u', admin: false, role: 'member' } });
   expect((await ask(`/v1.0/images/${job.id}`, of('a'))).status).toBe(404);
   const post = { method: 'POST', body: JSON.stringify({ image: { serverId, name: 'x' } }) };
   expect((await ask('/v1.0/images', of('a'), post)).status).toBe(404);
