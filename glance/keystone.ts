@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { KeystoneUnauthorized, KeystoneUnavailable } from './errors.ts';
+import { GlanceCertificateMismatch, KeystoneUnauthorized, KeystoneUnavailable } from './errors.ts';
 import { plainText } from './plaintext.ts';
 import { type Answer, type Call, createTransport } from './transport.ts';
 
@@ -50,11 +50,12 @@ export interface Identity {
 }
 
 /**
- * Keystone v3, as far as it takes to have a token and to know whose one is. Its errors are KeystoneUnauthorized and
- * KeystoneUnavailable, and hold neither secret nor token.
+ * Keystone v3, as far as it takes to have a token and to know whose one is. Its errors are KeystoneUnauthorized,
+ * KeystoneUnavailable and, where a certificate is pinned, GlanceCertificateMismatch; they hold neither the credential
+ * nor a token.
  */
 export interface Keystone {
-  /** A token of the credential's project that has at least 5 minutes to go; the same one until then. */
+  /** A token of the credential's project, the same one until it has less than 5 minutes to go. */
   token(): Promise<string>;
   /** The token was refused where it was used: the next one is a new one. */
   forget(): void;
@@ -84,6 +85,7 @@ export function createKeystone(options: KeystoneOptions): Keystone {
     try {
       return await transport.send(call);
     } catch (cause) {
+      if (cause instanceof GlanceCertificateMismatch) throw cause;
       throw new KeystoneUnavailable(cause instanceof Error ? cause.message : String(cause), { cause });
     }
   }
@@ -112,6 +114,15 @@ export function createKeystone(options: KeystoneOptions): Keystone {
     return send({ method: 'GET', path: PATH, headers, secrets: Object.values(headers) });
   }
 
+  /**
+   * Whether a refusal may be of our own token, which is to be renewed then. Keystone says 401 of one that is revoked or
+   * over; but of one whose credential, user or project went away 404, as it does of the token that was asked about.
+   */
+  async function isOurs({ status }: Answer): Promise<boolean> {
+    if (status !== 404) return status === 401;
+    return (await look(await token())).status !== 200;
+  }
+
   return {
     token,
     forget() {
@@ -120,12 +131,11 @@ export function createKeystone(options: KeystoneOptions): Keystone {
     async identify(callersToken) {
       if (!/^[\x21-\x7e]+$/.test(callersToken)) return undefined;
       let answer = await look(callersToken);
-      // It is our own token that Keystone does not take: it was revoked, say.
-      if (answer.status === 401) {
+      if (await isOurs(answer)) {
         current = undefined;
         answer = await look(callersToken);
       }
-      if (answer.status === 404) return undefined;
+      if (answer.status === 404 && isOfKeystone(answer)) return undefined;
       if (answer.status !== 200) throw refusal('does not say whose a token is', answer);
       return read(answer);
     },
@@ -140,7 +150,7 @@ function loginOf(credential: KeystoneCredential): Pick<Call, 'body' | 'secrets'>
   if ('secret' in credential) {
     const { id, secret } = credential;
     const identity = { methods: ['application_credential'], application_credential: { id, secret } };
-    return { body: { auth: { identity } }, secrets: [secret] };
+    return { body: { auth: { identity } }, secrets: [id, secret] };
   }
   const { user, password, project } = credential;
   const identity = { methods: ['password'], password: { user: { ...user, password } } };
@@ -157,26 +167,28 @@ const tokenOnTheWire = z.looseObject({
     expires_at: z.coerce.date(),
     user: z.looseObject({ id: z.string(), name: z.string().optional() }),
     project: z.looseObject({ id: z.string(), name: z.string().optional() }).optional(),
+    domain: z.looseObject({}).optional(),
+    system: z.looseObject({}).optional(),
+    is_domain: z.boolean().optional(),
     roles: z.array(z.looseObject({ name: z.string() })).default([]),
   }),
 });
 
 function read(answer: Answer): Identity {
-  try {
-    const { token } = tokenOnTheWire.parse(JSON.parse(answer.body));
-    const { user, project, roles, expires_at: expiresAt } = token;
-    return {
-      userId: user.id,
-      userName: user.name,
-      projectId: project?.id,
-      projectName: project?.name,
-      roles: roles.map(({ name }) => name),
-      expiresAt,
-    };
-  } catch {
-    // Without its cause, which may quote the answer.
-    throw notKeystone(answer);
-  }
+  const parsed = tokenOnTheWire.safeParse(json(answer.body));
+  // Without the cause, which may quote the answer.
+  if (!parsed.success) throw notKeystone(answer);
+  const { user, roles, expires_at: expiresAt, ...scope } = parsed.data.token;
+  // A domain can be asked for as if it were a project.
+  const project = scope.domain || scope.system || scope.is_domain ? undefined : scope.project;
+  return {
+    userId: user.id,
+    userName: user.name,
+    projectId: project?.id,
+    projectName: project?.name,
+    roles: roles.map(({ name }) => name),
+    expiresAt,
+  };
 }
 
 function endpointOf(url: string): string {
@@ -186,18 +198,46 @@ function endpointOf(url: string): string {
   return `${parsed.origin}${parsed.pathname.replace(/\/+$/, '').replace(/\/v3$/, '')}`;
 }
 
-function refusal(what: string, { status, url, body }: Answer, credential?: KeystoneCredential): Error {
+/**
+ * What Keystone says itself, by its status: all of 400 to 499 is about what was asked with, and comes again as long as
+ * that is the same. What something before Keystone says may be over in a minute.
+ */
+function refusal(what: string, answer: Answer, credential?: KeystoneCredential): Error {
+  const { status, url, body } = answer;
   const said = plainText(body);
   const text = `Keystone ${what}: ${url} was answered ${status}${said && ` (${said})`}`;
-  if (status === 401 && credential && 'password' in credential)
-    return new KeystoneUnauthorized(`${text}; are user, password, project and their domains right?`);
-  if (status === 401)
-    return new KeystoneUnauthorized(`${text}; is the application credential right, and valid?`);
-  if (status === 403)
-    return new KeystoneUnauthorized(`${text}; the credential needs the role service, admin or a like one`);
-  if (status >= 500 || status === 408 || status === 429)
+  if (status >= 500 || status === 408 || status === 425 || status === 429)
     return new KeystoneUnavailable(`${text}; look at Keystone, or try later`);
+  if (status === 403 && !credential)
+    return new KeystoneUnauthorized(`${text}; the credential needs the role service, admin or a like one`);
+  if (credential && (status === 401 || status === 403 || (status >= 400 && isOfKeystone(answer))))
+    return new KeystoneUnauthorized(`${text}; ${adviceFor(status, credential)}`);
   return new KeystoneUnavailable(`${text}; is this the URL of a Keystone v3?`);
+}
+
+function adviceFor(status: number, credential: KeystoneCredential): string {
+  if ('password' in credential) return 'are user, password, project and their domains right?';
+  // Seen of Keystone 22 (Zed). Of a wrong id, and of a disabled project, it says 404.
+  const why =
+    status === 401
+      ? 'is its secret mistyped, is it over (expires_at), is its user disabled, or was a role taken from them?'
+      : 'was it deleted, is its id mistyped, or is its project disabled?';
+  return `it does not take the application credential: ${why} Make one that is valid, and put its id and secret in place of this one's`;
+}
+
+/** Whether an error has the form that Keystone gives its own. */
+function isOfKeystone({ body }: Answer): boolean {
+  return errorOnTheWire.safeParse(json(body)).success;
+}
+
+const errorOnTheWire = z.looseObject({ error: z.looseObject({ code: z.number(), message: z.string() }) });
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function notKeystone({ url }: Answer): KeystoneUnavailable {

@@ -118,7 +118,7 @@ it('tells what Keystone refused, and that it is away, without the secret', async
     });
   const refused = await run(keystone.url);
   expect([refused.status, refused.stdout]).toEqual([1, '']);
-  expect(refused.stderr).toContain('is the application credential right, and valid?');
+  expect(refused.stderr).toContain('it does not take the application credential: is its secret mistyped');
   const away = await run('http://127.0.0.1:9');
   expect(away.status).toBe(1);
   expect(away.stderr).toContain('Keystone at http://127.0.0.1:9 did not answer');

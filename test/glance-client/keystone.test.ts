@@ -92,10 +92,54 @@ it('says that the credential was refused, without its secret, and asks again the
   expect(stub.requests).toHaveLength(2);
 });
 
+it.each([
+  [
+    'deleted',
+    /^KeystoneUnauthorized: .* 404 \(Could not find Application Credential: \(hidden\)\.\); .* was it deleted/,
+  ],
+  [
+    'project disabled',
+    /^KeystoneUnauthorized: .* 404 \(Unable to validate token because .*is its project disabled/,
+  ],
+  ['refused', /^KeystoneUnauthorized: .* 401 .*is it over \(expires_at\), is its user disabled/],
+] as const)(
+  'says at once that the credential was %s, and takes one that is valid again',
+  async (fate, error) => {
+    const { keystone, stub } = await aKeystone();
+    stub.credential = fate;
+    const said = await failure(keystone.token());
+    expect(said).toMatch(error);
+    expect(said).toMatch(/Make one that is valid/);
+    expect(said).not.toContain(CREDENTIAL.id);
+    stub.credential = 'valid';
+    expect(await keystone.token()).toMatch(/^service-token/);
+  },
+);
+
+it.each([
+  [{ id: 'cred-2', secret: CREDENTIAL.secret }, 404],
+  [{ id: '', secret: '' }, 400],
+])('says that the credential is wrong whose id is mistyped: %j', async (credential, status) => {
+  const { url } = await stubKeystone();
+  const keystone = createKeystone({
+    url,
+    credential: async () => credential,
+    clock: { now: () => new Date() },
+  });
+  onTestFinished(() => keystone.close());
+  const said = await failure(keystone.token());
+  expect(said).toMatch(new RegExp(`^KeystoneUnauthorized: .* ${status} .*is its id mistyped`));
+});
+
 it.each<[number, string, object, RegExp]>([
   [500, 'Internal', {}, /^KeystoneUnavailable: .* 500 \(Internal\)/],
   [503, '', {}, /^KeystoneUnavailable: .* 503; look at Keystone/],
   [404, '', {}, /^KeystoneUnavailable: .* is this the URL of a Keystone v3\?/],
+  [404, '<h1>Not Found</h1>', {}, /^KeystoneUnavailable: .* is this the URL of a Keystone v3\?/],
+  [404, '{"message":"no Route matched"}', {}, /^KeystoneUnavailable: .* is this the URL of a Keystone v3\?/],
+  [429, '{"error":{"code":429,"message":"Slow"}}', {}, /^KeystoneUnavailable: .* 429 \(Slow\); .* try later/],
+  [408, '', {}, /^KeystoneUnavailable: /],
+  [302, '', { location: '/' }, /^KeystoneUnavailable: /],
   [201, '{"token":{}}', { 'x-subject-token': 'planted' }, /^KeystoneUnavailable: .* is the URL right\?/],
   [201, '{}', {}, /^KeystoneUnavailable: .* is the URL right\?/],
   [401, `no ${CREDENTIAL.secret}`, {}, /^KeystoneUnauthorized: .*\(no \(hidden\)\)/],
@@ -134,12 +178,14 @@ it("tells whose a caller's token is", async () => {
     roles: ['member', 'reader'],
     expiresAt: new Date('2026-01-01T01:00:00Z'),
   });
-  expect((await keystone.identify('unscoped'))?.projectId).toBeUndefined();
+  const scopes = ['unscoped', 'of-a-domain', 'of-a-domain-as-project', 'of-the-system'];
+  for (const token of scopes)
+    expect(await keystone.identify(token)).toMatchObject({ projectId: undefined, projectName: undefined });
 });
 
 it('knows no identity for a token that Keystone does not know, or that cannot stand in a header', async () => {
   const { keystone, stub } = await aKeystone();
-  expect(await keystone.identify('mallory')).toBeUndefined();
+  for (const token of ['mallory', 'revoked']) expect(await keystone.identify(token)).toBeUndefined();
   stub.requests.length = 0;
   expect(await keystone.identify('a\r\nb')).toBeUndefined();
   expect(await keystone.identify('')).toBeUndefined();
@@ -152,6 +198,28 @@ it('renews its own token once when that is no longer taken', async () => {
   stub.valid.clear();
   expect((await keystone.identify('alice'))?.projectId).toBe('project-a');
   expect(stub.requests).toEqual(['POST', 'GET', 'GET', 'POST', 'GET']);
+});
+
+it.each(['deleted', 'refused', 'project disabled'] as const)(
+  'takes no caller for a stranger when it is its own credential that was %s',
+  async (fate) => {
+    const { keystone, stub } = await aKeystone();
+    await keystone.identify('alice');
+    stub.credential = fate;
+    for (const token of ['alice', 'mallory'])
+      expect(await failure(keystone.identify(token))).toMatch(
+        /^KeystoneUnauthorized: Keystone gave no token/,
+      );
+    stub.credential = 'valid';
+    expect((await keystone.identify('alice'))?.projectId).toBe('project-a');
+  },
+);
+
+it('takes no caller for a stranger because something before Keystone says 404', async () => {
+  const { keystone, stub } = await aKeystone();
+  await keystone.token();
+  answersWith(stub, 404, '<h1>Not Found</h1>');
+  expect(await failure(keystone.identify('alice'))).toMatch(/^KeystoneUnavailable: /);
 });
 
 it('says which role is missing when the credential may not look at tokens', async () => {

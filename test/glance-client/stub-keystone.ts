@@ -10,10 +10,30 @@ export const LOGIN = {
   password: 'planted-keystone-password',
   project: { name: 'service', domain: { name: 'Ops' } },
 };
-/** The tokens of callers that the stub knows, and their projects. */
-export const CALLERS = { alice: 'project-a', bob: 'project-b', root: 'project-ops' } as const;
 
-/** A Keystone v3 that issues tokens for one application credential and one user, and tells whose a token is. Ends with the test. */
+const project = (id: string) => ({ project: { id, name: id }, is_domain: false });
+const roles = (...names: string[]) => ({ roles: names.map((name) => ({ id: `role-${name}`, name })) });
+
+/** The tokens of callers that the stub knows: where they are valid, and with which roles. */
+export const CALLERS: Readonly<Record<string, object>> = {
+  alice: { ...project('project-a'), ...roles('member', 'reader') },
+  rita: { ...project('project-a'), ...roles('reader') },
+  carol: { ...project('project-a'), ...roles('Auditor') },
+  bob: { ...project('project-b'), ...roles('member', 'reader') },
+  root: { ...project('project-ops'), ...roles('reader', 'member', 'admin') },
+  unscoped: {},
+  'of-a-domain': { domain: { id: 'project-ops', name: 'Ops' }, ...roles('admin') },
+  'of-a-domain-as-project': { ...project('project-ops'), is_domain: true, ...roles('admin') },
+  'of-the-system': { system: { all: true }, ...roles('admin', 'member', 'reader') },
+};
+
+/** What has become of the application credential since it was made; `refused` stands for all that is answered 401. */
+type Fate = 'valid' | 'deleted' | 'refused' | 'project disabled';
+
+/**
+ * A Keystone v3 that issues tokens for one application credential and one user, and tells whose a token is. Ends with
+ * the test. Its refusals are those of Keystone 22 (test/glance/keystone.test.ts).
+ */
 export interface StubKeystone {
   readonly url: string;
   /** `POST` for each token asked for, `GET` for each that was looked at. */
@@ -24,6 +44,7 @@ export interface StubKeystone {
   readonly next: string[];
   /** How long the next token lives. */
   lifetimeSeconds: number;
+  credential: Fate;
   /** Answers all requests this way, once it is set. */
   answer?: (req: IncomingMessage, res: ServerResponse) => void;
 }
@@ -34,67 +55,100 @@ export async function stubKeystone(now: () => Date = () => new Date()): Promise<
     valid: new Set<string>(),
     next: [] as string[],
     lifetimeSeconds: 3600,
+    credential: 'valid',
   } as StubKeystone;
   const url = await aServer(async (req, res) => {
     const text = Buffer.concat(await req.toArray()).toString();
     stub.requests.push(req.method ?? '');
     if (stub.answer) return stub.answer(req, res);
-    if (req.url !== '/v3/auth/tokens') return send(res, 404, { error: { code: 404, message: 'Not Found' } });
-    if (req.method === 'POST') return issue(stub, now(), JSON.parse(text), res);
-    const caller = String(req.headers['x-subject-token']);
-    if (!stub.valid.has(String(req.headers['x-auth-token']))) return send(res, 401, UNAUTHORIZED);
-    const project = CALLERS[caller as keyof typeof CALLERS];
-    // A real one quotes the token here, too.
-    if (!project && caller !== 'unscoped')
-      return send(res, 404, { error: { code: 404, message: `Could not find token: ${caller}.` } });
-    send(
-      res,
-      200,
-      tokenOf(`user-${caller}`, project, new Date(now().getTime() + 1000 * stub.lifetimeSeconds)),
-    );
+    const { status, body, headers } = answerTo(stub, req, text, now());
+    res.writeHead(status, { 'content-type': 'application/json', ...headers });
+    res.end(typeof body === 'string' ? body : JSON.stringify(body));
   });
   return Object.assign(stub, { url });
 }
 
-const UNAUTHORIZED = {
-  error: { code: 401, message: 'The request you have made requires authentication.', title: 'Unauthorized' },
-};
+interface Answer {
+  readonly status: number;
+  readonly body: object | string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
 
-function issue(
+function answerTo(
   stub: StubKeystone,
+  { method, url, headers }: IncomingMessage,
+  text: string,
   now: Date,
+): Answer {
+  const expires = new Date(now.getTime() + 1000 * stub.lifetimeSeconds);
+  if (url !== '/v3/auth/tokens') return UNROUTED;
+  if (method === 'POST') return issue(stub, JSON.parse(text).auth, expires);
+  return look(stub, String(headers['x-auth-token']), String(headers['x-subject-token']), expires);
+}
+
+function issue(stub: StubKeystone, auth: Record<string, unknown>, expires: Date): Answer {
+  const { user, password, project: scope } = LOGIN;
+  const login = {
+    identity: { methods: ['password'], password: { user: { ...user, password } } },
+    scope: { project: scope },
+  };
   // biome-ignore lint/suspicious/noExplicitAny: what was sent is what is looked at
-  body: any,
-  res: ServerResponse,
-): void {
-  const { user, password, project } = LOGIN;
-  const known = [
-    { identity: { methods: ['application_credential'], application_credential: CREDENTIAL } },
-    { identity: { methods: ['password'], password: { user: { ...user, password } } }, scope: { project } },
-  ];
-  if (!known.some((auth) => isDeepStrictEqual(auth, body.auth))) {
-    send(res, 401, UNAUTHORIZED);
-    return;
-  }
+  const sent = (auth.identity as any)?.application_credential;
+  if (sent?.id === '')
+    return refusal(400, 'Expecting to find name or ID in application credential. The server could not …');
+  if (sent && (sent.id !== CREDENTIAL.id || stub.credential === 'deleted'))
+    return refusal(404, `Could not find Application Credential: ${sent.id}.`);
+  if (sent && (sent.secret !== CREDENTIAL.secret || stub.credential === 'refused')) return UNAUTHORIZED;
+  if (sent && stub.credential === 'project disabled') return PROJECT_DISABLED;
+  if (!sent && !isDeepStrictEqual(login, auth)) return UNAUTHORIZED;
   const token = stub.next.shift() ?? `service-token-${randomUUID()}`;
   stub.valid.add(token);
-  const expires = new Date(now.getTime() + 1000 * stub.lifetimeSeconds);
-  send(res, 201, tokenOf('xensnap', 'service', expires), { 'x-subject-token': token });
+  const { body } = tokenOf('xensnap', { ...project('service'), ...roles('member', 'reader') }, expires);
+  return { status: 201, body, headers: { 'x-subject-token': token } };
 }
 
-function tokenOf(userId: string, projectId: string | undefined, expires: Date) {
-  const project = projectId !== undefined && { project: { id: projectId, name: projectId } };
+/** Of a token that asks it says the same as of one that it is asked about, but of one that was revoked or is over. */
+function look(stub: StubKeystone, own: string, subject: string, expires: Date): Answer {
+  if (!stub.valid.has(own) || stub.credential === 'refused') return UNAUTHORIZED;
+  if (stub.credential === 'deleted')
+    return refusal(404, `Could not find Application Credential: ${CREDENTIAL.id}.`);
+  if (stub.credential === 'project disabled') return PROJECT_DISABLED;
+  if (stub.valid.has(subject)) return tokenOf('xensnap', project('service'), expires);
+  const caller = CALLERS[subject];
+  if (caller) return tokenOf(`user-${subject}`, caller, expires);
+  return refusal(
+    404,
+    subject === 'revoked' ? 'Failed to validate token' : 'Could not recognize Fernet token',
+  );
+}
+
+function tokenOf(userId: string, scope: object, expires: Date): Answer {
   // Keystone writes microseconds.
   const expires_at = expires.toISOString().replace('Z', '000Z');
-  const roles = projectId !== undefined && {
-    roles: ['member', 'reader'].map((name) => ({ id: `role-${name}`, name })),
-  };
-  return {
-    token: { methods: ['token'], user: { id: userId, name: userId }, ...project, ...roles, expires_at },
-  };
+  const token = { methods: ['token'], user: { id: userId, name: userId }, ...scope, expires_at };
+  return { status: 200, body: { token } };
 }
 
-function send(res: ServerResponse, status: number, body: object, headers: Record<string, string> = {}): void {
-  res.writeHead(status, { 'content-type': 'application/json', ...headers });
-  res.end(JSON.stringify(body));
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  404: 'Not Found',
+};
+
+function refusal(code: number, message: string): Answer {
+  return { status: code, body: { error: { code, message, title: TITLES[code] } } };
 }
+
+const UNAUTHORIZED: Answer = {
+  ...refusal(401, 'The request you have made requires authentication.'),
+  headers: { 'www-authenticate': 'Keystone uri="http://127.0.0.1:5000/v3"' },
+};
+
+const PROJECT_DISABLED = refusal(404, 'Unable to validate token because project service is disabled');
+
+/** Where it has nothing, Flask answers for it. */
+const UNROUTED: Answer = {
+  status: 404,
+  body: '<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>The requested URL …</p>\n',
+  headers: { 'content-type': 'text/html; charset=utf-8' },
+};
