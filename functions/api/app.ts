@@ -18,6 +18,7 @@ import { NOT_JSON, problem } from './problem.ts';
 import { createCloudServers, RACKSPACE_VERSION } from './rackspace/app.ts';
 import { RACKSPACE_PATH } from './rackspace/path.ts';
 import { routeReports } from './reports.ts';
+import { rights } from './rights.ts';
 import { routeSchedules } from './schedules.ts';
 import { routeSnapshots } from './snapshots.ts';
 import { refuseInvalid } from './validation.ts';
@@ -41,6 +42,7 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   app.route(COMPUTE_PATH, createCompute(runtime, options.knows));
   app.route(RACKSPACE_PATH, createCloudServers(runtime, options.knows));
   app.use(gate(options.knows));
+  app.use(rights(runtime));
   app.use(limitBody((c, message) => problem(c, 'BodyTooLarge', message)));
   app.use(jsonAlone((c) => problem(c, NOT_JSON.name, NOT_JSON.message)));
   routeVersions(app, [RACKSPACE_VERSION, COMPUTE_VERSION]);

@@ -9,6 +9,7 @@ import { XensnapError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type BaseRuntime, lambdaBase } from '../runtime/base.ts';
 import type { AuthorizerContext } from './caller.ts';
+import { isOver } from './rights.ts';
 import { roleOf } from './roles.ts';
 
 export type Verdict =
@@ -17,33 +18,38 @@ export type Verdict =
 
 type Authorize = (event: Pick<APIGatewayRequestAuthorizerEventV2, 'headers'>) => Promise<Verdict>;
 
+const REFUSED: Verdict = { isAuthorized: false };
+
 /**
- * Lets those in whose X-Auth-Token Keystone knows, of a project that the configuration names. Keeps no answer: API
- * Gateway does, good or bad, for `cacheSeconds` of the stack's settings, so that a token which is revoked is taken for
- * no longer than that. Throws where Keystone gives no answer: API Gateway then says 500 and not that the token is wrong.
+ * Lets those in whose X-Auth-Token Keystone knows, of a project and with a role that the configuration names. Keeps no
+ * answer: API Gateway does, good or bad, for `cacheSeconds` of the stack's settings, so that a token which is revoked,
+ * or a role which is taken away, counts for no longer than that; that a token is over, the API sees itself. Throws where Keystone gives no answer: API Gateway then says 500 and not that the token is wrong.
  */
 export function createAuthorizer({
   config,
+  clock,
   keystone,
   log,
-}: Pick<BaseRuntime, 'config'> & { keystone: Keystone; log: Log }): Authorize {
+}: Pick<BaseRuntime, 'config' | 'clock'> & { keystone: Keystone; log: Log }): Authorize {
   return async ({ headers = {} }) => {
     const token = headers['x-auth-token'];
-    if (!token) return { isAuthorized: false };
+    if (!token) return REFUSED;
     const identity = await keystone.identify(token);
-    const verdict = verdictOn(identity, config);
-    if (!verdict.isAuthorized)
-      log.warn('caller refused', { projectId: identity?.projectId, userId: identity?.userId });
+    const isPast = identity !== undefined && isOver(identity.expiresAt, clock.now());
+    const verdict = isPast ? REFUSED : verdictOn(identity, config);
+    if (!verdict.isAuthorized) {
+      const { projectId, userId, roles, expiresAt } = identity ?? {};
+      log.warn('caller refused', { projectId, userId, roles, expiresAt: expiresAt?.toISOString() });
+    }
     return verdict;
   };
 }
 
 function verdictOn(identity: Identity | undefined, { projects = {}, roles }: Config): Verdict {
   const projectId = identity?.projectId;
-  if (!identity || projectId === undefined || !Object.hasOwn(projects, projectId))
-    return { isAuthorized: false };
+  if (!identity || projectId === undefined || !Object.hasOwn(projects, projectId)) return REFUSED;
   const role = roleOf(identity.roles, roles);
-  if (role === undefined) return { isAuthorized: false };
+  if (role === undefined) return REFUSED;
   const { userId, userName, expiresAt } = identity;
   const context = {
     projectId,

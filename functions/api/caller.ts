@@ -50,13 +50,22 @@ interface Bindings {
  * @throws Unauthorized, Forbidden where the API is for projects and the caller is of none
  */
 export function callerOf(c: Context, config: Config): Caller {
-  const { event } = (c.env ?? {}) as Bindings;
-  if (!event) return { id: 'local', actor: 'local', role: 'admin' };
-  const { lambda, jwt, iam } = event.requestContext?.authorizer ?? {};
+  if (!eventOf(c)) return { id: 'local', actor: 'local', role: 'admin' };
+  const lambda = ofAuthorizer(c);
+  const { jwt, iam } = eventOf(c)?.requestContext?.authorizer ?? {};
   if (lambda?.projectId !== undefined) return ofProject({ ...lambda, projectId: lambda.projectId }, config);
   const caller = (jwt && ofJwt(jwt)) ?? (iam && ofIam(iam));
   if (caller) return caller;
   throw new XensnapError('Unauthorized', 'The API does not know who asks.');
+}
+
+/** What authorizer.ts said of who asks, now or some time ago; undefined where it was not asked. */
+export function ofAuthorizer(c: Context): Partial<AuthorizerContext> | undefined {
+  return eventOf(c)?.requestContext?.authorizer?.lambda ?? undefined;
+}
+
+function eventOf(c: Context): Bindings['event'] {
+  return ((c.env ?? {}) as Bindings).event;
 }
 
 function ofProject(

@@ -91,7 +91,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   GlanceForbidden:
     'Give the account behind the token a role that may create and delete images (member or admin).',
   GlanceCertificateMismatch:
-    "Put the new certificate's fingerprint into `glance.fingerprint`, once you know why it changed.",
+    "Put the new certificate's fingerprint in place of the one that is pinned, once you know why it changed.",
   GlanceTooLarge: "Raise Glance's limit or quota.",
   KeystoneUnauthorized: TOKEN,
   KeystoneUnavailable: 'Is Keystone up, is its URL right, and is there a way to it?',

@@ -173,7 +173,10 @@ it.each([
   ['{"id": "planted-id", "secret": "planted"}', 'was it deleted, is its id mistyped'],
   ['{"id": "a", "secret": planted', 'must hold {"id": "…", "secret": "…"}, an application credential'],
   ['{"id": "planted"}', 'must hold {"id": "…", "secret": "…"}, an application credential'],
-  ['{"id": "cred-1", "secret": "planted"}', 'it does not take the application credential: is its secret mistyped'],
+  [
+    '{"id": "cred-1", "secret": "planted"}',
+    'it does not take the application credential: is its secret mistyped',
+  ],
 ])(
   'says in one line what is wrong with the credential, and does not show it: %s',
   async (credential, said) => {

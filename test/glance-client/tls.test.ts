@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { createKeystone } from '../../glance/keystone.ts';
 import { startGlance } from '../../local/glance/server.ts';
 import { selfSigned } from '../xapi/raw-server.ts';
 import { aClient, failure } from './fake.ts';
@@ -45,4 +46,15 @@ it('sends nothing to a server with another certificate', async () => {
 it('does not send a token over plain HTTP when a certificate was pinned', async () => {
   const said = await failure(aClient({ url: 'http://127.0.0.1:1', fingerprint: 'ab'.repeat(32) }).check());
   expect(said).toMatch(/^Glance(Unavailable|CertificateMismatch): /);
+});
+
+it('says of Keystone, too, that it shows another certificate: no later try mends that', async () => {
+  const keystone = createKeystone({
+    url: await aTlsGlance(),
+    fingerprint: 'ab'.repeat(32),
+    credential: async () => ({ id: 'id', secret: 'secret' }),
+    clock: { now: () => new Date() },
+  });
+  onTestFinished(() => keystone.close());
+  expect(await failure(keystone.token())).toMatch(/^GlanceCertificateMismatch: Keystone at /);
 });

@@ -4,6 +4,7 @@ import { jsonAlone, limitBody } from '../body.ts';
 import { fault, faultHandler, unroutedFault } from '../faults.ts';
 import { gate, type Knows } from '../gate.ts';
 import { noJson } from '../json-body.ts';
+import { rights } from '../rights.ts';
 import { routeActions } from './actions.ts';
 import { NOVA } from './faults.ts';
 import { routeFlavors } from './flavors.ts';
@@ -16,6 +17,7 @@ import { routeVersion } from './versions.ts';
 export function createCompute(runtime: Runtime, knows: Knows | undefined): OpenAPIHono {
   const app = new OpenAPIHono();
   app.use(gate(knows));
+  app.use(rights(runtime));
   app.use(microversions);
   app.use(limitBody((c, message) => fault(NOVA, c, 413, message)));
   app.use(jsonAlone(noJson(NOVA), 'application/vnd.openstack.compute+json'));

@@ -7,6 +7,7 @@ import { serve } from '../documented.ts';
 import { fault, faultHandler, faults, unroutedFault } from '../faults.ts';
 import { gate, type Knows } from '../gate.ts';
 import { noJson } from '../json-body.ts';
+import { rights } from '../rights.ts';
 import { routeBackupSchedule } from './backup-schedule.ts';
 import { CLOUD_SERVERS } from './faults.ts';
 import { routeImages } from './images.ts';
@@ -25,6 +26,7 @@ export const RACKSPACE_VERSION: KnownVersion = {
 export function createCloudServers(runtime: Runtime, knows: Knows | undefined): OpenAPIHono {
   const app = new OpenAPIHono();
   app.use(gate(knows));
+  app.use(rights(runtime));
   app.use(jsonAnswers);
   app.use(limitBody((c, message) => fault(CLOUD_SERVERS, c, 413, message)));
   app.use(jsonAlone(noJson(CLOUD_SERVERS)));

@@ -7,7 +7,7 @@ import { createKeystone } from '../../../glance/keystone.ts';
 import { CREDENTIAL, stubKeystone } from '../../glance-client/stub-keystone.ts';
 
 /** The authorizer with a Keystone, and projects a and ops. */
-async function anAuthorizer() {
+async function anAuthorizer(settings: object = {}, clock = systemClock) {
   const stub = await stubKeystone();
   const keystone = createKeystone({
     url: stub.url,
@@ -21,11 +21,12 @@ async function anAuthorizer() {
       installation: 'test',
       pools: [{ name: 'demo' }],
       glance: { url: 'http://127.0.0.1:9' },
+      ...settings,
       projects: { 'project-a': { vmTags: ['a'] }, 'project-ops': { admin: true } },
     }),
   );
   const logs: string[] = [];
-  const authorize = createAuthorizer({ config, keystone, log: jsonLog((line) => logs.push(line)) });
+  const authorize = createAuthorizer({ config, clock, keystone, log: jsonLog((line) => logs.push(line)) });
   return {
     stub,
     logs,
@@ -49,7 +50,33 @@ it('lets in who is of a project that the configuration names, and says whose the
   expect(await ask('root')).toMatchObject({ context: { projectId: 'project-ops', admin: true } });
 });
 
-it.each([['mallory'], ['bob'], ['unscoped'], [''], [undefined]])('does not let in %j', async (token) => {
+it('takes the highest of the roles that a token names, whatever their case', async () => {
+  const { ask } = await anAuthorizer();
+  expect(await ask('rita')).toMatchObject({ context: { role: 'reader' } });
+  expect(await ask('alice')).toMatchObject({ context: { role: 'member' } });
+  expect(await ask('root')).toMatchObject({ context: { role: 'admin' } });
+  const mapped = await anAuthorizer({ roles: { reader: ['auditor'], member: ['operator'] } });
+  expect(await mapped.ask('carol')).toMatchObject({ context: { role: 'reader' } });
+  // The names that a setting leaves out stay; those that it replaces do not.
+  expect(await mapped.ask('root')).toMatchObject({ context: { role: 'admin' } });
+  expect(await mapped.ask('alice')).toEqual({ isAuthorized: false });
+});
+
+it('does not take a token that is over by our clock, but for a little', async () => {
+  // The stub gives tokens an hour from its own clock.
+  const in_ = (seconds: number) => ({ now: () => new Date(Date.now() + seconds * 1000) });
+  const { ask, logs } = await anAuthorizer({}, in_(3670));
+  expect(await ask('alice')).toEqual({ isAuthorized: false });
+  expect(logs.join()).toContain('"expiresAt"');
+  expect(await (await anAuthorizer({}, in_(3630))).ask('alice')).toMatchObject({ isAuthorized: true });
+});
+
+const STRANGERS = [
+  ...['mallory', 'revoked', 'bob', 'carol', 'unscoped', 'of-a-domain', 'of-a-domain-as-project'],
+  ...['of-the-system', '', undefined],
+];
+
+it.each(STRANGERS)('does not let in %j', async (token) => {
   const { ask } = await anAuthorizer();
   expect(await ask(token)).toEqual({ isAuthorized: false });
 });

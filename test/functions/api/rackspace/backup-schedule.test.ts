@@ -142,7 +142,7 @@ it('answers in the faults of its guide', async () => {
 it('has a schedule for each project that has the VM', async () => {
   const at = pathOf(api.pool.vm('shared').uuid);
   const ask = async (projectId: string, init = {}) => {
-    const lambda = { projectId, userId: 'u', admin: false };
+    const lambda = { projectId, userId: 'u', admin: false, role: 'member' };
     return createApi(api.runtime).request(at, init, {
       event: { requestContext: { authorizer: { lambda } } },
     });
