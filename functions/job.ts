@@ -161,6 +161,8 @@ export interface Job {
   readonly chainChanges?: number;
   readonly chainChangedRun?: string;
   readonly chainChangedAt?: string;
+  /** `uploadStartedAt` of the try whose token Glance did not take: one may be revoked before it is used, but not each. */
+  readonly tokenRefused?: string;
   /** The plugin's name of the try before this one: how that ended is not how this one does. */
   readonly earlierRun?: string;
   readonly secretUuid?: string;

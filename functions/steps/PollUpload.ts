@@ -25,15 +25,22 @@ export const handler = step('PollUpload', async (_state, deps) => {
     return { next: 'done', waitSeconds: 1 };
   }
   const failure = await failureOf(deps, status);
+  const startedAt = known(job, 'uploadStartedAt');
   if (failure) {
     if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
     if (failure.code === 'CHAIN_CHANGED') return coalesceFirst(deps, status, failure);
-    const attempts = (job.uploadAttempts ?? 1) - (job.chainChanges ?? 0);
+    if (failure.code === 'GLANCE_UNAUTHORIZED' && (job.tokenRefused ?? startedAt) === startedAt) {
+      await record(deps, { tokenRefused: startedAt });
+      deps.log.warn('Glance did not take the token; the next try has a new one', { reason: failure.message });
+      return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
+    }
+    const uncounted = (job.chainChanges ?? 0) + (job.tokenRefused === undefined ? 0 : 1);
+    const attempts = (job.uploadAttempts ?? 1) - uncounted;
     if (!failure.retryable || attempts >= config.uploadAttempts) throw uploadError(failure);
     deps.log.warn('the upload failed and is tried again', { reason: failure.message });
     return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
   }
-  const elapsed = secondsSince(deps, job.firstUploadAt ?? known(job, 'uploadStartedAt'));
+  const elapsed = secondsSince(deps, job.firstUploadAt ?? startedAt);
   if (elapsed > uploadMaxSeconds)
     throw new XensnapError(
       'TimedOut',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { FaultOrder } from '../../local/glance/faults.ts';
+import { CREDENTIAL, stubKeystone } from '../glance-client/stub-keystone.ts';
 import { type ScenarioOptions, scenario } from '../support/scenario.ts';
 
 const LOCK = 'vm-data/allowvssprovider';
@@ -48,11 +49,43 @@ it('refuses a request where Glance does not take the token, and shows the token 
   expect(await leftBehind()).toEqual([]);
 });
 
+/** A Keystone, and a Glance that of its tokens takes `good` alone. */
+async function behindKeystone(at: ScenarioOptions = oneVm) {
+  const keystone = await stubKeystone();
+  const service = ({ glance: { url } }: { glance: { url: string } }) => ({
+    timings: { uploadRetrySeconds: 1 },
+    glance: { url, keystone: { url: keystone.url, credential: CREDENTIAL } },
+  });
+  return { keystone, ...(await scenario({ ...at, glance: { token: 'good' }, service })) };
+}
+
+it('gives an upload one new token when Glance does not take the first, which was revoked, say', async () => {
+  const { keystone, pool, request, job, leftBehind } = await behindKeystone();
+  // For the image's record, and then for each try.
+  keystone.next.push('good', 'revoked', 'good');
+  const done = await job(await request(pool.vms()[0]?.uuid ?? ''));
+  expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 2 });
+  expect(await leftBehind()).toEqual([]);
+});
+
+it('gives no upload a third token', async () => {
+  const { keystone, pool, request, job, logs } = await behindKeystone();
+  keystone.next.push('good', 'revoked', 'revoked-as-well', 'good');
+  const done = await job(await request(pool.vms()[0]?.uuid ?? ''));
+  expect(done).toMatchObject({ status: 'failed', uploadAttempts: 2, error: { name: 'GlanceUnauthorized' } });
+  expect(logs.filter((line) => line.includes('has a new one'))).toHaveLength(1);
+});
+
 describe('a job fails with the true reason, and nothing is left behind, when Glance', () => {
   const put: FaultOrder = { method: 'PUT', path: /\/file$/ };
 
   it.each<[string, FaultOrder, string, RegExp]>([
-    ['answers the data with 401', { ...put, status: 401 }, 'GlanceUnauthorized', /401|token/],
+    [
+      'answers the data with 401 each time',
+      { ...put, status: 401, times: 2 },
+      'GlanceUnauthorized',
+      /401|token/,
+    ],
     ['answers the data with 403', { ...put, status: 403 }, 'GlanceForbidden', /403|forbid|may not/i],
     ['answers the data with 409', { ...put, status: 409 }, 'GlanceConflict', /409|not queued|conflict/i],
     ['answers the data with 413', { ...put, status: 413 }, 'GlanceTooLarge', /413|too large|limit|quota/i],

@@ -24,37 +24,34 @@ async function ask(context: Partial<AuthorizerContext>, method: string, path: st
 
 const ANY_ID = '00000000-0000-4000-8000-000000000000';
 
-const WRITES: readonly (readonly [method: string, path: string, body?: object])[] = [
-  ['POST', '/snapshots', { vm: 'web-1' }],
-  ['DELETE', `/snapshots/${ANY_ID}`],
-  ['POST', '/schedules', { vm: 'web-1', cron: '0 2 * * *', keep: 1 }],
-  ['PUT', `/schedules/${ANY_ID}`, {}],
-  ['DELETE', `/schedules/${ANY_ID}`],
-  ['POST', '/janitor', {}],
-  ['PATCH', '/nothing/of/the/kind'],
-  ['POST', `/v2.1/servers/${ANY_ID}/action`, { createImage: { name: 'i' } }],
-  ['POST', '/v1.0/images', { image: { serverId: ANY_ID, name: 'i' } }],
-  ['POST', `/v1.0/servers/${ANY_ID}/backup_schedule`, {}],
-  ['DELETE', `/v1.0/servers/${ANY_ID}/backup_schedule`],
+const WRITES: readonly { readonly method: string; readonly path: string; readonly body?: object }[] = [
+  { method: 'POST', path: '/snapshots', body: { vm: 'web-1' } },
+  { method: 'DELETE', path: `/snapshots/${ANY_ID}` },
+  { method: 'POST', path: '/schedules', body: { vm: 'web-1', cron: '0 2 * * *', keep: 1 } },
+  { method: 'PUT', path: `/schedules/${ANY_ID}`, body: {} },
+  { method: 'DELETE', path: `/schedules/${ANY_ID}` },
+  { method: 'POST', path: '/janitor', body: {} },
+  { method: 'PATCH', path: '/nothing/of/the/kind' },
+  { method: 'POST', path: `/v2.1/servers/${ANY_ID}/action`, body: { createImage: { name: 'i' } } },
+  { method: 'POST', path: '/v1.0/images', body: { image: { serverId: ANY_ID, name: 'i' } } },
+  { method: 'POST', path: `/v1.0/servers/${ANY_ID}/backup_schedule`, body: {} },
+  { method: 'DELETE', path: `/v1.0/servers/${ANY_ID}/backup_schedule` },
 ];
 
 it('has a reader change nothing', async () => {
-  for (const [method, path, body] of WRITES) await ask({ role: 'reader' }, method, path, body);
+  for (const { method, path, body } of WRITES) await ask({ role: 'reader' }, method, path, body);
   expect(api.started).toEqual([]);
   expect((await ask({ role: 'member' }, 'GET', '/schedules')).body.schedules).toEqual([]);
   expect(await Array.fromAsync(api.runtime.store.jobs.open())).toEqual([]);
 });
 
-it.each(WRITES)(
-  'refuses a reader %s %s in the words of that API',
-  async (method: string, path: string, body?: object) => {
-    const refused = await ask({ role: 'reader' }, method, path, body);
-    const [form] = Object.keys(refused.body);
-    expect([refused.status, form]).toEqual([403, formOf(path)]);
-    expect(refused.body[formOf(path)].message).toMatch(/^Your role in this project may read only\./);
-    expect((await ask({ role: 'member' }, method, path, body)).status).not.toBe(403);
-  },
-);
+it.each(WRITES)('refuses a reader $method $path in the words of that API', async ({ method, path, body }) => {
+  const refused = await ask({ role: 'reader' }, method, path, body);
+  const [form] = Object.keys(refused.body);
+  expect([refused.status, form]).toEqual([403, formOf(path)]);
+  expect(refused.body[formOf(path)].message).toMatch(/^Your role in this project may read only\./);
+  expect((await ask({ role: 'member' }, method, path, body)).status).not.toBe(403);
+});
 
 /** Where the three APIs have an error's message. */
 function formOf(path: string): string {
