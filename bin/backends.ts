@@ -4,6 +4,7 @@ import type { ServiceOptions, ServicePool } from '../local/service-options.ts';
 import { newToken } from '../local/token.ts';
 import { UsageFailure } from './failures.ts';
 import { readCertificateFile, readCredentialFile, readSecretFile } from './files.ts';
+import { liveFile } from './live-file.ts';
 
 /** The flags that say which pool and which Glance the service works on. */
 export interface BackendFlags {
@@ -84,7 +85,7 @@ export async function glanceOf(
     const { glanceTokenFile } = flags;
     return {
       url: flags.glance,
-      ...(glanceTokenFile !== undefined && { token: await readSecretFile(glanceTokenFile) }),
+      ...(glanceTokenFile !== undefined && { token: await liveSecret(glanceTokenFile) }),
       ...(flags.keystone !== undefined && { keystone: await keystoneOf(flags, flags.keystone) }),
       ...(await trustOf(flags.glanceCaFile, flags.glanceFingerprint)),
     };
@@ -103,8 +104,13 @@ export async function glanceOf(
 }
 
 async function keystoneOf(flags: BackendFlags, url: string) {
-  const credential = await readCredentialFile(flags.glanceCredentialFile ?? '');
+  const credential = await liveFile(flags.glanceCredentialFile ?? '', readCredentialFile);
   return { url, credential, ...(await trustOf(flags.keystoneCaFile, flags.keystoneFingerprint)) };
+}
+
+/** Half a line looks like a whole one: it counts once its file has been left alone for a second. */
+function liveSecret(file: string): Promise<() => Promise<string>> {
+  return liveFile(file, readSecretFile, 1000);
 }
 
 async function trustOf(caFile: string | undefined, fingerprint: string | undefined) {
@@ -122,7 +128,7 @@ export async function poolOf(flags: BackendFlags, dataDir: string, closers: Clos
     return { pool, simulated: undefined, lines: [] };
   }
   if (flags.pool !== undefined) {
-    const password = await readSecretFile(flags.passwordFile ?? '');
+    const password = await liveSecret(flags.passwordFile ?? '');
     const pool: ServicePool = {
       ...common,
       name: 'pool',

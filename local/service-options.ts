@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import type { Config } from '../functions/config.ts';
 import type { Metrics } from '../functions/metrics.ts';
 import type { ApplicationCredential } from '../glance/keystone.ts';
+import type { SecretValue } from './aws/secrets.ts';
 import type { LocalClock } from './clock.ts';
+
+/** A secret, or what tells it anew whenever it is needed. */
+export type Secret<T> = T | (() => Promise<T>);
 
 /** A pool that the service works on, real or simulated. */
 export interface ServicePool {
@@ -14,7 +18,7 @@ export interface ServicePool {
   readonly fingerprints?: readonly string[];
   readonly ca?: string;
   readonly username: string;
-  readonly password: string;
+  readonly password: Secret<string>;
   readonly slotsPerHost?: number;
   readonly srSlots?: Readonly<Record<string, number>>;
 }
@@ -26,12 +30,12 @@ export interface ServiceOptions {
   readonly glance: {
     readonly url: string;
     /** One that does not change; or Keystone gives them for an application credential. */
-    readonly token?: string;
+    readonly token?: Secret<string>;
     readonly keystone?: {
       readonly url: string;
       readonly ca?: string;
       readonly fingerprint?: string;
-      readonly credential: ApplicationCredential;
+      readonly credential: Secret<ApplicationCredential>;
     };
     readonly ca?: string;
     readonly fingerprint?: string;
@@ -95,14 +99,21 @@ export async function configOf(options: ServiceOptions) {
 }
 
 /** What Secrets Manager holds, by name. */
-export function secretsOf({ pools, glance }: ServiceOptions): Record<string, string> {
+export function secretsOf({ pools, glance }: ServiceOptions): Record<string, SecretValue> {
   const ofPools = pools.map(({ name, username, password }) => [
     `pool/${name}`,
-    JSON.stringify({ username, password }),
+    asJson(password, (password) => ({ username, password })),
   ]);
-  const held = glance.keystone?.credential ?? (glance.token !== undefined && { token: glance.token });
-  const ofGlance = held ? [['glance', JSON.stringify(held)]] : [];
-  return Object.fromEntries([...ofPools, ...ofGlance]);
+  const { token, keystone } = glance;
+  const held = keystone
+    ? asJson(keystone.credential, (credential) => credential)
+    : token !== undefined && asJson(token, (token) => ({ token }));
+  return Object.fromEntries([...ofPools, ...(held ? [['glance', held]] : [])]);
+}
+
+function asJson<T>(secret: Secret<T>, fields: (value: T) => object): SecretValue {
+  const tell = secret instanceof Function ? secret : async () => secret;
+  return async () => JSON.stringify(fields(await tell()));
 }
 
 function withoutCredential({

@@ -14,19 +14,22 @@ interface Secret {
   readonly created: Date;
   changed: Date;
   versionId: string;
-  value: string;
+  value: SecretValue;
 }
+
+/** What a secret holds, or what tells it whenever it is asked for. */
+export type SecretValue = string | (() => Promise<string>);
 
 /**
  * Serves the part of Secrets Manager that xensnap uses, within this process. Values live in memory only, one version
  * each, and appear in no error; binary secrets are not supported.
  * @param secrets what is there from the start: value by name
  */
-export function startSecrets(secrets: Record<string, string> = {}): LocalServer {
+export function startSecrets(secrets: Readonly<Record<string, SecretValue>> = {}): LocalServer {
   const known = new Map<string, Secret>();
   for (const [name, value] of Object.entries(secrets)) create(name, value);
 
-  function create(name: string, value: string): Secret {
+  function create(name: string, value: SecretValue): Secret {
     if (known.has(name))
       throw new ServiceError(
         'ResourceExistsException',
@@ -47,9 +50,11 @@ export function startSecrets(secrets: Record<string, string> = {}): LocalServer 
   }
 
   const operations: Record<string, Operation> = {
-    GetSecretValue(request) {
+    async GetSecretValue(request) {
       const secret = find(request);
-      return { ...identity(secret), SecretString: secret.value, CreatedDate: epochSeconds(secret.changed) };
+      const { value, changed } = secret;
+      const SecretString = typeof value === 'string' ? value : await value();
+      return { ...identity(secret), SecretString, CreatedDate: epochSeconds(changed) };
     },
     CreateSecret: (request) =>
       identity(create(requiredString(request, 'Name'), requiredString(request, 'SecretString'))),
