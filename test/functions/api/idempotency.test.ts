@@ -88,7 +88,7 @@ it('refuses one of two requests at once that share a key and ask for two things'
 });
 
 it('tells apart what is nested otherwise', () => {
-  const caller = { id: 'i', actor: 'i' };
+  const caller = { id: 'i', actor: 'i', role: 'member' } as const;
   const digests = [{ a: [['b', 'c']] }, { a: { b: 'c' } }, { a: { b: ['c'] } }, { a: 'b', c: '' }].map(
     (body) => idempotencyOf(caller, 'k', body).request,
   );

@@ -4,7 +4,7 @@ import { JobView, jobView } from '../../../functions/api/view.ts';
 import type { Job } from '../../../functions/job.ts';
 import { aJob } from './a-job.ts';
 
-const OPERATOR = { id: 'local', actor: 'local' };
+const OPERATOR = { id: 'local', actor: 'local', role: 'admin' } as const;
 
 /** What is on record as a job goes its way, with a requeue and an upload that fails once. */
 const LIFE: Partial<Job>[] = [
