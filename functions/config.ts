@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { XensnapError } from './errors.ts';
+import { patternProblem } from './glob.ts';
 
 const seconds = (fallback: number) => z.number().positive().default(fallback);
 
@@ -47,9 +48,21 @@ const Project = z.strictObject({
   /** VMs with one of these tags in the pool. */
   vmTags: z.array(z.string().min(1)).default([]),
   /** VMs whose names fit one of these; `*` stands for any characters. */
-  vmNamePatterns: z.array(z.string().min(1)).default([]),
+  vmNamePatterns: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .refine((pattern) => patternProblem(pattern) === undefined, {
+          error: ({ input }) => patternProblem(String(input)),
+        }),
+    )
+    .default([]),
   /** Everything: all VMs and jobs, the hosts, the janitor and the doctor. */
   admin: z.boolean().default(false),
+  /** What the project may have at a time; each set of ids is one item of the table. */
+  maxSchedules: z.int().min(0).max(5000).default(100),
+  maxOpenJobs: z.int().min(0).max(5000).default(500),
 });
 
 const roleNames = (...names: string[]) => z.array(z.string().min(1)).default(names);
@@ -116,6 +129,9 @@ const Config = z.strictObject({
   /** After a job: `lock` the VM's snapshots, as the blueprint says, or `restore` what was found. */
   relock: z.enum(['lock', 'restore']).default('lock'),
   retainJobsDays: z.number().positive().default(90),
+  /** What there may be at a time of all callers together. */
+  maxSchedules: z.int().min(1).default(50_000),
+  maxOpenJobs: z.int().min(1).default(50_000),
   /** Tries of an upload that failed in a way that another try may mend. */
   uploadAttempts: z.int().min(1).default(3),
   timings: Timings.prefault({}),

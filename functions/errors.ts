@@ -10,6 +10,7 @@ export const ERROR_STATUS = {
   StorageUnsupported: 400,
   Unauthorized: 401,
   Forbidden: 403,
+  QuotaExceeded: 403,
   JobNotFound: 404,
   NotFound: 404,
   PoolNotFound: 404,

@@ -2,7 +2,7 @@ import type { Finding, JanitorReport } from './janitor/finding.ts';
 import { sweepImages } from './janitor/images.ts';
 import { settleJobs } from './janitor/jobs.ts';
 import { sweepPool } from './janitor/pool.ts';
-import { sweepSlots } from './janitor/slots.ts';
+import { sweepQuotas, sweepSlots } from './janitor/slots.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 
 /** Every 15 minutes, independent of any next run. */
@@ -26,6 +26,7 @@ export async function tidy(
     if (driver !== 'xenapi') continue;
     findings.push(...(await sweepPool(name, runtime, dryRun)), ...(await sweepSlots(name, runtime, dryRun)));
   }
+  if (!dryRun) await sweepQuotas(runtime);
   findings.push(...(await sweepImages(runtime, dryRun)));
   for (const finding of findings) log.warn('janitor', { ...finding });
   const real = findings.filter(({ action }) => action !== 'would');

@@ -5,6 +5,7 @@ import { glanceText, refuseUnfit } from './glance-text.ts';
 import { defaultName, replacedTexts } from './image-name.ts';
 import { imageFormat, imageProperties, refuseReservedMetadata } from './image-properties.ts';
 import type { Backup, ImageFormat, Job, JobRequest, Quiesce, ScheduledRun } from './job.ts';
+import { giveBack, takePlace } from './quota.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { findTarget, type Target } from './target.ts';
 import { asJobError, translate } from './translate.ts';
@@ -69,10 +70,17 @@ export async function requestSnapshot(
   refuseUnusable(wish);
   const earlier = await jobOfKey(wish, runtime);
   if (earlier) return { job: earlier, created: false };
-  const target = await findTarget(wish, runtime);
-  const job = newJob(wish.jobId ?? randomUUID(), wish, target, runtime);
-  const other = await bindKey(wish, job, runtime);
-  if (other) return { job: other, created: false };
+  const id = wish.jobId ?? randomUUID();
+  // Before any pool is asked: who is refused costs little.
+  await takePlace('jobs', wish.project, id, runtime);
+  const { job, target, other } = await prepare(id, wish, runtime).catch(async (error: unknown) => {
+    await giveBack('jobs', wish.project, id, runtime);
+    throw error;
+  });
+  if (other) {
+    await giveBack('jobs', wish.project, id, runtime);
+    return { job: other, created: false };
+  }
   if (!(await store.jobs.create(job))) return { job: (await store.jobs.get(job.id)) ?? job, created: false };
   try {
     // A scheduled job waits for its VM in TakeVm.
@@ -85,6 +93,13 @@ export async function requestSnapshot(
     throw translate(error);
   }
   return { job: (await store.jobs.get(job.id)) ?? job, created: true };
+}
+
+/** The job as it is to be put on record; `other` is the one that another request with the key has made by now. */
+async function prepare(id: string, wish: SnapshotRequest, runtime: Runtime) {
+  const target = await findTarget(wish, runtime);
+  const job = newJob(id, wish, target, runtime);
+  return { job, target, other: await bindKey(wish, job, runtime) };
 }
 
 /** What no VM could make right. */
@@ -256,6 +271,7 @@ async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime:
       await store.jobs.pay(job.id, 'image');
     }
     await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
+    await giveBack('jobs', job.project, job.id, runtime);
     await store.jobs.settle(job.id);
   } catch (problem) {
     // The debt stays on record, and the lease with it: the janitor pays it.

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { XensnapError } from '../errors.ts';
+import { MOST_OF_PATTERN, patternProblem } from '../glob.ts';
 import type { ScheduleWish } from '../schedules/save.ts';
 import { type DayTime, type Timing, WEEKDAYS, WINDOWS } from '../schedules/timing.ts';
 import { DeviceInput, line, strict } from './validation.ts';
@@ -21,7 +22,12 @@ export const NewSchedule = strict({
   selector: strict({
     tag: line(255).optional(),
     pool: line(60).optional(),
-    namePattern: line(255).optional().openapi({ description: '`*` stands for any characters.' }),
+    namePattern: line(MOST_OF_PATTERN.characters)
+      .refine((pattern) => patternProblem(pattern) === undefined, {
+        error: ({ input }) => patternProblem(String(input)),
+      })
+      .optional()
+      .openapi({ description: `\`*\` stands for any characters; at most ${MOST_OF_PATTERN.stars} of them.` }),
   })
     .optional()
     .openapi({ description: 'The VMs that fit all of this, looked up each time that the schedule is due.' }),

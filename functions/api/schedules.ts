@@ -6,7 +6,7 @@ import { shorten } from '../../glance/shorten.ts';
 import { XensnapError } from '../errors.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
-import { saveSchedule } from '../schedules/save.ts';
+import { removeSchedule, saveSchedule } from '../schedules/save.ts';
 import type { Schedule } from '../schedules/schedule.ts';
 import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { markerOf, positionOf } from './marker.ts';
@@ -169,8 +169,8 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
   });
 
   app.openapi(remove, async (c) => {
-    const { id } = await own(c.req.valid('param').id, c);
-    await store.schedules.remove(id);
+    const { id, project } = await own(c.req.valid('param').id, c);
+    await removeSchedule(id, project, runtime);
     return c.body(null, 204);
   });
 

@@ -1,5 +1,6 @@
 import { poolConfig } from '../config.ts';
 import type { Job } from '../job.ts';
+import { giveBack, placeOf } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import type { SlotPlace } from '../store/slots.ts';
 import type { Finding } from './finding.ts';
@@ -30,4 +31,17 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
     }
   }
   return findings;
+}
+
+/**
+ * Places among a project's schedules and open jobs that nothing has: a process that died between taking one and putting
+ * on record what it was for. Nothing of it is anybody's concern, so that it is no finding.
+ */
+export async function sweepQuotas({ store, config }: Runtime): Promise<void> {
+  for (const project of Object.keys(config.projects ?? {})) {
+    for (const id of await store.slots.holders(placeOf('jobs', project)))
+      if ((await store.jobs.get(id))?.open === undefined) await giveBack('jobs', project, id, { store });
+    for (const id of await store.slots.holders(placeOf('schedules', project)))
+      if (!(await store.schedules.get(id))) await giveBack('schedules', project, id, { store });
+  }
 }

@@ -22,7 +22,7 @@ const AHEAD_MS = 60_000;
 const MOST_SECONDS = 100;
 
 /** What another try may mend, while the run's window lasts. */
-const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'ServiceUnavailable'];
+const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'ServiceUnavailable', 'QuotaExceeded'];
 
 /** The VM is not there any more, or is no longer the project's. */
 const GONE: readonly string[] = ['VmNotFound', 'VmGone'];
@@ -34,10 +34,13 @@ export async function beginRuns(runtime: Runtime, request: typeof requestSnapsho
   const ahead = new Date(started + AHEAD_MS).toISOString();
   const runs: Run[] = [];
   for await (const run of store.runs.open()) if ((run.startAfter ?? '') <= ahead) runs.push(run);
+  /** Projects that have as many jobs as they may: their other runs wait for a later tick. */
+  const full = new Set<string | undefined>();
   await mapBounded(runs, AT_ONCE, async (run) => {
-    if (clock.now().getTime() > started + MOST_SECONDS * 1000) return;
+    if (clock.now().getTime() > started + MOST_SECONDS * 1000 || full.has(run.project)) return;
     try {
-      await goOn(run, runtime, request);
+      const refused = await goOn(run, runtime, request);
+      if (refused?.name === 'QuotaExceeded') full.add(run.project);
     } catch (error) {
       const { scheduleId, nominal, vmUuid: vm } = run;
       log.error('a scheduled run is left for the next tick', {
@@ -48,29 +51,42 @@ export async function beginRuns(runtime: Runtime, request: typeof requestSnapsho
   });
 }
 
-async function goOn(run: Run, runtime: Runtime, request: typeof requestSnapshot): Promise<void> {
+/** Answers what the job was refused with, where it is to be asked for again. */
+async function goOn(
+  run: Run,
+  runtime: Runtime,
+  request: typeof requestSnapshot,
+): Promise<RunReason | undefined> {
   const job = run.jobId === undefined ? undefined : await runtime.store.jobs.get(run.jobId);
   if (!job) return ask(run, runtime, request);
-  if (!isFinished(job)) return;
+  if (!isFinished(job)) return undefined;
   const { reason, ...told } = runOutcomeOf(job);
   if (reason && wasNeverBegun(job) && mayPass(reason) && isInTime(run, runtime.clock.now())) {
     // Its id is spent: the next tick asks with another.
     await runtime.store.runs.retry(run, randomUUID(), reason);
-    return;
+    return undefined;
   }
   await tellRun(run, job.id, { ...told, reason }, runtime);
+  return undefined;
 }
 
-async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot): Promise<void> {
+async function ask(
+  run: Run,
+  runtime: Runtime,
+  request: typeof requestSnapshot,
+): Promise<RunReason | undefined> {
   const { store, clock, config } = runtime;
   const now = clock.now();
   const schedule = await store.schedules.get(run.scheduleId);
-  const tell = (outcome: 'failed' | 'skipped', reason: RunReason) =>
-    tellRun(run, run.jobId, { outcome, reason }, runtime);
+  const tell = async (outcome: 'failed' | 'skipped', reason: RunReason): Promise<undefined> => {
+    await tellRun(run, run.jobId, { outcome, reason }, runtime);
+  };
   if (!schedule?.enabled) return tell('skipped', revoked(schedule));
   if (!isInTime(run, now)) {
-    if (run.problem) return tell('failed', run.problem);
-    if (isLate(run, now)) return tell('skipped', missed(now));
+    // One that waits for the project's other jobs waits as one does that nobody came to.
+    const late = isLate(run, now);
+    if (run.problem && (late || run.problem.name !== 'QuotaExceeded')) return tell('failed', run.problem);
+    if (late) return tell('skipped', missed(now));
   }
   try {
     await request(
@@ -96,11 +112,12 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
     const reason = asJobError(error);
     if (mayPass(reason)) {
       if (run.problem?.message !== reason.message) await store.runs.trouble(run, reason);
-      return;
+      return reason;
     }
     await tell('failed', reason);
     if (schedule.vm && GONE.includes(reason.name)) await disable(schedule, reason, runtime);
   }
+  return undefined;
 }
 
 /** A run that is made up late gets as much time as one in time has at least, up to the next. */

@@ -5,6 +5,7 @@ import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import { refuseUnfit } from '../glance-text.ts';
 import type { ImageFormat, Quiesce } from '../job.ts';
+import { giveBack, takePlace } from '../quota.ts';
 import { refuseFlatRaw } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { findTarget } from '../target.ts';
@@ -44,12 +45,16 @@ export interface ScheduleWish {
  * Makes the schedule of that id, or puts the wish in its place. One VM is looked up and must be fit for an image; the
  * one that the schedule has already is asked for only about another disk, so that a schedule whose VM is gone can still
  * be changed.
- * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws; PoolNotFound
+ * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws; PoolNotFound, QuotaExceeded
  */
 export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runtime): Promise<Schedule> {
   const { schedules } = runtime.store;
   const before = await schedules.get(id);
-  const made = scheduleOf(id, wish, before, runtime.clock.now(), await vmOf(wish, before, runtime));
+  if (!before) await takePlace('schedules', wish.project, id, runtime);
+  const made = await wished(id, wish, before, runtime).catch(async (error: unknown) => {
+    if (!before) await giveBack('schedules', wish.project, id, runtime);
+    throw error;
+  });
   if (!before) {
     if (await schedules.create(made)) return made;
     return saveSchedule(id, wish, runtime);
@@ -57,6 +62,25 @@ export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runt
   const saved = await schedules.replace(made, isRetimed(before, made));
   // Removed between the two: then it is made.
   return saved ?? saveSchedule(id, wish, runtime);
+}
+
+/** Removes a schedule; its place among those that the project may have is free again. */
+export async function removeSchedule(
+  id: string,
+  project: string | undefined,
+  { store }: Runtime,
+): Promise<void> {
+  await store.schedules.remove(id);
+  await giveBack('schedules', project, id, { store });
+}
+
+async function wished(
+  id: string,
+  wish: ScheduleWish,
+  before: Schedule | undefined,
+  runtime: Runtime,
+): Promise<Schedule> {
+  return scheduleOf(id, wish, before, runtime.clock.now(), await vmOf(wish, before, runtime));
 }
 
 function scheduleOf(

@@ -3,6 +3,7 @@ import { debtsOfHost } from '../host-away.ts';
 import { DEBTS, type Debt, type Job, type JobError } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
+import { giveBack } from '../quota.ts';
 import { expiryOf } from '../request.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { type StepDeps, step } from '../step.ts';
@@ -68,7 +69,9 @@ export async function releaseVm(
   const byHost = owes.length > 0 && owes.every((debt) => ofHost.includes(debt));
   if (owes.length > 0 && !byHost) return { owes, byHost };
   await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
-  if (!byHost) await store.jobs.settle(job.id);
+  if (byHost) return { owes, byHost };
+  await giveBack('jobs', job.project, job.id, deps);
+  await store.jobs.settle(job.id);
   return { owes, byHost };
 }
 

@@ -250,6 +250,11 @@ export class Jobs {
     return this.each('open');
   }
 
+  /** How many jobs are not settled yet. */
+  countOpen(): Promise<number> {
+    return this.#table.count('byOpen', 'open');
+  }
+
   async #change(jobId: string, change: Parameters<Table['change']>[1]): Promise<Job | undefined> {
     return jobOf(await this.#table.change<Stored>(key(jobId), change));
   }

@@ -138,6 +138,11 @@ export class Schedules {
     return this.#list({ order: 'oldestFirst' });
   }
 
+  /** How many there are. */
+  count(): Promise<number> {
+    return this.#table.count('byKind', KIND);
+  }
+
   /** Every schedule whose next time has come. */
   due(now: Date): Promise<Schedule[]> {
     return this.#list({ order: 'oldestFirst', to: now.toISOString() });

@@ -1,9 +1,12 @@
 import type { Table } from './table.ts';
 
-/** A place with a limited number of uploads at a time: `host#pool/uuid` or `sr#pool/uuid`. */
-export type SlotPlace = `${'host' | 'sr'}#${string}`;
+/**
+ * A place with a limited number of uploads at a time, `host#pool/uuid` or `sr#pool/uuid`; or of a project's schedules or
+ * open jobs, `schedules#project` or `jobs#project`.
+ */
+export type SlotPlace = `${'host' | 'sr' | 'schedules' | 'jobs'}#${string}`;
 
-/** Counting leases: the set of jobs that hold a slot of a host or an SR. */
+/** Counting leases: the set of jobs that hold a slot of a host or an SR, and what counts against a project's quotas. */
 export class Slots {
   readonly #table: Table;
 

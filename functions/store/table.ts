@@ -133,6 +133,28 @@ export class Table {
     }
   }
 
+  /** How many items an index has of a value, give or take those that it lags behind by; of keys, some 10,000 a read. */
+  async count(index: IndexName, value: string): Promise<number> {
+    let counted = 0;
+    let after: Record<string, unknown> | undefined;
+    do {
+      const { Count = 0, LastEvaluatedKey } = await this.#client.send(
+        new QueryCommand({
+          TableName: this.#name,
+          IndexName: index,
+          KeyConditionExpression: '#key = :key',
+          ExpressionAttributeNames: { '#key': TABLE.indexes[index] },
+          ExpressionAttributeValues: { ':key': value },
+          Select: 'COUNT',
+          ...(after && { ExclusiveStartKey: after }),
+        }),
+      );
+      counted += Count;
+      after = LastEvaluatedKey;
+    } while (after);
+    return counted;
+  }
+
   async #idsOf(
     index: IndexName,
     value: string,

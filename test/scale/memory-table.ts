@@ -80,6 +80,11 @@ export class MemoryTable extends Table {
     }
   }
 
+  override async count(index: IndexName, value: string): Promise<number> {
+    this.calls.reads++;
+    return this.#indexed.get(`${index} ${value}`)?.size ?? 0;
+  }
+
   override async query<T>(
     index: IndexName,
     value: string,

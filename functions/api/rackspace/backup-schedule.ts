@@ -3,7 +3,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { glanceText } from '../../glance-text.ts';
 import type { Runtime } from '../../runtime/executions.ts';
-import { saveSchedule } from '../../schedules/save.ts';
+import { removeSchedule, saveSchedule } from '../../schedules/save.ts';
 import type { Schedule } from '../../schedules/schedule.ts';
 import { type Timing, WEEKDAYS, type Weekday, WINDOWS } from '../../schedules/timing.ts';
 import { type Caller, callerOf, onBehalfOf } from '../caller.ts';
@@ -53,7 +53,7 @@ export function routeBackupSchedule(app: OpenAPIHono, runtime: Runtime): void {
   async function save(kind: Kind, wish: Wish, server: Server, caller: Caller): Promise<void> {
     const id = scheduleId(kind, server, caller);
     const timing = timingOf(kind, wish);
-    if (!timing) return void (await schedules.remove(id));
+    if (!timing) return removeSchedule(id, caller.project?.id, runtime);
     await saveSchedule(
       id,
       {

@@ -15,5 +15,5 @@ export const CLOUD_SERVERS: FaultStyle = {
   },
   otherwise: 'cloudServersFault',
   // A 409 of that API is another backup or a resize under way.
-  statuses: { RootDiskAmbiguous: 400 },
+  statuses: { RootDiskAmbiguous: 400, QuotaExceeded: 413 },
 };

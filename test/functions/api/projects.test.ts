@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createApi } from '../../../functions/api/app.ts';
-import { ownsVm } from '../../../functions/projects.ts';
 import { type ServedApi, serveApi } from './served-api.ts';
 
 let api: ServedApi;
@@ -174,18 +173,4 @@ it('lets nobody in whom no authorizer knows, or whose project the configuration 
     for (const path of ['/vms', '/hosts', '/snapshots', `/snapshots/${crypto.randomUUID()}`])
       expect((await ask(authorizer, 'GET', path)).status, path).toBe(status);
   expect((await ask({}, 'GET', '/healthz')).status).toBe(200);
-});
-
-it.each([
-  ['db-*', 'db-1', true],
-  ['db-*', 'mydb-1', false],
-  ['*.prod', 'a.prod', true],
-  ['*.prod', 'a-prod', false],
-  ['a*c*e', 'abcde', true],
-  ['web', 'web-1', false],
-  ['*', 'two\nlines', true],
-])('reads the pattern %s for the name %j as %s', (pattern, name, fits) => {
-  expect(
-    ownsVm({ vmTags: [], vmNamePatterns: [pattern], admin: false }, { name_label: name, tags: [] }),
-  ).toBe(fits);
 });
