@@ -131,6 +131,7 @@ async function startAll(
       apiPort: flags.apiPort,
       token: access?.token ?? 'none',
       hosts: flags.allowHost ?? [],
+      tell: warn,
       onState: (jobId, state) => states.emit('state', jobId, state),
       ...(flags.verbose && { logLine: (line: string) => process.stderr.write(`${line}\n`) }),
     });

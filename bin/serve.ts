@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { trouble } from '../local/aws/damage.ts';
 import { privateFolder, shutBelow } from '../local/private-files.ts';
 import { CommandFailure, Interrupted } from './failures.ts';
 import { warn } from './warn.ts';
@@ -26,16 +27,19 @@ export async function serveUntilStopped(
 ): Promise<void> {
   const temporary = dataDir === undefined ? await mkdtemp(join(tmpdir(), 'xensnap-')) : undefined;
   try {
-    if (dataDir !== undefined) {
-      await privateFolder(dataDir, warn);
-      await shutBelow(dataDir, warn);
-    }
+    if (dataDir !== undefined)
+      try {
+        await privateFolder(dataDir, warn);
+        await shutBelow(dataDir, warn);
+      } catch (error) {
+        throw ofFolder(dataDir, error);
+      }
     const stop = new AbortController();
     const stopped = untilStopped().then(() => stop.abort());
     const { server, lines } = await start(dataDir ?? temporary ?? '', stop.signal).catch((error) => {
       throw stop.signal.aborted
         ? new Interrupted('stopped before it was ready')
-        : explained(error, options.portFlag);
+        : ofFolder(dataDir ?? temporary ?? '', explained(error, options.portFlag));
     });
     if (!options.once) {
       process.stdout.write([...lines, 'ready', ''].join('\n'));
@@ -50,6 +54,16 @@ export async function serveUntilStopped(
 function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+}
+
+/** What the file system refused, with the folder and what to do; any other error as it is. */
+function ofFolder(folder: string, error: Error): Error {
+  const isOfSystem = 'syscall' in error && error.syscall !== 'listen' && error.syscall !== 'connect';
+  const why = isOfSystem ? trouble(error) : undefined;
+  if (why === undefined) return error;
+  return new CommandFailure(`the data folder ${folder} can't be used: ${why}, or name another with --data`, {
+    cause: error,
   });
 }
 

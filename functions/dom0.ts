@@ -91,7 +91,7 @@ export async function uploadStatus(
   hostRef: Ref<'host'>,
   jobId: string,
 ): Promise<UploadStatus> {
-  return Status.parse(await call(xapi, hostRef, 'status', { jobId }));
+  return readable(Status, await call(xapi, hostRef, 'status', { jobId }));
 }
 
 /** Stops an upload, and refuses one that may come later. Answers how it stands then. */
@@ -100,7 +100,7 @@ export async function cancelPlugin(
   hostRef: Ref<'host'>,
   jobId: string,
 ): Promise<UploadStatus> {
-  return Status.parse(await call(xapi, hostRef, 'cancel', { jobId }));
+  return readable(Status, await call(xapi, hostRef, 'cancel', { jobId }));
 }
 
 const Leftovers = z.object({
@@ -114,12 +114,21 @@ export type Leftovers = z.infer<typeof Leftovers>;
 
 /** Asks a host which of its SRs hold staging folders of the first version. */
 export async function leftoversOf(xapi: Session, hostRef: Ref<'host'>): Promise<Leftovers> {
-  return Leftovers.parse(await call(xapi, hostRef, 'leftovers', {}));
+  return readable(Leftovers, await call(xapi, hostRef, 'leftovers', {}));
 }
 
 /** Begins an upload; answers the task that carries it. */
 export function putVdis(xapi: Session, hostRef: Ref<'host'>, params: PutVdis): Promise<Ref<'task'>> {
   return xapi.call('Async.host.call_plugin', hostRef, PLUGIN, 'put_vdis', { params: JSON.stringify(params) });
+}
+
+/** @throws PluginFailure for an answer of another shape: a plugin that is just being exchanged may give one */
+function readable<T>(schema: z.ZodType<T>, answer: unknown): T {
+  const read = schema.safeParse(answer);
+  if (read.success) return read.data;
+  throw new XensnapError('PluginFailure', 'The glance plugin gave an answer that cannot be read.', {
+    cause: read.error,
+  });
 }
 
 async function call(xapi: Session, hostRef: Ref<'host'>, fn: string, params: object): Promise<unknown> {
@@ -128,6 +137,10 @@ async function call(xapi: Session, hostRef: Ref<'host'>, fn: string, params: obj
       await xapi.call('host.call_plugin', hostRef, PLUGIN, fn, { params: JSON.stringify(params) }),
     );
   } catch (error) {
+    if (error instanceof SyntaxError)
+      throw new XensnapError('PluginFailure', 'The glance plugin gave an answer that is no JSON.', {
+        cause: error,
+      });
     const failure = pluginFailure(error);
     if (failure)
       throw new XensnapError('PluginFailure', `The glance plugin failed: ${failure.message}`, {

@@ -43,6 +43,7 @@ export const ERROR_STATUS = {
   PoolLoginRefused: 503,
   PoolPermissionDenied: 503,
   PoolUnreachable: 503,
+  SecretUnusable: 503,
   ServiceUnavailable: 503,
   ImageCorrupt: 500,
   ImageDeleted: 500,

@@ -1,5 +1,6 @@
 import type { Session } from '../xapi/session.ts';
 import { byUuid, unlessGone, unlessUnknown } from './gone.ts';
+import type { StepDeps } from './step.ts';
 import { tagsIn } from './tags.ts';
 
 /** Destroys a xapi secret; one that is gone is fine. */
@@ -21,4 +22,16 @@ export async function destroySecretsOfJob(xapi: Session, jobId: string): Promise
       const tags = tagsIn(await xapi.call('secret.get_other_config', ref));
       if (tags.some((tag) => tag.jobId === jobId)) await xapi.call('secret.destroy', ref);
     });
+}
+
+/** Sees to it that the token is no longer in xapi, if the job owes that. Pays `secret`. */
+export async function paySecret({
+  job,
+  store,
+  xapi,
+}: Pick<StepDeps, 'job' | 'store' | 'xapi'>): Promise<void> {
+  if (!job.debts?.has('secret')) return;
+  if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
+  else await destroySecretsOfJob(xapi, job.id);
+  await store.jobs.pay(job.id, 'secret');
 }

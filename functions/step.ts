@@ -78,17 +78,35 @@ async function runStep<S extends StepName>(
   try {
     const seconds = STEPS[name].lambdaSeconds - RESERVE_SECONDS;
     const result = await runtime.withSession(job.pool, inSession, { seconds });
-    if (xapiCalls > 0) await runtime.store.pools.reached(job.pool);
+    if (xapiCalls > 0)
+      await housekeeping(log, 'that the pool answered', () => runtime.store.pools.reached(job.pool));
     return result;
   } catch (error) {
     const translated = translate(error);
     log.warn('step failed', { error: translated.name, reason: translated.message });
     if (translated.name === 'PoolUnreachable')
-      await notePoolUnreachable(job.pool, translated.message, { ...runtime, metrics });
+      await housekeeping(log, 'that the pool did not answer', () =>
+        notePoolUnreachable(job.pool, translated.message, { ...runtime, metrics }),
+      );
     throw translated;
   } finally {
     metrics.seconds('StepSeconds', secondsSince(runtime, began), { step: name });
-    await runtime.store.jobs.end(job.id, xapiCalls);
+    // Without it, reconcile waits a little longer for a step that has ended.
+    await housekeeping(log, 'that the step has ended', () => runtime.store.jobs.end(job.id, xapiCalls));
+  }
+}
+
+/** Does what decides no job, and least of all one whose step has done its work: a failure is logged. */
+export async function housekeeping(
+  log: BaseRuntime['log'],
+  what: string,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const { name, message } = translate(error);
+    log.warn('housekeeping failed', { what, error: name, reason: message });
   }
 }
 

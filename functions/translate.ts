@@ -1,4 +1,5 @@
 import { XapiError } from '../xapi/errors.ts';
+import { awsFailure } from './aws-failure.ts';
 import { type ErrorName, XensnapError } from './errors.ts';
 
 /** xapi's codes by what they mean to a job: another try may help, or a person must. */
@@ -57,16 +58,8 @@ export function translate(error: unknown): Error {
     case 'XapiRequestTooLarge':
       return new XensnapError('XapiFailure', message, { cause: error });
     default:
-      return THROTTLED.test(error.name) ? throttled(error) : error;
+      return awsFailure(error) ?? error;
   }
-}
-
-/** How the services of AWS name it, after the SDK's own further tries. */
-const THROTTLED = /Throttl|^ProvisionedThroughputExceeded|^RequestLimitExceeded|^TooManyRequests/;
-
-function throttled(cause: Error): XensnapError {
-  const message = `AWS takes no more requests of this service at the moment (${cause.name}). Ask again.`;
-  return new XensnapError('Throttled', message, { cause });
 }
 
 /** sm's code for no space is the LVM family's alone; an SR of files fails at the snapshot, with the errno (FileSR.py). */

@@ -49,7 +49,14 @@ export async function startParts(
     return running;
   };
   const dataDir = join(options.dataDir, 'table');
-  const table = await started(startTable({ dataDir, tableName: TABLE_NAME, definition: tableDefinition() }));
+  const table = await started(
+    startTable({
+      dataDir,
+      tableName: TABLE_NAME,
+      definition: tableDefinition(),
+      ...(options.tell && { tell: options.tell }),
+    }),
+  );
   const queue = await started(
     startQueue({ name: 'xensnap-hosts.fifo', visibilitySeconds: VISIBILITY_SECONDS, clock }),
   );

@@ -49,6 +49,8 @@ export interface ServiceOptions {
   readonly clock?: LocalClock;
   /** Takes the log's lines, JSON each; without it there is no log. */
   readonly logLine?: (line: string) => void;
+  /** Told in a sentence what an operator should know at once, such as that the disk is full. */
+  readonly tell?: (message: string) => void;
   /** Takes what AWS would show on a dashboard; by default nobody does. */
   readonly metrics?: Metrics;
   readonly relock?: Config['relock'];

@@ -3,6 +3,7 @@ import {
   ResourceNotFoundException,
   type SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
+import { awsFailure } from '../aws-failure.ts';
 import { XensnapError } from '../errors.ts';
 
 /** Reads the fields of a secret that the configuration names. */
@@ -10,7 +11,8 @@ export type ReadSecret = (secretId: string) => Promise<Record<string, string>>;
 
 /**
  * Reads secrets anew each time, so that a changed one counts at once. `nameOf` gives what Secrets Manager calls one.
- * What it gives throws ServiceUnavailable, which names the secret and quotes nothing of it.
+ * What it gives throws SecretUnusable, or ServiceUnavailable where another try may mend it; both name the secret and
+ * quote nothing of it.
  */
 export function secretReader(client: SecretsManagerClient, nameOf: (secretId: string) => string): ReadSecret {
   return async (secretId) => {
@@ -31,7 +33,8 @@ function unreadable(secretId: string, cause: unknown): XensnapError {
     cause instanceof ResourceNotFoundException
       ? 'is not there, or nothing has been written into it yet: docs/deploy.md says what is to be in it'
       : `could not be read: ${cause instanceof Error ? cause.name : 'unknown'}`;
-  return new XensnapError('ServiceUnavailable', `The secret "${secretId}" ${why}.`, { cause });
+  const name = cause instanceof Error && awsFailure(cause) ? 'ServiceUnavailable' : 'SecretUnusable';
+  return new XensnapError(name, `The secret "${secretId}" ${why}.`, { cause });
 }
 
 /** What a secret holds. What it is instead is not said: the parser's own message would quote it. */
@@ -43,7 +46,7 @@ function fieldsOf(secretId: string, text: string): Record<string, string> {
     // Told below.
   }
   throw new XensnapError(
-    'ServiceUnavailable',
+    'SecretUnusable',
     `The secret "${secretId}" holds no JSON object. Write it anew, as README.md says.`,
   );
 }

@@ -3,11 +3,12 @@ import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
 import { mapBounded } from '../bounded.ts';
 import { END_OF_TIME } from '../clock.ts';
 import { ERROR_STATUS } from '../errors.ts';
-import { isFinished, type Job } from '../job.ts';
+import { isFinished } from '../job.ts';
 import type { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { told } from '../told.ts';
 import { asJobError } from '../translate.ts';
+import { failedBeforeItBegan } from './made-up.ts';
 import { runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run, RunReason } from './run.ts';
 import type { Schedule } from './schedule.ts';
@@ -22,7 +23,7 @@ const AHEAD_MS = 60_000;
 const MOST_SECONDS = 100;
 
 /** What another try may mend, while the run's window lasts. */
-const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'ServiceUnavailable', 'QuotaExceeded'];
+const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'SecretUnusable', 'QuotaExceeded', 'Interrupted'];
 
 /** The VM is not there any more, or is no longer the project's. */
 const GONE: readonly string[] = ['VmNotFound', 'VmGone'];
@@ -61,7 +62,7 @@ async function goOn(
   if (!job) return ask(run, runtime, request);
   if (!isFinished(job)) return undefined;
   const { reason, ...told } = runOutcomeOf(job);
-  if (reason && wasNeverBegun(job) && mayPass(reason) && isInTime(run, runtime.clock.now())) {
+  if (reason && failedBeforeItBegan(job) && mayPass(reason) && isInTime(run, runtime.clock.now())) {
     // Its id is spent: the next tick asks with another.
     await runtime.store.runs.retry(run, randomUUID(), reason);
     return undefined;
@@ -133,11 +134,6 @@ function isInTime({ startBefore = '' }: Run, now: Date): boolean {
 
 function mayPass({ name }: RunReason): boolean {
   return PASSING.includes(name) || !Object.hasOwn(ERROR_STATUS, name);
-}
-
-/** The request itself failed, for instance because Glance did not answer. */
-function wasNeverBegun({ phase, status }: Job): boolean {
-  return phase === 'Requested' && status === 'failed';
 }
 
 function revoked(schedule: Schedule | undefined): RunReason {

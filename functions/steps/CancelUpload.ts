@@ -4,7 +4,7 @@ import { XensnapError } from '../errors.ts';
 import { GONE, unlessGone } from '../gone.ts';
 import { giveUpHost, hostNamed, isHostAway, noteHostBack } from '../host-away.ts';
 import { known } from '../known.ts';
-import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
+import { paySecret } from '../secrets.ts';
 import { type StepDeps, step } from '../step.ts';
 import { forgetTask } from '../tasks.ts';
 
@@ -16,7 +16,7 @@ export async function cancelUpload(deps: StepDeps): Promise<void> {
   const { store } = deps;
   const job = (await store.jobs.close(deps.job.id)) ?? deps.job;
   const owing = { ...deps, job };
-  const outcomes = await Promise.allSettled([stopUpload(owing), dropSecret(owing)]);
+  const outcomes = await Promise.allSettled([stopUpload(owing), paySecret(owing)]);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
@@ -65,11 +65,4 @@ async function stopPlugin({ job, xapi }: StepDeps): Promise<Error | typeof GONE 
       { cause: error },
     );
   }
-}
-
-async function dropSecret({ job, store, xapi }: StepDeps): Promise<void> {
-  if (!job.debts?.has('secret')) return;
-  if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
-  else await destroySecretsOfJob(xapi, job.id);
-  await store.jobs.pay(job.id, 'secret');
 }

@@ -5,7 +5,8 @@ import { GONE, unlessGone } from '../gone.ts';
 import { removeHalfMade } from '../half-made.ts';
 import { maySnapshotGo } from '../host-away.ts';
 import type { Job } from '../job.ts';
-import { type StepDeps, secondsSince, step } from '../step.ts';
+import { paySecret } from '../secrets.ts';
+import { housekeeping, type StepDeps, secondsSince, step } from '../step.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
 import { disksOf, findTemplate, lookForTemplate, type Template } from '../template.ts';
 import { isQuiesced, snapshotCall } from './StartSnapshot.ts';
@@ -39,6 +40,8 @@ export async function destroySnapshot(deps: StepDeps): Promise<void> {
 }
 
 export const handler = step('DestroySnapshot', async (_state, deps) => {
+  // After a success nobody else does, if PollUpload could not.
+  await housekeeping(deps.log, "the upload's secret", () => paySecret(deps));
   await destroySnapshot(deps);
   return undefined;
 });

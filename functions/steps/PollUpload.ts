@@ -5,9 +5,10 @@ import { XensnapError } from '../errors.ts';
 import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import { known } from '../known.ts';
-import { destroySecret } from '../secrets.ts';
-import { record, type StepDeps, secondsSince, step } from '../step.ts';
+import { paySecret } from '../secrets.ts';
+import { housekeeping, record, type StepDeps, secondsSince, step } from '../step.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
+import { translate } from '../translate.ts';
 
 /** Seconds after which an upload of which the plugin knows nothing counts as never begun. */
 const BEGIN_SECONDS = 120;
@@ -116,6 +117,9 @@ async function failureOf(deps: StepDeps, status: UploadStatus): Promise<UploadFa
   return status.error ?? { code: 'INTERNAL', message: 'the plugin gave no reason', retryable: false };
 }
 
+/** What a call of the plugin may fail with without a fault of anybody's: the pool or the host was not ready. */
+const PASSING: readonly string[] = ['XapiBusy', 'XapiFailure'];
+
 /** The plugin knows nothing of the upload: its task may say why. */
 async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undefined> {
   const { job, xapi } = deps;
@@ -124,7 +128,10 @@ async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undef
     const error = taskError(task);
     const failure = pluginFailure(error);
     if (failure) return failure;
-    throw error;
+    const { name, message } = translate(error);
+    // The task has ended so and says the same each time: another upload may go better, another look would not.
+    if (!PASSING.includes(name)) throw error;
+    return { code: error.code, message, retryable: true };
   }
   if (secondsSince(deps, known(job, 'uploadStartedAt')) < BEGIN_SECONDS) return undefined;
   return { code: 'NEVER_BEGUN', message: 'the host never began it', retryable: true };
@@ -132,12 +139,11 @@ async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undef
 
 /** The plugin has ended: what it found goes on record, and task, secret and debt go. */
 async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void> {
-  const { job, xapi, store, metrics } = deps;
+  const { job, store, metrics } = deps;
   if (!result) throw new XensnapError('PluginFailure', 'The plugin says it succeeded, but not with what.');
   if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
   else await forgetLostTask(deps, 'Async.host.call_plugin', job.id);
-  if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
-  await store.jobs.pay(job.id, 'secret');
+  await housekeeping(deps.log, "the upload's secret", () => paySecret(deps));
   await store.jobs.pay(job.id, 'plugin', {
     sha512: result.sha512,
     uploadSource: result.source,

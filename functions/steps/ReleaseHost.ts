@@ -5,6 +5,7 @@ import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { giveBack } from '../quota.ts';
 import { expiryOf } from '../request.ts';
+import { failedBeforeItBegan } from '../schedules/made-up.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { type StepDeps, step } from '../step.ts';
 import { NOT_ROTATED, NOT_TIDIED_UP } from '../told.ts';
@@ -47,7 +48,8 @@ export async function tellOutcome(
     metrics.count(METRIC[outcome.status]);
   }
   const ended = told ?? (await store.jobs.get(job.id));
-  if (ended) await noteEnd(ended, { store, clock, log, metrics });
+  // A run whose job came to nothing is the tick's to make up.
+  if (ended && !failedBeforeItBegan(ended)) await noteEnd(ended, { store, clock, log, metrics });
   return outcome.status;
 }
 

@@ -17,8 +17,9 @@ export const handler = step('StartSnapshot', async (_state, deps) => {
   await owe(deps, 'snapshot');
   if (!(await store.jobs.sendSnapshot(job.id, clock.now())))
     throw new XensnapError('JobClosing', 'The job is being closed: no snapshot is made.');
+  let snapshotTask: Ref<'task'>;
   try {
-    await record(deps, { snapshotTask: await send(deps) });
+    snapshotTask = await send(deps);
   } catch (error) {
     if (isReplyLost(error)) {
       deps.log.warn('the reply to the snapshot call was lost; looking for the snapshot', {
@@ -30,6 +31,8 @@ export const handler = step('StartSnapshot', async (_state, deps) => {
     await store.jobs.record(job.id, {}, ['snapshotSentAt']);
     throw error;
   }
+  // It is sent: if this cannot be put on record, PollSnapshot looks for the template.
+  await record(deps, { snapshotTask });
   return undefined;
 });
 

@@ -3,7 +3,8 @@ import { putVdis, type UploadStatus, uploadStatus } from '../dom0.ts';
 import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
 import { known } from '../known.ts';
 import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
-import { owe, record, type StepDeps, step } from '../step.ts';
+import { housekeeping, owe, record, type StepDeps, step } from '../step.ts';
+import type { JobFacts } from '../store/jobs.ts';
 import { tagsOf } from '../tags.ts';
 import { isReplyLost } from '../translate.ts';
 
@@ -17,7 +18,8 @@ export const handler = step('StartUpload', async (_state, deps) => {
   const { state, run } = await statusOf(deps, hostRef);
   if (state === 'running' || state === 'succeeded') return undefined;
   const now = clock.now().toISOString();
-  await owe(deps, 'plugin', {
+  const token = await deps.glanceToken();
+  const begun: JobFacts = {
     uploadAttempts: (job.uploadAttempts ?? 0) + 1,
     uploadStartedAt: now,
     firstUploadAt: job.firstUploadAt ?? now,
@@ -25,11 +27,16 @@ export const handler = step('StartUpload', async (_state, deps) => {
     uploadSource: undefined,
     bytesRead: 0,
     bytesSent: 0,
-  });
-  const tokenSecret = await makeTokenSecret(deps);
+  };
+  await owe(deps, 'plugin', token === undefined ? begun : {});
   const { url, ca, fingerprint } = config.glance;
+  let sent = false;
+  let uploadTask: Ref<'task'>;
   try {
-    const uploadTask = await putVdis(xapi, hostRef, {
+    // That it is begun goes on record last, so that what fails before it is no try of the upload.
+    const tokenSecret = token === undefined ? null : await makeTokenSecret(deps, token, begun);
+    sent = true;
+    uploadTask = await putVdis(xapi, hostRef, {
       jobId: job.id,
       imageId: job.id,
       templateRef: known(job, 'templateRef'),
@@ -41,11 +48,17 @@ export const handler = step('StartUpload', async (_state, deps) => {
       ...(ca !== undefined && { caPem: ca }),
       ...(fingerprint !== undefined && { fingerprint }),
     });
-    await record(deps, { uploadTask });
   } catch (error) {
-    if (!isReplyLost(error)) throw error;
-    deps.log.warn('the reply to put_vdis was lost; asking the plugin itself', { reason: String(error) });
+    if (sent && isReplyLost(error)) {
+      deps.log.warn('the reply to put_vdis was lost; asking the plugin itself', { reason: String(error) });
+      return undefined;
+    }
+    await housekeeping(deps.log, 'that no upload was begun', () =>
+      record(deps, { uploadAttempts: job.uploadAttempts ?? 0 }),
+    );
+    throw error;
   }
+  await record(deps, { uploadTask });
   return undefined;
 });
 
@@ -62,16 +75,17 @@ async function statusOf(deps: StepDeps, hostRef: Ref<'host'>): Promise<UploadSta
 }
 
 /** Hands the Glance token to the plugin through a xapi secret, which the plugin destroys once it has read it. */
-async function makeTokenSecret(deps: StepDeps): Promise<string | null> {
+async function makeTokenSecret(deps: StepDeps, token: string, begun: JobFacts): Promise<string> {
   const { job, xapi, config } = deps;
-  const token = await deps.glanceToken();
-  if (token === undefined) return null;
-  if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
-  else if (job.debts?.has('secret')) await destroySecretsOfJob(xapi, job.id);
+  // What stays of an earlier try, the cleanup or the janitor finds by its tag.
+  await housekeeping(deps.log, 'the secret of an earlier try', async () => {
+    if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
+    else if (job.debts?.has('secret')) await destroySecretsOfJob(xapi, job.id);
+  });
   await owe(deps, 'secret');
   const other_config = tagsOf(job.id, config.installation);
   const secretRef = await xapi.call('secret.create', { value: token, other_config });
   const secretUuid = await xapi.call('secret.get_uuid', secretRef);
-  await record(deps, { secretUuid });
+  await record(deps, { ...begun, secretUuid });
   return secretUuid;
 }

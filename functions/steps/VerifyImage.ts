@@ -3,16 +3,19 @@ import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import { known } from '../known.ts';
 import { noteVerified } from '../schedules/outcome.ts';
-import { step } from '../step.ts';
+import { housekeeping, step } from '../step.ts';
 
 /**
  * The commit point. The image is good when Glance has it, active, with the size and the sha512 that the plugin
  * computed of what it sent; from then on the job succeeds, and nothing but rotation deletes the image.
  */
-export const handler = step('VerifyImage', async (_state, { job, glance, store, clock }) => {
+export const handler = step('VerifyImage', async (_state, { job, glance, store, clock, log }) => {
   const verified = { backup: job.request.backup !== undefined };
+  // What it means for the schedules' report; ReleaseHost notes it again.
+  const note = (committed: Job) =>
+    housekeeping(log, 'the last verified backup', () => noteVerified(committed, { store }));
   if (job.committed) {
-    await noteVerified(job, { store });
+    await note(job);
     return verified;
   }
   const image = await glance.getImage(job.id);
@@ -37,7 +40,7 @@ export const handler = step('VerifyImage', async (_state, { job, glance, store, 
   }
   const committed = await store.jobs.commit(job.id, now);
   if (!committed) throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
-  await noteVerified(committed, { store });
+  await note(committed);
   return verified;
 });
 

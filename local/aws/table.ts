@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import type { Server } from 'node:http';
-import { createRequire } from 'node:module';
+import type { RequestListener, Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -12,29 +11,32 @@ import {
   ResourceInUseException,
 } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
+import { DataFolderError, DataInUseError, damaged, trouble } from './damage.ts';
+import { type DatabaseGuard, failureBody, guardDatabase, Level, reopen } from './guarded-level.ts';
+import { checkHighWater, keepHighWater } from './high-water.ts';
 import { LOCAL_AWS, serveInProcess } from './in-process.ts';
 
 /** What CreateTable is told, apart from the name: keys, attributes, indexes. */
 export type TableDefinition = Omit<CreateTableCommandInput, 'TableName'>;
 
-/** Another process works with the data folder. */
-export class DataInUseError extends Error {
-  override readonly name = 'DataInUseError';
-}
-
 /**
- * Starts dynalite within this process and makes the table if it is not there yet. dynalite has no transactions.
+ * Starts dynalite within this process and makes the table if it is not there yet. dynalite has no transactions. While
+ * the disk is full, or fails otherwise, every question is answered by InternalServerError, with the reason; once it can
+ * be written again, the table goes on.
  * @param dataDir the folder (LevelDB) that outlives the service; without one, everything is in memory
- * @throws DataInUseError when another service has the folder open
+ * @param tell told in a sentence when the table can't be used any more, and when it can again
+ * @throws DataInUseError when another service has the folder open; DataFolderError when it can't be written or is damaged
  */
 export async function startTable({
   dataDir,
   tableName,
   definition,
+  tell = () => {},
 }: {
   dataDir?: string;
   tableName: string;
   definition: TableDefinition;
+  tell?: (message: string) => void;
 }): Promise<{ endpoint: string; close(): Promise<void> }> {
   if (dataDir !== undefined) await prepare(dataDir);
   const server = dynalite({
@@ -43,20 +45,76 @@ export async function startTable({
     deleteTableMs: 0,
     updateTableMs: 0,
   });
+  const unguard = dataDir === undefined ? async () => {} : guard(server, dataDir, tell);
   await listenNowhere(server);
   const { endpoint, close: disconnect } = serveInProcess(server);
-  const close = () =>
-    new Promise<void>((resolve, reject) => {
+  const close = async () => {
+    await new Promise<void>((resolve, reject) => {
       server.close((error) => (error ? reject(error) : resolve()));
       disconnect();
     });
+    await unguard();
+  };
   try {
     await createTable(endpoint, { TableName: tableName, BillingMode: 'PAY_PER_REQUEST', ...definition });
   } catch (error) {
     await close();
-    throw error;
+    throw dataDir !== undefined && (error as Error).name === 'InternalServerError'
+      ? new DataFolderError((error as Error).message, { cause: error })
+      : error;
   }
   return { endpoint, close };
+}
+
+/** Lets no question through to a database that has failed: it is opened anew first, which reads its log again. */
+function guard(server: Server, dataDir: string, tell: (message: string) => void): () => Promise<void> {
+  const highWater = keepHighWater(dataDir);
+  const guarded: DatabaseGuard = {
+    failure: undefined,
+    written: highWater.acknowledged,
+    failed(why) {
+      if (guarded.failure === undefined)
+        tell(
+          `the table in ${dataDir} can't be used any more: ${why}; what is asked is answered with 503 until then`,
+        );
+      guarded.failure ??= why;
+    },
+  };
+  const unguard = guardDatabase(dataDir, guarded);
+  const under = new Set<Promise<unknown>>();
+  let mending: Promise<void> | undefined;
+  const mend = async () => {
+    await Promise.all(under);
+    try {
+      if (guarded.database) await reopen(guarded.database);
+      guarded.failure = undefined;
+      tell(`the table in ${dataDir} can be used again`);
+    } catch (error) {
+      guarded.failure = trouble((error as Error).cause ?? error) ?? String((error as Error).cause ?? error);
+    }
+  };
+  const [answer] = server.listeners('request') as [RequestListener];
+  server.removeAllListeners('request').on('request', async (request, response) => {
+    if (guarded.failure !== undefined) {
+      mending ??= mend().finally(() => {
+        mending = undefined;
+      });
+      await mending;
+    }
+    if (guarded.failure !== undefined) {
+      response.writeHead(500, { 'content-type': 'application/x-amz-json-1.0' });
+      response.end(JSON.stringify(failureBody(`The table in ${dataDir} can't be used: ${guarded.failure}`)));
+      return;
+    }
+    const over = once(response, 'close');
+    under.add(over);
+    over.finally(() => under.delete(over));
+    answer(request, response);
+  });
+  return async () => {
+    unguard();
+    await highWater.close();
+  };
 }
 
 /**
@@ -73,23 +131,32 @@ async function listenNowhere(server: Server): Promise<void> {
   }
 }
 
-/** Opens the folder once before dynalite does, which would end the whole process over a folder that is in use. */
+/** Opens the folder once before dynalite does, which would end the whole process over a folder that it cannot open. */
 async function prepare(dataDir: string): Promise<void> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const { Level } = createRequire(import.meta.resolve('dynalite'))('level') as LevelModule;
-  const database = new Level(dataDir);
   try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await checkHighWater(dataDir);
+    const database = new Level(dataDir);
     await database.open();
-  } catch (cause) {
-    const code = ((cause as Error).cause as { code?: string } | undefined)?.code;
-    if (code !== 'LEVEL_LOCKED') throw cause;
-    throw new DataInUseError(`The data folder ${dataDir} is in use by another xensnap`, { cause });
+    await database.close();
+  } catch (error) {
+    throw explained(dataDir, error);
   }
-  await database.close();
 }
 
-interface LevelModule {
-  Level: new (location: string) => { open(): Promise<void>; close(): Promise<void> };
+function explained(dataDir: string, error: unknown): unknown {
+  if (error instanceof DataFolderError) return error;
+  const { cause = error } = error as { cause?: unknown };
+  const { code, message } = cause as { code?: string; message?: string };
+  if (code === 'LEVEL_LOCKED')
+    return new DataInUseError(`The data folder ${dataDir} is in use by another xensnap`, { cause: error });
+  const why = trouble(cause);
+  if (why !== undefined)
+    return new DataFolderError(`The data folder ${dataDir} can't be used: ${why}, or name another`, {
+      cause: error,
+    });
+  if (code?.startsWith('LEVEL_')) return damaged(dataDir, String(message), error);
+  return error;
 }
 
 async function createTable(endpoint: string, input: CreateTableCommandInput): Promise<void> {

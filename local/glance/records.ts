@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** An image as Glance's database has it, under Glance's own names; times are ISO 8601 with milliseconds. */
@@ -44,7 +44,7 @@ export function openRecords(dataDir: string): Records {
   const records = new Map<string, ImageRecord>();
   for (const file of readdirSync(recordsDir)) {
     if (!file.endsWith('.json')) continue;
-    const record: ImageRecord = JSON.parse(readFileSync(join(recordsDir, file), 'utf8'));
+    const record = readRecord(join(recordsDir, file));
     records.set(record.id, record);
   }
   const living = (record: ImageRecord | undefined) => (record?.status === 'deleted' ? undefined : record);
@@ -53,11 +53,28 @@ export function openRecords(dataDir: string): Records {
     get: (id) => living(records.get(id)),
     known: (id) => records.has(id),
     save(record) {
-      records.set(record.id, record);
       const path = join(recordsDir, `${record.id}.json`);
-      writeFileSync(`${path}.new`, JSON.stringify(record));
-      renameSync(`${path}.new`, path);
+      try {
+        writeFileSync(`${path}.new`, JSON.stringify(record));
+        renameSync(`${path}.new`, path);
+      } catch (error) {
+        rmSync(`${path}.new`, { force: true });
+        throw error;
+      }
+      // Only now: what the disk does not have, nobody is told of.
+      records.set(record.id, record);
     },
     dataPath: (id) => join(imagesDir, id),
   };
+}
+
+function readRecord(path: string): ImageRecord {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new Error(
+      `The image record ${path} is damaged. Put a copy of it back, or remove it: its image is forgotten then`,
+      { cause },
+    );
+  }
 }

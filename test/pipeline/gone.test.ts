@@ -77,7 +77,7 @@ it.each<[string, string, string]>([
 
 it('removes the record of the snapshot’s task where the job fails before the snapshot is on record', async () => {
   const { done, leftBehind } = await jobWithFault('PollSnapshot', {
-    ...{ method: 'VDI.get_uuid', code: 'INTERNAL_ERROR', times: 1 },
+    ...{ method: 'VDI.get_uuid', code: 'RBAC_PERMISSION_DENIED', times: 1 },
   });
   expect(done).toMatchObject({ status: 'failed' });
   expect(await leftBehind()).toEqual([]);

@@ -1,12 +1,22 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Asl, stringsIn } from '../../local/aws/states/walk.ts';
-import { CLEANUP_STEPS, RETRYABLE_ERRORS, STEPS, type StepName } from '../../statemachine/contract.ts';
+import {
+  CLEANUP_STEPS,
+  RETRY_OF_AWS,
+  RETRY_OF_BROKEN_OFF,
+  RETRYABLE_ERRORS,
+  STEPS,
+  type StepName,
+  type StepSettings,
+} from '../../statemachine/contract.ts';
 import { edgesOf, entriesFromTasks, objectsIn, reachable, statesIn } from './asl-graph.ts';
 
 const cleanup: readonly string[] = CLEANUP_STEPS;
 const [firstOfCleanup, lastOfCleanup] = [cleanup[0] ?? '', cleanup.at(-1) ?? ''];
 const lambdaTask = /^\$\{(\w+)Arn\}$/;
 /** Errors of AWS's own on which a Retry may stand, as Step Functions names them. */
-const awsErrors = /^(Lambda\.\w+|States\.Timeout|Sandbox\.Timedout|(SQS|Sqs)\.\w+)$/;
+const awsErrors =
+  /^(Lambda\.\w+|Runtime\.(ExitError|OutOfMemory)|States\.(Timeout|TaskFailed)|Sandbox\.Timedout)$/;
 
 /** What the document breaks of the rules by which this state machine is written, a line each. */
 export function problemsOf(document: Asl, handlerFiles: readonly string[]): string[] {
@@ -53,6 +63,7 @@ function* taskProblems(name: string, state: Asl, document: Asl): Generator<strin
   if (!(Number(state.TimeoutSeconds) < Number(document.TimeoutSeconds)))
     yield 'may take longer than the whole machine';
   yield* catchProblems(name, state, document);
+  if (step) yield* passingProblems(step, objectsIn(state.Retry));
   for (const retrier of objectsIn(state.Retry)) yield* retryProblems(retrier);
 }
 
@@ -74,6 +85,23 @@ function* catchProblems(name: string, state: Asl, document: Asl): Generator<stri
   const order = statesIn(document).map(([each]) => each);
   if (order.indexOf(String(catcher.Next)) <= order.indexOf(name)) yield 'fails backwards';
 }
+
+/** What passes by itself costs no job: of AWS's own failures every step is tried again, of others where it meets them. */
+function* passingProblems({ reaches }: StepSettings, retriers: readonly Asl[]): Generator<string> {
+  for (const needed of [RETRY_OF_AWS, RETRY_OF_BROKEN_OFF])
+    if (!retriers.some((each) => isDeepStrictEqual(each, needed)))
+      yield `has no Retry as the contract has it on ${needed.ErrorEquals[0]} and its like`;
+  const named = new Set(retriers.flatMap(({ ErrorEquals }) => ErrorEquals as string[]));
+  for (const target of reaches)
+    for (const error of PASSING_OF[target])
+      if (!named.has(error)) yield `is not tried again on ${error}, although it reaches ${target}`;
+}
+
+/** `glance`: where it is Keystone's token that is needed, Glance itself is the host's to reach. */
+const PASSING_OF = {
+  pool: ['PoolUnreachable', 'XapiReplyLost', 'XapiBusy', 'XapiFailure', 'PluginFailure'],
+  glance: ['KeystoneUnavailable'],
+} as const;
 
 function* retryProblems(retrier: Asl): Generator<string> {
   const errors = Array.isArray(retrier.ErrorEquals) ? retrier.ErrorEquals.map(String) : [];

@@ -94,6 +94,21 @@ it.each<[string, (document: Asl) => void, string]>([
     'TakeVm tries again on PoolUnreacheable',
   ],
   [
+    'a step that gives up where Lambda is busy',
+    (d) => at(d, 'States', 'RelockVm', 'Retry', 2, 'ErrorEquals').splice(6, 1),
+    'RelockVm has no Retry as the contract has it on ServiceUnavailable',
+  ],
+  [
+    'a step that is not tried again when it was broken off',
+    (d) => at(d, 'States', 'VerifyImage', 'Retry').pop(),
+    'VerifyImage has no Retry as the contract has it on Lambda.Unknown',
+  ],
+  [
+    'a step that one answer of the pool ends',
+    (d) => at(d, 'States', 'PollUpload', 'Retry').splice(1, 1),
+    'PollUpload is not tried again on XapiFailure, although it reaches pool',
+  ],
+  [
     'a Retry on everything',
     (d) => at(d, 'States', 'TakeVm', 'Retry', 0, 'ErrorEquals').push('States.ALL'),
     'TakeVm tries again on States.ALL',

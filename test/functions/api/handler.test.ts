@@ -54,7 +54,12 @@ it('answers API Gateway, with the runtime of its environment', async () => {
 
 const job = aJob();
 const stored = { ...job, id: `job#${job.id}` };
-const named = (name: string) => Object.assign(new Error('planted'), { name, $metadata: {} });
+const named = (name: string) =>
+  Object.assign(new Error('planted'), {
+    name,
+    $metadata: {},
+    ...(/Denied|NotFound/.test(name) && { $fault: 'client' }),
+  });
 
 it.each([
   'ThrottlingException',
@@ -69,7 +74,17 @@ it.each([
   expect(headers).toMatchObject({ 'retry-after': '15' });
 });
 
-it.each(['AccessDeniedException', 'ResourceNotFoundException', 'InternalServerError'])(
+it.each(['InternalServerError', 'InternalFailure', 'TransactionConflictException', 'TimeoutError'])(
+  'answers 503 where a service of AWS fails for a moment: %s',
+  async (name) => {
+    dynamo.on(GetCommand).rejects(named(name));
+    const { statusCode, document } = await ask('GET', `/snapshots/${job.id}`);
+    expect([statusCode, document.error.name]).toEqual([503, 'ServiceUnavailable']);
+    expect(JSON.stringify(document)).not.toContain('planted');
+  },
+);
+
+it.each(['AccessDeniedException', 'ResourceNotFoundException'])(
   'answers 500 without a word of what AWS said: %s',
   async (name) => {
     dynamo.on(GetCommand).rejects(named(name));

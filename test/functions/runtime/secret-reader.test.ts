@@ -38,32 +38,36 @@ it('takes one without text for empty', async () => {
 it('says of a secret that is not there, or was never filled, that it is to be written', async () => {
   secrets.on(GetSecretValueCommand).rejects(new ResourceNotFoundException(ofSdk));
   await expect(read('pool/main')).rejects.toMatchObject({
-    name: 'ServiceUnavailable',
+    name: 'SecretUnusable',
     message: expect.stringMatching(/^The secret "pool\/main" is not there, or nothing has been written/),
   });
 });
 
 it.each([
-  new DecryptionFailure(ofSdk),
-  new InternalServiceError(ofSdk),
-  new InvalidRequestException(ofSdk),
-  Object.assign(new Error('planted'), { name: 'AccessDeniedException' }),
-  Object.assign(new Error('planted'), { name: 'ThrottlingException' }),
-])('names the secret and the error ($name), and keeps what AWS said for the log', async (error) => {
-  secrets.on(GetSecretValueCommand).rejects(error);
-  await expect(read('glance')).rejects.toMatchObject({
-    name: 'ServiceUnavailable',
-    message: `The secret "glance" could not be read: ${error.name}.`,
-    cause: error,
-  });
-});
+  ['SecretUnusable', new DecryptionFailure(ofSdk)],
+  ['SecretUnusable', new InvalidRequestException(ofSdk)],
+  ['SecretUnusable', Object.assign(new Error('planted'), { name: 'AccessDeniedException' })],
+  ['ServiceUnavailable', new InternalServiceError(ofSdk)],
+  ['ServiceUnavailable', Object.assign(new Error('planted'), { name: 'ThrottlingException' })],
+  ['ServiceUnavailable', Object.assign(new Error('planted'), { code: 'ECONNRESET', $metadata: {} })],
+] as const)(
+  'is %s, names the secret and the error, and keeps what AWS said for the log: %s',
+  async (name, error) => {
+    secrets.on(GetSecretValueCommand).rejects(error);
+    await expect(read('glance')).rejects.toMatchObject({
+      name,
+      message: `The secret "glance" could not be read: ${error.name}.`,
+      cause: error,
+    });
+  },
+);
 
 it.each(['planted', '"planted"', '{"password":"planted"', '7', 'null'])(
   'quotes nothing of a secret that is no JSON object: %s',
   async (text) => {
     secrets.on(GetSecretValueCommand).resolves({ SecretString: text });
     const failed = read('glance');
-    await expect(failed).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+    await expect(failed).rejects.toMatchObject({ name: 'SecretUnusable' });
     await expect(failed).rejects.not.toThrow(/planted/);
   },
 );

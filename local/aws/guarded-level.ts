@@ -1,0 +1,74 @@
+import { createRequire } from 'node:module';
+import { trouble } from './damage.ts';
+
+/** LevelDB as dynalite has it. */
+interface Database {
+  readonly location: string;
+  open(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface DatabaseClass {
+  new (location: string): Database;
+  readonly prototype: Database & Record<Guarded, (...args: unknown[]) => Promise<unknown>>;
+}
+
+type Guarded = 'get' | 'put' | 'del' | 'batch';
+const WRITES: readonly Guarded[] = ['put', 'del', 'batch'];
+
+/** What the database of a folder is told and asked. */
+export interface DatabaseGuard {
+  /** Set while the database must not be used: what it failed with. */
+  failure: string | undefined;
+  /** A write is in LevelDB's log. */
+  written(): void;
+  /** It has just failed. */
+  failed(why: string): void;
+  database?: Database;
+}
+
+const guards = new Map<string, DatabaseGuard>();
+
+/** The class that dynalite opens its databases with, which tells the guards of what becomes of each question. */
+export const { Level } = createRequire(import.meta.resolve('dynalite'))('level') as { Level: DatabaseClass };
+
+for (const method of ['get', ...WRITES] as const) {
+  const original = Level.prototype[method];
+  Level.prototype[method] = async function (this: Database, ...args) {
+    const guard = guards.get(this.location);
+    if (!guard) return original.apply(this, args);
+    guard.database = this;
+    try {
+      const result = await original.apply(this, args);
+      // What came behind a write that was cut off in the log may not be found again: it is not acknowledged.
+      if (guard.failure === undefined && WRITES.includes(method)) guard.written();
+      if (guard.failure === undefined) return result;
+    } catch (error) {
+      if ((error as { code?: string }).code === 'LEVEL_NOT_FOUND') throw error;
+      guard.failed(trouble(error) ?? (error instanceof Error ? error.message : String(error)));
+    }
+    throw asAnswer(`The table in ${this.location} can't be used: ${guard.failure}`);
+  };
+}
+
+/** Closes a database and opens it again, behind the back of dynalite, for which one that was closed is over. */
+export async function reopen(database: Database): Promise<void> {
+  await Level.prototype.close.call(database);
+  await Level.prototype.open.call(database);
+}
+
+/** dynalite answers an error that has a status, and ends the process over any other. */
+function asAnswer(message: string): Error {
+  return Object.assign(new Error(message), { statusCode: 500, body: failureBody(message) });
+}
+
+/** DynamoDB's own failure: whoever asks asks again. */
+export function failureBody(message: string): object {
+  return { __type: 'com.amazonaws.dynamodb.v20120810#InternalServerError', message };
+}
+
+/** Has a guard told of the database in that folder. Returns what takes it back. */
+export function guardDatabase(location: string, guard: DatabaseGuard): () => void {
+  guards.set(location, guard);
+  return () => guards.delete(location);
+}

@@ -1,0 +1,200 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { afterEach, expect, it, vi } from 'vitest';
+import type { Job } from '../../functions/job.ts';
+import type { Fault } from '../../local/pool/faults.ts';
+import { STEPS, type StepName, type StepSettings } from '../../statemachine/contract.ts';
+import { type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
+
+/** Every wait between two tries is as long as in AWS, but the clock is fast. */
+const SPEED = 100;
+
+afterEach(() => vi.restoreAllMocks());
+
+/** Which step asks AWS, wherever in its depths. */
+const asking = new AsyncLocalStorage<StepName>();
+
+function withSteps(options: ScenarioOptions = {}): ScenarioOptions {
+  return {
+    speed: SPEED,
+    pool: { vms: 1, diskMib: 2 },
+    glance: { token: 'token' },
+    ...options,
+    service: { aroundStep: (step, _jobId, run) => asking.run(step as StepName, run) },
+  };
+}
+
+/** What AWS's SDK throws when its own tries are over. */
+const failed = () =>
+  Object.assign(new Error('planted'), { name: 'InternalServerError', $fault: 'server', $metadata: {} });
+
+/** Has a client of the SDK fail once at each place that `placeOf` names, before or after the effect; answers the places. */
+function failOnceAtEach(
+  client: { prototype: { send: unknown } },
+  placeOf: (step: StepName, command: string) => string,
+  when: 'before' | 'after' = 'before',
+): Set<string> {
+  const places = new Set<string>();
+  const send = client.prototype.send as (...args: unknown[]) => Promise<unknown>;
+  vi.spyOn(client.prototype as { send: typeof send }, 'send').mockImplementation(async function (
+    this: unknown,
+    ...args
+  ) {
+    const step = asking.getStore();
+    const place = step && placeOf(step, (args[0] as object).constructor.name);
+    if (place === undefined || places.has(place)) return send.apply(this, args);
+    places.add(place);
+    if (when === 'after') await send.apply(this, args);
+    throw failed();
+  });
+  return places;
+}
+
+/** Of a job that met a blip: it succeeded, uploaded once, and left nothing. */
+async function expectUnharmed(at: Scenario, done: Job): Promise<void> {
+  expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 1 });
+  expect(done.warnings ?? []).toEqual([]);
+  expect(at.glance.images()).toMatchObject([{ status: 'active' }]);
+  expect(await at.leftBehind()).toEqual([]);
+}
+
+const reaching = (target: 'pool' | 'glance') =>
+  (Object.entries(STEPS) as [string, StepSettings][])
+    .filter(([name, { reaches }]) => reaches.includes(target) && !UNDOING.has(name))
+    .map(([name]) => name);
+/** Not passed by a job that succeeds and is no backup. */
+const UNDOING: ReadonlySet<string> = new Set(['CancelUpload', 'DiscardImage', 'RotateBackups']);
+
+it('succeeds with one upload although Secrets Manager fails once in each step that reads a secret', async () => {
+  const places = failOnceAtEach(SecretsManagerClient, (step) => step);
+  const at = await scenario(withSteps());
+  const done = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
+  await expectUnharmed(at, done);
+  expect([...places].toSorted()).toEqual(
+    [...new Set([...reaching('pool'), ...reaching('glance')])].toSorted(),
+  );
+});
+
+it('succeeds with one upload although the table fails at each place at which a step asks it', async () => {
+  const count = new Map<string, number>();
+  // The n-th question of each run of a step: a run that is tried again comes one further.
+  const runs = new WeakMap<object, number>();
+  const options = withSteps();
+  const perRun = new AsyncLocalStorage<object>();
+  const places = failOnceAtEach(DynamoDBDocumentClient, (step) => {
+    const run = perRun.getStore() ?? {};
+    const nth = (runs.get(run) ?? 0) + 1;
+    runs.set(run, nth);
+    count.set(step, Math.max(nth, count.get(step) ?? 0));
+    return `${step} ${nth}`;
+  });
+  const at = await scenario({
+    ...options,
+    service: {
+      aroundStep: (step, _jobId, run) => asking.run(step as StepName, () => perRun.run({}, run)),
+    },
+  });
+  const done = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
+  await expectUnharmed(at, done);
+  for (const step of Object.keys(STEPS).filter((name) => !UNDOING.has(name)))
+    expect(places, step).toContain(`${step} 1`);
+  expect(places.size).toBeGreaterThan(50);
+}, 300_000);
+
+/** The steps from the one on in which the snapshot is there. */
+const SINCE_SNAPSHOT: readonly string[] = Object.keys(STEPS).slice(
+  Object.keys(STEPS).indexOf('PollSnapshot'),
+);
+
+/** What the plugin calls before it has sent a byte: it begins anew then, which is another try, but no upload is lost. */
+const OF_THE_PLUGIN =
+  /^PollUpload (session\.login_with_password|secret\.get_value|secret\.get_by_uuid|VM\.get_VBDs|VBD\.get_record|VDI\.get_record|SR\.get_record)$/;
+
+/** Runs jobs one after the other, each of which meets one fault that strikes once in one state. */
+async function jobsWithFaults(faultsOf: (calls: ReadonlySet<string>) => readonly [string, Fault][]) {
+  let state = '';
+  const at = await scenario({
+    ...withSteps(),
+    service: {
+      onState: (_job, entered) => {
+        state = entered;
+      },
+    },
+  });
+  const vm = at.pool.vms()[0]?.uuid ?? '';
+  const calls = new Set<string>();
+  const taken = at.pool.faults.add({
+    method: { test: (method: string) => !calls.add(`${state} ${method}`) } as unknown as RegExp,
+    code: 'INTERNAL_ERROR',
+  });
+  await at.job(await at.request(vm));
+  taken();
+  const ended: [string, Job][] = [];
+  for (const [where, fault] of faultsOf(calls)) {
+    let struck = 0;
+    const { method } = fault;
+    const [wanted] = where.split(' ');
+    const takeBack = at.pool.faults.add({
+      ...fault,
+      method: {
+        test: (name: string) =>
+          state === wanted &&
+          (method instanceof RegExp ? method.test(name) : method === name) &&
+          struck++ === 0,
+      } as unknown as RegExp,
+    });
+    ended.push([where, await at.job(await at.request(vm))]);
+    takeBack();
+    // Of what the plugin asks, the state may be another by then.
+    if (!OF_THE_PLUGIN.test(where)) expect(struck, where).toBeGreaterThan(0);
+  }
+  return { at, ended };
+}
+
+it('succeeds with one upload although the pool fails once at any call from the snapshot on', async () => {
+  const { at, ended } = await jobsWithFaults((calls) =>
+    [...calls]
+      .filter((call) => SINCE_SNAPSHOT.includes(call.split(' ')[0] ?? ''))
+      .map((call) => [
+        call,
+        { method: call.split(' ')[1] ?? '', code: 'INTERNAL_ERROR', params: ['Unix_error'] },
+      ]),
+  );
+  expect(ended.length).toBeGreaterThan(20);
+  for (const method of ['task.destroy', 'VM.remove_from_other_config', 'host.call_plugin', 'VDI.destroy'])
+    expect(ended.map(([where]) => where).join()).toContain(method);
+  expect(
+    ended
+      .filter(
+        ([where, { status, uploadAttempts = 0 }]) =>
+          status !== 'succeeded' || uploadAttempts > (OF_THE_PLUGIN.test(where) ? 2 : 1),
+      )
+      .map(([where, { status, error, uploadAttempts }]) => ({ where, status, error, uploadAttempts })),
+  ).toEqual([]);
+  expect(await at.leftBehind()).toHaveLength(0);
+}, 600_000);
+
+it('succeeds although the secret can’t be destroyed all the while, and has the janitor do it', async () => {
+  const at = await scenario(withSteps());
+  const takeBack = at.pool.faults.add({ method: 'secret.destroy', code: 'INTERNAL_ERROR', params: ['x'] });
+  const id = await at.request(at.pool.vms()[0]?.uuid ?? '');
+  const told = await at.job(id, ({ finishedAt }) => finishedAt !== undefined);
+  expect(told).toMatchObject({ status: 'succeeded', uploadAttempts: 1, debts: new Set(['secret']) });
+  takeBack();
+  await at.service.settled();
+  await at.service.janitor();
+  expect((await at.job(id)).debts).toBeUndefined();
+  expect(await at.leftBehind()).toEqual([]);
+});
+
+it('begins an upload again whose task xapi ended before the plugin had begun', async () => {
+  const at = await scenario(withSteps());
+  at.pool.faults.add({
+    ...{ method: 'host.call_plugin', code: 'INTERNAL_ERROR', params: ['x'], times: 1 },
+    when: (args) => args.includes('put_vdis'),
+  });
+  const done = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
+  expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 2 });
+  expect(await at.leftBehind()).toEqual([]);
+});
