@@ -32,7 +32,7 @@ export async function serveUntilStopped(
         await privateFolder(dataDir, warn);
         await shutBelow(dataDir, warn);
       } catch (error) {
-        throw ofFolder(dataDir, error);
+        throw ofFolder(dataDir, error as Error);
       }
     const stop = new AbortController();
     const stopped = untilStopped().then(() => stop.abort());

@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
 import {
   Alarm,
   ComparisonOperator,
@@ -7,6 +7,7 @@ import {
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
@@ -39,6 +40,7 @@ export function createAlarms(
   watched: Watched,
 ): { topic: Topic; alarms: Alarm[] } {
   const topic = new Topic(scope, 'AlarmTopic', { enforceSSL: true });
+  letAlarmsPublish(topic);
   if (settings.alarmEmail !== undefined) topic.addSubscription(new EmailSubscription(settings.alarmEmail));
   const alarms = Object.entries(signs(settings, watched)).map(([name, sign]) => {
     const alarm = new Alarm(scope, name, {
@@ -54,6 +56,28 @@ export function createAlarms(
     return alarm;
   });
   return { topic, alarms };
+}
+
+/** A topic with a policy of its own has none of SNS's default one, by which the account's alarms may publish. */
+function letAlarmsPublish(topic: Topic): void {
+  const stack = Stack.of(topic);
+  const alarms = stack.formatArn({
+    service: 'cloudwatch',
+    resource: 'alarm',
+    resourceName: '*',
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  });
+  topic.addToResourcePolicy(
+    new PolicyStatement({
+      principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+      actions: ['sns:Publish'],
+      resources: [topic.topicArn],
+      conditions: {
+        StringEquals: { 'aws:SourceAccount': stack.account },
+        ArnLike: { 'aws:SourceArn': alarms },
+      },
+    }),
+  );
 }
 
 function signs({ installation, alarmHours }: Settings, watched: Watched): Record<string, Sign> {

@@ -68,13 +68,29 @@ const Settings = z
     /** What `cdk destroy` leaves. */
     retain: z.strictObject({ table: kept, logs: kept, secrets: kept }).prefault({}),
   })
-  .superRefine(({ authorisation, glance, projects }, context) => {
+  .superRefine(({ authorisation, glance, projects, pools }, context) => {
+    const known = new Map<string, string>();
+    for (const [index, { name }] of pools.entries()) {
+      const other = known.get(idOf(name));
+      known.set(idOf(name), name);
+      if (other !== undefined && other !== name)
+        context.addIssue({
+          code: 'custom',
+          path: ['pools', index, 'name'],
+          message: `"${name}" and "${other}" have the same letters and digits, by which CloudFormation would name both; rename one`,
+        });
+    }
     if (authorisation.type !== 'keystone') return;
     const missing = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
     if (!glance.keystone) missing(['glance', 'keystone'], 'authorisation by Keystone needs it');
     if (projects === undefined)
       missing(['projects'], 'authorisation by Keystone needs it: nobody could do anything');
   });
+
+/** A name as it may stand in an id of CloudFormation's: letters and digits alone. */
+export function idOf(name: string): string {
+  return name.replace(/[^A-Za-z0-9]/g, '');
+}
 
 /** What the stack is made from. Fields that it does not know are the functions' own; their schema judges them. */
 export type Settings = z.infer<typeof Settings>;

@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { Fn, RemovalPolicy } from 'aws-cdk-lib';
 import {
   CfnRoute,
   CfnTransitGatewayVpcAttachment,
@@ -18,7 +18,8 @@ export function createVpc(scope: Construct, { cidr, zones, vpn, transitGateway }
   const isolated = { subnetType: SubnetType.PRIVATE_ISOLATED };
   const vpc = new Vpc(scope, 'Vpc', {
     ipAddresses: IpAddresses.cidr(cidr),
-    maxAzs: zones,
+    // By number: `maxAzs` makes two at most where the stack is for whatever account and region deploys it.
+    availabilityZones: Array.from({ length: zones }, (_, index) => Fn.select(index, Fn.getAzs())),
     natGateways: 0,
     subnetConfiguration: [{ name: 'Functions', ...isolated }],
     // What the security group refuses, which is how a wrong address shows.

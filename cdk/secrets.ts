@@ -2,7 +2,7 @@ import { CfnOutput, RemovalPolicy } from 'aws-cdk-lib';
 import { type CfnSecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
-import type { Settings } from './config.ts';
+import { idOf, type Settings } from './config.ts';
 import { secretsOf } from './functions-config.ts';
 
 /** A secret as the functions' rights and environment name it. */
@@ -17,7 +17,7 @@ export interface SecretArn {
 export function createSecrets(scope: Construct, settings: Settings): readonly SecretArn[] {
   return secretsOf(settings).map(({ name, of, what, arn }): SecretArn => {
     if (arn !== undefined) return { name, of, arn };
-    const id = `Secret${name.replace(/[^A-Za-z0-9]/g, '')}`;
+    const id = `Secret${idOf(name)}`;
     const secret = new Secret(scope, id, {
       description: what,
       removalPolicy: settings.retain.secrets === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,

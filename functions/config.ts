@@ -1,6 +1,19 @@
 import * as z from 'zod';
+import { parseAuthority, parseFingerprint } from '../xapi/trust.ts';
 import { XensnapError } from './errors.ts';
 import { patternProblem } from './glob.ts';
+
+/** A text that is read by whoever connects: what does not read there is refused here, in the reader's words. */
+const readBy = (read: (text: string) => unknown) =>
+  z.string().superRefine((text, context) => {
+    try {
+      read(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    }
+  });
+const fingerprint = readBy(parseFingerprint);
+const authority = readBy(parseAuthority);
 
 const seconds = (fallback: number) => z.number().positive().default(fallback);
 
@@ -11,8 +24,8 @@ const Pool = z.strictObject({
   /** URLs of its members; the master is found by asking them in turn. */
   addresses: z.array(z.url()).default([]),
   /** SHA-256 fingerprints of the members' certificates; without any, `ca` or the system's authorities decide. */
-  fingerprints: z.array(z.string()).default([]),
-  ca: z.string().optional(),
+  fingerprints: z.array(fingerprint).default([]),
+  ca: authority.optional(),
   /** Secret with `{"username","password"}`. */
   secretId: z.string().default(''),
   /** Uploads at a time: of each host, of named hosts (UUID), and of named SRs (UUID). */
@@ -24,16 +37,16 @@ const Pool = z.strictObject({
 const Keystone = z.strictObject({
   /** Its endpoint, with or without `/v3`. */
   url: z.url(),
-  ca: z.string().optional(),
-  fingerprint: z.string().optional(),
+  ca: authority.optional(),
+  fingerprint: fingerprint.optional(),
 });
 
 const Glance = z
   .strictObject({
     /** The endpoint without `/v2`, as the hosts and the functions reach it. */
     url: z.url(),
-    ca: z.string().optional(),
-    fingerprint: z.string().optional(),
+    ca: authority.optional(),
+    fingerprint: fingerprint.optional(),
     /** Where to get tokens with an application credential; without it, a token that does not change is used. */
     keystone: Keystone.optional(),
     /** Secret with `{"id","secret"}` for Keystone, else with `{"token"}`; none for a Glance without authentication. */
@@ -118,7 +131,18 @@ const Config = z.strictObject({
   installation: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/, 'letters, digits, ".", "_", "-"; at most 60'),
-  pools: z.array(Pool).min(1),
+  pools: z
+    .array(Pool)
+    .min(1)
+    .superRefine((pools, context) => {
+      for (const [index, { name }] of pools.entries())
+        if (pools.findIndex((each) => each.name === name) < index)
+          context.addIssue({
+            code: 'custom',
+            path: [index, 'name'],
+            message: `there are two pools "${name}"`,
+          });
+    }),
   glance: Glance,
   /** For an API behind Keystone: the projects (by id) whose callers may use it, and which VMs are theirs. */
   projects: z.record(z.string(), Project).optional(),

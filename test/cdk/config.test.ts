@@ -112,3 +112,36 @@ it("gives the functions their configuration, without a secret's ARN and without 
     glance: { keystone: { url: 'https://10.3.0.6:5000' }, secretId: 'glance' },
   });
 });
+
+it('names both of two pools whose names CloudFormation could not tell apart', () => {
+  const pools = ['dc-1', 'dc1'].map((name) => ({ ...pool, name }));
+  expect(() => parseSettings({ ...EXAMPLE, pools })).toThrow(
+    expect.objectContaining({
+      name: 'ConfigurationError',
+      message: expect.stringContaining('"dc1" and "dc-1"'),
+    }),
+  );
+  const twice = ['dc1', 'dc1'].map((name) => ({ ...pool, name }));
+  expect(() => functionsConfig(parseSettings({ ...EXAMPLE, pools: twice }))).toThrow(
+    /pools\.1\.name: there are two pools "dc1"/,
+  );
+});
+
+it.each([
+  ['pools.0.fingerprints.0', { ...EXAMPLE, pools: [{ ...pool, fingerprints: ['x'] }] }],
+  ['pools.0.ca', { ...EXAMPLE, pools: [{ ...pool, ca: 'no PEM' }] }],
+  ['glance.fingerprint', { ...EXAMPLE, glance: { ...EXAMPLE.glance, fingerprint: 'AB:CD' } }],
+  ['glance.ca', { ...EXAMPLE, glance: { ...EXAMPLE.glance, ca: '-----BEGIN CERTIFICATE-----\n' } }],
+  [
+    'glance.keystone.fingerprint',
+    { ...EXAMPLE, glance: { ...EXAMPLE.glance, keystone: { url: 'https://10.0.0.1', fingerprint: '' } } },
+  ],
+  [
+    'glance.keystone.ca',
+    { ...EXAMPLE, glance: { ...EXAMPLE.glance, keystone: { url: 'https://10.0.0.1', ca: 'x' } } },
+  ],
+])('does not deploy trust in what is no certificate: %s', (field, settings) => {
+  expect(() => functionsConfig(parseSettings(settings))).toThrow(
+    expect.objectContaining({ name: 'ConfigurationError', message: expect.stringContaining(` ${field}: `) }),
+  );
+});

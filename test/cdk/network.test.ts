@@ -92,3 +92,14 @@ it('leads a new VPC to the premises, by a VPN and by a transit gateway', () => {
     Object.values(fresh.all('AWS::EC2::Subnet')).map(({ Properties }) => Properties.MapPublicIpOnLaunch),
   ).toEqual([false, false]);
 });
+
+it.each([1, 2, 3])('makes a subnet in each of %i zones', (zones) => {
+  const stack = synthesize({ ...TWO_POOLS, network: { new: { ...TWO_POOLS.network.new, zones } } });
+  const subnets = Object.values(stack.all('AWS::EC2::Subnet')).map(
+    ({ Properties }) => Properties.AvailabilityZone,
+  );
+  expect(subnets).toEqual(
+    Array.from({ length: zones }, (_, index) => ({ 'Fn::Select': [index, { 'Fn::GetAZs': '' }] })),
+  );
+  stack.remove();
+});

@@ -204,3 +204,33 @@ it('looks at every step, for no alarm adds up more than ten metrics', () => {
   });
   expect(looked).toHaveLength(Object.keys(STEPS).length);
 });
+
+it('lets CloudWatch, for alarms of this account alone, publish to every topic that an alarm has as its action', () => {
+  const policies = Object.values(stack.all('AWS::SNS::TopicPolicy'));
+  const alarms = Object.values(stack.all('AWS::CloudWatch::Alarm'));
+  expect(alarms.length).toBeGreaterThan(10);
+  for (const { Properties } of alarms)
+    for (const action of Properties.AlarmActions) {
+      // Without a policy SNS has one that lets the account in; one of the stack's replaces it.
+      const statements = policies
+        .filter((policy) =>
+          policy.Properties.Topics.some((topic: unknown) => target(topic) === target(action)),
+        )
+        .flatMap((policy) => policy.Properties.PolicyDocument.Statement);
+      const mayPublish = statements.filter(
+        (statement) =>
+          statement.Effect === 'Allow' &&
+          statement.Principal.Service === 'cloudwatch.amazonaws.com' &&
+          statement.Action === 'sns:Publish' &&
+          target(statement.Resource) === target(action),
+      );
+      expect(mayPublish.map(({ Condition }) => Condition)).toEqual([
+        {
+          StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } },
+          ArnLike: { 'aws:SourceArn': expect.anything() },
+        },
+      ]);
+      expect(JSON.stringify(mayPublish)).toContain(':alarm:*');
+      expect(statements.filter(({ Effect }) => Effect === 'Deny')).toHaveLength(1);
+    }
+});

@@ -1,3 +1,4 @@
+import { rootCertificates } from 'node:tls';
 import cdkJson from '../../cdk.json' with { type: 'json' };
 
 /** The example of cdk.json: a VPC that is there, one pool, IAM. */
@@ -10,7 +11,7 @@ export const TWO_POOLS = {
     {
       name: 'east',
       addresses: ['https://10.1.0.11', 'https://10.1.0.12:8443'],
-      ca: '-----BEGIN CERTIFICATE-----\nof the pool\n-----END CERTIFICATE-----\n',
+      ca: rootCertificates[0],
       secretArn: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:pools/east-a1B2c3',
       srSlots: { 'd6c2e1ba-42f6-4a6c-8f0d-3a1f6b0b5d11': 1 },
     },
