@@ -43,6 +43,7 @@ const TOLD: Readonly<Record<ErrorName | OtherName, typeof AS_IT_IS | string>> = 
   JobCommitted: AS_IT_IS,
   JobFinished: AS_IT_IS,
   IdempotencyConflict: AS_IT_IS,
+  QuotaExceeded: AS_IT_IS,
   QuiesceNotSupported:
     'The VM cannot be quiesced: it does not run, or its guest or its pool cannot. Ask with "prefer" or "never".',
   RootDiskAmbiguous: AS_IT_IS,
@@ -69,6 +70,7 @@ const TOLD: Readonly<Record<ErrorName | OtherName, typeof AS_IT_IS | string>> = 
   PoolLoginRefused: POOL,
   PoolPermissionDenied: POOL,
   PoolUnreachable: POOL,
+  SecretUnusable: OURS,
   ServiceUnavailable: OURS,
   ImageCorrupt: 'The image service has other bytes than were sent; the image was deleted.',
   ImageDeleted: 'The image was deleted while the job ran.',

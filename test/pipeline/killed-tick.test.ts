@@ -156,7 +156,7 @@ it('leaves of a request that is killed anywhere before its execution a job that 
     const vm = all.pool.vms()[0]?.uuid ?? '';
     const jobId = randomUUID();
     const { killed, last } = await killedAt(writes, () =>
-      requestSnapshot({ vm, jobId, idempotencyKey: 'k' }, all.service.runtime),
+      requestSnapshot({ vm, jobId, idempotency: { key: 'k', request: 'r' } }, all.service.runtime),
     );
     const service = await restart(all);
     const what = `after ${writes} writes, the last ${last}`;

@@ -51,8 +51,8 @@ it('says so when Glance does not answer', async () => {
 it('tells a word and no more where API Gateway lets everybody in, and to the callers of a project', async () => {
   const { config } = api.runtime;
   const projects = {
-    a: { vmTags: ['x'], vmNamePatterns: [], admin: false },
-    ops: { vmTags: [], vmNamePatterns: [], admin: true },
+    a: { vmTags: ['x'], vmNamePatterns: [], admin: false, maxSchedules: 1, maxOpenJobs: 1 },
+    ops: { vmTags: [], vmNamePatterns: [], admin: true, maxSchedules: 1, maxOpenJobs: 1 },
   };
   const app = createApi({ ...api.runtime, config: { ...config, projects } });
   const ask = async (authorizer?: object) => {
