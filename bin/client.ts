@@ -1,4 +1,5 @@
 import { hide, plainText } from '../glance/plaintext.ts';
+import { AnswerTooLarge, CappedBody } from '../http/capped.ts';
 import { isLocal, withStrictQuery } from './address.ts';
 import type { Authentication, AuthOptions } from './auth/authentication.ts';
 import { chooseAuthentication } from './auth/choose.ts';
@@ -8,6 +9,8 @@ import { printable } from './format.ts';
 const DEFAULT_API = 'http://127.0.0.1:8700';
 /** A snapshot is accepted once VM, pool and Glance were looked at: some seconds, more where a pool is slow. */
 const ANSWER_SECONDS = 120;
+/** API Gateway lets through 6 MB of a Lambda's; lists are cut into pages far below that. */
+const MAX_ANSWER_BYTES = 8 * 2 ** 20;
 
 /** Where the API is, and how it is told who asks. */
 export interface ClientOptions extends AuthOptions {
@@ -46,7 +49,7 @@ export function createClient({
     throw new UsageFailure(`${JSON.stringify(address)} is no http(s) URL of an API`);
   if (url.username || url.password)
     throw new UsageFailure("an API's address holds no user and no password: see --auth");
-  const base = address.replace(/\/+$/, '');
+  const base = address.replace(/(?<!\/)\/+$/, '');
   const api = { base, isLocal: isLocal(url), authentication: chooseAuthentication(url, auth) };
   return {
     isLocal: api.isLocal,
@@ -91,17 +94,31 @@ async function send({ base, isLocal, authentication }: Api, method: string, path
       redirect: 'manual',
       signal: AbortSignal.timeout(ANSWER_SECONDS * 1000),
     });
-    return { status: response.status, text: await response.text(), secrets: proof.secrets };
+    return { status: response.status, text: await textOf(response), secrets: proof.secrets };
   } catch (cause) {
     if (cause instanceof Error && cause.name === 'TimeoutError')
       throw new ApiUnreachable(`${base} did not answer ${method} ${path} in ${ANSWER_SECONDS} seconds`, {
         cause,
       });
+    if (cause instanceof AnswerTooLarge)
+      throw new ApiUnreachable(
+        `${base} does not answer as xensnap does (${method} ${path}: ${cause.message})`,
+        {
+          cause,
+        },
+      );
     const hint = isLocal
       ? 'is "npm start" running? (XENSNAP_API names another address)'
       : `is the address right, and its certificate trusted?${reason(cause)}`;
     throw new ApiUnreachable(`nothing answers at ${base} - ${hint}`, { cause });
   }
+}
+
+/** Counted as it is when fetch has undone its encoding, which may make much of little. */
+async function textOf({ body }: Response): Promise<string> {
+  const taken = new CappedBody(MAX_ANSWER_BYTES);
+  for await (const chunk of body ?? []) taken.take(chunk);
+  return taken.text;
 }
 
 /** Such as ENOTFOUND; what fetch itself says is no more than that it failed. */

@@ -45,7 +45,7 @@ export function backupSetOf(job: Job, installation: string): BackupSet | undefin
 export async function listBackups(glance: Glance, { vmUuid, type }: BackupSet): Promise<Image[]> {
   const properties = { image_type: 'backup', backup_type: type, xensnap_vm: vmUuid };
   const images: Image[] = [];
-  for await (const image of glance.listImages({ properties, pageSize: 500 })) images.push(image);
+  for await (const image of glance.listImages({ properties })) images.push(image);
   return images;
 }
 

@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import { GlanceBadRequest, GlanceUnavailable } from './errors.ts';
-import { type Image, imageOnTheWire, type NewImage, versionsOnTheWire } from './image.ts';
+import { type Image, imageOnTheWire, type NewImage, pageOnTheWire, versionsOnTheWire } from './image.ts';
+import { MAX_IMAGE_BYTES, MAX_PAGE_BYTES, MAX_VERSIONS_BYTES } from './limits.ts';
 import { type ImageFilter, listPages } from './list.ts';
 import { refusalError } from './refusal.ts';
 import { type Answer, type Call, createTransport } from './transport.ts';
@@ -41,7 +42,10 @@ export interface Glance {
    * @throws GlanceNotFound when there is no such image
    */
   updateImage(id: string, properties: Record<string, string>): Promise<Image>;
-  /** Every image that fits, over all pages; a page that fails throws, so that an end is the end. */
+  /**
+   * Every image that fits, once, over all pages; a page that fails throws, so that an end is the end.
+   * @throws GlanceUnavailable also for what is no list, or none that ends (limits.ts)
+   */
   listImages(filter?: ImageFilter): AsyncGenerator<Image, void, undefined>;
   /** That Glance is there and takes our token; `version` is the newest API it names, null if it names none. */
   check(): Promise<{ version: string | null }>;
@@ -61,6 +65,7 @@ export function createGlance(options: GlanceOptions): Glance {
     ca: options.ca,
     fingerprint: options.fingerprint,
     timeoutSeconds: options.timeoutSeconds ?? 30,
+    maxBytes: MAX_IMAGE_BYTES,
   });
 
   async function ask(call: Call, ...expected: number[]): Promise<Answer> {
@@ -109,13 +114,14 @@ export function createGlance(options: GlanceOptions): Glance {
     },
 
     listImages: (filter = {}) =>
-      listPages(filter, async (path, pageSchema) =>
-        read(await ask({ method: 'GET', path }, 200), pageSchema),
-      ),
+      listPages(filter, async (path) => {
+        const answer = await ask({ method: 'GET', path, maxBytes: MAX_PAGE_BYTES }, 200);
+        return { ...read(answer, pageOnTheWire), bytes: answer.body.length };
+      }),
 
     async check() {
       await ask({ method: 'GET', path: '/v2/images?limit=1' }, 200);
-      const root = await transport.send({ method: 'GET', path: '/' });
+      const root = await transport.send({ method: 'GET', path: '/', maxBytes: MAX_VERSIONS_BYTES });
       const versions = versionsOnTheWire.safeParse(json(root.body)).data?.versions ?? [];
       return { version: versions.find(({ status }) => status === 'CURRENT')?.id ?? null };
     },
@@ -133,7 +139,7 @@ function endpointOf(url: string): string {
   const parsed = URL.parse(url);
   if (!parsed || !/^https?:$/.test(parsed.protocol))
     throw new TypeError(`${url} is no http(s) URL of a Glance`);
-  return `${parsed.origin}${parsed.pathname.replace(/\/+$/, '').replace(/\/v2$/, '')}`;
+  return `${parsed.origin}${parsed.pathname.replace(/(?<!\/)\/+$/, '').replace(/\/v2$/, '')}`;
 }
 
 function pathOf(id: string): string {

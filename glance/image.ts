@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { MOST_IMAGES_OF_A_PAGE } from './limits.ts';
 
 /** Glance's own words for an image's state; newer releases may add to them. */
 export type ImageStatus =
@@ -94,10 +95,18 @@ export const imageOnTheWire = wire.transform((image): Image => {
   };
 });
 
+/** An array whose length is looked at before its items are, each of which could be a fault to be told of. */
+function atMost<T extends z.ZodType>(length: number, item: T) {
+  return z.array(z.unknown()).max(length).pipe(z.array(item));
+}
+
 /** One page of a list; `next` is a path that carries the marker. */
-export const pageOnTheWire = z.looseObject({ images: z.array(imageOnTheWire), next: z.string().optional() });
+export const pageOnTheWire = z.looseObject({
+  images: atMost(MOST_IMAGES_OF_A_PAGE, imageOnTheWire),
+  next: z.string().optional(),
+});
 
 /** The answer of the endpoint's root. */
 export const versionsOnTheWire = z.looseObject({
-  versions: z.array(z.looseObject({ id: z.string(), status: z.string() })),
+  versions: atMost(100, z.looseObject({ id: z.string(), status: z.string() })),
 });

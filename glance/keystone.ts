@@ -67,6 +67,9 @@ export interface Keystone {
 /** Less than this, and a token may be over when a request with it arrives. */
 const MIN_LEFT_MS = 300_000;
 
+/** A token comes with the catalogue: 100 services in 10 regions, 3 addresses of 200 bytes each, are 600 KB. */
+const MAX_TOKEN_BYTES = 2 * 2 ** 20;
+
 /** @throws TypeError when the URL or the fingerprint is none */
 export function createKeystone(options: KeystoneOptions): Keystone {
   const { clock } = options;
@@ -77,6 +80,7 @@ export function createKeystone(options: KeystoneOptions): Keystone {
     ca: options.ca,
     fingerprint: options.fingerprint,
     timeoutSeconds: options.timeoutSeconds ?? 15,
+    maxBytes: MAX_TOKEN_BYTES,
   });
   let current: Issued | undefined;
   let asked: Promise<Issued> | undefined;
@@ -195,7 +199,7 @@ function endpointOf(url: string): string {
   const parsed = URL.parse(url);
   if (!parsed || !/^https?:$/.test(parsed.protocol))
     throw new TypeError(`${url} is no http(s) URL of a Keystone`);
-  return `${parsed.origin}${parsed.pathname.replace(/\/+$/, '').replace(/\/v3$/, '')}`;
+  return `${parsed.origin}${parsed.pathname.replace(/(?<!\/)\/+$/, '').replace(/\/v3$/, '')}`;
 }
 
 /**

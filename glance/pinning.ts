@@ -15,7 +15,12 @@ export function pinnedConnector(
 ): buildConnector.connector {
   const expected = digest(fingerprint);
   // No cached TLS sessions: a resumed handshake need not show the certificate again.
-  const connect = buildConnector({ timeout: timeoutMs, rejectUnauthorized: false, maxCachedSessions: 0 });
+  const connect = buildConnector({
+    timeout: timeoutMs,
+    allowH2: false,
+    rejectUnauthorized: false,
+    maxCachedSessions: 0,
+  });
   return (options, callback) =>
     connect(options, (...[error, socket]) => {
       if (error) return callback(error, null);

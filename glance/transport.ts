@@ -1,4 +1,6 @@
 import { Agent, buildConnector } from 'undici';
+import { Deadline } from '../http/deadline.ts';
+import { AGENT_LIMITS, exchange, NoAnswer } from '../http/exchange.ts';
 import { GlanceCertificateMismatch, GlanceUnauthorized, GlanceUnavailable } from './errors.ts';
 import { pinnedConnector } from './pinning.ts';
 import { hide } from './plaintext.ts';
@@ -13,6 +15,8 @@ export interface TransportOptions {
   ca?: string | undefined;
   fingerprint?: string | undefined;
   timeoutSeconds: number;
+  /** the most that is taken of an answer whose call says nothing else */
+  maxBytes: number;
 }
 
 /** One request, with a path that starts at the endpoint. */
@@ -23,6 +27,8 @@ export interface Call {
   body?: unknown;
   /** beside those that every request has */
   headers?: Record<string, string>;
+  /** the most that is taken of its answer */
+  maxBytes?: number;
   /** what a refusal may quote of the request and an error must not; the token is hidden anyway */
   secrets?: readonly string[];
 }
@@ -38,7 +44,7 @@ export interface Answer {
 export interface Transport {
   /**
    * Sends once; any status is an answer.
-   * @throws GlanceUnavailable when there is no connection or no complete answer in time
+   * @throws GlanceUnavailable when there is no connection, no complete answer in time, or a larger one than is taken
    * @throws GlanceCertificateMismatch when the pinned certificate is not the server's
    */
   send(call: Call): Promise<Answer>;
@@ -51,13 +57,21 @@ export function createTransport(options: TransportOptions): Transport {
   const timeout = timeoutSeconds * 1000;
   const connect = fingerprint
     ? pinnedConnector(fingerprint, timeout, service)
-    : buildConnector({ timeout, ...(ca && { ca }) });
-  const agent = new Agent({ connect, headersTimeout: timeout, bodyTimeout: timeout });
+    : buildConnector({ timeout, allowH2: false, ...(ca && { ca }) });
+  const agent = new Agent({ ...AGENT_LIMITS, connect });
   const target = new URL(endpoint);
   const prefix = target.pathname.replace(/\/$/, '');
 
   return {
-    async send({ method, path, contentType, body, headers: more, secrets = [] }) {
+    async send({
+      method,
+      path,
+      contentType,
+      body,
+      headers: more,
+      secrets = [],
+      maxBytes = options.maxBytes,
+    }) {
       const url = `${endpoint}${path}`;
       const token = await options.token();
       if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
@@ -66,7 +80,7 @@ export function createTransport(options: TransportOptions): Transport {
         );
       }
       try {
-        const response = await agent.request({
+        const answer = await exchange(agent, {
           origin: target.origin,
           path: `${prefix}${path}`,
           method,
@@ -76,15 +90,17 @@ export function createTransport(options: TransportOptions): Transport {
             ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
             ...more,
           },
-          body: body === undefined ? null : JSON.stringify(body),
-          signal: AbortSignal.timeout(timeout),
+          body: body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
+          deadline: new Deadline(timeoutSeconds),
+          maxBytes,
         });
-        const { statusCode: status, headers } = response;
-        const text = await response.body.text();
+        const { status, headers } = answer;
+        const { text } = answer.body;
         const shown =
           status >= 300 ? hide(text, [...secrets, ...(token === undefined ? [] : [token])]) : text;
         return { status, headers, body: shown, url, withToken: token !== undefined };
-      } catch (cause) {
+      } catch (error) {
+        const cause = error instanceof NoAnswer ? error.cause : error;
         if (cause instanceof GlanceCertificateMismatch) throw cause;
         throw new GlanceUnavailable(
           `${service} at ${endpoint} did not answer ${method} ${path}: ${reason(cause)}`,

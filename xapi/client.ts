@@ -1,3 +1,4 @@
+import { Deadline } from '../http/deadline.ts';
 import { memberAddress } from './address.ts';
 import { decodeReply, encodeCall } from './codec.ts';
 import type { CredentialsSource, KnownPool } from './login.ts';
@@ -5,6 +6,7 @@ import { type MemberMemory, Members } from './members.ts';
 import { openSession, type Send, type Session } from './session.ts';
 import { timing } from './timing.ts';
 import { createTransport } from './transport.ts';
+import { XapiProtocolError, XapiReplyLost } from './transport-errors.ts';
 import { parseAuthority, parseFingerprint } from './trust.ts';
 
 export interface PoolClientOptions {
@@ -63,10 +65,14 @@ export function createPoolClient(options: PoolClientOptions): PoolClient {
   const pool: KnownPool = { members, originator: options.originator ?? 'xensnap' };
   const { callSeconds = 24, longCallSeconds = 60 } = options;
 
-  const send: Send = async (member, method, args, limit) => {
+  const send: Send = async (member, method, args, { seconds, signal }) => {
     const xml = encodeCall(method, args);
     options.onCall?.(method);
-    return decodeReply(await transport.post(member, method, xml, limit), `${member.origin}: ${method}`);
+    const deadline = new Deadline(seconds, signal);
+    const answer = await transport.post(member, method, xml, deadline);
+    return decodeReply(answer, `${member.origin}: ${method}`, deadline).catch((error: unknown) => {
+      throw error instanceof XapiProtocolError ? error : new XapiReplyLost(method, member.origin, error);
+    });
   };
 
   return {

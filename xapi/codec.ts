@@ -1,9 +1,10 @@
-import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import CustomType from 'xmlrpc/lib/customtype.js';
-import Deserializer from 'xmlrpc/lib/deserializer.js';
+import Deserializer, { type Parser } from 'xmlrpc/lib/deserializer.js';
 import serializer from 'xmlrpc/lib/serializer.js';
+import { Deadline, TimeUp } from '../http/deadline.ts';
 import { reasonOf, XapiProtocolError, XapiRequestInvalid } from './transport-errors.ts';
+import { XmlShape } from './xml-shape.ts';
 
 /** What XAPI takes on the wire here: its ints are strings too, and nothing that we call takes a date or a float. */
 export type WireValue = string | boolean | readonly WireValue[] | { readonly [key: string]: WireValue };
@@ -23,11 +24,18 @@ export function encodeCall(method: string, args: readonly WireValue[]): string {
 }
 
 /**
- * Reads a reply; `source` says in errors whose it is. Struct members become own properties, XAPI's ints stay strings, dates are Dates.
- * @throws XapiProtocolError when it is no XML-RPC or has not xapi's envelope
+ * Reads a reply, which comes in pieces. Struct members become own properties, XAPI's ints stay strings, dates are Dates.
+ * @param source says in errors whose it is
+ * @param deadline is looked at all the time that it is read
+ * @throws XapiProtocolError when it is no XML-RPC, has not xapi's envelope, or exceeds what `xmlLimits` says
+ * @throws TimeUp, or the reason of the deadline's signal
  */
-export async function decodeReply(xml: Buffer, source: string): Promise<Reply> {
-  const envelope = await decodeResponse(xml, source);
+export async function decodeReply(
+  xml: readonly Buffer[],
+  source: string,
+  deadline: Deadline,
+): Promise<Reply> {
+  const envelope = await decodeResponse(xml, source, deadline);
   if (isStruct(envelope)) {
     const { Status: status, Value: value, ErrorDescription: description } = envelope;
     if (status === 'Success' && value !== undefined) return { ok: true, value };
@@ -35,6 +43,9 @@ export async function decodeReply(xml: Buffer, source: string): Promise<Reply> {
   }
   throw new XapiProtocolError(`${source}: the answer is XML-RPC, but not in the envelope that xapi uses`);
 }
+
+/** A result of a MiB, the longest text in a record, takes less than one. */
+const taskResultSeconds = 10;
 
 /**
  * What a task ended with: `<value>…</value>`, where a void call leaves an empty one and an unset result is no XML at
@@ -44,7 +55,9 @@ export async function decodeReply(xml: Buffer, source: string): Promise<Reply> {
 export async function decodeTaskResult(result: string): Promise<unknown> {
   if (result === '') return '';
   const [head, tail] = ['<methodResponse><params><param>', '</param></params></methodResponse>'];
-  return decodeResponse(Buffer.from(head + result + tail), 'result of a task');
+  // It is part of a record that has been read, and so has its most bytes already.
+  const deadline = new Deadline(taskResultSeconds);
+  return decodeResponse([Buffer.from(head + result + tail)], 'result of a task', deadline);
 }
 
 class WireString extends CustomType {}
@@ -73,27 +86,52 @@ function wired(value: WireValue, where: string): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, wired(item, where)]));
 }
 
-async function decodeResponse(xml: Buffer, source: string): Promise<unknown> {
+/** What is read without giving way to other work: some 5 ms of it. */
+const sliceBytes = 16_384;
+/** Of what the package says of an answer, which it may quote. */
+const longestReason = 200;
+
+/**
+ * The package reads from a stream. It gets one of our making instead, so that nothing is read any more once it has found
+ * a fault (it would go on to the end), and so that what its parser throws ends up here.
+ */
+async function decodeResponse(xml: readonly Buffer[], source: string, deadline: Deadline): Promise<unknown> {
+  const shape = new XmlShape();
+  let parser: Parser | undefined;
+  let found: { error: unknown; value?: unknown } | undefined;
+  const stream = {
+    setEncoding() {},
+    on() {},
+    pipe(to: Parser) {
+      parser = to;
+    },
+  };
   try {
-    return await new Promise((resolve, reject) => {
-      new XapiDeserializer().deserializeMethodResponse(
-        Readable.from(slices(xml), { objectMode: false }),
-        (error, value) =>
-          value === undefined ? reject(error ?? new Error('no value in it')) : resolve(value),
-      );
+    new XapiDeserializer().deserializeMethodResponse(stream, (error, value) => {
+      found ??= { error, value };
     });
+    for (const slice of slices(xml)) {
+      shape.take(slice);
+      parser?.write(slice);
+      if (found) break;
+      await nextTurn();
+      deadline.check();
+    }
+    if (!found) {
+      shape.end();
+      parser?.end();
+    }
+    if (found?.value === undefined) throw found?.error ?? new Error('no value in it');
+    return found.value;
   } catch (error) {
-    throw new XapiProtocolError(`${source}: this is not XML-RPC: ${reasonOf(error)}`);
+    if (error instanceof TimeUp || error === deadline.signal?.reason) throw error;
+    throw new XapiProtocolError(`${source}: this is not XML-RPC: ${reasonOf(error).slice(0, longestReason)}`);
   }
 }
 
-/** In slices, between which the process can do other work: 1,000 VM records are some 10 MB, seconds of parsing. */
-async function* slices(xml: Buffer): AsyncGenerator<Buffer> {
-  const sliceBytes = 65_536;
-  for (let at = 0; at < xml.length; at += sliceBytes) {
-    if (at > 0) await nextTurn();
-    yield xml.subarray(at, at + sliceBytes);
-  }
+function* slices(pieces: readonly Buffer[]): Generator<Buffer> {
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += sliceBytes) yield piece.subarray(at, at + sliceBytes);
 }
 
 /** The package's deserializer, with the four readings that it gets wrong for xapi. */
@@ -114,9 +152,9 @@ class XapiDeserializer extends Deserializer {
     else super.endDouble(text);
   }
 
-  /** `new Buffer`, which the package calls, warns on every current Node. */
-  override endBase64(text: string): void {
-    this.#push(Buffer.from(text, 'base64'));
+  /** xapi has no such type; the package would make an object of some 100 bytes even of nothing. */
+  override endBase64(): void {
+    throw new Error('base64, which xapi does not write');
   }
 
   /** A key of an operator's map may be any text, `__proto__` too: each becomes a property of its own. */

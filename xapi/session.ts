@@ -11,7 +11,6 @@ import {
   type TaskResult,
 } from './methods.ts';
 import type { Timing } from './timing.ts';
-import type { Limit } from './transport.ts';
 import { XapiProtocolError, XapiReplyLost } from './transport-errors.ts';
 import type { TaskRecord } from './types.ts';
 
@@ -46,6 +45,12 @@ export interface OpenSession {
 }
 
 const sessionIsOver = 'the session is over';
+
+/** How long one exchange may take, its answer read and understood, and what ends it before. */
+export interface Limit {
+  readonly seconds: number;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** One exchange with one member, within a limit. */
 export type Send = (member: URL, method: string, args: readonly WireValue[], limit: Limit) => Promise<Reply>;

@@ -17,7 +17,19 @@ declare module 'xmlrpc/lib/customtype.js' {
 }
 
 declare module 'xmlrpc/lib/deserializer.js' {
-  import type { Readable } from 'node:stream';
+  /** Its parser, sax, as far as it is fed from here. */
+  export interface Parser {
+    /** @throws what sax throws, beside telling the deserializer of most faults */
+    write(xml: Buffer): void;
+    end(): void;
+  }
+
+  /** What it uses of a stream. */
+  export interface Source {
+    setEncoding(encoding: string): void;
+    on(event: string, listener: () => void): void;
+    pipe(parser: Parser): void;
+  }
 
   export default class Deserializer {
     /** Values read so far. */
@@ -30,6 +42,6 @@ declare module 'xmlrpc/lib/deserializer.js' {
     endDouble(text: string): void;
     endBase64(text: string): void;
     endStruct(text: string): void;
-    deserializeMethodResponse(stream: Readable, callback: (error: unknown, value?: unknown) => void): void;
+    deserializeMethodResponse(stream: Source, callback: (error: unknown, value?: unknown) => void): void;
   }
 }

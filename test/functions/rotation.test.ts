@@ -121,7 +121,7 @@ function shakyGlance(images: Map<string, Image>, pageSize: number, fails: () => 
         const start = Number(new URL(path, 'http://glance.invalid').searchParams.get('marker') ?? 0);
         const all = [...images.values()];
         const next = start + pageSize < all.length ? `/v2/images?marker=${start + pageSize}` : undefined;
-        return { images: all.slice(start, start + pageSize), next };
+        return { images: all.slice(start, start + pageSize), next, bytes: 1000 };
       }),
     async deleteImage(id) {
       if (fails()) throw new Error('refused');

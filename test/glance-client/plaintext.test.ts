@@ -25,3 +25,18 @@ it('gives one short line whatever a server sends', () => {
     }),
   );
 });
+/** Bodies that make an expression with two unbounded parts look at each character again and again. */
+it.each<[string, (length: number) => string]>([
+  ['tags that are never closed', (length) => '<'.repeat(length)],
+  ['elements that are never closed', (length) => '<head'.repeat(length / 5)],
+  ['elements that are closed by others', (length) => '<head></h1>'.repeat(length / 11)],
+  ['entities that are never closed', (length) => '&a'.repeat(length / 2)],
+  ['spaces', (length) => ' '.repeat(length)],
+  ['digits and spaces', (length) => `${' \n'.repeat(length / 2)}404 N`],
+  ['JSON in JSON', (length) => '{"a":'.repeat(length / 5)],
+])('takes no longer than its length for %s', (_, body) => {
+  const long = body(4 * 2 ** 20);
+  const before = process.cpuUsage();
+  plainText(long);
+  expect(process.cpuUsage(before).user / 1000).toBeLessThan(500);
+});

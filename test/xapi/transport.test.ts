@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createTransport, type Limit, type Transport } from '../../xapi/transport.ts';
+import { Deadline } from '../../http/deadline.ts';
+import { createTransport, type Transport } from '../../xapi/transport.ts';
 import type { Trust } from '../../xapi/trust.ts';
 import { http, type RawServer, startRawServer, success } from './raw-server.ts';
 
@@ -17,8 +18,12 @@ const open = <T extends { close(): Promise<void> }>(thing: T): T => {
 };
 const aServer = async (...args: Parameters<typeof startRawServer>) => open(await startRawServer(...args));
 const aTransport = (): Transport => open(createTransport(systemTrust));
-const post = (transport: Transport, server: { url: string }, xml = '<a/>', limit: Partial<Limit> = {}) =>
-  transport.post(new URL(server.url), 'VM.get_record', xml, { seconds: 30, ...limit });
+const post = (
+  transport: Transport,
+  server: { url: string },
+  xml = '<a/>',
+  { seconds = 30, signal }: { seconds?: number; signal?: AbortSignal } = {},
+) => transport.post(new URL(server.url), 'VM.get_record', xml, new Deadline(seconds, signal));
 
 /** The address of a port that was free a moment ago. */
 async function aClosedServer(): Promise<RawServer> {
@@ -171,15 +176,17 @@ describe('a call whose answer is lost', () => {
   });
 });
 
-it('an answer of more bytes than are taken is XapiProtocolError, and its connection is broken', async () => {
-  const server = await aServer(() => success('x'.repeat(100_000)));
-  const transport = open(createTransport(systemTrust, 50_000));
+it('an answer of more bytes than are taken of that call is XapiProtocolError, and its connection is broken', async () => {
+  const server = await aServer(() => success('x'.repeat(3 * 2 ** 20)));
+  const transport = aTransport();
   await expect(post(transport, server)).rejects.toMatchObject({
     name: 'XapiProtocolError',
-    message: `${server.url}: the answer to VM.get_record has more than 50000 bytes`,
+    message: `${server.url}: the answer to VM.get_record has more than 2097152 bytes`,
   });
   await expect(post(transport, server)).rejects.toMatchObject({ name: 'XapiProtocolError' });
   expect(server.connections).toBe(2);
+  const all = await transport.post(new URL(server.url), 'VM.get_all_records', '<a/>', new Deadline(30));
+  expect(Buffer.concat(all).length).toBeGreaterThan(3 * 2 ** 20);
 });
 
 it.each(['HTTP/1.1 500 Internal Error', 'HTTP/1.1 403 Forbidden', 'HTTP/1.1 302 Found'])(

@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Deadline } from '../../http/deadline.ts';
 import { createTransport } from '../../xapi/transport.ts';
 import { parseFingerprint } from '../../xapi/trust.ts';
 import { type RawServer, selfSigned, startRawServer, success } from './raw-server.ts';
@@ -25,7 +26,13 @@ async function postTo(url: string, trust: { fingerprints?: string[]; ca?: string
   const fingerprints = (trust.fingerprints ?? []).map(parseFingerprint);
   const transport = createTransport({ fingerprints, ca: trust.ca });
   try {
-    return await transport.post(new URL(url), 'session.login_with_password', '<password/>', { seconds: 30 });
+    const answer = transport.post(
+      new URL(url),
+      'session.login_with_password',
+      '<password/>',
+      new Deadline(30),
+    );
+    return Buffer.concat(await answer);
   } finally {
     await transport.close();
   }
