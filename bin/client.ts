@@ -1,4 +1,5 @@
 import { hide, plainText } from '../glance/plaintext.ts';
+import { withoutEndSlashes } from '../http/address.ts';
 import { AnswerTooLarge, CappedBody } from '../http/capped.ts';
 import { isLocal, withStrictQuery } from './address.ts';
 import type { Authentication, AuthOptions } from './auth/authentication.ts';
@@ -49,7 +50,7 @@ export function createClient({
     throw new UsageFailure(`${JSON.stringify(address)} is no http(s) URL of an API`);
   if (url.username || url.password)
     throw new UsageFailure("an API's address holds no user and no password: see --auth");
-  const base = address.replace(/(?<!\/)\/+$/, '');
+  const base = withoutEndSlashes(address);
   const api = { base, isLocal: isLocal(url), authentication: chooseAuthentication(url, auth) };
   return {
     isLocal: api.isLocal,

@@ -1,4 +1,9 @@
 /** Tells the operator something in one line of standard error. */
 export function warn(message: string): void {
-  process.stderr.write(`xensnap: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  process.stderr.write(`xensnap: ${inOneLine(message)}\n`);
+}
+
+function inOneLine(text: string): string {
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line !== '').join(' ');
 }

@@ -1,7 +1,12 @@
 import * as z from 'zod';
 
 const id = (prefix: string) =>
-  z.string().regex(new RegExp(`^${prefix}-[0-9a-f]+$`), `an id such as ${prefix}-0a1b`);
+  z
+    .string()
+    .refine(
+      (text) => text.startsWith(`${prefix}-`) && /^[a-z]+-[0-9a-f]+$/.test(text),
+      `an id such as ${prefix}-0a1b`,
+    );
 
 /** The endpoints that functions in the VPC need: the table, the secrets, Step Functions. */
 export const ENDPOINTS = ['dynamodb', 'secretsmanager', 'states'] as const;

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { withoutEndSlashes } from '../http/address.ts';
 import { GlanceBadRequest, GlanceUnavailable } from './errors.ts';
 import { type Image, imageOnTheWire, type NewImage, pageOnTheWire, versionsOnTheWire } from './image.ts';
 import { MAX_IMAGE_BYTES, MAX_PAGE_BYTES, MAX_VERSIONS_BYTES } from './limits.ts';
@@ -139,7 +140,7 @@ function endpointOf(url: string): string {
   const parsed = URL.parse(url);
   if (!parsed || !/^https?:$/.test(parsed.protocol))
     throw new TypeError(`${url} is no http(s) URL of a Glance`);
-  return `${parsed.origin}${parsed.pathname.replace(/(?<!\/)\/+$/, '').replace(/\/v2$/, '')}`;
+  return `${parsed.origin}${withoutEndSlashes(parsed.pathname).replace(/\/v2$/, '')}`;
 }
 
 function pathOf(id: string): string {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { withoutEndSlashes } from '../http/address.ts';
 import { GlanceCertificateMismatch, KeystoneUnauthorized, KeystoneUnavailable } from './errors.ts';
 import { plainText } from './plaintext.ts';
 import { type Answer, type Call, createTransport } from './transport.ts';
@@ -199,7 +200,7 @@ function endpointOf(url: string): string {
   const parsed = URL.parse(url);
   if (!parsed || !/^https?:$/.test(parsed.protocol))
     throw new TypeError(`${url} is no http(s) URL of a Keystone`);
-  return `${parsed.origin}${parsed.pathname.replace(/(?<!\/)\/+$/, '').replace(/\/v3$/, '')}`;
+  return `${parsed.origin}${withoutEndSlashes(parsed.pathname).replace(/\/v3$/, '')}`;
 }
 
 /**

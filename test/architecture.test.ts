@@ -73,11 +73,11 @@ const arrows: Record<string, readonly string[]> = {
   local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
   cdk: ['statemachine/', 'functions/'],
   cost: ['statemachine/', 'functions/'],
-  // Of glance/, what gets tokens from Keystone; of http/, what caps an answer: for the command line's own requests.
+  // Of glance/, what gets tokens from Keystone, and http/, for the command line's own requests.
   bin: [
     'local/',
     'cdk/',
-    'http/capped.ts',
+    'http/',
     'glance/keystone.ts',
     'glance/errors.ts',
     'glance/plaintext.ts',

@@ -11,9 +11,10 @@ export function numberIn(field: Buffer, what: string): number {
     must(first === 0x80, `${what} is negative or far too large`);
     return whole(BigInt(`0x${field.toString('hex', 1)}`), what);
   }
-  const digits = field.toString('latin1').replace(/^[ \0]+|[ \0]+$/g, '');
-  must(/^[0-7]*$/.test(digits), `${what}, ${JSON.stringify(digits)}, is no octal number`);
-  return whole(digits === '' ? 0n : BigInt(`0o${digits}`), what);
+  const text = field.toString('latin1');
+  const found = /^[ \0]*(?:([0-7]+)[ \0]*)?$/.exec(text);
+  must(found !== null, `${what}, ${JSON.stringify(text.replaceAll('\0', ' ').trim())}, is no octal number`);
+  return whole(BigInt(`0o${found[1] ?? '0'}`), what);
 }
 
 /** What a tar's header may hold in a field of text. */

@@ -25,12 +25,16 @@ export function unroutedHandler(app: Pick<Hono, 'routes'>): NotFoundHandler {
 /** The methods that an app's path knows, as the header `Allow` names them; undefined where it knows no such path. */
 export function methodsOf({ routes }: Pick<Hono, 'routes'>, path: string): string | undefined {
   const allowed = routes
-    .filter((route) => route.method !== 'ALL' && patternOf(route.path).test(path))
+    .filter((route) => route.method !== 'ALL' && fits(route.path, path))
     .flatMap((route) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]));
   return allowed.length === 0 ? undefined : [...new Set(allowed)].sort().join(', ');
 }
 
-function patternOf(routePath: string): RegExp {
-  const escaped = routePath.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${escaped.replaceAll(/:[A-Za-z]+/g, '[^/]+')}$`);
+/** Whether a path is one of a route's, in which `:name` stands for any one segment. */
+function fits(routePath: string, path: string): boolean {
+  const [segments, asked] = [routePath.split('/'), path.split('/')];
+  return (
+    segments.length === asked.length &&
+    segments.every((segment, at) => (segment.startsWith(':') ? asked[at] !== '' : segment === asked[at]))
+  );
 }

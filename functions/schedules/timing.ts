@@ -106,5 +106,7 @@ function rateOf(text: string): number {
 }
 
 function unwrapped(text: string, name: string): string {
-  return new RegExp(`^${name}\\((.*)\\)$`).exec(text.trim())?.[1] ?? text.trim();
+  const trimmed = text.trim();
+  const isWrapped = trimmed.startsWith(`${name}(`) && trimmed.endsWith(')');
+  return isWrapped ? trimmed.slice(name.length + 1, -1) : trimmed;
 }

@@ -13,7 +13,8 @@ export function followFraming(socket: Socket): () => Stop {
   let state: 'headers' | 'size' | 'chunk' | 'chunk-end' | 'trailer' | 'fixed' = 'headers';
 
   function enter(headers: string): void {
-    if (/^transfer-encoding:.*\bchunked\b/im.test(headers)) state = 'size';
+    const [, encoding = ''] = /^transfer-encoding:(.*)$/im.exec(headers) ?? [];
+    if (/\bchunked\b/i.test(encoding)) state = 'size';
     else {
       left = Number(/^content-length:\s*(\d+)/im.exec(headers)?.[1] ?? 0);
       if (left > 0) state = 'fixed';

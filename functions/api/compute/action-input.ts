@@ -7,7 +7,7 @@ const Name = z
   .min(1)
   .max(255)
   .regex(/^[^\p{C}\p{Zl}\p{Zp}]*$/u, 'has a character that cannot be printed')
-  .regex(/^(?!\p{Zs}).*(?<!\p{Zs})$/su, 'begins or ends with a space')
+  .regex(/^(?:\P{Zs}(?:.*\P{Zs})?)?$/su, 'begins or ends with a space')
   .transform((name) => name.replaceAll(/\s+/g, ' '));
 
 const MOST_METADATA = 100;

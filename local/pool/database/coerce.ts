@@ -1,6 +1,6 @@
 import { XapiFailure } from '../failure.ts';
 import type { Param } from './datamodel.ts';
-import { fieldsOf } from './datamodel.ts';
+import { fieldsOf, valueTypeOf } from './datamodel.ts';
 import { formatDate, formatFloat, isMap, type Value } from './value.ts';
 
 /**
@@ -13,7 +13,7 @@ export function coerce({ type }: Pick<Param, 'type'>, value: Value): Value {
     const of = { type: type.slice(0, -' set'.length) };
     return Array.isArray(value) ? value.map((each) => coerce(of, each)) : expecting('Rpc.Enum', value);
   }
-  const [, of] = /^\(.* -> (.*)\) map$/.exec(type) ?? [];
+  const of = valueTypeOf(type);
   if (of !== undefined) return isMap(value) ? mapFields(value, () => of) : expecting('Rpc.Dict', value);
   if (type.endsWith(' record')) {
     if (!isMap(value)) throw internal('Expected Dictionary');

@@ -114,3 +114,10 @@ export const calls: ReadonlyMap<string, Call> = new Map(
 export function resultType(method: string): string {
   return method.startsWith('Async.') ? 'task ref' : (calls.get(method)?.result ?? '');
 }
+
+/** What a map holds, by its type, `(from -> to) map`; undefined for another type. */
+export function valueTypeOf(type: string): string | undefined {
+  if (!type.startsWith('(') || !type.endsWith(') map')) return undefined;
+  const arrow = type.lastIndexOf(' -> ');
+  return arrow < 0 ? undefined : type.slice(arrow + ' -> '.length, -') map'.length);
+}

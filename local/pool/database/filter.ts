@@ -4,8 +4,6 @@ import { formatDate, formatFloat, isMap, type Value } from './value.ts';
 /** Decides whether an object fits; `read` gives a field's database text, undefined for a field that does not exist. */
 export type Filter = (read: (field: string) => string | undefined) => boolean;
 
-const TOKEN = /\s*(?:"([^"]*)"|(=|\(|\))|(field|and|or|not|true|false))/y;
-
 /**
  * Reads an expression of `get_all_records_where` (db_filter_parse.mly): values are `"literal"` and `field "name"`,
  * compared with `=`, joined by `and`, `or`, `not` and brackets. `and` and `or` bind alike, from the left; `not` takes
@@ -14,7 +12,7 @@ const TOKEN = /\s*(?:"([^"]*)"|(=|\(|\))|(field|and|or|not|true|false))/y;
  */
 export function parseFilter(text: string): Filter {
   const tokens: { word?: string; literal?: string }[] = [];
-  const matcher = new RegExp(TOKEN);
+  const matcher = /\s*(?:"([^"]*)"|(=|\(|\))|(field|and|or|not|true|false))/y;
   const fail = (): never => {
     throw new XapiFailure('INVALID_VALUE', text, 'Stdlib.Parsing.Parse_error');
   };

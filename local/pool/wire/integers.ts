@@ -1,4 +1,4 @@
-import { classNames, fieldsOf } from '../database/datamodel.ts';
+import { classNames, fieldsOf, valueTypeOf } from '../database/datamodel.ts';
 import { isMap, type Value } from '../database/value.ts';
 
 /**
@@ -11,7 +11,7 @@ export function withIntegers(type: string, value: Value): Value {
     const of = type.slice(0, -' set'.length);
     return Array.isArray(value) ? value.map((item) => withIntegers(of, item)) : value;
   }
-  const [, of] = /^\(.* -> (.*)\) map$/.exec(type) ?? [];
+  const of = valueTypeOf(type);
   if (of !== undefined) return mapValues(value, (item) => withIntegers(of, item));
   const [, className = ''] = /^(\w+) record$/.exec(type) ?? [];
   if (className === 'event') return eventWithIntegers(value);

@@ -35,33 +35,37 @@ function unescapeXml(text: string): string {
   });
 }
 
-const TOKEN =
-  /<!\[CDATA\[([\s\S]*?)\]\]>|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!DOCTYPE[^>]*>|<(\/?)([\w.:-]+)((?:\s+[\w.:-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*(\/?)>|([^<]+)/gy;
-
 /**
  * Parses one document, strictly: text before or after the root element is an error, since a stray line on a plugin's
  * output is one for xapi. Attributes are read over.
  * @throws XmlError with the line on which it happened
  */
-export function parseXml(text: string): XmlElement {
-  const illegal = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u.exec(text);
+export function parseXml(xml: string): XmlElement {
+  const illegal = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u.exec(xml);
   if (illegal) throw new XmlError(`character not allowed in XML at ${illegal.index}`);
   const root: XmlElement = { tag: '', children: [] };
   const open: XmlElement[] = [root];
-  const token = new RegExp(TOKEN);
-  const fail = (message: string): never => {
-    throw new XmlError(`${message} line ${text.slice(0, token.lastIndex).split('\n').length}`);
-  };
+  const passedOver = /<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!DOCTYPE[^>]*>/y;
+  const cdataSection = /<!\[CDATA\[([\s\S]*?)\]\]>/y;
+  const tagWithAttributes = /<(\/?)([\w.:-]+)((?:\s+[\w.:-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*(\/?)>/y;
+  const text = /[^<]+/y;
   let at = 0;
-  while (at < text.length) {
+  const next = (token: RegExp) => {
     token.lastIndex = at;
-    const match = token.exec(text);
-    if (!match) {
-      token.lastIndex = at;
-      return fail('malformed document');
-    }
-    at = token.lastIndex;
-    const [, cdata, closing, tag, , empty, characters] = match;
+    const match = token.exec(xml);
+    if (match) at = token.lastIndex;
+    return match;
+  };
+  const fail = (message: string): never => {
+    throw new XmlError(`${message} line ${xml.slice(0, at).split('\n').length}`);
+  };
+  while (at < xml.length) {
+    if (next(passedOver)) continue;
+    const [characters] = next(text) ?? [];
+    const [, cdata] = characters === undefined ? (next(cdataSection) ?? []) : [];
+    const [, closing, tag, , empty] =
+      (characters ?? cdata) === undefined ? (next(tagWithAttributes) ?? []) : [];
+    if ((characters ?? cdata ?? tag) === undefined) return fail('malformed document');
     const current = open.at(-1) ?? root;
     if (tag !== undefined && closing) {
       if (current.tag !== tag || open.length === 1) fail(`expected </${current.tag}>, found </${tag}>`);
