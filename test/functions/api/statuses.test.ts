@@ -192,7 +192,7 @@ const PROVOKED: Record<string, (done: Ask, operation: Operation) => Ask | Promis
     parameters.some(({ name }) => name === 'limit')
       ? { ...done, query: '?limit=x' }
       : done.body === undefined
-        ? { ...done, headers: { 'openstack-api-version': 'compute x' } }
+        ? { ...done, query: '?nothing=x', headers: { 'openstack-api-version': 'compute x' } }
         : { ...done, body: '{' },
   401: (done) => ({ ...done, headers: { 'x-test-caller': 'stranger' } }),
   403: (done) => ({ ...done, headers: { 'x-test-caller': 'foreign' } }),
