@@ -19,9 +19,13 @@ export async function destroySnapshot(deps: StepDeps): Promise<void> {
   const { xapi, store, config } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('snapshot') || !maySnapshotGo(job, deps)) return;
-  const template = await findTemplate(xapi, job, config.installation);
-  if (!template) {
+  let template = await findTemplate(xapi, job, config.installation);
+  if (!template && job.snapshotSentAt !== undefined) {
     await refuseIfUnderWay({ ...deps, job });
+    // What was still being made at the first look may have been done by the time that its task was asked for.
+    template = await findTemplate(xapi, job, config.installation);
+  }
+  if (!template) {
     // A quiesced one that failed leaves a template without our label; PollSnapshot may not have come to it.
     if (job.snapshotSentAt !== undefined && isQuiesced(job)) await removeHalfMade({ ...deps, job });
   }
