@@ -174,6 +174,8 @@ export interface Job {
   readonly imageBytes?: number;
   readonly vhds?: readonly BundledVhd[];
 
+  /** Why what is owed could not be paid the last time; absent once it is. */
+  readonly owesBecause?: string;
   /** For operators, and the same in words for all callers. */
   readonly warnings?: readonly string[];
   readonly warningsForAll?: readonly string[];

@@ -11,7 +11,7 @@ import { type StepDeps, secondsSince } from './step.ts';
 import { cancelUpload } from './steps/CancelUpload.ts';
 import { destroySnapshot } from './steps/DestroySnapshot.ts';
 import { discardImage } from './steps/DiscardImage.ts';
-import { releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
+import { GOES_ON, releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
 import { relockVm } from './steps/RelockVm.ts';
 import { NOT_TIDIED_UP } from './told.ts';
 import { translate } from './translate.ts';
@@ -137,12 +137,12 @@ async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconc
         log.warn('a debt could not be paid yet', { debt, error: name, reason: message });
         problems.push(message);
       }
-    if (job.finishedAt === undefined && problems.length > 0)
-      await runtime.store.jobs.warn(
-        job.id,
-        `Not tidied up yet: ${problems.join(' ')} xensnap goes on trying.`,
-        NOT_TIDIED_UP,
-      );
+    if (problems.length > 0) {
+      const why = problems.join(' ');
+      await runtime.store.jobs.record(job.id, { owesBecause: why });
+      if (job.finishedAt === undefined)
+        await runtime.store.jobs.warn(job.id, `Not tidied up yet: ${why} ${GOES_ON}`, NOT_TIDIED_UP);
+    }
     await tellOutcome(deps, end);
   });
   const owed = await releaseVm({ ...runtime, metrics, job });

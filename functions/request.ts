@@ -1,10 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import { wasNeverSent } from '../glance/never-sent.ts';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import { glanceText, refuseUnfit } from './glance-text.ts';
+import { whyHeld } from './held-vm.ts';
 import { defaultName, replacedTexts } from './image-name.ts';
 import { imageFormat, imageProperties, refuseReservedMetadata } from './image-properties.ts';
-import type { Backup, ImageFormat, Job, JobRequest, Quiesce, ScheduledRun } from './job.ts';
+import {
+  type Backup,
+  type ImageFormat,
+  isFinished,
+  type Job,
+  type JobRequest,
+  type Quiesce,
+  type ScheduledRun,
+} from './job.ts';
 import { giveBack, takePlace } from './quota.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { findTarget, type Target } from './target.ts';
@@ -155,16 +165,20 @@ function ofSameRequest(job: Job, { request }: Idempotency): Job {
 }
 
 /** The VM's lease is the flag "snapshot in progress": of many requests at once, one gets it. */
-async function takeVm(job: Job, { store, clock }: Runtime): Promise<void> {
-  const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
+async function takeVm(job: Job, runtime: Runtime): Promise<void> {
+  const { store, clock } = runtime;
+  const take = () => store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
+  let holder = await take();
+  if (holder !== job.id && (await undoRefused(holder, runtime))) holder = await take();
   if (holder === job.id) return;
-  throw new XensnapError(
-    'SnapshotInProgress',
-    `The VM "${job.vmName}" is being imaged by the job ${holder}.`,
-    {
-      details: { jobId: holder },
-    },
-  );
+  const { message, details } = await whyHeld(job.vmName, holder, { store, now: clock.now() });
+  throw new XensnapError('SnapshotInProgress', message, { details });
+}
+
+/** A request that was refused may not have been undone yet, because Glance was away: whoever comes next tries it. */
+async function undoRefused(jobId: string, runtime: Runtime): Promise<boolean> {
+  const job = await runtime.store.jobs.get(jobId);
+  return job?.phase === 'Requested' && isFinished(job) && (await undo(job, runtime));
 }
 
 async function begin(
@@ -183,8 +197,10 @@ async function begin(
       properties: imageProperties(job, target.vm, config.installation),
     });
   } catch (error) {
-    // Refused: there is no image of ours to delete, and a Glance that wants another token would not even do that.
-    if (error instanceof Error && REFUSALS.includes(error.name)) await store.jobs.pay(job.id, 'image');
+    // Refused, or never sent: there is no image of ours to delete, and a Glance that wants another token, or is not
+    // there, would not even do that.
+    if ((error instanceof Error && REFUSALS.includes(error.name)) || wasNeverSent(error))
+      await store.jobs.pay(job.id, 'image');
     throw error;
   }
   await executions.start(job.id);
@@ -255,7 +271,7 @@ function placeInTime({
 
 /** Undoes a request half-way: the job becomes terminal, never removed, so that an execution of it finds itself dead. */
 async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime: Runtime): Promise<void> {
-  const { store, clock, glance, log } = runtime;
+  const { store, clock } = runtime;
   const ttl = expiryOf(clock.now(), runtime.config.retainJobsDays);
   await store.jobs.finish(job.id, {
     status: 'failed',
@@ -264,6 +280,12 @@ async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime:
     ttl,
   });
   if (wish.idempotency) await store.leases.releaseKey(wish.idempotency.key, job.id);
+  await undo(job, runtime);
+}
+
+/** Takes away what a request has made that came to nothing. False where that fails: its debt stays on record. */
+async function undo(job: Job, runtime: Runtime): Promise<boolean> {
+  const { store, glance, log } = runtime;
   try {
     if ((await store.jobs.get(job.id))?.debts?.has('image')) {
       await store.jobs.discard(job.id);
@@ -273,9 +295,13 @@ async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime:
     await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
     await giveBack('jobs', job.project, job.id, runtime);
     await store.jobs.settle(job.id);
+    return true;
   } catch (problem) {
-    // The debt stays on record, and the lease with it: the janitor pays it.
-    log.warn('a refused job is left for the janitor', { jobId: job.id, reason: translate(problem).message });
+    // The VM stays this job's until it is paid: by the next request for the VM, or by the janitor.
+    const { message } = translate(problem);
+    log.warn('a refused job is left for the janitor', { jobId: job.id, reason: message });
+    await store.jobs.record(job.id, { owesBecause: message });
+    return false;
   }
 }
 

@@ -47,7 +47,7 @@ const TOLD: Readonly<Record<ErrorName | OtherName, typeof AS_IT_IS | string>> = 
   QuiesceNotSupported:
     'The VM cannot be quiesced: it does not run, or its guest or its pool cannot. Ask with "prefer" or "never".',
   RootDiskAmbiguous: AS_IT_IS,
-  SnapshotInProgress: AS_IT_IS,
+  SnapshotInProgress: 'A job has the VM, or has ended and not tidied up after itself yet. Ask again later.',
   StorageNotAttached: "The storage of the VM's disks is attached to no host that can upload them.",
   VmNameAmbiguous: AS_IT_IS,
   DiskTooLarge:
@@ -91,7 +91,7 @@ const TOLD: Readonly<Record<ErrorName | OtherName, typeof AS_IT_IS | string>> = 
   Throttled: 'This service is asked for too much at the moment. Ask again.',
   TimedOut: 'It took longer than it may.',
   UploadFailed: 'The upload of the image failed.',
-  VmBusy: AS_IT_IS,
+  VmBusy: 'Another job had the VM for too long.',
   VmGone: 'The VM is no longer there.',
   XapiBusy: POOL,
   XapiFailure: POOL,

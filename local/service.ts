@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { createApi } from '../functions/api/app.ts';
 import type { Knows } from '../functions/api/gate.ts';
-import type { JanitorReport } from '../functions/janitor/finding.ts';
+import { type JanitorReport, ROUND_SECONDS } from '../functions/janitor/finding.ts';
 import { settleJobs } from '../functions/janitor/jobs.ts';
 import { tidy } from '../functions/janitor.ts';
 import { jsonLog } from '../functions/log.ts';
@@ -45,7 +45,6 @@ export interface LocalService {
   close(): Promise<void>;
 }
 
-const JANITOR_SECONDS = 900;
 const TICK_SECONDS = 60;
 const DRAIN_SECONDS = 60;
 
@@ -96,7 +95,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   starting.defer(() => admission.stop());
   const janitor = (dryRun = false, actor?: string) => tidy(runtime, { dryRun, actor });
   const rounds = every({
-    seconds: options.janitorSeconds ?? JANITOR_SECONDS,
+    seconds: options.janitorSeconds ?? ROUND_SECONDS,
     clock,
     run: () => janitor(),
     onError: (error) => log.error('the janitor failed', { reason: String(error) }),

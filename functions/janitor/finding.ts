@@ -1,3 +1,6 @@
+/** How often the janitor makes its round. */
+export const ROUND_SECONDS = 900;
+
 /** Something that ought not to be there, and what was done about it. */
 export interface Finding {
   readonly kind: 'job' | 'slot' | 'snapshot' | 'tag' | 'secret' | 'staging' | 'image' | 'pool';

@@ -5,11 +5,10 @@ import { leftoversOf } from '../dom0.ts';
 import { isHostAway } from '../host-away.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, ROUND_SECONDS } from './finding.ts';
 
 /** Hosts that are asked in one round: all of the largest pool, 64, within an hour of rounds. */
 const HOSTS_A_ROUND = 16;
-const ROUND_SECONDS = 900;
 
 /**
  * Staging folders that the first version of the plugin left in SRs. The hard links in them keep the space of disks that

@@ -72,9 +72,22 @@ export async function releaseVm(
   if (owes.length > 0 && !byHost) return { owes, byHost };
   await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
   if (byHost) return { owes, byHost };
+  if (isStillSaid(job)) {
+    const done = `${DONE} at ${deps.clock.now().toISOString()}.`;
+    await store.jobs.warn(job.id, done, done);
+  }
   await giveBack('jobs', job.project, job.id, deps);
   await store.jobs.settle(job.id);
   return { owes, byHost };
+}
+
+/** How a warning ends that something is still owed, and how the one begins that says it no longer is. */
+export const GOES_ON = 'xensnap goes on trying.';
+const DONE = 'What was not tidied up yet was';
+
+function isStillSaid({ warnings = [] }: Job): boolean {
+  const said = warnings.some((warning) => warning.endsWith(GOES_ON));
+  return said && !warnings.some((warning) => warning.startsWith(DONE));
 }
 
 /** Gives the slot back, tells the outcome, and frees the VM if nothing is owed; what is owed, reconcile pays. */
@@ -98,6 +111,6 @@ export const handler = step('ReleaseHost', async (state, deps) => {
 async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: JobError): Promise<void> {
   const owed = DEBTS.filter((debt) => job?.debts?.has(debt)).join(', ');
   if (owed === '' || !job) return;
-  const warning = `Not tidied up yet (${owed}): ${problem.message} xensnap goes on trying.`;
-  await store.jobs.warn(job.id, warning, NOT_TIDIED_UP);
+  await store.jobs.record(job.id, { owesBecause: problem.message });
+  await store.jobs.warn(job.id, `Not tidied up yet (${owed}): ${problem.message} ${GOES_ON}`, NOT_TIDIED_UP);
 }

@@ -1,4 +1,5 @@
 import { XensnapError } from '../errors.ts';
+import { whyHeld } from '../held-vm.ts';
 import { step } from '../step.ts';
 
 /**
@@ -14,5 +15,6 @@ export const handler = step('TakeVm', async (_state, { job, store, clock, config
   if (holder === job.id) return { taken: true, waitSeconds };
   if (job.waitForVmUntil !== undefined && clock.now().toISOString() < job.waitForVmUntil)
     return { taken: false, waitSeconds };
-  throw new XensnapError('VmBusy', `The VM "${job.vmName}" is being imaged by the job ${holder}.`);
+  const { message, details } = await whyHeld(job.vmName, holder, { store, now: clock.now() });
+  throw new XensnapError('VmBusy', message, { details });
 });

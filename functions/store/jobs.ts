@@ -190,7 +190,7 @@ export class Jobs {
   /** Nothing is owed and the lease is back: the janitor need not look any more. */
   async settle(jobId: string): Promise<void> {
     await this.#change(jobId, {
-      remove: ['open'],
+      remove: ['open', 'owesBecause'],
       when: 'attribute_exists(id) AND attribute_not_exists(debts) AND attribute_exists(finishedAt)',
     });
   }

@@ -1,0 +1,83 @@
+import { expect, it } from 'vitest';
+import { scenario } from '../support/scenario.ts';
+
+const small = { pool: { vms: 1, diskMib: 2 } };
+const LIST = /^\/v2\/images$/;
+const ONE = /^\/v2\/images\/[^/]+$/;
+
+it('frees the VM at once where the image record could not even be asked for', async () => {
+  const { pool, glance, service, ask } = await scenario(small);
+  const vm = pool.vms()[0]?.uuid ?? '';
+  const { store } = service.runtime;
+  // Nobody listens any more: the connection is refused.
+  await glance.close();
+  for (const _ of [1, 2]) {
+    const { status, body } = await ask('POST', '/snapshots', { vm });
+    expect([status, body.error.name]).toEqual([502, 'GlanceUnavailable']);
+    expect(await store.leases.holderOfVm('demo', vm)).toBeUndefined();
+  }
+  expect(await Array.fromAsync(store.jobs.open())).toEqual([]);
+  const [job] = (await ask('GET', '/snapshots')).body.snapshots;
+  expect(job).toMatchObject({ status: 'failed', owes: [] });
+});
+
+it('says what a VM waits for whose failed job still owes an image, and frees it with the next request', async () => {
+  const { pool, glance, service, ask, job, request, leftBehind } = await scenario(small);
+  const vm = pool.vms()[0]?.uuid ?? '';
+  // The record is made, its answer is lost, and then Glance is away for a while.
+  glance.faults.add({ method: 'POST', path: LIST, drop: 'after' });
+  glance.faults.add({ method: 'DELETE', path: ONE, status: 503, times: 3 });
+  const refused = await ask('POST', '/snapshots', { vm });
+  expect(refused.body.error.name).toBe('GlanceUnavailable');
+  const [failed] = (await ask('GET', '/snapshots')).body.snapshots;
+  expect(failed).toMatchObject({ status: 'failed', owes: ['image'] });
+
+  const early = await ask('POST', '/snapshots', { vm });
+  expect(early.body.error).toMatchObject({
+    name: 'SnapshotInProgress',
+    message: expect.stringMatching(
+      /^The job \S+ has ended `failed` and still owes: image, since: .*503.* The VM "\S+" is free when that is done: the janitor tries again every 15 minutes\.$/,
+    ),
+    ...{ jobId: failed.id, jobStatus: 'failed', owes: ['image'], nextTryAt: null },
+    reason: expect.stringContaining('503'),
+  });
+  // A round that could not pay it either tells when the next one begins.
+  await service.janitor();
+  const last = await service.runtime.store.janitorReports.last();
+  const next = new Date(Date.parse(last?.startedAt ?? '') + 900_000).toISOString();
+  glance.faults.add({ method: 'DELETE', path: ONE, status: 503 });
+  const late = (await ask('POST', '/snapshots', { vm })).body.error;
+  expect(late.message).toContain(`every 15 minutes, next at ${next}.`);
+  expect(late.nextTryAt).toBe(next);
+
+  glance.faults.clear();
+  expect(await job(await request(vm))).toMatchObject({ status: 'succeeded' });
+  expect(await job(failed.id)).not.toHaveProperty('owesBecause');
+  expect(glance.images().map(({ id }) => id)).not.toContain(failed.id);
+  expect(await leftBehind()).toEqual([]);
+});
+
+it('says that a job works while it works', async () => {
+  const { pool, glance, ask, request, job } = await scenario(small);
+  const vm = pool.vms()[0]?.uuid ?? '';
+  const release = Promise.withResolvers<void>();
+  glance.faults.add({ method: 'PUT', path: /file$/, hold: release.promise });
+  const id = await request(vm);
+  const { body } = await ask('POST', '/snapshots', { vm });
+  expect(body.error.message).toMatch(/is being imaged by the job/);
+  expect(body.error).toMatchObject({ jobId: id });
+  release.resolve();
+  await job(id);
+});
+
+it('names the janitor where it has the VM, and no job that there is not', async () => {
+  const { pool, service, ask } = await scenario(small);
+  const vm = pool.vms()[0]?.uuid ?? '';
+  await service.runtime.store.leases.takeVm('demo', vm, 'the-janitors-own', new Date(), 960);
+  const { status, body } = await ask('POST', '/snapshots', { vm });
+  expect(status).toBe(409);
+  expect(body.error).toEqual({
+    name: 'SnapshotInProgress',
+    message: expect.stringContaining('The janitor has the VM'),
+  });
+});
