@@ -113,8 +113,30 @@ interface Reason {
   readonly message: string;
 }
 
+interface Backup {
+  readonly imageId: string;
+  readonly verifiedAt: string;
+}
+
+interface ReportedVm {
+  readonly name: string;
+  readonly pool: string;
+  readonly uuid: string;
+  readonly lastBackup: Backup | null;
+  /** Newer ones that are not there any more; `message` says so of each. */
+  readonly lost: readonly { readonly message: string }[];
+  readonly lookedAt: string | null;
+}
+
 export interface ReportView {
   readonly date: string;
+  readonly summary: {
+    readonly ok: boolean;
+    readonly failed: number;
+    readonly missed: number;
+    readonly overdue: number;
+    readonly lost: number;
+  };
   readonly runs: readonly {
     readonly nominal: string;
     readonly vm: { readonly name: string } | null;
@@ -123,14 +145,20 @@ export interface ReportView {
     readonly state: string;
     readonly reason: Reason | null;
   }[];
-  readonly omitted: number;
-  readonly vms: readonly {
-    readonly name: string;
-    readonly pool: string;
-    readonly lastBackup: { readonly imageId: string; readonly verifiedAt: string } | null;
-    readonly ageHours: number;
+  readonly snapshots: readonly {
+    readonly jobId: string;
+    readonly createdAt: string;
+    readonly vm: { readonly name: string };
+    readonly backupType: string | null;
+    readonly status: string;
+    readonly reason: Reason | null;
   }[];
+  readonly vms: readonly (ReportedVm & { readonly ageHours: number; readonly overdue: boolean })[];
+  readonly unprotected: readonly ReportedVm[];
   readonly due: readonly { readonly at: string; readonly name: string | null; readonly scheduleId: string }[];
+  /** How many of each list had no room. */
+  readonly omitted: Readonly<Record<string, number>>;
+  readonly gaps: readonly { readonly what: string; readonly reason: Reason }[];
 }
 
 export interface RetentionView {

@@ -15,6 +15,14 @@ export function duration(seconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+/** An age for people, such as `9 min`, `3 h` or `2 d`: minutes below two hours, hours below two days. */
+export function age(seconds: number): string {
+  const minutes = Math.max(0, Math.floor(seconds / 60));
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`;
+}
+
 /** An ISO time as date and time of day in UTC. */
 export function time(iso: string): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)}Z`;

@@ -15,6 +15,17 @@ export async function mapBounded<T, R>(
   return results;
 }
 
+/** The items from the first on whose JSON has so many bytes together at most. */
+export function fitting<T>(items: readonly T[], mostBytes: number): T[] {
+  let bytes = 0;
+  const tooMuch = items.findIndex((item) => {
+    // And the comma.
+    bytes += Buffer.byteLength(JSON.stringify(item)) + 1;
+    return bytes > mostBytes;
+  });
+  return tooMuch === -1 ? [...items] : items.slice(0, tooMuch);
+}
+
 /** What `promise` gives, or `otherwise` when it takes longer than `seconds` of real time. */
 export async function within<T, U>(seconds: number, promise: Promise<T>, otherwise: U): Promise<T | U> {
   const { promise: late, resolve } = Promise.withResolvers<U>();

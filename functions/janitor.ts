@@ -1,3 +1,4 @@
+import { lookForBackups } from './janitor/backups.ts';
 import type { Finding, JanitorReport } from './janitor/finding.ts';
 import { sweepImages } from './janitor/images.ts';
 import { settleJobs } from './janitor/jobs.ts';
@@ -12,8 +13,8 @@ export async function handler(): Promise<JanitorReport> {
 
 /**
  * Finishes jobs that nobody finishes, then looks through pools, slots and Glance for what closed jobs of this
- * installation left. Removes only what is provably ours; what is doubtful is reported. A dry run changes nothing. The
- * table keeps the report until the next round.
+ * installation left, and for backups that are no longer there. Removes only what is provably ours; what is doubtful is
+ * reported. A dry run changes nothing. The table keeps the report until the next round.
  */
 export async function tidy(
   runtime: Runtime,
@@ -27,7 +28,7 @@ export async function tidy(
     findings.push(...(await sweepPool(name, runtime, dryRun)), ...(await sweepSlots(name, runtime, dryRun)));
   }
   if (!dryRun) await sweepQuotas(runtime);
-  findings.push(...(await sweepImages(runtime, dryRun)));
+  findings.push(...(await sweepImages(runtime, dryRun)), ...(await lookForBackups(runtime, dryRun)));
   for (const finding of findings) log.warn('janitor', { ...finding });
   const real = findings.filter(({ action }) => action !== 'would');
   if (real.length > 0) metrics.count('JanitorFindings', real.length);

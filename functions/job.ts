@@ -106,6 +106,10 @@ export interface Job {
   readonly committed?: boolean;
   /** When it was: with the commit. */
   readonly verifiedAt?: string;
+  /** Whose the image was in Glance then. */
+  readonly imageOwner?: string | null;
+  /** When the image was found to be gone, or a rotation deleted it. */
+  readonly imageGoneAt?: string;
   readonly discarding?: boolean;
   /** The reconciler that has the job, and until when. */
   readonly claimedBy?: string;
@@ -193,6 +197,11 @@ export function snapshotLabel(jobId: string): string {
 /** The job's id in such a label; undefined for any other name. */
 export function jobOfLabel(label: string): string | undefined {
   return /^xensnap-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(label)?.[1];
+}
+
+/** A request for a VM that another job had left a record, so that nothing is lost; its caller was told of no job. */
+export function wasRefused({ phase, error }: Job): boolean {
+  return phase === 'Requested' && error?.name === 'SnapshotInProgress';
 }
 
 /** Whether the job has told its outcome. It may still owe something. */

@@ -1,6 +1,8 @@
 import type { Glance } from '../glance/client.ts';
 import type { Image } from '../glance/image.ts';
 import type { Job } from './job.ts';
+import type { VerifiedBackup } from './store/backups.ts';
+import { differenceOf } from './verified-image.ts';
 
 /** The backups that replace each other: of one VM, one type, one installation and one project. */
 export interface BackupSet {
@@ -15,6 +17,8 @@ export interface BackupSet {
    * stranger's images could count as the newest backups.
    */
   readonly owner?: string | null;
+  /** What is on record of the VM's backups: an image that is another by now than was verified does not count. */
+  readonly verified?: readonly VerifiedBackup[];
 }
 
 /** What becomes of an image, and why, in words for the operator. */
@@ -78,17 +82,22 @@ export function judgeBackups(
   return [...judged, ...ignored];
 }
 
-/** Deletes what {@link judgeBackups} says, oldest first. Answers a sentence for each that could not be. */
-export async function deleteBackups(glance: Glance, verdicts: readonly Verdict[]): Promise<string[]> {
+/** Deletes what {@link judgeBackups} says, oldest first. Answers their ids, and a sentence for each that could not be. */
+export async function deleteBackups(
+  glance: Glance,
+  verdicts: readonly Verdict[],
+): Promise<{ deleted: string[]; failures: string[] }> {
+  const deleted: string[] = [];
   const failures: string[] = [];
   for (const { image } of verdicts.filter(({ action }) => action === 'delete').reverse())
     try {
       await glance.deleteImage(image.id);
+      deleted.push(image.id);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       failures.push(`The older backup ${image.id} was not deleted: ${reason} The next one tries again.`);
     }
-  return failures;
+  return { deleted, failures };
 }
 
 /** Everything about an image that could make it another's, or no good backup; undefined when it counts. */
@@ -107,6 +116,9 @@ function whyIgnored(image: Image, set: BackupSet): string | undefined {
   if (image.protected) return 'it is protected';
   // Its owner may have put that on it since: Glance would delete the key as well, with our rights.
   if (properties.cinder_encryption_key_id !== undefined) return 'it names an encryption key';
+  const verified = set.verified?.find(({ imageId }) => imageId === image.id);
+  const difference = verified && differenceOf(image, verified, set.installation);
+  if (difference !== undefined) return `it ${difference}`;
   return undefined;
 }
 

@@ -1,87 +1,139 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { ReportView, RetentionView } from '../answers.ts';
-import { duration, size, time } from '../format.ts';
+import type { ReportView } from '../answers.ts';
+import { CommandFailure } from '../failures.ts';
+import { age, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';
 
 export function reportCommand(): Command {
   return apiCommand('report', 'Show what ran on a day, what did not and why, and how old the backups are', [
     'report',
+    'report --date yesterday',
     'report --date 2026-11-23',
   ])
-    .option('--date <date>', 'UTC day, as YYYY-MM-DD (default: today)', day)
+    .option('--date <date>', 'UTC day, as YYYY-MM-DD, today or yesterday (default: today)', day)
+    .addHelpText(
+      'after',
+      '\nExit status: 1 where something of the day failed or was missed, or a backup is overdue or lost; with --json too.',
+    )
     .action(async ({ date, ...options }: ApiOptions & { date?: string }) => {
       const query = date === undefined ? '' : `?date=${date}`;
-      await show(options, (client) => client.get<ReportView>(`/reports${query}`), reportText);
+      const report = await show(
+        options,
+        (client) => client.get<ReportView>(`/reports${query}`),
+        (answer) => reportText(answer, new Date()),
+      );
+      if (!report.summary.ok) throw new CommandFailure(wrong(report.summary));
     });
 }
 
-export function retentionCommand(): Command {
-  return apiCommand('retention', 'Say which backups of a schedule a rotation would delete now, and why', [
-    'retention 7d0c6a0e-3c42-4c55-9a52-0d5f0f6f5c11',
-  ])
-    .argument('<schedule>', "the schedule's id")
-    .option('--dry-run', 'as it always is: nothing is deleted')
-    .action(async (id: string, options: ApiOptions) => {
-      const path = `/schedules/${encodeURIComponent(id)}/retention`;
-      await show(options, (client) => client.get<RetentionView>(path), retentionText);
-    });
-}
+const DAY_MS = 86_400_000;
 
+/** Reads a day of the calendar. */
 function day(text: string): string {
-  if (/^\d{4}-\d\d-\d\d$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be a day such as 2026-11-23.');
+  const ago = ['today', 'yesterday'].indexOf(text);
+  if (ago !== -1) return new Date(Date.now() - ago * DAY_MS).toISOString().slice(0, 10);
+  const parsed = /^\d{4}-\d\d-\d\d$/.test(text) ? new Date(`${text}T00:00:00Z`) : undefined;
+  // 30 February is taken for the 1st or 2nd of March.
+  if (parsed && !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(text)) return text;
+  throw new InvalidArgumentError('It must be a day of the calendar such as 2026-11-23, today or yesterday.');
 }
 
-function reportText({ date, runs, omitted, vms, due }: ReportView): string {
+/** What is wrong, in one line. */
+function wrong({ failed, missed, overdue, lost }: ReportView['summary']): string {
+  const counts = [
+    [failed, 'failed'],
+    [missed, 'missed'],
+    [overdue, 'overdue'],
+    [lost, 'lost'],
+  ] as const;
+  return counts
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => `${count} ${what}`)
+    .join(', ');
+}
+
+function reportText(report: ReportView, now: Date): string {
   const parts = [
-    runs.length === 0
-      ? `No runs on ${date}.`
-      : table(
-          runs.map((run) => ({
-            TIME: time(run.nominal),
-            VM: run.vm?.name ?? null,
-            TYPE: run.backupType,
-            STATE: run.state,
-            JOB: run.jobId,
-            WHY: run.reason ? `${run.reason.name}: ${run.reason.message}` : null,
-          })),
-        ),
-    omitted > 0 ? `${omitted} further runs: see GET /reports.` : '',
-    vms.length === 0
+    runsText(report),
+    snapshotsText(report),
+    vmsText(report, now),
+    unprotectedText(report),
+    report.due.length === 0
       ? ''
       : table(
-          vms.map((vm) => ({
-            VM: vm.name,
-            POOL: vm.pool,
-            'LAST BACKUP': vm.lastBackup ? time(vm.lastBackup.verifiedAt) : 'none',
-            IMAGE: vm.lastBackup?.imageId ?? null,
-            AGE: duration(vm.ageHours * 3600),
+          report.due.map(({ at, name, scheduleId }) => ({
+            'DUE NEXT': time(at),
+            NAME: name,
+            SCHEDULE: scheduleId,
           })),
         ),
-    due.length === 0
-      ? ''
-      : table(
-          due.map(({ at, name, scheduleId }) => ({ 'DUE NEXT': time(at), NAME: name, SCHEDULE: scheduleId })),
-        ),
+    omittedText(report.omitted),
+    report.gaps.map(({ what, reason }) => `Not looked at: ${what}. ${reason.message}`).join('\n'),
   ];
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
-function retentionText({ keep, backupType, vms, unasked }: RetentionView): string {
-  const rows = vms.flatMap((vm) =>
-    vm.images.map((image) => ({
-      VM: vm.name,
-      IMAGE: image.id,
-      VERIFIED: image.verifiedAt === null ? null : time(image.verifiedAt),
-      SIZE: image.sizeBytes === null ? null : size(image.sizeBytes),
-      ACTION: image.action,
-      WHY: image.why,
+function runsText({ date, runs }: ReportView): string {
+  if (runs.length === 0) return `No schedule was due on ${date}.`;
+  return table(
+    runs.map((run) => ({
+      TIME: time(run.nominal),
+      VM: run.vm?.name ?? null,
+      TYPE: run.backupType,
+      STATE: run.state,
+      JOB: run.jobId,
+      WHY: run.reason ? `${run.reason.name}: ${run.reason.message}` : null,
     })),
   );
-  return [
-    `Each VM keeps ${keep} backups of the type ${backupType}.`,
-    rows.length > 0 ? table(rows) : 'There are none yet.',
-    ...unasked.map(({ pool, reason }) => `${pool ?? 'The VMs'}: ${reason.message}`),
-  ].join('\n');
+}
+
+function snapshotsText({ snapshots }: ReportView): string {
+  if (snapshots.length === 0) return '';
+  return table(
+    snapshots.map((job) => ({
+      'ON DEMAND': time(job.createdAt),
+      VM: job.vm.name,
+      TYPE: job.backupType ?? 'snapshot',
+      STATE: job.status,
+      JOB: job.jobId,
+      WHY: job.reason ? `${job.reason.name}: ${job.reason.message}` : null,
+    })),
+  );
+}
+
+function vmsText({ vms }: ReportView, now: Date): string {
+  if (vms.length === 0) return '';
+  const rows = vms.map((vm) => ({
+    VM: vm.name,
+    POOL: vm.pool,
+    'LAST BACKUP': vm.lastBackup ? time(vm.lastBackup.verifiedAt) : 'none',
+    IMAGE: vm.lastBackup?.imageId ?? null,
+    AGE: `${age(vm.ageHours * 3600)}${vm.overdue ? ', overdue' : ''}`,
+    'LOOKED AT':
+      vm.lookedAt === null ? 'never' : `${age((now.getTime() - Date.parse(vm.lookedAt)) / 1000)} ago`,
+  }));
+  return [table(rows), ...lostText(vms)].join('\n');
+}
+
+function lostText(vms: readonly Pick<ReportView['vms'][number], 'name' | 'lost'>[]): string[] {
+  return vms.flatMap(({ name, lost }) => lost.map(({ message }) => `${name}: ${message}`));
+}
+
+function unprotectedText({ unprotected }: ReportView): string {
+  if (unprotected.length === 0) return '';
+  const rows = unprotected.map((vm) => ({
+    'NOTHING PROTECTS': vm.name,
+    POOL: vm.pool,
+    UUID: vm.uuid,
+    'LAST BACKUP': vm.lastBackup ? time(vm.lastBackup.verifiedAt) : 'none',
+  }));
+  return [table(rows), ...lostText(unprotected)].join('\n');
+}
+
+function omittedText(omitted: ReportView['omitted']): string {
+  return Object.entries(omitted)
+    .filter(([, count]) => count > 0)
+    .map(([list, count]) => `${count} more ${list === 'vms' ? 'VMs' : list} had no room in the answer.`)
+    .join('\n');
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts';
-import type { Job, JobStatus } from '../job.ts';
+import { type Job, type JobStatus, wasRefused } from '../job.ts';
 import { TABLE } from '../store/table.ts';
 import type { Store } from '../store.ts';
 import type { Position } from './marker.ts';
@@ -49,11 +49,6 @@ function fits(job: Job, { vm, pool, status, project }: JobFilter): boolean {
     (project === undefined || job.project === project) &&
     (status === undefined || job.status === status)
   );
-}
-
-/** A request for a VM that another job had left a record, so that nothing is lost; its caller was told of no job. */
-function wasRefused({ phase, error }: Job): boolean {
-  return phase === 'Requested' && error?.name === 'SnapshotInProgress';
 }
 
 type Reader = (after: Position | undefined) => Promise<{ items: readonly Job[]; more: boolean }>;

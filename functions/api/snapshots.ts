@@ -8,6 +8,7 @@ import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { noteJob } from './changes.ts';
 import { idempotencyOf } from './idempotency.ts';
 import { listJobs } from './listing.ts';
+import { lookAtImage } from './look-at-image.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
 import { ListQuery, NewSnapshot } from './snapshot-input.ts';
@@ -112,7 +113,8 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
 
   app.openapi(get, async (c) => {
     const caller = callerOf(c, config);
-    return c.json(jobView(await jobOf(c.req.valid('param').id, caller), caller), 200);
+    const job = await jobOf(c.req.valid('param').id, caller);
+    return c.json(jobView(await lookAtImage(job, runtime), caller), 200);
   });
 
   app.openapi(cancel, async (c) => {

@@ -37,7 +37,10 @@ export const JobView = z
       description: 'Name of the host that uploads; with hostUuid, null for callers of a project.',
     }),
     hostUuid: z.string().nullable(),
-    imageId: z.uuid().nullable().openapi({ description: 'Null once the image is gone.' }),
+    imageId: z.uuid().nullable().openapi({
+      description:
+        'Null once the image is known to be gone. Whether it is there is looked for when one job is asked for; of backups also by the janitor.',
+    }),
     imageName: z.string(),
     format: z.enum(['vhd', 'raw']).openapi({ description: 'A bundle of VHDs, or the bare disk.' }),
     device: z
@@ -128,8 +131,8 @@ function warningsForAll({ warnings = [], warningsForAll: told = [] }: Job): Read
   return new Set(warnings.length > 0 && told.length === 0 ? [WARNING_FOR_OPERATORS] : told);
 }
 
-/** By this job; what others did to the image since, it does not know. */
+/** By this job, by a rotation, or by others: of them only what somebody has found who looked. */
 function isImageGone(job: Job): boolean {
-  if (job.discarding) return true;
+  if (job.discarding || job.imageGoneAt !== undefined) return true;
   return isFinished(job) && (!job.committed || job.request.backup?.keep === 0);
 }

@@ -1,47 +1,146 @@
 import { mapBounded } from '../bounded.ts';
+import type { JobError } from '../job.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
-import type { LastBackup } from '../store/backups.ts';
-import type { Schedule, ScheduledVm } from './schedule.ts';
+import { type KnownVm, lostBefore, standing, type VerifiedBackup } from '../store/backups.ts';
+import { type CoveredVm, coveredBy, type PoolVms, vmKey, vmsOfPools } from './coverage.ts';
+import { type LookBound, lookAtBackups } from './look.ts';
+import type { ScheduledVm } from './schedule.ts';
 
-const READS_AT_ONCE = 16;
+const AT_ONCE = 16;
 /** How often the age of the oldest backup is told at most. */
 const TOLD_SECONDS = 900;
+/** What a tick of 180 s has for it, beside the runs that it begins. */
+const POOLS_SECONDS = 20;
+const LOOK: LookBound = { seconds: 20, singly: 1000 };
 const HOUR_MS = 3_600_000;
 
-/** A VM of an enabled schedule, with its last verified backup. */
-export interface ProtectedVm extends ScheduledVm {
-  /** Since when it is scheduled: so old is what a VM without a backup lacks. */
-  readonly since: string;
-  readonly last: LastBackup | undefined;
+/** How old the last backup of a VM is. */
+export interface Age {
+  readonly last: VerifiedBackup | undefined;
+  /** Newer ones that are not there any more, or not as they were verified; the newest first. */
+  readonly lost: readonly VerifiedBackup[];
+  /** When somebody last saw that it is there; undefined before the first look. ISO 8601 UTC. */
+  readonly lookedAt: string | undefined;
+  /** Of the last one; without one, since the VM is scheduled. */
   readonly ageHours: number;
 }
 
-/** The VMs of schedules, each once. Those of a selector are known once it has been due. */
-export async function protectedVms(
-  schedules: readonly Schedule[],
-  { store, clock }: Pick<BaseRuntime, 'store' | 'clock'>,
-): Promise<ProtectedVm[]> {
-  const vms = new Map<string, ScheduledVm & { since: string }>();
-  for (const { enabled, vm, createdAt, known = [] } of schedules) {
-    if (!enabled) continue;
-    for (const each of vm ? [{ ...vm, since: createdAt }] : known) {
-      const before = vms.get(`${each.pool}/${each.uuid}`);
-      if (!before || each.since < before.since) vms.set(`${each.pool}/${each.uuid}`, each);
-    }
-  }
-  const now = clock.now().getTime();
-  return mapBounded([...vms.values()], READS_AT_ONCE, async (vm) => {
-    const last = await store.backups.last(vm.pool, vm.uuid);
-    return { ...vm, last, ageHours: Math.max(0, now - Date.parse(last?.verifiedAt ?? vm.since)) / HOUR_MS };
-  });
+/** A VM that schedules cover, with its last verified backup. */
+export interface ProtectedVm extends CoveredVm, Age {
+  readonly overdue: boolean;
 }
 
-/** Tells the age of the oldest last backup of all scheduled VMs, for the alarm; every 15 minutes at most. */
+/** Of a VM that no schedule covers there is no time since which one is missed. */
+export interface OtherVm extends ScheduledVm, Omit<Age, 'ageHours'> {
+  readonly ageHours: number | undefined;
+}
+
+/** How the VMs stand, and why something about them may not be as it is told. */
+export interface Ages {
+  readonly covered: readonly ProtectedVm[];
+  readonly others: readonly OtherVm[];
+  readonly away: PoolVms['away'];
+  readonly problem: JobError | undefined;
+}
+
+/** Everything that is on record of VMs with backups, or that selectors name. */
+export async function knownVms({ store }: Pick<BaseRuntime, 'store'>): Promise<Map<string, KnownVm>> {
+  const known = new Map<string, KnownVm>();
+  for await (const vm of store.backups.all()) known.set(vmKey(vm), vm);
+  return known;
+}
+
+/**
+ * Looks how old the last backups of VMs are: of those that are covered, and of others that are there.
+ * @param covered the VMs whose schedules are asked about
+ * @param others those beside them that no schedule covers
+ */
+export async function agesOf(
+  covered: readonly CoveredVm[],
+  others: readonly ScheduledVm[],
+  known: ReadonlyMap<string, KnownVm>,
+  runtime: BaseRuntime,
+  bound: LookBound,
+): Promise<Pick<Ages, 'covered' | 'others' | 'problem'>> {
+  const { store, clock } = runtime;
+  const asked = await mapBounded(
+    [...covered, ...others],
+    AT_ONCE,
+    // A VM that earlier versions have noted is not in the list.
+    async (vm) => known.get(vmKey(vm)) ?? (await store.backups.of(vm.pool, vm.uuid)),
+  );
+  const { vms, problem } = await lookAtBackups(asked, runtime, bound);
+  const now = clock.now();
+  const { lookedAt: before } = await store.backups.look();
+  const ages = vms.map((vm) => {
+    const last = standing(vm);
+    // Its verification was a look, too.
+    const seen = [last?.verifiedAt, before].filter((time) => time !== undefined).sort();
+    const lookedAt = vm.looked ? now.toISOString() : seen.at(-1);
+    return { last, lost: lostBefore(vm), lookedAt };
+  });
+  const hoursSince = (time: string) => Math.max(0, now.getTime() - Date.parse(time)) / HOUR_MS;
+  const ageAt = (index: number) => ages[index] ?? { last: undefined, lost: [], lookedAt: undefined };
+  return {
+    covered: covered.map((vm, index) => {
+      const age = ageAt(index);
+      const ageHours = hoursSince(age.last?.verifiedAt ?? vm.since);
+      return { ...vm, ...age, ageHours, overdue: ageHours > vm.overdueHours };
+    }),
+    others: others.map((vm, index) => {
+      const age = ageAt(covered.length + index);
+      return { ...vm, ...age, ageHours: age.last && hoursSince(age.last.verifiedAt) };
+    }),
+    problem,
+  };
+}
+
+/**
+ * Tells the age of the oldest last backup of all scheduled VMs, for the alarm; every 15 minutes at most. Looks before
+ * which VMs are scheduled now, and which of their backups are there.
+ */
 export async function tellAges(runtime: BaseRuntime): Promise<void> {
   const { store, clock, metrics } = runtime;
   const now = clock.now();
   if (!(await store.schedules.takeAges(now, new Date(now.getTime() - TOLD_SECONDS * 1000)))) return;
-  const vms = await protectedVms(await store.schedules.all(), runtime);
+  const schedules = await store.schedules.all();
+  const selecting = schedules.some(({ enabled, vm }) => enabled && !vm);
+  const pools: PoolVms = selecting ? await vmsOfPools(runtime, POOLS_SECONDS) : { vms: new Map(), away: [] };
+  const known = await knownVms(runtime);
+  const covered = coveredBy(schedules, pools, known, { config: runtime.config, now });
+  await noteSelected(covered, pools, known, runtime);
+  const { covered: vms } = await agesOf([...covered.values()], [], known, runtime, LOOK);
   if (vms.length > 0)
-    metrics.hours('VerifiedBackupAgeHours', Math.max(...vms.map(({ ageHours }) => ageHours)));
+    metrics.hours(
+      'VerifiedBackupAgeHours',
+      vms.reduce((oldest, { ageHours }) => Math.max(oldest, ageHours), 0),
+    );
+}
+
+/** Schedules by which a VM is selected that are on its record; more of them say nothing more. */
+const MOST_BY = 20;
+
+/** Puts on record since when selectors name a VM, and which of them: of a pool that is away this is what is known. */
+async function noteSelected(
+  covered: ReadonlyMap<string, CoveredVm>,
+  { away }: PoolVms,
+  known: ReadonlyMap<string, KnownVm>,
+  { store }: Pick<BaseRuntime, 'store'>,
+): Promise<void> {
+  const awayPools = new Set(away.map(({ pool }) => pool));
+  const changed = [...covered.values()].flatMap(({ pool, uuid, name, since, by }) => {
+    if (by.length === 0 || awayPools.has(pool)) return [];
+    const selected = { name, since, by: [...by].sort().slice(0, MOST_BY) };
+    const before = known.get(vmKey({ pool, uuid }))?.selected;
+    return JSON.stringify(before) === JSON.stringify({ ...before, ...selected })
+      ? []
+      : [{ pool, uuid, selected }];
+  });
+  const ended = [...known.values()].flatMap(({ pool, uuid, selected }) => {
+    const still = awayPools.has(pool) || (covered.get(vmKey({ pool, uuid }))?.by.length ?? 0) > 0;
+    return selected && !still ? [{ pool, uuid, selected: undefined }] : [];
+  });
+  await mapBounded([...changed, ...ended], AT_ONCE, ({ pool, uuid, selected }) =>
+    store.backups.select(pool, uuid, selected),
+  );
 }

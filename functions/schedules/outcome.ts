@@ -56,10 +56,17 @@ export async function noteEnd(job: Job, deps: Deps): Promise<void> {
   }
 }
 
-/** Notes the VM's last verified backup. One that stays, that is: with `keep` 0 none does. */
+/** Notes a verified backup of the VM. One that stays, that is: with `keep` 0 none does. */
 export async function noteVerified(job: Job, { store }: Pick<Deps, 'store'>): Promise<void> {
   const { backup } = job.request;
   if (!job.committed || job.verifiedAt === undefined || !backup || backup.keep === 0) return;
-  const { id: imageId, verifiedAt } = job;
-  await store.backups.verified(job.pool, job.vmUuid, { imageId, type: backup.type, verifiedAt });
+  const { id: imageId, verifiedAt, sha512, imageBytes: bytes, imageOwner: owner } = job;
+  await store.backups.verified(job.pool, job.vmUuid, {
+    imageId,
+    type: backup.type,
+    verifiedAt,
+    ...(sha512 !== undefined && { sha512 }),
+    ...(bytes !== undefined && { bytes }),
+    ...(owner !== undefined && { owner }),
+  });
 }

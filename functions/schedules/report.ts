@@ -1,47 +1,119 @@
 import { mapBounded } from '../bounded.ts';
-import { isFinished } from '../job.ts';
+import { isFinished, type Job, wasRefused } from '../job.ts';
+import { ownsVm } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
-import { type ProtectedVm, protectedVms } from './ages.ts';
+import { agesOf, knownVms, type OtherVm, type ProtectedVm } from './ages.ts';
+import { coveredBy, overdueAfter, vmKey, vmsOfPools } from './coverage.ts';
+import type { LookBound } from './look.ts';
 import { runOutcomeOf } from './outcome.ts';
 import type { Run, RunOutcome, RunReason } from './run.ts';
 import type { Schedule } from './schedule.ts';
 
 const READS_AT_ONCE = 16;
+/** API Gateway waits for 29 s: so many for the pools, while the table is read, and then so many for Glance. */
+const POOLS_SECONDS = 8;
+const LOOK: LookBound = { seconds: 8, singly: 200 };
+/** Jobs of a day that are looked through for those on demand. */
+const MOST_JOBS = 10_000;
+/** A VM that no schedule covers counts as protected for so long after a verified backup. */
+export const PROTECTED_HOURS = 168;
 
 /** A run as it stands: `waiting` until its job has been asked for. */
 export interface ReportedRun extends Run {
   readonly state: RunOutcome | 'waiting' | 'running';
 }
 
-/** What became of a day's runs, and how the scheduled VMs stand now. */
+/** Something that the report could not look at, and why. */
+export interface Gap {
+  readonly what: string;
+  readonly reason: RunReason;
+}
+
+/** What became of a day's runs and snapshots, and how the VMs stand now. */
 export interface Report {
   readonly runs: readonly ReportedRun[];
+  /** The jobs of the day that no schedule asked for, the newest first. */
+  readonly snapshots: readonly Job[];
+  /** The VMs that schedules cover, the oldest backup first. */
   readonly vms: readonly ProtectedVm[];
+  /** The VMs that are there, that none covers, and that have no verified backup of the last {@link PROTECTED_HOURS}. */
+  readonly unprotected: readonly OtherVm[];
   /** Enabled schedules with their next times, the next first. */
   readonly due: readonly Schedule[];
+  readonly gaps: readonly Gap[];
 }
 
 /**
- * Reports on the runs whose nominal time is on a day (UTC, `YYYY-MM-DD`).
- * @param project whose schedules; all if absent
+ * Reports on the runs and jobs of a day (UTC, `YYYY-MM-DD`), and on the VMs as they stand now.
+ * @param project whose schedules, jobs and VMs; all if absent
  */
 export async function reportOf(
   date: string,
   project: string | undefined,
-  runtime: Pick<BaseRuntime, 'store' | 'clock'>,
+  runtime: BaseRuntime,
 ): Promise<Report> {
-  const { store } = runtime;
-  const runs: Run[] = [];
-  for await (const run of store.runs.ofDay(date))
-    if (project === undefined || run.project === project) runs.push(run);
-  const schedules = (await store.schedules.all()).filter(
-    (schedule) => project === undefined || schedule.project === project,
+  const { store, config, clock } = runtime;
+  const now = clock.now();
+  const [pools, known, all, runs, snapshots] = await Promise.all([
+    vmsOfPools(runtime, POOLS_SECONDS),
+    knownVms(runtime),
+    store.schedules.all(),
+    runsOf(date, project, runtime),
+    snapshotsOf(date, project, runtime),
+  ]);
+  const schedules = all.filter((schedule) => project === undefined || schedule.project === project);
+  const covered = coveredBy(schedules, pools, known, { config, now, hoursOf: overdueAfter() });
+  const byAny = project === undefined ? covered : coveredBy(all, pools, known, { config, now });
+  const owner = project === undefined ? undefined : config.projects?.[project];
+  const others = [...pools.vms].flatMap(([pool, records]) =>
+    records
+      .filter((record) => !byAny.has(vmKey({ pool, uuid: record.uuid })))
+      .filter((record) => project === undefined || (owner !== undefined && ownsVm(owner, record)))
+      .map(({ uuid, name_label: name }) => ({ pool, uuid, name })),
   );
+  const ages = await agesOf([...covered.values()], others, known, runtime, LOOK);
   return {
-    runs: await mapBounded(runs, READS_AT_ONCE, (run) => stateOf(run, runtime)),
-    vms: (await protectedVms(schedules, runtime)).sort((a, b) => b.ageHours - a.ageHours),
+    runs,
+    snapshots: snapshots.jobs,
+    vms: [...ages.covered].sort((a, b) => b.ageHours - a.ageHours),
+    unprotected: ages.others
+      .filter(({ ageHours }) => ageHours === undefined || ageHours > PROTECTED_HOURS)
+      .sort((a, b) => a.name.localeCompare(b.name) || (a.uuid < b.uuid ? -1 : 1)),
     due: schedules.filter(({ nextAt }) => nextAt !== undefined),
+    gaps: [
+      ...pools.away.map(({ pool, reason }) => ({ what: `the VMs of the pool "${pool}"`, reason })),
+      ...(ages.problem ? [{ what: 'backups in Glance', reason: ages.problem }] : []),
+      ...(snapshots.more ? [{ what: `jobs before the last ${MOST_JOBS} of the day`, reason: TOO_MANY }] : []),
+    ],
   };
+}
+
+const TOO_MANY: RunReason = { name: 'TimedOut', message: 'There are too many of them for one report.' };
+
+async function runsOf(
+  date: string,
+  project: string | undefined,
+  runtime: Pick<BaseRuntime, 'store'>,
+): Promise<ReportedRun[]> {
+  const runs: Run[] = [];
+  for await (const run of runtime.store.runs.ofDay(date))
+    if (project === undefined || run.project === project) runs.push(run);
+  return mapBounded(runs, READS_AT_ONCE, (run) => stateOf(run, runtime));
+}
+
+/** Jobs on demand have no list of their own: those of the day are looked through, as far as the bound goes. */
+async function snapshotsOf(
+  date: string,
+  project: string | undefined,
+  { store }: Pick<BaseRuntime, 'store'>,
+): Promise<{ jobs: Job[]; more: boolean }> {
+  const jobs: Job[] = [];
+  let seen = 0;
+  for await (const job of store.jobs.each('all', { from: date, to: `${date}T~` })) {
+    if (++seen > MOST_JOBS) return { jobs, more: true };
+    if (!job.run && !wasRefused(job) && (project === undefined || job.project === project)) jobs.push(job);
+  }
+  return { jobs, more: false };
 }
 
 /** A run whose job has ended, but could not tell it yet, has ended as well. */

@@ -30,11 +30,13 @@ async function judge(
   { glance, store, config }: Runtime,
 ): Promise<Verdict[]> {
   const { installation } = config;
+  const { backups: verified } = await store.backups.of(pool, uuid);
   const set: BackupSet = {
     installation,
     pool,
     vmUuid: uuid,
     type,
+    verified,
     ...(project !== undefined && { project }),
   };
   const images = await listBackups(glance, set);

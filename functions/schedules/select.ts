@@ -61,12 +61,16 @@ export function allowedVms(
   return (vm) => known.admin || ownsVm(known, vm);
 }
 
-function poolsOf({ pool: name }: Selector, { pools }: Config): PoolConfig[] {
+/** The pools in which a selector looks. */
+export function poolsOf({ pool: name }: Selector, { pools }: Config): PoolConfig[] {
   return pools.filter(({ name: of, driver }) => driver === 'xenapi' && (name === undefined || of === name));
 }
 
-/** @throws BadRequest for a pattern on record that is too long or has too many `*` */
-function selects({ tag, namePattern }: Selector): (vm: VmRecord) => boolean {
+/**
+ * Tells whether a VM fits all that the selector names.
+ * @throws BadRequest for a pattern on record that is too long or has too many `*`
+ */
+export function selects({ tag, namePattern }: Selector): (vm: VmRecord) => boolean {
   const fits = namePattern === undefined ? () => true : globMatcher(namePattern);
   return (vm) => (tag === undefined || vm.tags.includes(tag)) && fits(vm.name_label);
 }

@@ -27,18 +27,19 @@ export const handler = step('VerifyImage', async (_state, { job, glance, store, 
     );
   refuseDifference(job, image);
   const now = clock.now();
+  let { owner } = image;
   try {
     // Not earlier: Glance forgets what is changed while it receives the data.
-    await glance.updateImage(job.id, {
+    ({ owner } = await glance.updateImage(job.id, {
       xensnap_consistency: known(job, 'consistency'),
       xensnap_verified: 'true',
       // By this time rotation knows which is the oldest: the record's own is of the request.
       xensnap_verified_at: now.toISOString(),
-    });
+    }));
   } catch (error) {
     throw error instanceof Error && error.name === 'GlanceNotFound' ? deleted(error) : error;
   }
-  const committed = await store.jobs.commit(job.id, now);
+  const committed = await store.jobs.commit(job.id, now, owner);
   if (!committed) throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
   await note(committed);
   return verified;

@@ -1,4 +1,5 @@
-import type { Finding, JanitorReport, KeptReport } from '../janitor/finding.ts';
+import { fitting } from '../bounded.ts';
+import type { JanitorReport, KeptReport } from '../janitor/finding.ts';
 import type { Table } from './table.ts';
 
 const LAST = 'janitor#last';
@@ -15,7 +16,7 @@ export class JanitorReports {
 
   /** Keeps the report in place of the one before. Findings that do not fit are left off, and counted. */
   async keep({ findings, ...report }: JanitorReport): Promise<void> {
-    const kept = fitting(findings);
+    const kept = fitting(findings, MOST_BYTES);
     await this.#table.change(LAST, {
       set: { ...report, findings: kept, omitted: findings.length - kept.length },
       ...(report.actor === undefined && { remove: ['actor'] }),
@@ -29,14 +30,4 @@ export class JanitorReports {
     const { id: _, ...report } = item;
     return report;
   }
-}
-
-/** The findings up to the one that would be too much. */
-function fitting(findings: readonly Finding[]): readonly Finding[] {
-  let bytes = 0;
-  const tooMuch = findings.findIndex((finding) => {
-    bytes += Buffer.byteLength(JSON.stringify(finding));
-    return bytes > MOST_BYTES;
-  });
-  return tooMuch === -1 ? findings : findings.slice(0, tooMuch);
 }

@@ -19,6 +19,8 @@ export type JobFacts = Facts<
     | 'cancelledBy'
     | 'committed'
     | 'verifiedAt'
+    | 'imageOwner'
+    | 'imageGoneAt'
     | 'discarding'
     | 'claimedBy'
     | 'claimedUntil'
@@ -112,11 +114,19 @@ export class Jobs {
   }
 
   /** The commit point: from here on the job succeeds and its image stays. Undefined when the job is being undone. */
-  async commit(jobId: string, now: Date): Promise<Job | undefined> {
+  async commit(jobId: string, now: Date, imageOwner?: string | null): Promise<Job | undefined> {
     return this.#change(jobId, {
-      set: { committed: true, verifiedAt: now.toISOString() },
+      set: { committed: true, verifiedAt: now.toISOString(), imageOwner },
       take: { debts: new Set(['image']) },
       when: `${ALIVE} AND attribute_not_exists(discarding)`,
+    });
+  }
+
+  /** Notes since when a verified image is gone, or, without a time, that it is there. */
+  async noteImage(jobId: string, goneAt: string | undefined): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      ...(goneAt === undefined ? { remove: ['imageGoneAt'] } : { set: { imageGoneAt: goneAt } }),
+      when: 'attribute_exists(id) AND attribute_exists(committed)',
     });
   }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { duration, size } from '../../bin/format.ts';
+import { age, duration, size } from '../../bin/format.ts';
 import { rateMeter } from '../../bin/progress.ts';
 
 it.each([
@@ -19,6 +19,17 @@ it.each([
   [3723, '1:02:03'],
 ])('writes %d seconds as %s', (seconds, text) => {
   expect(duration(seconds)).toBe(text);
+});
+
+it.each([
+  [0, '0 min'],
+  [555, '9 min'],
+  [7140, '119 min'],
+  [3 * 3600, '3 h'],
+  [47.9 * 3600, '47 h'],
+  [60 * 3600, '2 d'],
+])('writes an age of %d seconds as %s', (seconds, text) => {
+  expect(age(seconds)).toBe(text);
 });
 
 it('measures a rate, and anew when the count begins again', () => {

@@ -88,31 +88,11 @@ it.each<[string[], object]>([
   expect(api.requests.at(-1)).toEqual({ line: `PUT ${PATH}`, body: { ...rest, ...changed } });
 });
 
-it('lists, removes and reports', async () => {
+it('lists, removes and says what a rotation would delete', async () => {
   await using api = await stubApi({
     'GET /schedules?limit=100': () => [200, { schedules: [aView()], next: 'm' }],
     'GET /schedules?limit=100&marker=m': () => [200, { schedules: [aView({ enabled: false })], next: null }],
     [`DELETE ${PATH}`]: () => [204, ''],
-    'GET /reports?date=2026-05-05': () => [
-      200,
-      {
-        date: '2026-05-05',
-        runs: [
-          {
-            ...{
-              nominal: '2026-05-05T02:00:00.000Z',
-              vm: { name: 'web-1' },
-              backupType: 'daily',
-              jobId: null,
-            },
-            ...{ state: 'skipped', reason: { name: 'RunMissed', message: 'too late' } },
-          },
-        ],
-        omitted: 0,
-        vms: [{ name: 'web-1', pool: 'demo', lastBackup: null, ageHours: 26.5 }],
-        due: [],
-      },
-    ],
     [`GET ${PATH}/retention`]: () => [
       200,
       {
@@ -133,9 +113,6 @@ it('lists, removes and reports', async () => {
   expect(list.stdout.match(new RegExp(ID, 'g'))).toHaveLength(2);
   expect(list.stdout).toMatch(/disabled$/m);
   expect(await xensnap(['schedule', 'remove', ID, ...at])).toMatchObject({ status: 0 });
-  const report = await xensnap(['report', '--date', '2026-05-05', ...at]);
-  expect(report.stdout).toContain('RunMissed: too late');
-  expect(report.stdout).toContain('26:30:00');
   const retention = await xensnap(['retention', ID, '--dry-run', ...at]);
   expect(retention.stdout).toMatch(/image-1 .*delete +only 1 stay/);
 });

@@ -62,6 +62,26 @@ it('goes by the time of verification, not by that of the request', () => {
   });
 });
 
+it('does not count an image that is another by now than was verified, and never deletes it', () => {
+  const verified = ['a', 'b', 'c'].map((imageId) => ({
+    ...{ imageId, type: 'daily', verifiedAt: '2026-01-01T00:00:00.000Z' },
+    ...{ sha512: 'x', bytes: 1, owner: 'op' },
+  }));
+  const images = [
+    backup(3, { id: 'c', sizeBytes: 2 }),
+    backup(2, { id: 'b', osHashValue: 'y' }),
+    backup(1, { id: 'a' }),
+    backup(0, { id: 'older-than-the-record' }),
+  ];
+  const verdicts = judgeBackups(images, { ...set, verified }, 1);
+  expect(verdicts.map(({ image, action, why }) => [image.id, action, why])).toEqual([
+    ['a', 'keep', expect.any(String)],
+    ['older-than-the-record', 'delete', expect.any(String)],
+    ['c', 'ignore', 'it has 2 bytes in Glance, and 1 were verified'],
+    ['b', 'ignore', 'it has another sha512 in Glance than was verified'],
+  ]);
+});
+
 it('breaks ties by id, whatever the order of the list', () => {
   const tied = [backup(1, { id: 'a' }), backup(1, { id: 'b' }), backup(1, { id: 'c' })];
   const expected = { c: 'keep', b: 'delete', a: 'delete' };
@@ -182,9 +202,8 @@ it('never leaves fewer verified backups than min(keep, made), and touches nothin
           deletions += touched.length;
           // And without failures just so many stay.
           const { glance: sound } = shakyGlance(images, pageSize, () => false);
-          expect(
-            await deleteBackups(sound, judgeBackups(await listBackups(sound, set), set, keep, image.id)),
-          ).toEqual([]);
+          const verdicts = judgeBackups(await listBackups(sound, set), set, keep, image.id);
+          expect((await deleteBackups(sound, verdicts)).failures).toEqual([]);
           expect(good()).toBe(Math.min(keep, before));
         }
       },

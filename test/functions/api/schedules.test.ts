@@ -133,29 +133,28 @@ it('refuses a body that is no JSON, a wrong id, marker and date', async () => {
     expect((await api.ask('GET', path)).status).toBe(400);
 });
 
+/** An active backup of a VM. */
+async function anImage(id: string, vm: string, name: string, verifiedAt: string) {
+  await api.runtime.glance.createImage({
+    ...{ id, name, diskFormat: 'vhd', containerFormat: 'ovf', visibility: 'private' },
+    properties: {
+      ...{ image_type: 'backup', backup_type: 'daily', xensnap_installation: 'test', xensnap_job: id },
+      ...{ xensnap_pool: 'demo', xensnap_vm: vm, xensnap_verified: 'true', xensnap_verified_at: verifiedAt },
+    },
+  });
+  await fetch(`${api.glance.url}/v2/images/${id}/file`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: 'x',
+  });
+}
+
 it('tells what a rotation would delete, and 502 when Glance does not list', async () => {
   const { uuid, name } = api.pool.vms()[0] ?? { uuid: '', name: '' };
   const { body } = await create({ selector: undefined, vm: uuid, keep: 1 });
   const ids = [randomUUID(), randomUUID()];
-  for (const [index, id] of ids.entries()) {
-    await api.runtime.glance.createImage({
-      id,
-      name: `${name}-${index}`,
-      diskFormat: 'vhd',
-      containerFormat: 'ovf',
-      visibility: 'private',
-      properties: {
-        ...{ image_type: 'backup', backup_type: 'daily', xensnap_installation: 'test', xensnap_job: id },
-        ...{ xensnap_pool: 'demo', xensnap_vm: uuid, xensnap_verified: 'true' },
-        xensnap_verified_at: `2026-01-0${index + 1}T00:00:00.000Z`,
-      },
-    });
-    await fetch(`${api.glance.url}/v2/images/${id}/file`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/octet-stream' },
-      body: 'x',
-    });
-  }
+  for (const [index, id] of ids.entries())
+    await anImage(id, uuid, `${name}-${index}`, `2026-01-0${index + 1}T00:00:00.000Z`);
   const path = `/schedules/${body.id}/retention`;
   const answer = await api.ask('GET', path);
   expect(answer.status).toBe(200);
@@ -189,6 +188,7 @@ it('reports the runs of a day, and how old the backups are', async () => {
   });
   const imageId = randomUUID();
   const verifiedAt = new Date(Date.now() - 7_200_000).toISOString();
+  await anImage(imageId, uuid, 'web-1', verifiedAt);
   await store.backups.verified('demo', uuid, { imageId, type: 'daily', verifiedAt });
   await store.backups.verified('demo', uuid, {
     imageId: randomUUID(),

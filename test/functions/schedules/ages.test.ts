@@ -33,7 +33,10 @@ it('tells the age of the oldest last backup of all scheduled VMs, every 15 minut
 
   const vm = (uuid: string) => ({ pool: 'demo', uuid, name: uuid });
   await schedules.create(aSchedule({ vm: vm('a') }));
-  await schedules.create(aSchedule({ selector: {}, known: [{ ...vm('b'), since: iso(2) }] }));
+  const selecting = aSchedule({ selector: {} });
+  await schedules.create(selecting);
+  // Its pool is away: what is known of it counts.
+  await backups.select('demo', 'b', { name: 'b', since: iso(2), by: [selecting.id] });
   await schedules.create(aSchedule({ vm: vm('forgotten'), enabled: false, createdAt: iso(-1000) }));
   await backups.verified('demo', 'a', { imageId: 'i', type: 'daily', verifiedAt: iso(9) });
   now += 15 * 60_000 + 1;

@@ -1,0 +1,237 @@
+import { z } from '@hono/zod-openapi';
+import { shorten } from '../../glance/shorten.ts';
+import { fitting } from '../bounded.ts';
+import type { Job } from '../job.ts';
+import type { OtherVm, ProtectedVm } from '../schedules/ages.ts';
+import { PROTECTED_HOURS, type Report, type ReportedRun } from '../schedules/report.ts';
+import type { VerifiedBackup } from '../store/backups.ts';
+import type { Reason } from '../told.ts';
+import { type Listener, toldTo } from './told-to.ts';
+import { JOB_STATUSES } from './view.ts';
+
+const time = z.iso.datetime();
+const reason = z.object({ name: z.string(), message: z.string() });
+const vm = z.object({ pool: z.string(), uuid: z.string(), name: z.string() });
+
+/** Bytes of JSON of each list of the answer: together well below the 6 MB that an answer of Lambda may have. */
+const MOST_BYTES = {
+  runs: 1_700_000,
+  snapshots: 500_000,
+  vms: 1_700_000,
+  unprotected: 500_000,
+  due: 500_000,
+} as const;
+type Listed = keyof typeof MOST_BYTES;
+/** Of one VM; the older ones say nothing more. */
+const MOST_LOST = 3;
+/** Of one reason; the job has the whole of it. */
+const MOST_CHARACTERS = 1000;
+/** Each pool that is away is one. */
+const MOST_GAPS = 100;
+
+const Backup = z.object({ imageId: z.string(), type: z.string(), verifiedAt: time });
+
+const Standing = {
+  lastBackup: Backup.nullable().openapi({ description: 'The last verified one that is in Glance.' }),
+  lost: z.array(Backup.extend({ foundAt: time, message: z.string() })).openapi({
+    description: `Newer ones that were verified, and that Glance no longer has or has otherwise; the last ${MOST_LOST} of them.`,
+  }),
+  lookedAt: time.nullable().openapi({
+    description: 'When lastBackup was last seen to be there; longer ago where Glance does not answer.',
+  }),
+};
+
+export const ReportView = z
+  .object({
+    date: z.iso.date(),
+    summary: z
+      .object({
+        ok: z.boolean().openapi({ description: 'Nothing failed, was missed, is lost, or is overdue.' }),
+        failed: z.int().openapi({ description: 'Runs and snapshots on demand of the day.' }),
+        missed: z.int().openapi({
+          description: 'Runs of the day that were not begun: too late, VM busy, nothing selected.',
+        }),
+        overdue: z.int().openapi({
+          description: 'VMs without a backup for longer than twice the longest time between two runs.',
+        }),
+        lost: z.int().openapi({ description: 'VMs whose last verified backup is not there any more.' }),
+        unprotected: z.int().openapi({ description: 'Does not count against ok.' }),
+        succeeded: z.int(),
+      })
+      .openapi({ description: 'Over all there are, also those that are left off below.' }),
+    runs: z.array(
+      z.object({
+        scheduleId: z.uuid(),
+        nominal: time,
+        vm: vm
+          .nullable()
+          .openapi({ description: 'Null where a run came to nothing before its VMs were known.' }),
+        pool: z.string().nullable(),
+        backupType: z.string(),
+        jobId: z.uuid().nullable(),
+        state: z.enum(['waiting', 'running', 'succeeded', 'failed', 'skipped']),
+        reason: reason.nullable(),
+        finishedAt: time.nullable(),
+      }),
+    ),
+    snapshots: z
+      .array(
+        z.object({
+          jobId: z.uuid(),
+          createdAt: time,
+          vm,
+          backupType: z.string().nullable().openapi({ description: 'Null for a snapshot.' }),
+          status: z.enum(JOB_STATUSES),
+          reason: reason.nullable(),
+          finishedAt: time.nullable(),
+        }),
+      )
+      .openapi({ description: "The day's jobs that no schedule asked for, the newest first." }),
+    vms: z.array(vm.extend({ ...Standing, ageHours: z.number(), overdue: z.boolean() })).openapi({
+      description:
+        'The VMs that enabled schedules cover now, the oldest backup first. ageHours is of lastBackup; without one, since the VM is scheduled.',
+    }),
+    unprotected: z.array(vm.extend({ ...Standing, ageHours: z.number().nullable() })).openapi({
+      description: `VMs that no enabled schedule covers and that have no verified backup of the last ${PROTECTED_HOURS} hours.`,
+    }),
+    due: z
+      .array(z.object({ scheduleId: z.uuid(), name: z.string().nullable(), at: time }))
+      .openapi({ description: 'When each enabled schedule is due next.' }),
+    omitted: z
+      .object({ runs: z.int(), snapshots: z.int(), vms: z.int(), unprotected: z.int(), due: z.int() })
+      .openapi({
+        description:
+          'How many of each list had no room. Of runs and snapshots those that failed or were skipped come first then.',
+      }),
+    gaps: z
+      .array(z.object({ what: z.string(), reason }))
+      .openapi({ description: 'What could not be looked at, and why.' }),
+  })
+  .openapi('Report');
+
+type ReportView = z.infer<typeof ReportView>;
+
+/** A report as this caller sees it, with so much of each list as there is room for. */
+export function reportView(date: string, report: Report, listener: Listener): ReportView {
+  const told = (why: Reason) => shortened(toldTo(listener, why));
+  const lists = {
+    runs: worstFirstIfNeeded(
+      report.runs.map((run) => runView(run, told)),
+      MOST_BYTES.runs,
+      ({ state }) => isBad(state),
+    ),
+    snapshots: worstFirstIfNeeded(
+      report.snapshots.map((job) => snapshotView(job, told)),
+      MOST_BYTES.snapshots,
+      ({ status }) => isBad(status),
+    ),
+    vms: fitting(report.vms.map(protectedView), MOST_BYTES.vms),
+    unprotected: fitting(report.unprotected.map(otherView), MOST_BYTES.unprotected),
+    due: fitting(
+      report.due.map(({ id, name = null, nextAt = '' }) => ({ scheduleId: id, name, at: nextAt })),
+      MOST_BYTES.due,
+    ),
+  } satisfies Record<Listed, readonly unknown[]>;
+  const leftOff = (of: Listed) => report[of].length - lists[of].length;
+  return {
+    date,
+    summary: summaryOf(report),
+    ...lists,
+    omitted: {
+      runs: leftOff('runs'),
+      snapshots: leftOff('snapshots'),
+      vms: leftOff('vms'),
+      unprotected: leftOff('unprotected'),
+      due: leftOff('due'),
+    },
+    gaps: report.gaps.slice(0, MOST_GAPS).map(({ what, reason }) => ({ what, reason: told(reason) })),
+  };
+}
+
+/** Reasons for which a run is skipped although a backup was wanted. */
+const MISSED: readonly string[] = ['RunMissed', 'VmBusy', 'NothingSelected'];
+
+function summaryOf({ runs, snapshots, vms, unprotected }: Report): ReportView['summary'] {
+  const of = (state: string) =>
+    runs.filter((run) => run.state === state).length +
+    snapshots.filter(({ status }) => status === state).length;
+  const counts = {
+    failed: of('failed'),
+    missed: runs.filter(({ state, reason }) => state === 'skipped' && MISSED.includes(reason?.name ?? ''))
+      .length,
+    overdue: vms.filter(({ overdue }) => overdue).length,
+    lost: vms.filter(({ lost }) => lost.length > 0).length,
+  };
+  return {
+    ok: Object.values(counts).every((count) => count === 0),
+    ...counts,
+    unprotected: unprotected.length,
+    succeeded: of('succeeded'),
+  };
+}
+
+const isBad = (state: string) => state === 'failed' || state === 'skipped';
+
+/** In their order where all fit; else what went wrong comes first, and the rest as far as there is room. */
+function worstFirstIfNeeded<T>(items: readonly T[], bytes: number, bad: (item: T) => boolean): T[] {
+  const all = fitting(items, bytes);
+  if (all.length === items.length) return all;
+  return fitting([...items.filter(bad), ...items.filter((item) => !bad(item))], bytes);
+}
+
+/** How a reason is told to who asks. */
+type Tell = (why: Reason) => Reason;
+
+function runView(run: ReportedRun, told: Tell): ReportView['runs'][number] {
+  const { pool, vmUuid, vmName = '' } = run;
+  return {
+    scheduleId: run.scheduleId,
+    nominal: run.nominal,
+    vm: pool !== undefined && vmUuid !== undefined ? { pool, uuid: vmUuid, name: vmName } : null,
+    pool: pool ?? null,
+    backupType: run.backupType,
+    // A run that was missed never had one.
+    jobId: run.jobId ?? null,
+    state: run.state,
+    reason: run.reason ? told(run.reason) : null,
+    finishedAt: run.finishedAt ?? null,
+  };
+}
+
+function snapshotView(job: Job, told: Tell): ReportView['snapshots'][number] {
+  return {
+    jobId: job.id,
+    createdAt: job.createdAt,
+    vm: { pool: job.pool, uuid: job.vmUuid, name: job.vmName },
+    backupType: job.request.backup?.type ?? null,
+    status: job.status,
+    reason: job.error ? told(job.error) : null,
+    finishedAt: job.finishedAt ?? null,
+  };
+}
+
+function protectedView(vm: ProtectedVm): ReportView['vms'][number] {
+  const { ageHours, overdue } = vm;
+  return { ...otherView(vm), ageHours, overdue };
+}
+
+function otherView(vm: OtherVm): ReportView['unprotected'][number] {
+  const { pool, uuid, name, last, lost, lookedAt = null, ageHours = null } = vm;
+  return {
+    ...{ pool, uuid, name, lookedAt, ageHours },
+    lastBackup: last ? backupView(last) : null,
+    lost: lost.slice(0, MOST_LOST).map((backup) => ({
+      ...backupView(backup),
+      foundAt: backup.lost?.foundAt ?? backup.verifiedAt,
+      message: `The image ${backup.imageId}, verified on ${backup.verifiedAt}, ${backup.lost?.what}.`,
+    })),
+  };
+}
+
+function backupView({ imageId, type, verifiedAt }: VerifiedBackup) {
+  return { imageId, type, verifiedAt };
+}
+
+function shortened({ name, message }: Reason) {
+  return { name, message: shorten(message, MOST_CHARACTERS) };
+}

@@ -1,0 +1,100 @@
+import { expect, it } from 'vitest';
+import type { ReportView } from '../../bin/answers.ts';
+import { xensnap } from './command-line.ts';
+import { stubApi } from './stub-api.ts';
+
+const NOTHING = { ok: true, failed: 0, missed: 0, overdue: 0, lost: 0 };
+
+function aReport(fields: Partial<ReportView> = {}): ReportView {
+  return {
+    ...{ date: '2026-05-05', summary: NOTHING, runs: [], snapshots: [], vms: [], unprotected: [], due: [] },
+    ...{ omitted: { runs: 0, snapshots: 0, vms: 0, unprotected: 0, due: 0 }, gaps: [] },
+    ...fields,
+  };
+}
+
+async function reported(report: ReportView, ...args: string[]) {
+  await using api = await stubApi({ 'GET /reports?date=2026-05-05': () => [200, report] });
+  return await xensnap(['report', '--date', '2026-05-05', '--api', api.url, ...args]);
+}
+
+const vm = { name: 'web-1', pool: 'demo', uuid: 'u', lastBackup: null, lost: [], lookedAt: null };
+
+it('shows runs, snapshots on demand, ages, what nothing protects, and what it could not look at', async () => {
+  const { status, stdout, stderr } = await reported(
+    aReport({
+      summary: { ...NOTHING, ok: false, failed: 1, missed: 2 },
+      runs: [
+        {
+          ...{ nominal: '2026-05-05T02:00:00.000Z', vm: { name: 'web-1' }, backupType: 'daily', jobId: null },
+          ...{ state: 'skipped', reason: { name: 'RunMissed', message: 'too late' } },
+        },
+      ],
+      snapshots: [
+        {
+          ...{
+            jobId: 'job-7',
+            createdAt: '2026-05-05T12:00:00.000Z',
+            vm: { name: 'db-1' },
+            backupType: null,
+          },
+          ...{ status: 'failed', reason: { name: 'UploadFailed', message: 'the line was cut' } },
+        },
+      ],
+      vms: [
+        {
+          ...{ ...vm, ageHours: 0.155, overdue: false },
+          lastBackup: { imageId: 'image-1', verifiedAt: '2026-05-04T02:00:00.000Z' },
+          lost: [{ message: 'The image image-2 is no longer in Glance.' }],
+        },
+        { ...vm, name: 'web-2', ageHours: 60, overdue: true },
+      ],
+      unprotected: [{ ...vm, name: 'forgotten' }],
+      omitted: { runs: 3 },
+      gaps: [{ what: 'the VMs of the pool "b"', reason: { name: 'PoolUnreachable', message: 'away' } }],
+    }),
+  );
+  expect([status, stderr]).toEqual([1, 'xensnap: 1 failed, 2 missed\n']);
+  for (const text of [
+    'RunMissed: too late',
+    'UploadFailed: the line was cut',
+    /image-1 +9 min +never/,
+    'web-1: The image image-2 is no longer in Glance.',
+    /web-2 .*none .*2 d, overdue/,
+    /NOTHING PROTECTS[\s\S]*forgotten/,
+    '3 more runs had no room',
+    'Not looked at: the VMs of the pool "b". away',
+  ])
+    expect(stdout).toMatch(text);
+});
+
+it('ends with status 0 where all is well, and says the same with --json', async () => {
+  expect(await reported(aReport())).toMatchObject({ status: 0, stderr: '' });
+  const lost = aReport({ summary: { ...NOTHING, ok: false, lost: 1 } });
+  expect(await reported(aReport(), '--json')).toMatchObject({ status: 0, stderr: '' });
+  const { status, stdout } = await reported(lost, '--json');
+  expect([status, JSON.parse(stdout)]).toEqual([1, lost]);
+});
+
+it('takes today and yesterday for the days that they are', async () => {
+  const asked: string[] = [];
+  const days = [0, 1].map((ago) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10));
+  await using api = await stubApi(
+    Object.fromEntries(
+      days.map((date) => [
+        `GET /reports?date=${date}`,
+        () => {
+          asked.push(date);
+          return [200, aReport({ date })];
+        },
+      ]),
+    ),
+  );
+  for (const word of ['today', 'yesterday'])
+    expect((await xensnap(['report', '--date', word, '--api', api.url])).status).toBe(0);
+  expect(asked).toEqual(days);
+});
+
+it('says in its help with which status it ends', async () => {
+  expect((await xensnap(['report', '--help'])).stdout).toMatch(/Exit status: 1 where something .* failed/);
+});
