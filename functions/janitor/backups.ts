@@ -2,6 +2,7 @@ import type { BaseRuntime } from '../runtime/base.ts';
 import { vmKey } from '../schedules/coverage.ts';
 import { type LookBound, lookAtBackups } from '../schedules/look.ts';
 import type { KnownVm, VerifiedBackup } from '../store/backups.ts';
+import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
 
 /** Of the janitor's 900 s: so many for Glance's list, as many again for images that are asked for by themselves. */
@@ -16,6 +17,15 @@ export async function lookForBackups(
   dryRun: boolean,
   bound: LookBound = LOOK,
 ): Promise<Finding[]> {
+  try {
+    return await lookAtRest(runtime, dryRun, bound);
+  } catch (error) {
+    const { message } = asJobError(error);
+    return [{ kind: 'image', id: 'backups', what: `no look for backups: ${message}`, action: 'failed' }];
+  }
+}
+
+async function lookAtRest(runtime: BaseRuntime, dryRun: boolean, bound: LookBound): Promise<Finding[]> {
   const { store, clock } = runtime;
   const now = clock.now().toISOString();
   const { lookedAt, beganAt = now, place } = await store.backups.look();

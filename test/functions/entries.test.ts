@@ -113,6 +113,7 @@ const kept = () => dynamo.commandCalls(UpdateCommand, { Key: { id: 'janitor#last
 
 it('goes on with its round past a job on which AWS gives no answer, and keeps the report', async () => {
   dynamo.on(QueryCommand).resolves({ Items: [{ id: stored.id }] });
+  dynamo.on(GetCommand).resolves({});
   dynamo.on(BatchGetCommand).resolves({ Responses: { xensnap: [stored] } });
   dynamo.on(UpdateCommand).resolves({ Attributes: stored });
   sfn.on(DescribeExecutionCommand).rejects(throttled);

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { createApi } from '../../../functions/api/app.ts';
+import { tick } from '../../../functions/schedules.ts';
+import { aJob } from './a-job.ts';
+import { type ServedApi, serveApi } from './served-api.ts';
+
+let api: ServedApi;
+beforeAll(async () => {
+  api = await serveApi({
+    pool: { vms: 0 },
+    config: { projects: { a: { vmTags: ['team-a'] }, ops: { admin: true } } },
+  });
+  for (const [name, tags] of [
+    ['db-1', ['prod']],
+    ['db-2', ['prod', 'team-a']],
+    ['forgotten', ['team-a']],
+    ['test-1', []],
+  ] as const)
+    await api.pool.addVm({ name, tags: [...tags] });
+});
+afterAll(() => api[Symbol.asyncDispose]());
+afterEach(async () => {
+  for (const { id } of await api.runtime.store.schedules.all()) await api.runtime.store.schedules.remove(id);
+  api.glance.faults.clear();
+});
+
+const uuidOf = (name: string) => api.pool.vms().find((vm) => vm.record().name_label === name)?.uuid ?? '';
+const nightly = { selector: { tag: 'prod' }, daily: { at: '02:00' }, keep: 7 };
+const names = (vms: { name: string }[]) => vms.map(({ name }) => name).sort();
+
+/** A verified backup, in Glance and on record. */
+async function aBackup(vm: string, hoursAgo: number): Promise<string> {
+  const id = randomUUID();
+  const verifiedAt = new Date(Date.now() - hoursAgo * 3_600_000).toISOString();
+  await api.runtime.glance.createImage({
+    ...{ id, name: vm, diskFormat: 'vhd', containerFormat: 'ovf', visibility: 'private' },
+    properties: { xensnap_installation: 'test', xensnap_job: id },
+  });
+  await fetch(`${api.glance.url}/v2/images/${id}/file`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: 'x',
+  });
+  await api.runtime.store.backups.verified('demo', uuidOf(vm), { imageId: id, type: 'daily', verifiedAt });
+  return id;
+}
+
+async function reportFor(project: string) {
+  const lambda = { projectId: project, userId: 'u', admin: false };
+  const response = await createApi(api.runtime).request(
+    '/reports',
+    {},
+    {
+      event: { requestContext: { authorizer: { lambda } } },
+    },
+  );
+  // biome-ignore lint/suspicious/noExplicitAny: what an answer holds is what the tests assert
+  return (await response.json()) as any;
+}
+
+it("shows a selector's VMs from the start, and lists those that nothing protects", async () => {
+  const before = (await api.ask('GET', '/reports')).body;
+  expect(names(before.unprotected)).toEqual(['db-1', 'db-2', 'forgotten', 'test-1']);
+  await api.ask('POST', '/schedules', nightly);
+  // A backup on demand protects as well, as long as it is not old.
+  await aBackup('test-1', 24);
+  const { vms, unprotected, summary, gaps } = (await api.ask('GET', '/reports')).body;
+  expect(names(vms)).toEqual(['db-1', 'db-2']);
+  expect(vms[0]).toMatchObject({ lastBackup: null, overdue: false, ageHours: expect.closeTo(0, 1) });
+  expect(unprotected).toMatchObject([{ name: 'forgotten', lastBackup: null, ageHours: null }]);
+  expect([summary.ok, summary.unprotected, gaps]).toEqual([true, 1, []]);
+});
+
+it("shows a project its own VMs: those of its schedules, and those that nobody's schedule covers", async () => {
+  await api.ask('POST', '/schedules', nightly);
+  const { vms, unprotected } = await reportFor('a');
+  expect([names(vms), names(unprotected)]).toEqual([[], ['forgotten']]);
+  expect(names((await reportFor('ops')).vms)).toEqual(['db-1', 'db-2']);
+});
+
+it('tells of a backup that is gone by name, and goes back to the one before it', async () => {
+  await api.ask('POST', '/schedules', { ...nightly, selector: { namePattern: 'db-1' } });
+  const older = await aBackup('db-1', 30);
+  const newer = await aBackup('db-1', 6);
+  const first = (await api.ask('GET', '/reports')).body;
+  expect(first.vms).toMatchObject([{ lastBackup: { imageId: newer }, lost: [] }]);
+  await fetch(`${api.glance.url}/v2/images/${newer}`, { method: 'DELETE' });
+  const { vms, summary } = (await api.ask('GET', '/reports')).body;
+  expect(vms).toMatchObject([
+    {
+      lastBackup: { imageId: older },
+      ageHours: expect.closeTo(30, 1),
+      lost: [{ imageId: newer, message: expect.stringMatching(/no longer in Glance \(deleted\? by whom/) }],
+    },
+  ]);
+  expect(vms[0].lost[0].message).toContain(`The image ${newer}, verified on `);
+  expect(summary).toMatchObject({ ok: false, lost: 1, overdue: 0 });
+});
+
+it('says since when nobody has looked where Glance does not answer, and calls nothing gone', async () => {
+  await api.ask('POST', '/schedules', { ...nightly, selector: { namePattern: 'db-2' } });
+  const id = await aBackup('db-2', 5);
+  await fetch(`${api.glance.url}/v2/images/${id}`, { method: 'DELETE' });
+  api.glance.faults.add({ method: 'GET', path: /images/, status: 503, times: 99 });
+  const { vms, gaps, summary } = (await api.ask('GET', '/reports')).body;
+  expect(vms).toMatchObject([{ lastBackup: { imageId: id }, lost: [] }]);
+  expect(vms[0].lookedAt).toBe(vms[0].lastBackup.verifiedAt);
+  expect(gaps).toMatchObject([{ what: 'backups in Glance', reason: { name: 'GlanceUnavailable' } }]);
+  expect(summary.lost).toBe(0);
+});
+
+it("keeps a selector's last known VMs while their pool is away, and names the pool", async () => {
+  const { id } = (await api.ask('POST', '/schedules', nightly)).body;
+  // The look at the schedules has seen them.
+  await tick(api.runtime);
+  const gone = Object.assign(new Error('nobody answers'), { name: 'XapiUnreachable' });
+  const away = createApi({ ...api.runtime, withSession: () => Promise.reject(gone) });
+  // biome-ignore lint/suspicious/noExplicitAny: what an answer holds is what the tests assert
+  const { vms, gaps, unprotected } = (await (await away.request('/reports')).json()) as any;
+  expect(names(vms)).toEqual(['db-1', 'db-2']);
+  expect(unprotected).toEqual([]);
+  expect(gaps).toMatchObject([{ what: 'the VMs of the pool "demo"', reason: { name: 'PoolUnreachable' } }]);
+  // Once the schedule is gone, so are they.
+  await api.runtime.store.schedules.remove(id);
+  // biome-ignore lint/suspicious/noExplicitAny: what an answer holds is what the tests assert
+  expect(((await (await away.request('/reports')).json()) as any).vms).toEqual([]);
+});
+
+it('tells of the snapshots on demand of the day, and of what failed', async () => {
+  const { store } = api.runtime;
+  const day = '2026-05-06';
+  const at = (time: string) => `${day}T${time}.000Z`;
+  const done = aJob({ id: randomUUID(), createdAt: at('01:00:00') });
+  const failed = aJob({ id: randomUUID(), createdAt: at('23:59:59') });
+  const ofRun = aJob({
+    id: randomUUID(),
+    createdAt: at('02:00:00'),
+    run: { scheduleId: randomUUID(), nominal: at('02:00:00') },
+  });
+  const late = aJob({ id: randomUUID(), createdAt: '2026-05-07T00:00:00.000Z' });
+  for (const job of [done, failed, ofRun, late]) await store.jobs.create(job);
+  const ended = { finishedAt: new Date(), ttl: 4_000_000_000 };
+  await store.jobs.finish(done.id, { status: 'succeeded', ...ended });
+  const error = { name: 'UploadFailed', message: 'the line was cut' };
+  await store.jobs.finish(failed.id, { status: 'failed', error, ...ended });
+  const { snapshots, summary } = (await api.ask('GET', `/reports?date=${day}`)).body;
+  expect(snapshots).toMatchObject([
+    { jobId: failed.id, status: 'failed', reason: error },
+    { jobId: done.id, status: 'succeeded', reason: null },
+  ]);
+  expect(summary).toMatchObject({ ok: false, failed: 1, succeeded: 1 });
+});
+
+it('knows of a single job whether its image is still there, and keeps it where Glance does not say', async () => {
+  const { store } = api.runtime;
+  const id = await aBackup('db-1', 1);
+  const job = aJob({ id, vmUuid: uuidOf('db-1') });
+  await store.jobs.create(job);
+  await store.jobs.commit(id, new Date());
+  await store.jobs.finish(id, { status: 'succeeded', finishedAt: new Date(), ttl: 4_000_000_000 });
+  const imageId = async () => (await api.ask('GET', `/snapshots/${id}`)).body.imageId;
+  expect(await imageId()).toBe(id);
+  await fetch(`${api.glance.url}/v2/images/${id}`, { method: 'DELETE' });
+  api.glance.faults.add({ method: 'GET', path: /images/, status: 503 });
+  expect(await imageId()).toBe(id);
+  expect(await imageId()).toBeNull();
+  const { snapshots } = (await api.ask('GET', '/snapshots')).body;
+  expect(snapshots.find((each: { id: string }) => each.id === id).imageId).toBeNull();
+});
+
+it('refuses a day that no calendar has, and names the field', async () => {
+  const { status, body } = await api.ask('GET', '/reports?date=2026-13-45');
+  expect([status, body.error.message]).toEqual([
+    400,
+    expect.stringContaining('date: must be a day of the calendar such as 2026-11-23'),
+  ]);
+});
