@@ -75,7 +75,7 @@ export function createJanitor(
     seconds: LONGEST_SECONDS,
     reaches: ['pool', 'glance'],
     table: ['GetItem', 'UpdateItem', 'DeleteItem'],
-    indexes: ['byOpen'],
+    indexes: ['byKind', 'byOpen'],
     environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
   });
   allowExecutions(janitor, 'states:DescribeExecution', stateMachine);

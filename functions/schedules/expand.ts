@@ -15,7 +15,7 @@ const CLAIM_SECONDS = 300;
 const MOST_MISSED = 500;
 
 /** What a tick found out about a schedule. */
-type Found = Pick<Schedule, 'nextAt' | 'askUntil' | 'known'>;
+type Found = Pick<Schedule, 'nextAt' | 'askUntil'>;
 
 /**
  * Puts the runs of a schedule's times that have come on record, one for each VM, under a claim, so that of two ticks
@@ -40,30 +40,29 @@ async function expand(schedule: Schedule, now: number, runtime: Runtime): Promis
   if (schedule.nextAt === undefined || Date.parse(schedule.nextAt) > now) return schedule;
   let slot = slotAt(schedule, Date.parse(schedule.nextAt));
   for (let missed = 0; slot.next !== undefined && slot.next <= now; missed++) {
-    if (missed === MOST_MISSED) return { ...placeAt(slot.nominal), ...kept(schedule) };
+    if (missed === MOST_MISSED) return placeAt(slot.nominal);
     await noteMissed(schedule, slot, runtime);
     slot = slotAt(schedule, slot.next);
   }
   const asked = schedule.askUntil !== undefined && slot.nominal === Date.parse(schedule.nextAt);
   if (asked || now < lateFrom(slot)) return runSlot(schedule, slot, now, runtime);
   await noteMissed(schedule, slot, runtime);
-  return { ...placeAt(slot.next), ...kept(schedule) };
+  return placeAt(slot.next);
 }
 
 async function runSlot(schedule: Schedule, slot: Slot, now: number, runtime: Runtime): Promise<Found> {
   const { vms, unasked } = await select(schedule, runtime);
   for (const vm of vms) await create(schedule, slot, vm, runtime);
-  const known = { known: knownOf(schedule, { vms, unasked }, now) };
   const askUntil =
     schedule.askUntil ??
     iso(Math.min(endOf(slot), Math.max(slot.nominal + windowMs(schedule), now) + LEAST_WAIT_MS));
-  if (unasked.length > 0 && iso(now) < askUntil) return { ...placeAt(slot.nominal), askUntil, ...known };
+  if (unasked.length > 0 && iso(now) < askUntil) return { ...placeAt(slot.nominal), askUntil };
   for (const { reason, ...of } of unasked) await end(schedule, slot, of, 'failed', reason, runtime);
   if (vms.length === 0 && unasked.length === 0) {
     const reason = { name: 'NothingSelected', message: 'No VM fits the selector.' };
     await end(schedule, slot, {}, 'skipped', reason, runtime);
   }
-  return { ...placeAt(slot.next), ...known };
+  return placeAt(slot.next);
 }
 
 async function select(schedule: Schedule, runtime: Runtime): Promise<Selected> {
@@ -123,19 +122,8 @@ function runOf({ id, project, backupType }: Schedule, { nominal, next }: Slot): 
   };
 }
 
-/** Since when each VM is scheduled. Those of a pool that could not be asked stay known. */
-function knownOf({ known = [] }: Schedule, { vms, unasked }: Selected, now: number) {
-  const since = new Map(known.map((vm) => [`${vm.pool}/${vm.uuid}`, vm.since]));
-  const away = known.filter((vm) => unasked.some(({ pool }) => pool === undefined || pool === vm.pool));
-  return [...vms.map((vm) => ({ ...vm, since: since.get(`${vm.pool}/${vm.uuid}`) ?? iso(now) })), ...away];
-}
-
 function slotAt(schedule: Schedule, nominal: number): Slot {
   return { nominal, next: nextNominal(schedule, nominal) };
-}
-
-function kept({ known }: Schedule): Pick<Found, 'known'> {
-  return known ? { known } : {};
 }
 
 function placeAt(nominal: number | undefined): Pick<Found, 'nextAt'> {

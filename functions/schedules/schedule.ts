@@ -54,8 +54,6 @@ export interface Schedule {
   readonly nextAt?: string;
   /** While some pool could not be asked for the VMs of `nextAt`: until when that is tried. */
   readonly askUntil?: string;
-  /** The VMs when the schedule last was due, and since when each of them is scheduled. */
-  readonly known?: readonly (ScheduledVm & { readonly since: string })[];
   /** The tick that has the schedule, and until when. */
   readonly claimedBy?: string;
   readonly claimedUntil?: string;

@@ -40,10 +40,12 @@ const CHANGED_BY: { readonly [F in keyof Required<Schedule>]: 'save' | 'retiming
   revision: 'save',
   nextAt: 'retiming',
   askUntil: 'retiming',
-  known: 'other',
   claimedBy: 'other',
   claimedUntil: 'other',
 };
+
+/** The VMs that an earlier version kept here, of which very many would have been too much for an item. */
+const LEGACY = 'known';
 
 function changedBy(...by: readonly string[]): (keyof Schedule)[] {
   return (Object.keys(CHANGED_BY) as (keyof Schedule)[]).filter((field) => by.includes(CHANGED_BY[field]));
@@ -104,12 +106,12 @@ export class Schedules {
   /** Gives the claim back, with what the tick found out unless a caller has changed the schedule meanwhile. */
   async release(
     { id, claimedBy, revision }: Schedule,
-    found: Pick<Schedule, 'nextAt' | 'askUntil' | 'known'>,
+    found: Pick<Schedule, 'nextAt' | 'askUntil'>,
   ): Promise<void> {
-    const fields = ['nextAt', 'askUntil', 'known'] as const;
+    const fields = ['nextAt', 'askUntil'] as const;
     const written = await this.#change(id, {
       set: { ...Object.fromEntries(fields.map((field) => [field, found[field]])), createdAt: dueAt(found) },
-      remove: ['claimedBy', 'claimedUntil', ...fields.filter((field) => found[field] === undefined)],
+      remove: ['claimedBy', 'claimedUntil', LEGACY, ...fields.filter((field) => found[field] === undefined)],
       when: '#claimedBy = :by AND #revision = :revision',
       names: ['revision'],
       values: { by: claimedBy, revision },
