@@ -73,7 +73,7 @@ export async function releaseVm(
   await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
   if (byHost) return { owes, byHost };
   if (isStillSaid(job)) {
-    const done = `${DONE} at ${deps.clock.now().toISOString()}.`;
+    const done = `${DONE} ${deps.clock.now().toISOString()}: nothing is owed any more.`;
     await store.jobs.warn(job.id, done, done);
   }
   await giveBack('jobs', job.project, job.id, deps);
@@ -83,7 +83,7 @@ export async function releaseVm(
 
 /** How a warning ends that something is still owed, and how the one begins that says it no longer is. */
 export const GOES_ON = 'xensnap goes on trying.';
-const DONE = 'What was not tidied up yet was';
+const DONE = 'Tidied up at';
 
 function isStillSaid({ warnings = [] }: Job): boolean {
   const said = warnings.some((warning) => warning.endsWith(GOES_ON));

@@ -83,6 +83,11 @@ it('keeps a committed image when the cleanup fails, warns, and pays what is owed
     expect.stringMatching(/^Not tidied up yet \(snapshot\): before DestroySnapshot/),
     expect.stringMatching(/^Not tidied up yet \(relock\): before RelockVm/),
   ]);
+  // And once it is paid, the same job says so.
+  const until = /^Tidied up at 2.*Z: nothing is owed any more\.$/;
+  expect(warned.map(({ warnings }) => warnings?.slice(1))).toEqual(
+    warned.map(() => [expect.stringMatching(until)]),
+  );
   expect(glance.images().filter(({ status }) => status === 'active')).toHaveLength(cases.length);
   expect(await leftBehind()).toEqual([]);
 }, 300_000);

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { collectMetrics, type Measured } from '../../../functions/metrics.ts';
 import type { Schedule } from '../../../functions/schedules/schedule.ts';
 import { tick } from '../../../functions/schedules.ts';
+import type { Glance } from '../../../glance/client.ts';
 import { memoryRuntime } from '../../scale/memory-runtime.ts';
 import { MemoryTable } from '../../scale/memory-table.ts';
 
@@ -48,6 +49,26 @@ it('tells the age of the oldest last backup of all scheduled VMs, every 15 minut
   now += 10 * 60_000;
   expect(await told()).toEqual([['VerifiedBackupAgeHours', expect.closeTo(1.58, 2)]]);
   await runtime.close();
+});
+
+it('alarms by the last backup that Glance still has', async () => {
+  const clock = { now: () => new Date(START + 50 * HOUR) };
+  const measured: Measured[] = [];
+  const whole = memoryRuntime(clock, new MemoryTable(), {
+    metrics: collectMetrics((each) => measured.push(each)),
+  });
+  const there = { status: 'active', properties: { xensnap_installation: 'memory', xensnap_job: 'old' } };
+  const glance = {
+    async *listImages() {},
+    getImage: async (id: string) => (id === 'old' ? { id, ...there } : undefined),
+  } as unknown as Glance;
+  const { schedules, backups } = whole.store;
+  await schedules.create(aSchedule({ vm: { pool: 'demo', uuid: 'a', name: 'a' } }));
+  await backups.verified('demo', 'a', { imageId: 'old', type: 'daily', verifiedAt: iso(10) });
+  await backups.verified('demo', 'a', { imageId: 'deleted', type: 'daily', verifiedAt: iso(49) });
+  await tick({ ...whole, glance });
+  expect(measured).toMatchObject([{ name: 'VerifiedBackupAgeHours', value: 40 }]);
+  await whole.close();
 });
 
 it('counts a run without a backup once', async () => {
