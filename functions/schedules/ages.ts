@@ -10,8 +10,8 @@ const AT_ONCE = 16;
 /** How often the age of the oldest backup is told at most. */
 const TOLD_SECONDS = 900;
 /** What a tick of 180 s has for it, beside the runs that it begins. */
-const POOLS_SECONDS = 20;
-const LOOK: LookBound = { seconds: 20, singly: 1000 };
+const POOLS_SECONDS = 15;
+const LOOK: LookBound = { seconds: 12, singly: 1000 };
 const HOUR_MS = 3_600_000;
 
 /** How old the last backup of a VM is. */

@@ -31,7 +31,7 @@ export interface Looked {
 type Runtime = Pick<BaseRuntime, 'glance' | 'store' | 'config' | 'clock' | 'log'>;
 
 const AT_ONCE = 8;
-const PAGE = 1000;
+const PAGE = 500;
 /** An image's record is older than its verification by a job's time, 6 days at most. */
 const OLDEST_MS = 7 * 86_400_000;
 

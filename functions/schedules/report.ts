@@ -12,7 +12,7 @@ import type { Schedule } from './schedule.ts';
 const READS_AT_ONCE = 16;
 /** API Gateway waits for 29 s: so many for the pools, while the table is read, and then so many for Glance. */
 const POOLS_SECONDS = 8;
-const LOOK: LookBound = { seconds: 8, singly: 200 };
+const LOOK: LookBound = { seconds: 6, singly: 200 };
 /** Jobs of a day that are looked through for those on demand. */
 const MOST_JOBS = 10_000;
 /** A VM that no schedule covers counts as protected for so long after a verified backup. */
