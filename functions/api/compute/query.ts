@@ -42,7 +42,7 @@ export function wholeNumber(c: Context, name: string): number | undefined {
 /** As oslo.utils reads a truth value (strutils.bool_from_string). @throws Fault 400 for what is none */
 export function isTrue(c: Context, name: string): boolean {
   const text = last(c, name);
-  if (text === undefined || /^\s*(|0|f|false|off|n|no)\s*$/i.test(text)) return false;
+  if (text === undefined || /^(|0|f|false|off|n|no)$/i.test(text.trim())) return false;
   if (/^\s*(1|t|true|on|y|yes)\s*$/i.test(text)) return true;
   throw wrongParameter(name, text, 'It must be true or false');
 }
