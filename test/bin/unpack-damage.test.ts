@@ -13,6 +13,17 @@ const flip = async (path: string, at: number) => {
   await file.write(Buffer.from([(buffer[0] ?? 0) ^ 1]), 0, 1, at);
   await file.close();
 };
+/** Makes a VHD's disk a byte longer, in both of its footers. */
+const byteLonger = async (path: string) => {
+  const vhd = await readFile(path);
+  for (const at of [0, vhd.length - 512]) {
+    const footer = vhd.subarray(at, at + 512);
+    footer.writeBigUInt64BE(footer.readBigUInt64BE(48) + 1n, 48);
+    footer.fill(0, 64, 68);
+    footer.writeInt32BE(~footer.reduce((sum, byte) => sum + byte, 0), 64);
+  }
+  await writeFile(path, vhd);
+};
 const regzipped = async (image: string, change: (tar: Buffer) => Buffer) =>
   writeFile(image, gzipSync(change(gunzipSync(await readFile(image)))));
 
@@ -86,6 +97,11 @@ it.each<{
     what: 'has a VHD whose footer is damaged',
     says: /1\.vhd: the copy of its footer is damaged/,
     files: (folder) => flip(join(folder, '1.vhd'), 300),
+  },
+  {
+    what: 'has a VHD of a disk that is no whole number of sectors',
+    says: /1\.vhd: a disk cannot have \d+ bytes/,
+    files: (folder) => byteLonger(join(folder, '1.vhd')),
   },
   {
     what: 'has a VHD whose header is damaged',

@@ -89,3 +89,42 @@ describe('a pool that hangs at the login', () => {
     expect(second.connections).toBe(0);
   });
 });
+
+describe('an answer that takes long to be read', () => {
+  const large = success(
+    `<struct>${'<member><name>a</name><value>x</value></member>'.repeat(150_000)}</struct>`,
+  );
+
+  it('is XapiReplyLost after the time of a call, though all of it has come', async () => {
+    const pool = await started.member({ 'VM.get_all_records': () => large });
+    const client = started.client([pool], { callSeconds: 0.4 });
+    const { outcome, seconds } = await timed(
+      client.withSession(credentials, (session) => session.call('VM.get_all_records')),
+    );
+    expect(outcome).toMatchObject({
+      name: 'XapiReplyLost',
+      method: 'VM.get_all_records',
+      message: expect.stringMatching(/not all of the answer read within 0\.4 s|nothing heard within 0\.4 s/),
+    });
+    // A getter is sent once more.
+    expect(seconds).toBeLessThan(10);
+  });
+
+  it('is left when its signal is aborted', async () => {
+    const abort = new AbortController();
+    const pool = await started.member({
+      'VM.get_all_records': () => {
+        setTimeout(() => abort.abort(new Error('closing')), 300);
+        return large;
+      },
+    });
+    const client = started.client([pool], { callSeconds: 60 });
+    const asked = client.withSession(credentials, (session) => session.call('VM.get_all_records'), {
+      signal: abort.signal,
+    });
+    await expect(asked).rejects.toMatchObject({
+      name: 'XapiReplyLost',
+      cause: expect.objectContaining({ message: 'closing' }),
+    });
+  });
+});
