@@ -1,6 +1,8 @@
 import type { TaskRecord } from './types.ts';
 
 const MASK = '(hidden)';
+/** Of a refusal's message, which goes into logs and records; a parameter may be a plugin's whole output. */
+const longestMessage = 1000;
 
 /**
  * A pool's refusal, or the end of a failed task. `code` and `params` are those of xapi's ErrorDescription, with
@@ -18,11 +20,15 @@ export class XapiError extends Error {
   constructor(method: string, description: readonly string[], secrets: readonly string[] = []) {
     const [code = 'UNKNOWN_ERROR', ...rawParams] = description;
     const params = hideSessions(code, rawParams).map((param) => hide(param, secrets));
-    super(`${code}(${params.join(', ')})`);
+    super(shortened(`${code}(${params.join(', ')})`));
     this.code = code;
     this.params = params;
     this.method = method;
   }
+}
+
+function shortened(text: string): string {
+  return text.length > longestMessage ? `${text.slice(0, longestMessage - 1)}…` : text;
 }
 
 /** Whether `error` is a {@link XapiError} with one of these codes. */

@@ -90,3 +90,11 @@ describe('a failed plugin', () => {
     expect(describePluginFailure(new Error('x'))).toBeUndefined();
   });
 });
+
+it('a refusal has all of what xapi says in its parameters, and as much as can be read in its message', () => {
+  const output = 'x'.repeat(500_000);
+  const error = new XapiError('host.call_plugin', ['XENAPI_PLUGIN_FAILURE', 'non-zero exit', output, '']);
+  expect(error.params[1]).toBe(output);
+  expect(error.message).toMatch(/^XENAPI_PLUGIN_FAILURE\(non-zero exit, x+…$/);
+  expect(error.message).toHaveLength(1000);
+});
