@@ -94,13 +94,13 @@ function issue(stub: StubKeystone, auth: Record<string, unknown>, expires: Date)
   };
   // biome-ignore lint/suspicious/noExplicitAny: what was sent is what is looked at
   const sent = (auth.identity as any)?.application_credential;
-  if (sent?.id === '')
-    return refusal(400, 'Expecting to find name or ID in application credential. The server could not …');
+  if (sent?.id === '') return REFUSALS.emptyCredential;
   if (sent && (sent.id !== CREDENTIAL.id || stub.credential === 'deleted'))
-    return refusal(404, `Could not find Application Credential: ${sent.id}.`);
-  if (sent && (sent.secret !== CREDENTIAL.secret || stub.credential === 'refused')) return UNAUTHORIZED;
-  if (sent && stub.credential === 'project disabled') return PROJECT_DISABLED;
-  if (!sent && !isDeepStrictEqual(login, auth)) return UNAUTHORIZED;
+    return REFUSALS.noCredential(sent.id);
+  if (sent && (sent.secret !== CREDENTIAL.secret || stub.credential === 'refused'))
+    return REFUSALS.unauthorized;
+  if (sent && stub.credential === 'project disabled') return REFUSALS.projectDisabled('service');
+  if (!sent && !isDeepStrictEqual(login, auth)) return REFUSALS.unauthorized;
   const token = stub.next.shift() ?? `service-token-${randomUUID()}`;
   stub.valid.add(token);
   const { body } = tokenOf('xensnap', { ...project('service'), ...roles('member', 'reader') }, expires);
@@ -109,17 +109,13 @@ function issue(stub: StubKeystone, auth: Record<string, unknown>, expires: Date)
 
 /** Of a token that asks it says the same as of one that it is asked about, but of one that was revoked or is over. */
 function look(stub: StubKeystone, own: string, subject: string, expires: Date): Answer {
-  if (!stub.valid.has(own) || stub.credential === 'refused') return UNAUTHORIZED;
-  if (stub.credential === 'deleted')
-    return refusal(404, `Could not find Application Credential: ${CREDENTIAL.id}.`);
-  if (stub.credential === 'project disabled') return PROJECT_DISABLED;
+  if (!stub.valid.has(own) || stub.credential === 'refused') return REFUSALS.unauthorized;
+  if (stub.credential === 'deleted') return REFUSALS.noCredential(CREDENTIAL.id);
+  if (stub.credential === 'project disabled') return REFUSALS.projectDisabled('service');
   if (stub.valid.has(subject)) return tokenOf('xensnap', project('service'), expires);
   const caller = CALLERS[subject];
   if (caller) return tokenOf(`user-${subject}`, caller, expires);
-  return refusal(
-    404,
-    subject === 'revoked' ? 'Failed to validate token' : 'Could not recognize Fernet token',
-  );
+  return subject === 'revoked' ? REFUSALS.pastToken : REFUSALS.noToken;
 }
 
 function tokenOf(userId: string, scope: object, expires: Date): Answer {
@@ -129,22 +125,34 @@ function tokenOf(userId: string, scope: object, expires: Date): Answer {
   return { status: 200, body: { token } };
 }
 
-const TITLES: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  404: 'Not Found',
-};
+/** What Keystone refuses with: the same of the real one and of the stub. */
+export const REFUSALS = {
+  /** A secret or password that is wrong, a credential that is over, a user who is disabled or lost a role, an own token
+   * that is no more valid. */
+  unauthorized: refusal(401, 'Unauthorized', 'The request you have made requires authentication.'),
+  noCredential: (id: string) => refusal(404, 'Not Found', `Could not find Application Credential: ${id}.`),
+  emptyCredential: refusal(
+    400,
+    'Bad Request',
+    'Expecting to find name or ID in application credential. The server could not comply with the request since it ' +
+      'is either malformed or otherwise incorrect. The client is assumed to be in error.',
+  ),
+  projectDisabled: (id: string) =>
+    refusal(404, 'Not Found', `Unable to validate token because project ${id} is disabled`),
+  /** Of a token that is asked about: one that was never any, and one that is no more. */
+  noToken: refusal(404, 'Not Found', 'Could not recognize Fernet token'),
+  pastToken: refusal(404, 'Not Found', 'Failed to validate token'),
+  /** Who asks may ask about no token but their own. */
+  mayNotLook: refusal(
+    403,
+    'Forbidden',
+    'You are not authorized to perform the requested action: identity:validate_token.',
+  ),
+} as const;
 
-function refusal(code: number, message: string): Answer {
-  return { status: code, body: { error: { code, message, title: TITLES[code] } } };
+function refusal(code: number, title: string, message: string): Answer {
+  return { status: code, body: { error: { code, message, title } } };
 }
-
-const UNAUTHORIZED: Answer = {
-  ...refusal(401, 'The request you have made requires authentication.'),
-  headers: { 'www-authenticate': 'Keystone uri="http://127.0.0.1:5000/v3"' },
-};
-
-const PROJECT_DISABLED = refusal(404, 'Unable to validate token because project service is disabled');
 
 /** Where it has nothing, Flask answers for it. */
 const UNROUTED: Answer = {

@@ -6,42 +6,19 @@
 #   server.sh stop DIR     stops it; the files stay
 #
 # GLANCE_PORT=N  GLANCE_SIZE_CAP_BYTES=N  GLANCE_QUOTA_BYTES=N  GLANCE_SOCKET_TIMEOUT_SECONDS=N
-# Every caller is an administrator without a project: there is no Keystone.
+# GLANCE_KEYSTONE_URL=URL  asks that Keystone (keystone.sh) about each token, anew each time; without it every caller is
+#                          an administrator without a project
 set -euo pipefail
-
-# Debian's own interpreter: another python may come first in PATH and lacks the package.
-python=/usr/bin/python3
-
-fail() {
-  echo "test/glance/server.sh: $1" >&2
-  exit 1
-}
+. "$(dirname "$0")/debian.sh"
 
 # python3-glance alone: the package glance-api would bring a daemon and questions.
-packages=(python3-glance python3-openstackclient)
-
 install() {
-  local package missing=() log
-  for package in "${packages[@]}"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  if [ "${#missing[@]}" -eq 0 ]; then return; fi
-  command -v apt-get >/dev/null || fail "a real Glance is installed with apt-get, which this system lacks"
-  [ "$(id -u)" = 0 ] || fail "packages are missing: run 'apt-get install ${missing[*]}' as root, then try again"
-  echo "Installing ${missing[*]} from Debian's packages; this takes some minutes" >&2
-  log=$(mktemp)
-  if ! { apt-get update -qq -o DPkg::Lock::Timeout=300 &&
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      -o DPkg::Lock::Timeout=300 "${missing[@]}"; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    rm -f "$log"
-    fail "${missing[*]} could not be installed"
-  fi
-  rm -f "$log"
+  install_packages python3-glance python3-openstackclient
 }
 
 configure() {
-  local dir=$1 port=$2
+  local dir=$1 port=$2 identity=unauthenticated-context
+  [ -z "${GLANCE_KEYSTONE_URL:-}" ] || identity='authtoken context'
   mkdir -p "$dir"/{images,staging,tasks,lock}
   echo '{}' >"$dir/policy.yaml"
   cat >"$dir/glance-api.conf" <<CONF
@@ -71,11 +48,21 @@ lock_path = $dir/lock
 policy_file = $dir/policy.yaml
 [paste_deploy]
 config_file = $dir/paste.ini
+[keystone_authtoken]
+auth_type = password
+auth_url = ${GLANCE_KEYSTONE_URL:-}
+username = admin
+password = admin
+project_name = admin
+user_domain_id = default
+project_domain_id = default
+service_type = image
+token_cache_time = -1
 CONF
   # Debian ships the pipelines in glance-common, which is not installed.
-  cat >"$dir/paste.ini" <<'CONF'
+  cat >"$dir/paste.ini" <<CONF
 [pipeline:glance-api]
-pipeline = healthcheck versionnegotiation unauthenticated-context root
+pipeline = healthcheck versionnegotiation $identity root
 [composite:root]
 paste.composite_factory = glance.api:root_app_factory
 /: versions
@@ -91,61 +78,25 @@ path = /healthcheck
 paste.filter_factory = glance.api.middleware.version_negotiation:VersionNegotiationFilter.factory
 [filter:unauthenticated-context]
 paste.filter_factory = glance.api.middleware.context:UnauthenticatedContextMiddleware.factory
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+[filter:context]
+paste.filter_factory = glance.api.middleware.context:ContextMiddleware.factory
 CONF
-}
-
-healthy() {
-  $python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' \
-    "http://127.0.0.1:$1/healthcheck" 2>/dev/null
 }
 
 start() {
   local dir=$1 port=${GLANCE_PORT:-0}
   install
-  if [ "$port" = 0 ]; then
-    port=$($python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-  fi
+  if [ "$port" = 0 ]; then port=$(free_port); fi
   configure "$dir" "$port"
   if [ ! -s "$dir/glance.sqlite" ]; then
     $python -c 'from glance.cmd.manage import main; main()' --config-file "$dir/glance-api.conf" db sync \
       >"$dir/db-sync.log" 2>&1 || { tail -n 20 "$dir/db-sync.log" >&2; fail "the database could not be made"; }
   fi
-  # workers = 0 above: one process, so that this id is the server's.
-  setsid $python -c 'from glance.cmd.api import main; main()' --config-file "$dir/glance-api.conf" \
-    >"$dir/glance-api.out" 2>&1 </dev/null &
-  local pid=$!
-  echo "$pid" >"$dir/pid"
-  for _ in $(seq 300); do
-    if healthy "$port"; then
-      echo "http://127.0.0.1:$port"
-      return
-    fi
-    if ! kill -0 "$pid" 2>/dev/null; then
-      tail -n 20 "$dir/glance-api.out" "$dir/glance-api.log" >&2 || true
-      fail "Glance ended while it started"
-    fi
-    sleep 0.2
-  done
-  stop "$dir"
-  fail "Glance did not listen within a minute"
+  # workers = 0 above: one process.
+  serve "$dir" Glance "http://127.0.0.1:$port" /healthcheck \
+    $python -c 'from glance.cmd.api import main; main()' --config-file "$dir/glance-api.conf"
 }
 
-stop() {
-  local dir=$1 pid
-  [ -s "$dir/pid" ] || return 0
-  pid=$(cat "$dir/pid")
-  rm -f "$dir/pid"
-  kill -TERM "$pid" 2>/dev/null || return 0
-  for _ in $(seq 50); do
-    kill -0 "$pid" 2>/dev/null || return 0
-    sleep 0.1
-  done
-  kill -KILL "$pid" 2>/dev/null || true
-}
-
-case "${1:-} $#" in
-  'install 1') install ;;
-  'start 2') mkdir -p "$2" && start "$(cd "$2" && pwd)" ;;
-  'stop 2') stop "$2" ;;
-  *) fail "usage: server.sh install | start DIR | stop DIR" ;;
-esac
+main "$@"
