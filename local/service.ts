@@ -6,6 +6,7 @@ import type { Knows } from '../functions/api/gate.ts';
 import { type JanitorReport, ROUND_SECONDS } from '../functions/janitor/finding.ts';
 import { settleJobs } from '../functions/janitor/jobs.ts';
 import { tidy } from '../functions/janitor.ts';
+import type { Job } from '../functions/job.ts';
 import { jsonLog } from '../functions/log.ts';
 import { collectMetrics } from '../functions/metrics.ts';
 import { admitBatch } from '../functions/queue/admit.ts';
@@ -38,7 +39,7 @@ export interface LocalService {
   tick(): Promise<void>;
   /** That every pool and Glance answer and take the login. @throws an error with a message for the operator */
   check(): Promise<void>;
-  /** Stops every job and tidies up after it, as far as that can be done in a minute. */
+  /** Stops every job and tidies up after it, as far as that can be done now, and in a minute at most. */
   drain(): Promise<void>;
   /** Resolves when the status events so far have been dealt with. */
   settled(): Promise<void>;
@@ -58,7 +59,21 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
 
   // The handlers' runtime needs the parts' addresses, and the parts call the handlers: these wait for it.
   const ready = Promise.withResolvers<WholeRuntime>();
-  const parts = await startParts(options, clock, handlersIn(ready.promise));
+  const handlers = handlersIn(ready.promise);
+  const failures = new Map<string, number>();
+  const parts = await startParts(options, clock, {
+    ...handlers,
+    async ended(event) {
+      const { name } = event.detail;
+      try {
+        await handlers.ended(event);
+        failures.delete(name);
+      } catch (error) {
+        failures.set(name, (failures.get(name) ?? 0) + 1);
+        throw error;
+      }
+    },
+  });
   starting.defer(() => parts.close());
   const runtime = createRuntime(
     { ...parts.environment, XENSNAP_CONFIG: JSON.stringify(await configOf(options)) },
@@ -129,7 +144,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
     janitor,
     tick: () => tick(runtime),
     check: () => check(runtime),
-    drain: () => drain(runtime, clock),
+    drain: () => drain(runtime, clock, failures),
     settled: () => parts.settled(),
     close: () => running.disposeAsync(),
   };
@@ -147,16 +162,28 @@ async function check(runtime: WholeRuntime): Promise<void> {
   await runtime.glance.check().catch(told(`Glance at ${runtime.config.glance.url}`));
 }
 
-async function drain(runtime: WholeRuntime, clock: LocalClock): Promise<void> {
-  const { jobs } = runtime.store;
+/** @param failures how often what each job owes could not be paid after its execution's bad end */
+async function drain(
+  runtime: WholeRuntime,
+  clock: LocalClock,
+  failures: ReadonlyMap<string, number>,
+): Promise<void> {
+  const { store, executions } = runtime;
   const deadline = clock.now().getTime() + DRAIN_SECONDS * 1000;
-  for await (const { id } of jobs.open()) await runtime.executions.stop(id, 'The service was stopped.');
+  for await (const { id } of store.jobs.open()) await executions.stop(id, 'The service was stopped.');
   // The status events do the work; what they could not pay stays on record for the next start.
-  while (clock.now().getTime() < deadline) {
-    const { items } = await jobs.list('open', { limit: 1 });
-    if (items.length === 0) return;
-    await clock.sleep(0.2);
-  }
+  const isUnderWay = async ({ id, debts }: Job) => {
+    // An image that waits for Glance or Keystone to come back harms nobody until then; a VM that is open may.
+    const enough = [...(debts ?? [])].every((debt) => debt === 'image') ? 1 : 2;
+    if ((failures.get(id) ?? 0) >= enough) return false;
+    const status = (await executions.describe(id))?.status;
+    return status !== undefined && status !== 'SUCCEEDED';
+  };
+  const anyUnderWay = async () => {
+    for await (const job of store.jobs.open()) if (await isUnderWay(job)) return true;
+    return false;
+  };
+  while (clock.now().getTime() < deadline && (await anyUnderWay())) await clock.sleep(0.2);
 }
 
 /** Takes the token where HTTP has its place, and where OpenStack's and Rackspace's clients have theirs. */

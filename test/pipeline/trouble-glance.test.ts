@@ -172,3 +172,23 @@ it('ends as cancelled when the image is deleted by its owner while it is uploade
   expect(glance.images()).toEqual([]);
   expect(await leftBehind()).toEqual([]);
 });
+
+it('stops without waiting for a Keystone that is away, with all undone but the image', async () => {
+  const { keystone, pool, service, clock, request, job, leftBehind } = await behindKeystone();
+  keystone.next.push('good');
+  const id = await request(pool.vms()[0]?.uuid ?? '');
+  keystone.answer = (_req, res) => res.writeHead(503).end();
+  await job(id, ({ phase }) => phase === 'StartUpload');
+  // The last token is no good either.
+  await service.runtime.glanceToken().catch(() => {});
+  const begun = clock.now().getTime();
+  await service.drain();
+  expect((clock.now().getTime() - begun) / 1000).toBeLessThan(45);
+  const { debts } = await job(id, () => true);
+  expect(debts).toEqual(new Set(['image']));
+  delete keystone.answer;
+  keystone.next.push('good');
+  await service.janitor();
+  await job(id);
+  expect(await leftBehind()).toEqual([]);
+});
