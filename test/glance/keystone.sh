@@ -67,7 +67,9 @@ start() {
     manage "$dir" fernet_setup --keystone-user "$(id -un)" --keystone-group "$(id -gn)"
     manage "$dir" db_sync
   fi
-  manage "$dir" bootstrap --bootstrap-password admin --bootstrap-public-url "http://127.0.0.1:$port/v3"
+  # The middleware of other services looks for the internal endpoint.
+  manage "$dir" bootstrap --bootstrap-password admin \
+    --bootstrap-public-url "http://127.0.0.1:$port/v3" --bootstrap-internal-url "http://127.0.0.1:$port/v3"
   serve "$dir" Keystone "http://127.0.0.1:$port" /v3 $python "$dir/serve.py" "$dir" "$port"
 }
 
