@@ -4,7 +4,7 @@ import type { ServiceOptions, ServicePool } from '../local/service-options.ts';
 import { newToken } from '../local/token.ts';
 import { UsageFailure } from './failures.ts';
 import { readCertificateFile, readCredentialFile, readSecretFile } from './files.ts';
-import { liveFile } from './live-file.ts';
+import { liveFile, watchedFile } from './live-file.ts';
 
 /** The flags that say which pool and which Glance the service works on. */
 export interface BackendFlags {
@@ -115,7 +115,7 @@ function liveSecret(file: string): Promise<() => Promise<string>> {
 
 async function trustOf(caFile: string | undefined, fingerprint: string | undefined) {
   return {
-    ...(caFile !== undefined && { ca: await readCertificateFile(caFile) }),
+    ...(caFile !== undefined && { ca: await watchedFile(caFile, readCertificateFile) }),
     ...(fingerprint !== undefined && { fingerprint }),
   };
 }

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { CommandFailure } from './failures.ts';
 
@@ -20,7 +21,16 @@ export async function readSecretFile(path: string): Promise<string> {
 /** A file with certificates of authorities. @throws CommandFailure when it cannot be read or holds none */
 export async function readCertificateFile(path: string): Promise<string> {
   const text = await readTextFile(path);
-  if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+  const [begun, ended] = ['BEGIN', 'END'].map(
+    (word) => text.split(`-----${word} CERTIFICATE-----`).length - 1,
+  );
+  if (begun !== ended) throw new CommandFailure(`${path} holds a certificate that is cut off`);
+  try {
+    if (begun) new X509Certificate(text);
+  } catch (cause) {
+    throw new CommandFailure(`${path} holds a certificate that cannot be read`, { cause });
+  }
+  if (begun) return text;
   throw new CommandFailure(`${path} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`);
 }
 

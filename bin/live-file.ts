@@ -1,3 +1,4 @@
+import { watchFile } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { warn } from './warn.ts';
 
@@ -20,7 +21,7 @@ export async function liveFile<T>(
   return async () => {
     try {
       const changedMs = Date.now() - (await stat(path)).mtimeMs;
-      if (changedMs >= 0 && changedMs < settledMs) return good;
+      if (Math.abs(changedMs) < settledMs) return good;
       good = await read(path);
       told = undefined;
     } catch (error) {
@@ -30,4 +31,17 @@ export async function liveFile<T>(
     }
     return good;
   };
+}
+
+/** How often a watched file is looked at. */
+const WATCH_MS = 2000;
+
+/** The same for who cannot wait: tells at once what the file held when it was last looked at, some seconds ago. */
+export async function watchedFile<T>(path: string, read: (path: string) => Promise<T>): Promise<() => T> {
+  const tell = await liveFile(path, read);
+  let last = await tell();
+  watchFile(path, { persistent: false, interval: WATCH_MS }, async () => {
+    last = await tell();
+  });
+  return () => last;
 }

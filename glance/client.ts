@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import { withoutEndSlashes } from '../http/address.ts';
+import type { Authority } from './authority.ts';
 import { GlanceBadRequest, GlanceUnavailable } from './errors.ts';
 import { type Image, imageOnTheWire, type NewImage, pageOnTheWire, versionsOnTheWire } from './image.ts';
 import { MAX_IMAGE_BYTES, MAX_PAGE_BYTES, MAX_VERSIONS_BYTES } from './limits.ts';
@@ -15,7 +16,7 @@ export interface GlanceOptions {
   /** told of a 401; the request, which had no effect, then goes out once more with the next token */
   forgetToken?: (() => void) | undefined;
   /** PEM of the authority that signed Glance's certificate */
-  ca?: string | undefined;
+  ca?: Authority | undefined;
   /** SHA-256 fingerprint of Glance's certificate, in place of `ca` */
   fingerprint?: string | undefined;
   /** for one whole request; 30 if not given */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { withoutEndSlashes } from '../http/address.ts';
+import type { Authority } from './authority.ts';
 import { GlanceCertificateMismatch, KeystoneUnauthorized, KeystoneUnavailable } from './errors.ts';
 import { plainText } from './plaintext.ts';
 import { type Answer, type Call, createTransport } from './transport.ts';
@@ -28,7 +29,7 @@ export interface KeystoneOptions {
   /** the endpoint, with or without `/v3` */
   readonly url: string;
   /** PEM of the authority that signed Keystone's certificate */
-  readonly ca?: string | undefined;
+  readonly ca?: Authority | undefined;
   /** SHA-256 fingerprint of Keystone's certificate, in place of `ca` */
   readonly fingerprint?: string | undefined;
   /** asked for each new token, so that a changed secret counts at once */

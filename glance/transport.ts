@@ -1,6 +1,7 @@
-import { Agent, buildConnector } from 'undici';
+import { Agent } from 'undici';
 import { Deadline } from '../http/deadline.ts';
 import { AGENT_LIMITS, exchange, NoAnswer } from '../http/exchange.ts';
+import { type Authority, vouchedConnector } from './authority.ts';
 import { GlanceCertificateMismatch, GlanceUnauthorized, GlanceUnavailable } from './errors.ts';
 import { pinnedConnector } from './pinning.ts';
 import { hide } from './plaintext.ts';
@@ -12,7 +13,7 @@ export interface TransportOptions {
   /** the endpoint without a trailing slash and without `/v2` */
   endpoint: string;
   token: () => Promise<string | undefined>;
-  ca?: string | undefined;
+  ca?: Authority | undefined;
   fingerprint?: string | undefined;
   timeoutSeconds: number;
   /** the most that is taken of an answer whose call says nothing else */
@@ -57,7 +58,7 @@ export function createTransport(options: TransportOptions): Transport {
   const timeout = timeoutSeconds * 1000;
   const connect = fingerprint
     ? pinnedConnector(fingerprint, timeout, service)
-    : buildConnector({ timeout, allowH2: false, ...(ca && { ca }) });
+    : vouchedConnector(ca, timeout);
   const agent = new Agent({ ...AGENT_LIMITS, connect });
   const target = new URL(endpoint);
   const prefix = target.pathname.replace(/\/$/, '');

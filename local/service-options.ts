@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../functions/config.ts';
 import type { Metrics } from '../functions/metrics.ts';
+import type { Authorities } from '../functions/runtime/environment.ts';
 import type { ApplicationCredential } from '../glance/keystone.ts';
 import type { SecretValue } from './aws/secrets.ts';
 import type { LocalClock } from './clock.ts';
@@ -10,13 +11,16 @@ import type { LocalClock } from './clock.ts';
 /** A secret, or what tells it anew whenever it is needed. */
 export type Secret<T> = T | (() => Promise<T>);
 
+/** PEM of authorities, or what tells it for each connection. */
+export type Certificates = string | (() => string);
+
 /** A pool that the service works on, real or simulated. */
 export interface ServicePool {
   readonly name: string;
   readonly driver?: 'xenapi' | 'libvirt';
   readonly addresses: readonly string[];
   readonly fingerprints?: readonly string[];
-  readonly ca?: string;
+  readonly ca?: Certificates;
   readonly username: string;
   readonly password: Secret<string>;
   readonly slotsPerHost?: number;
@@ -33,11 +37,11 @@ export interface ServiceOptions {
     readonly token?: Secret<string>;
     readonly keystone?: {
       readonly url: string;
-      readonly ca?: string;
+      readonly ca?: Certificates;
       readonly fingerprint?: string;
       readonly credential: Secret<ApplicationCredential>;
     };
-    readonly ca?: string;
+    readonly ca?: Certificates;
     readonly fingerprint?: string;
   };
   /** 0, the default, takes any free one. */
@@ -83,16 +87,18 @@ const TIMINGS = {
 
 /** The configuration, as the functions read it from their environment. */
 export async function configOf(options: ServiceOptions) {
-  const { token, keystone, ...glance } = options.glance;
+  const { token, keystone, ca, ...glance } = options.glance;
   return {
     installation: await installationOf(options.dataDir),
     relock: options.relock ?? 'lock',
-    pools: options.pools.map(({ username, password, ...pool }) => ({
+    pools: options.pools.map(({ username, password, ca, ...pool }) => ({
       ...pool,
+      ...fixed(ca),
       secretId: `pool/${pool.name}`,
     })),
     glance: {
       ...glance,
+      ...fixed(ca),
       ...(keystone && { keystone: withoutCredential(keystone) }),
       ...((keystone ?? token) !== undefined && { secretId: 'glance' }),
     },
@@ -120,9 +126,27 @@ function asJson<T>(secret: Secret<T>, fields: (value: T) => object): SecretValue
 
 function withoutCredential({
   credential: _,
+  ca,
   ...keystone
 }: NonNullable<ServiceOptions['glance']['keystone']>) {
-  return keystone;
+  return { ...keystone, ...fixed(ca) };
+}
+
+/** What stands in the configuration; {@link authoritiesOf} are the others. */
+function fixed(ca: Certificates | undefined): { ca?: string } {
+  return typeof ca === 'string' ? { ca } : {};
+}
+
+/** The authorities whose certificates are told anew. */
+export function authoritiesOf({ pools, glance: { ca, keystone } }: ServiceOptions): Authorities {
+  const ofPools = pools.flatMap((pool): [string, () => string][] =>
+    pool.ca instanceof Function ? [[pool.name, pool.ca]] : [],
+  );
+  return {
+    pools: Object.fromEntries(ofPools),
+    ...(ca instanceof Function && { glance: ca }),
+    ...(keystone?.ca instanceof Function && { keystone: keystone.ca }),
+  };
 }
 
 /** The name under which this folder's service marks what it makes; random, so that two services tell theirs apart. */

@@ -23,7 +23,7 @@ import { type LocalClock, localClock } from './clock.ts';
 import { handlersIn } from './handlers.ts';
 import { ownHosts, refusalOf } from './own-callers.ts';
 import { startParts } from './parts.ts';
-import { configOf, type ServiceOptions } from './service-options.ts';
+import { authoritiesOf, configOf, type ServiceOptions } from './service-options.ts';
 import { newToken, takes } from './token.ts';
 
 /** The whole of xensnap on one machine: the same state machine and handlers as in AWS, behind the same protocols. */
@@ -79,6 +79,7 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
     { ...parts.environment, XENSNAP_CONFIG: JSON.stringify(await configOf(options)) },
     {
       ...{ clock, log, metrics, aws: LOCAL_AWS, wait: (seconds) => clock.sleep(seconds) },
+      authorities: authoritiesOf(options),
       ...(options.limitSpeed !== undefined && { limitSpeed: options.limitSpeed }),
     },
   );

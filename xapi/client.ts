@@ -15,7 +15,7 @@ export interface PoolClientOptions {
   /** SHA-256 of the members' certificates, colons or plain hex; then no CA is asked. Each member has its own. */
   readonly fingerprint?: string | readonly string[];
   /** PEM of the CA that vouches for the members; without it and without a fingerprint, Node's and the system's. */
-  readonly ca?: string;
+  readonly ca?: string | (() => string | undefined);
   /** The most that one call may take; 24. */
   readonly callSeconds?: number;
   /** The most that a call may take which waits for an SR's driver (`takesLong` in methods.ts); 60. */
@@ -60,7 +60,13 @@ export function createPoolClient(options: PoolClientOptions): PoolClient {
   if (clear && fingerprints.length > 0) {
     throw new TypeError(`${clear.origin} has no certificate to compare with the fingerprint: use https`);
   }
-  const ca = options.ca === undefined ? undefined : parseAuthority(options.ca);
+  const { ca: given } = options;
+  const tell = typeof given === 'function' ? given : () => given;
+  const ca = () => {
+    const pem = tell();
+    return pem === undefined ? undefined : parseAuthority(pem);
+  };
+  ca();
   const transport = createTransport({ fingerprints, ca });
   const pool: KnownPool = { members, originator: options.originator ?? 'xensnap' };
   const { callSeconds = 24, longCallSeconds = 60 } = options;

@@ -7,8 +7,8 @@ import { XapiCertificateMismatch } from './transport-errors.ts';
 export interface Trust {
   /** SHA-256 fingerprints as {@link parseFingerprint} gives them. Where there is one, no CA is asked. */
   readonly fingerprints: readonly string[];
-  /** PEM of the CAs to ask instead of Node's and the system's. */
-  readonly ca: string | undefined;
+  /** Tells PEM of the CAs to ask instead of Node's and the system's; asked for each connection. */
+  readonly ca: (() => string | undefined) | undefined;
 }
 
 /**
@@ -45,14 +45,20 @@ export function parseAuthority(pem: string): string {
 export function trustingConnector(trust: Trust, timeoutMs: number): buildConnector.connector {
   const plain = buildConnector({ timeout: timeoutMs });
   let secure: buildConnector.connector | undefined;
+  let secureFor: string | undefined;
   const connectorFor = (protocol: string) => {
     if (protocol !== 'https:') return plain;
-    secure ??= buildConnector({
+    const ca = trust.ca?.();
+    if (secure && ca === secureFor) return secure;
+    secureFor = ca;
+    secure = buildConnector({
       allowH2: false,
       maxCachedSessions: 0,
       rejectUnauthorized: false,
       timeout: timeoutMs,
-      secureContext: createSecureContext(trust.fingerprints.length > 0 ? {} : { ca: authorities(trust) }),
+      secureContext: createSecureContext(
+        trust.fingerprints.length > 0 ? {} : { ca: ca ?? knownAuthorities() },
+      ),
     });
     return secure;
   };
@@ -67,8 +73,8 @@ export function trustingConnector(trust: Trust, timeoutMs: number): buildConnect
     });
 }
 
-function authorities(trust: Trust): string | string[] {
-  return trust.ca ?? [...getCACertificates('default'), ...getCACertificates('system')];
+function knownAuthorities(): string[] {
+  return [...getCACertificates('default'), ...getCACertificates('system')];
 }
 
 function distrust(socket: TLSSocket, trust: Trust, address: string): XapiCertificateMismatch | undefined {

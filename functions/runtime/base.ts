@@ -11,7 +11,13 @@ import { type Log, lambdaLog } from '../log.ts';
 import { lambdaMetrics, type Metrics } from '../metrics.ts';
 import { createStore, type Store } from '../store.ts';
 import { configText, secretNames } from './deployed.ts';
-import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
+import {
+  type Authorities,
+  clientOptions,
+  type Environment,
+  type RuntimeOptions,
+  required,
+} from './environment.ts';
 import { glanceTokens } from './glance-tokens.ts';
 import { secretReader } from './secret-reader.ts';
 
@@ -45,18 +51,18 @@ export interface BaseRuntime {
 
 /** Builds the base out of the environment. Throws an error that names the variable or field at fault. */
 export function createBase(env: Environment, options: RuntimeOptions = {}): BaseRuntime {
-  const config = parseConfig(configText(env));
+  const config = withAuthorities(parseConfig(configText(env)), options.authorities ?? {});
   const secrets = new SecretsManagerClient(clientOptions(env, options, 'SECRETS_MANAGER'));
   const readSecret = secretReader(secrets, secretNames(env));
   const clock = options.clock ?? systemClock;
-  const { url, ca, fingerprint } = config.glance;
+  const { url, fingerprint } = config.glance;
   const tokens = glanceTokens(config, clock, readSecret);
   const dynamo = new DynamoDBClient(clientOptions(env, options, 'DYNAMODB'));
   const glance = createGlance({
     url,
     token: () => tokens.token(),
     forgetToken: tokens.forget,
-    ...(ca !== undefined && { ca }),
+    ca: () => config.glance.ca,
     ...(fingerprint !== undefined && { fingerprint }),
   });
   const store = createStore(dynamo, required(env, 'XENSNAP_TABLE'));
@@ -69,7 +75,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     const made = createPoolClient({
       addresses: pool.addresses,
       ...(pool.fingerprints.length > 0 && { fingerprint: pool.fingerprints }),
-      ...(pool.ca !== undefined && { ca: pool.ca }),
+      ca: () => pool.ca,
       callSeconds: config.timings.callSeconds / limitSpeed,
       longCallSeconds: config.timings.longCallSeconds / limitSpeed,
       memory: {
@@ -109,6 +115,21 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
       dynamo.destroy();
     },
   };
+}
+
+/** The configuration whose every `ca` is what it is now. */
+function withAuthorities(config: Config, { glance, keystone, pools = {} }: Authorities): Config {
+  if (keystone && config.glance.keystone) live(config.glance.keystone, keystone);
+  if (glance) live(config.glance, glance);
+  for (const pool of config.pools) {
+    const ofPool = pools[pool.name];
+    if (ofPool) live(pool, ofPool);
+  }
+  return config;
+}
+
+function live(holder: { ca?: string | undefined }, get: () => string): void {
+  Object.defineProperty(holder, 'ca', { get, enumerable: true });
 }
 
 let ofThisProcess: BaseRuntime | undefined;

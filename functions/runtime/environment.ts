@@ -17,6 +17,14 @@ export interface Environment {
   readonly [name: string]: string | undefined;
 }
 
+/** PEM of who vouches for certificates, of those that have it told. */
+export interface Authorities {
+  readonly glance?: () => string;
+  readonly keystone?: () => string;
+  /** By the pool's name. */
+  readonly pools?: Readonly<Record<string, () => string>>;
+}
+
 /** Overrides for tests and the local service: time, logs, metrics, and where AWS is. */
 export interface RuntimeOptions {
   readonly clock?: Clock;
@@ -25,6 +33,8 @@ export interface RuntimeOptions {
   readonly wait?: (seconds: number) => Promise<void>;
   /** How much faster than real time the limits of calls and sessions pass; 1. They are not the clock's. */
   readonly limitSpeed?: number;
+  /** Tell authorities' certificates anew, in place of the configuration's `ca`. */
+  readonly authorities?: Authorities;
   /** Where there is no Lambda environment to find it in: region, static credentials, and another way than the network. */
   readonly aws?: {
     readonly region: string;

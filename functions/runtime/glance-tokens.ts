@@ -24,6 +24,7 @@ export function glanceTokens({ glance }: Config, clock: Clock, readSecret: ReadS
   }
   const keystone = createKeystone({
     ...at,
+    ca: () => at.ca,
     clock,
     credential: async () => {
       const { id = '', secret = '' } = await readSecret(secretId);

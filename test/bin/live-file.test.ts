@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
-import { readCredentialFile, readSecretFile } from '../../bin/files.ts';
-import { liveFile } from '../../bin/live-file.ts';
+import { readCertificateFile, readCredentialFile, readSecretFile } from '../../bin/files.ts';
+import { liveFile, watchedFile } from '../../bin/live-file.ts';
+import { selfSigned } from '../xapi/raw-server.ts';
 
 const OLD = { id: 'old', secret: 'planted-old' };
 const NEW = { id: 'new', secret: 'planted-new' };
@@ -63,6 +64,17 @@ it('takes a line only once its file has been left alone for a while, where that 
   const later = new Date(Date.now() + 3_600_000);
   await utimes(file, later, later);
   expect(await tell()).toBe('planted-newer');
+});
+
+it('notices a new certificate by itself, and keeps the old one while the new one is half written', async () => {
+  const [old, next] = [selfSigned('old').cert, selfSigned('new').cert];
+  const file = await aFile(old);
+  const tell = await watchedFile(file, readCertificateFile);
+  await writeFile(file, next.slice(0, 200));
+  await expect.poll(() => told.join(), { timeout: 20_000 }).toContain('a certificate that is cut off');
+  expect(tell()).toBe(old);
+  await writeFile(file, next);
+  await expect.poll(tell, { timeout: 20_000 }).toBe(next);
 });
 
 it('reads a pipe once, and does not wait for a second writer', async () => {

@@ -25,6 +25,14 @@ it('trusts the authority that it was given, and no other', async () => {
   expect(await failure(aClient({ url }).check())).toMatch(/^GlanceUnavailable: .*self-signed certificate/);
 });
 
+it('asks anew at each connection which authority counts', async () => {
+  let ca = selfSigned('other').cert;
+  const client = aClient({ url: await aTlsGlance(), ca: () => ca });
+  expect(await failure(client.check())).toMatch(/^GlanceUnavailable: /);
+  ca = certificate.cert;
+  expect(await client.check()).toEqual({ version: 'v2.15' });
+});
+
 it('takes the pinned certificate, however its fingerprint is written', async () => {
   const url = await aTlsGlance();
   const { fingerprint } = certificate;

@@ -23,8 +23,9 @@ async function aHost(): Promise<RawServer> {
 }
 
 async function postTo(url: string, trust: { fingerprints?: string[]; ca?: string }): Promise<Buffer> {
+  const { ca } = trust;
   const fingerprints = (trust.fingerprints ?? []).map(parseFingerprint);
-  const transport = createTransport({ fingerprints, ca: trust.ca });
+  const transport = createTransport({ fingerprints, ca: ca === undefined ? undefined : () => ca });
   try {
     const answer = transport.post(
       new URL(url),
@@ -102,4 +103,16 @@ describe('a host without a pinned certificate', () => {
 
 it.each(['', 'AB:CD', `${'0'.repeat(63)}g`, '0'.repeat(65)])('%j is no fingerprint', (text) => {
   expect(() => parseFingerprint(text)).toThrow(TypeError);
+});
+
+it('asks anew at each connection whose word for a host counts', async () => {
+  const server = await aHost();
+  let ca = other.cert;
+  const transport = createTransport({ fingerprints: [], ca: () => ca });
+  const post = () =>
+    transport.post(new URL(server.url), 'session.login_with_password', '<p/>', new Deadline(30));
+  await expect(post()).rejects.toMatchObject({ name: 'XapiCertificateMismatch' });
+  ca = host.cert;
+  await expect(post()).resolves.toBeDefined();
+  await transport.close();
 });
