@@ -7,7 +7,7 @@ import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backen
 import { demo } from './demo.ts';
 import { UsageFailure } from './failures.ts';
 import { examplesText, fingerprint, httpUrl, poolMembers, wholeNumber } from './options.ts';
-import { type Server, serveUntilStopped } from './serve.ts';
+import { ofFolder, type Server, serveUntilStopped } from './serve.ts';
 import { stateFolder } from './state-folder.ts';
 import { tellTokenFile } from './token-places.ts';
 import { warn } from './warn.ts';
@@ -94,7 +94,9 @@ async function runLocal(flags: LocalFlags): Promise<void> {
     throw new UsageFailure('--once makes the demo snapshot, which needs the simulated pool');
   const dataDir = dataFolder(flags);
   // Before the folder is made private: a token that others could read until now is none.
-  const access = await accessOf(flags.auth, dataDir);
+  const access = await accessOf(flags.auth, dataDir).catch((error) => {
+    throw ofFolder(dataDir ?? stateFolder(), error);
+  });
   await serveUntilStopped(dataDir, (folder, signal) => startAll(flags, access, folder, signal), {
     once: flags.once,
     portFlag: (port) =>

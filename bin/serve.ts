@@ -58,7 +58,7 @@ function untilStopped(): Promise<void> {
 }
 
 /** What the file system refused, with the folder and what to do; any other error as it is. */
-function ofFolder(folder: string, error: Error): Error {
+export function ofFolder(folder: string, error: Error): Error {
   const isOfSystem = 'syscall' in error && error.syscall !== 'listen' && error.syscall !== 'connect';
   const why = isOfSystem ? trouble(error) : undefined;
   if (why === undefined) return error;

@@ -74,7 +74,7 @@ async function runsOf({ runtime }: LocalService, now: number, id: string): Promi
 async function killedAt(
   left: number,
   work: () => Promise<unknown>,
-): Promise<{ killed: boolean; last?: string }> {
+): Promise<{ killed: boolean; last: string; began: boolean }> {
   const dead = Promise.withResolvers<void>();
   dieAfterSoMany(dead.resolve);
   const life = { left, asked: [] as string[] };
@@ -86,7 +86,7 @@ async function killedAt(
     dead.promise.then(() => true),
   ]);
   vi.restoreAllMocks();
-  return { killed, ...(life.asked.length > 0 && { last: life.asked.at(-1) as string }) };
+  return { killed, last: life.asked.at(-1) ?? '', began: life.asked.includes('StartExecutionCommand') };
 }
 
 it('makes one backup in its window although the look at the schedules is killed anywhere between claim and execution', async () => {
@@ -101,7 +101,7 @@ it('makes one backup in its window although the look at the schedules is killed 
       { timing: { rate: '4 hours' }, keep: 3, backupType: 'x', vm: all.pool.vms()[0]?.uuid ?? '' },
       { ...runtime, clock: { now: () => new Date(now() - 4 * HOUR - 60_000) } },
     );
-    const { killed, last = '' } = await killedAt(writes, () => tick(runtime));
+    const { killed, last, began } = await killedAt(writes, () => tick(runtime));
     seen.push(last);
     const service = await restart(all);
     for (;;) {
@@ -121,7 +121,9 @@ it('makes one backup in its window although the look at the schedules is killed 
     expect(all.glance.images(), what).toHaveLength(1);
     await service.settled();
     expect(leftBehind(before, await lookAround(service, all.pool, 'demo')), what).toEqual([]);
-    if (!killed) break;
+    // The service's own look at the schedules may have been the first.
+    if (!killed && !began) writes--;
+    else if (!killed) break;
   }
   // The claim, the run, the job, the execution, and what lies between.
   expect(seen.length).toBeGreaterThan(6);
