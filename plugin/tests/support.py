@@ -1,8 +1,10 @@
 """A dom0 in a temporary folder, with a fake xapi and a fake Glance; the plugin runs as xapi runs it."""
+import hashlib
 import io
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -199,3 +201,25 @@ class PluginTest(unittest.TestCase):
         self.assertTrue(self.glance.lost.wait(10))
         self.assertFalse(self.glance.terminated)
         self.assertEqual(self.glance.image['status'], 'queued')
+
+
+class CertificateTest(PluginTest):
+    """With `certificate` and `key`, files for localhost, `pem` and `fingerprint`."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix='xensnap-plugin-tls-')
+        cls.key, cls.certificate = os.path.join(cls.folder, 'key.pem'), os.path.join(cls.folder, 'cert.pem')
+        with open(os.path.join(cls.folder, 'conf'), 'w') as conf:
+            conf.write('[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n[dn]\nCN=localhost\n[ext]\n'
+                       'subjectAltName=DNS:localhost\nbasicConstraints=critical,CA:true\n'
+                       'keyUsage=critical,digitalSignature,keyCertSign\nsubjectKeyIdentifier=hash\n')
+        subprocess.check_output(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-config',
+                                 conf.name, '-keyout', cls.key, '-out', cls.certificate], stderr=subprocess.STDOUT)
+        with open(cls.certificate) as handle:
+            cls.pem = handle.read()
+        cls.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(cls.pem)).hexdigest()
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)

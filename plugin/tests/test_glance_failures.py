@@ -1,15 +1,9 @@
-import hashlib
-import os
-import shutil
 import socket
-import ssl
-import subprocess
-import tempfile
 import time
 import unittest
 import uuid
 
-from support import PluginTest, load_plugin
+from support import CertificateTest, PluginTest, load_plugin
 
 MAPPING = ((401, 'GLANCE_UNAUTHORIZED', False), (403, 'GLANCE_FORBIDDEN', False), (404, 'IMAGE_GONE', False),
            (409, 'IMAGE_NOT_QUEUED', False), (410, 'IMAGE_GONE', False), (413, 'IMAGE_TOO_LARGE', False),
@@ -318,27 +312,9 @@ def free_port():
     return port
 
 
-class TlsTest(PluginTest):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix='xensnap-plugin-tls-')
-        cls.key, cls.certificate = os.path.join(cls.folder, 'key.pem'), os.path.join(cls.folder, 'cert.pem')
-        with open(os.path.join(cls.folder, 'conf'), 'w') as conf:
-            conf.write('[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n[dn]\nCN=localhost\n[ext]\n'
-                       'subjectAltName=DNS:localhost\nbasicConstraints=critical,CA:true\n'
-                       'keyUsage=critical,digitalSignature,keyCertSign\nsubjectKeyIdentifier=hash\n')
-        subprocess.check_output(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-config',
-                                 conf.name, '-keyout', cls.key, '-out', cls.certificate], stderr=subprocess.STDOUT)
-        with open(cls.certificate) as handle:
-            cls.pem = handle.read()
-        cls.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(cls.pem)).hexdigest()
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
-
+class TlsTest(CertificateTest):
     def setUp(self):
-        PluginTest.setUp(self)
+        CertificateTest.setUp(self)
         self.a_template()
         self.glance = self.a_glance((self.certificate, self.key))
 

@@ -90,18 +90,72 @@ class ProtocolTest(PluginTest):
             self.assertIn(words, caught.exception.message)
         for changes in ({}, {'level': 'auto', 'threads': 4, 'nice': 0, 'maxBytesPerSecond': 1 << 26}):
             plugin.read_put_params(json.dumps(self.params(**changes)))
-        for text in ('{', '[]', '"x"'):
-            self.fails('BAD_PARAMS', False, self.call, 'put_vdis', text)
+        for text in ('{', '[]', '"x"', '[' * 100000, '{"jobId":' * 9000, '{"jobId": [%s[]]}' % ('[],' * 30000)):
+            self.assertIn('params', self.fails('BAD_PARAMS', False, self.call, 'put_vdis', text).message)
         self.assertEqual(self.xapi.calls, [])
+
+    def test_values_that_no_field_can_hold_are_named(self):
+        plugin = load_plugin()
+        self.template = 'OpaqueRef:' + str(uuid.uuid4())
+        values = ('1e400', '-1e400', 'NaN', 'Infinity', '-Infinity', '9' * 30, '9' * 100000, '1.' + '9' * 100000, '[' * 500 + ']' * 500,
+                  '{"a": {}}', '"\\ud800"', '"\\u0000"', '"\\uff11"', u'"\xb2"', u'"\u0663"', 'true', '""', '"' + 'x' * 100000 + '"')
+        for field in sorted(plugin.PUT_FIELDS):
+            for value in values:
+                text = json.dumps(dict(self.params(caPem=None), **{field: 'HERE'})).replace('"HERE"', value)
+                with self.assertRaises(plugin.PluginError) as caught:
+                    plugin.read_put_params(text)
+                self.assertEqual((caught.exception.code, caught.exception.retryable), ('BAD_PARAMS', False))
+                self.assertTrue(caught.exception.message.startswith(field + ' must be'), (field, value[:20], caught.exception.message))
+                self.assertLess(len(caught.exception.message), 200)
+
+    def test_params_that_are_no_text_or_no_utf8(self):
+        for value in (7, 1.5, True, [], {'a': 'b'}, xmlrpclib.Binary(b'{}')):
+            call = xmlrpclib.dumps((CALLER_SESSION, {'params': value}), 'put_vdis')
+            self.assertIn('params must be JSON', self.answer_to(call)[1])
+        for field, value in (('jobId', b'\xff\xfe'), ('glanceUrl', b'http://\xc3\x28'), ('caPem', b'-----BEGIN \xe9-----END ')):
+            params = json.dumps(dict(self.params_of_strangers(), **{field: 'HERE'}))
+            call = xmlrpclib.dumps((CALLER_SESSION, {'params': params}), 'put_vdis').encode('ascii').replace(b'HERE', value)
+            self.assertEqual(self.answer_to(call)[:1], ['BAD_PARAMS'])
+            self.assertIn(field, self.answer_to(call)[1])
+        self.assertIn('FUNCTION', self.answer_to(xmlrpclib.dumps((CALLER_SESSION, {}), 'HERE').encode('ascii').replace(b'HERE', b'\xff'))[0])
+
+    def params_of_strangers(self):
+        return {'jobId': self.job, 'imageId': self.job, 'templateUuid': self.job, 'glanceUrl': 'https://x'}
+
+    def answer_to(self, call):
+        env = {'PATH': os.environ['PATH'], 'XENSNAP_DOM0_ROOT': self.root}
+        process = subprocess.Popen([sys.executable, PLUGIN, call], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = process.communicate()
+        self.assertEqual((process.returncode, err), (0, b''))
+        (answer,), _ = xmlrpclib.loads(out)
+        return answer['ErrorDescription']
 
 
 class XapiTest(PluginTest):
     def test_errors_of_xapi_keep_their_code(self):
         self.a_template()
-        self.xapi.fail['SR.get_record'] = ['HANDLE_INVALID', 'SR', self.sr]
+        self.xapi.fail['SR.get_type'] = ['HANDLE_INVALID', 'SR', self.sr]
         self.assertIn('HANDLE_INVALID', self.put_fails('XAPI_ERROR', False).message)
         self.xapi.fail['session.login_with_password'] = ['HOST_STILL_BOOTING']
         self.assertIn('HOST_STILL_BOOTING', self.put_fails('XAPI_ERROR', True).message)
+
+    def test_answers_of_xapi_that_are_of_another_kind(self):
+        self.a_template()
+        disk = next(ref for ref, (kind, record) in self.xapi.records.items() if kind == 'VDI' and record['uuid'] == self.uuids[0])
+        vdi, sr, vm = (self.xapi.records[ref][1] for ref in (disk, self.sr, self.template))
+        for record, field, values in (
+                (vdi, 'uuid', ('../../etc/passwd', 7, [])), (vdi, 'virtual_size', ('-5', '1e400', '9' * 100, {}, 5.5)),
+                (vdi, 'SR', (7, {})), (vdi, 'sm_config', ('x', ['x'])), (sr, 'uuid', ('../..', 7)), (sr, 'type', (7, [])),
+                (vm, 'VBDs', ('x', {'a': 'b'}, [7]))):
+            good = record[field]
+            for value in values:
+                record[field] = value
+                self.assertIn('unreadable answer', self.put_fails('XAPI_ERROR', True).message)
+            record[field] = good
+        for value in ('x' * 5000000, 7):
+            secret = self.xapi.records[self.xapi.add('secret', value=value)][1]['uuid']
+            self.put_fails('XAPI_ERROR', True, tokenSecret=secret)
+        self.assertEqual(self.glance.requests, [])
 
     def test_a_secret_that_is_gone(self):
         self.a_template()

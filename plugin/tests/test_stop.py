@@ -241,7 +241,7 @@ class StopTest(PluginTest):
     def test_a_state_that_is_none(self):
         folder = os.path.join(self.root, 'var/run/xensnap')
         os.makedirs(folder)
-        for text in ('', '{', '[]', '{}', '3', '"x"', 'null'):
+        for text in ('', '{', '{}', 'null', '[' * 200000, '{"state": []}', '{"state": "running", "sent": 7}'):
             old = os.path.join(folder, '%s.json' % uuid.uuid4())
             for path in (old, os.path.join(folder, self.job + '.json')):
                 with open(path, 'w') as out:
@@ -256,10 +256,25 @@ class StopTest(PluginTest):
             self.assertEqual(self.cancel()['state'], 'cancelled')
             os.unlink(os.path.join(folder, self.job + '.cancel'))
 
-    def test_a_disk_that_takes_a_part_of_a_state(self):
-        plugin = load_plugin()
+    def test_a_state_of_another_kind_is_none(self):
+        plugin = self.plugin_of_this_dom0()
+        files, running = plugin.JobFiles(self.job), '{"state": "running", %s}'
+        for text in ('[]', '3', '"x"', '{"state":' * 20000, '{"state": 7}', '{"state": 1e400}', '{"state": "x"}', running % '"result": NaN',
+                     running % '"sent": {"format": "vhd"}', running % '"error": "x"', running % '"exportTask": []',
+                     running % '"imageId": {}', running % '"phase": [[]]', ' ' * 2000000 + '{"state": "running"}', u'\xb2'):
+            with open(files.state_path, 'wb') as out:
+                out.write(text.encode('utf-8'))
+            self.assertIsNone(files.read(), text[:50])
+        files.write(plugin.new_state('running'))
+        self.assertEqual(files.read()['state'], 'running')
+
+    def plugin_of_this_dom0(self):
         os.environ['XENSNAP_DOM0_ROOT'] = self.root
         self.addCleanup(os.environ.pop, 'XENSNAP_DOM0_ROOT')
+        return load_plugin()
+
+    def test_a_disk_that_takes_a_part_of_a_state(self):
+        plugin = self.plugin_of_this_dom0()
         files = plugin.JobFiles(self.job)
         state = plugin.new_state('running')
         real = os.write

@@ -180,6 +180,17 @@ class TableTest(PluginTest):
             add_locator(self.path(0), code, 2560, 4096, locator)
             self.assert_refused('VHD_PARENT_MISSING', 'is not in the SR', True)
 
+    def test_a_locator_in_letters_that_the_host_s_locale_does_not_have(self):
+        self.a_template(chain=1)
+        write_vhd(self.path(0), {}, uuid.uuid4(), u'base.vhd')
+        with io.open(self.path(0), 'rb') as handle:
+            data = handle.read()
+        with io.open(self.path(0), 'wb') as out:
+            out.write(data[:2560] + b'\0' * 4096 + data[2560:])
+        add_locator(self.path(0), b'W2ku', 2560, 4096, u'./n\u00e4me \u4e2d.vhd'.encode('utf-16-le'))
+        plain = {'LC_ALL': 'C', 'PYTHONCOERCECLOCALE': '0', 'PYTHONUTF8': '0'}
+        self.fails('VHD_PARENT_MISSING', False, self.start('put_vdis', self.params(source='chain'), extra_env=plain).result)
+
     def test_a_locator_where_a_block_or_the_map_is(self):
         for at, words in ((2560, 'not in it'), (1536, 'overlap'), (1 << 40, 'overlap')):
             self.a_template(chain=2)
