@@ -52,6 +52,16 @@ it.each([
   );
 });
 
+it('hands the names of roles on to the functions, with the usual ones for those that are left out', () => {
+  const settings = parseSettings({ ...TWO_POOLS, roles: { reader: ['auditor'] } });
+  expect(parseConfig(functionsConfig(settings)).roles).toEqual({
+    reader: ['auditor'],
+    member: ['member', '_member_'],
+    admin: ['admin'],
+  });
+  expect(() => functionsConfig(parseSettings({ ...TWO_POOLS, roles: { owner: ['x'] } }))).toThrow(/"owner"/);
+});
+
 it('takes keys that begin with // for comments, at every depth', () => {
   const commented = { ...EXAMPLE, '//': 'x', pools: [{ ...pool, '// name': 'x' }] };
   expect(parseSettings(commented)).toEqual(parseSettings(EXAMPLE));
