@@ -137,8 +137,8 @@ it('names the certificate that a member shows in place of the pinned one', async
 
 it.each([
   ['{"username":"root","password":"planted-wrong"}', 'PoolLoginRefused', /into the secret/],
-  ['planted-no-json', 'ServiceUnavailable', /holds no JSON object\. Write it anew/],
-  ['7', 'ServiceUnavailable', /holds no JSON object/],
+  ['planted-no-json', 'SecretUnusable', /holds no JSON object\. Write it anew/],
+  ['7', 'SecretUnusable', /holds no JSON object/],
 ])('says what is wrong with the secret %s, without showing it', async (secret, error, found) => {
   const { about, api, report } = await examine({ secret });
   expect(about('pool demo: login')).toMatchObject({
@@ -247,7 +247,11 @@ it('says that Glance takes no record', async () => {
 it('leaves the queue out where there is no way to it, and says what AWS refused', async () => {
   const without = await examine({ api: { queueDepth: undefined } });
   expect(without.about('service: queue')).toBeUndefined();
-  const refusal = Object.assign(new Error('secret arn'), { name: 'AccessDeniedException', $metadata: {} });
+  const refusal = Object.assign(new Error('secret arn'), {
+    name: 'AccessDeniedException',
+    $fault: 'client',
+    $metadata: { httpStatusCode: 400 },
+  });
   const denied = await examine({ api: { queueDepth: () => Promise.reject(refusal) } });
   expect(denied.about('service: queue')).toMatchObject({
     status: 'failed',
