@@ -18,7 +18,7 @@ export function trouble(error: unknown): string | undefined {
   if (/EACCES|EPERM|Permission denied/i.test(text))
     return 'this user may not write there: have it given to you (chown)';
   // What Node says of a folder that cannot be made on a file system that can only be read.
-  if (/ENOENT.*mkdir/.test(text))
+  if (text.includes('ENOENT') && text.includes('mkdir'))
     return 'it cannot be made: see that what is above it is there and can be written';
   if (/ENOTDIR|Not a directory|EEXIST/i.test(text)) return 'there is a file in its place';
   return undefined;
