@@ -20,6 +20,8 @@ export interface PoolClientOptions {
   readonly callSeconds?: number;
   /** The most that a call may take which waits for an SR's driver (`takesLong` in methods.ts); 60. */
   readonly longCallSeconds?: number;
+  /** The most bytes that are taken of the records of a class, such as all VMs; 128 MiB, those of some 12,000. */
+  readonly maxRecordsBytes?: number;
   /** Keeps the members' addresses, which the pool tells, for the client of the next process. */
   readonly memory?: MemberMemory;
   /** What xapi counts our sessions under, apart from other clients' (500 at most for root); `xensnap`. */
@@ -67,7 +69,7 @@ export function createPoolClient(options: PoolClientOptions): PoolClient {
     return pem === undefined ? undefined : parseAuthority(pem);
   };
   ca();
-  const transport = createTransport({ fingerprints, ca });
+  const transport = createTransport({ fingerprints, ca }, options.maxRecordsBytes);
   const pool: KnownPool = { members, originator: options.originator ?? 'xensnap' };
   const { callSeconds = 24, longCallSeconds = 60 } = options;
 

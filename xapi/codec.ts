@@ -96,7 +96,7 @@ const longestReason = 200;
  * a fault (it would go on to the end), and so that what its parser throws ends up here.
  */
 async function decodeResponse(xml: readonly Buffer[], source: string, deadline: Deadline): Promise<unknown> {
-  const shape = new XmlShape();
+  const shape = new XmlShape(xml.reduce((sum, piece) => sum + piece.length, 0));
   let parser: Parser | undefined;
   let found: { error: unknown; value?: unknown } | undefined;
   const stream = {

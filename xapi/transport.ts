@@ -3,7 +3,7 @@ import { Agent } from 'undici';
 import { AnswerTooLarge } from '../http/capped.ts';
 import type { Deadline } from '../http/deadline.ts';
 import { AGENT_LIMITS, exchange, NoAnswer } from '../http/exchange.ts';
-import { maxAnswerBytes } from './limits.ts';
+import { maxAnswerBytes, maxRecordsBytes } from './limits.ts';
 import {
   reasonOf,
   XapiCertificateMismatch,
@@ -40,7 +40,8 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-export function createTransport(trust: Trust): Transport {
+/** @param recordsBytes the most that is taken of a class's records */
+export function createTransport(trust: Trust, recordsBytes = maxRecordsBytes): Transport {
   const agent = new Agent({
     ...AGENT_LIMITS,
     connect: trustingConnector(trust, maxConnectSeconds * 1000),
@@ -64,7 +65,7 @@ export function createTransport(trust: Trust): Transport {
       const { origin } = address;
       const answer = await exchange(agent, {
         ...{ origin, path: '/', method: 'POST', headers, body, deadline },
-        maxBytes: maxAnswerBytes(method),
+        maxBytes: maxAnswerBytes(method, recordsBytes),
       }).catch((error: unknown) => {
         throw failed(error, method, origin, deadline);
       });

@@ -19,6 +19,12 @@ export class XmlShape {
   #textBytes = 0;
   #elements = 0;
   #declared = false;
+  readonly #mostElements: number;
+
+  /** @param bytes of the whole document */
+  constructor(bytes: number) {
+    this.#mostElements = xmlLimits.elements + Math.floor(bytes / xmlLimits.bytesPerElement);
+  }
 
   /** @throws Error, in words for the operator, as soon as it is not of that shape */
   take(piece: Uint8Array): void {
@@ -80,7 +86,8 @@ export class XmlShape {
       return;
     }
     if (this.#open.length === 0 && this.#elements > 0) throw new Error('something follows its end');
-    if (++this.#elements > xmlLimits.elements) throw new Error(`more than ${xmlLimits.elements} elements`);
+    if (++this.#elements > this.#mostElements)
+      throw new Error(`more than ${this.#mostElements} elements, too many for its bytes`);
     if (isEmpty) return;
     if (this.#open.push(name) > xmlLimits.depth) throw new Error(`elements in ${xmlLimits.depth} others`);
   }

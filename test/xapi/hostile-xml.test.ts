@@ -51,7 +51,7 @@ const hostile: Record<string, () => string | Buffer> = {
   'tags closed in the wrong order': () => success('<array><data></array></data>'),
   'a tag that opens and closes': () => success('</string/>'),
   'elements without a number': () =>
-    success(`<array><data>${'<nil/>'.repeat(xmlLimits.elements)}</data></array>`),
+    success(`<array><data>${'<nil/>'.repeat(xmlLimits.elements * 4)}</data></array>`),
   base64: () => success('<base64>eA==</base64>'),
   'two documents': () => success('x') + success('x'),
   'text behind its end': () => `${success('x')}x`,
