@@ -10,15 +10,16 @@ export async function taskRecord(xapi: Session, taskRef: Ref<'task'>): Promise<T
 }
 
 /**
- * Removes a task's record, which xapi would keep for an hour. Housekeeping, which decides no job: a failure is logged
- * and answered with false, and xapi removes the record itself.
+ * Removes a task's record, which xapi would keep for an hour. Housekeeping, which decides no job: it is tried twice, a
+ * failure is logged and answered with false, and xapi removes the record itself.
  */
 export async function forgetTask(
   { xapi, log }: Pick<StepDeps, 'xapi' | 'log'>,
   taskRef: Ref<'task'>,
 ): Promise<boolean> {
+  const destroy = () => unlessUnknown('task', taskRef, () => xapi.call('task.destroy', taskRef));
   try {
-    await unlessUnknown('task', taskRef, () => xapi.call('task.destroy', taskRef));
+    await destroy().catch(destroy);
     return true;
   } catch (error) {
     log.warn('the record of a xapi task could not be removed', { reason: String(error) });
