@@ -318,7 +318,7 @@ class FlowTest(RealPeerTest):
 
     def test_cancel_stops_an_upload_to_a_glance_that_never_stops_talking(self):
         chunked = b'HTTP/1.1 413 x\r\nTransfer-Encoding: chunked\r\n\r\n'
-        for pieces in ((b'HTTP/1.1 413 x\r\n', b'x'), (chunked, b'1;'), (chunked, b'1\r\nx\r\n'), (chunked, b'0')):
+        for pieces in ((b'HTTP/1.1 413 x\r\n', b'x'), (chunked, b'1\r\nx\r\n')):
             self.cancelled_by_itself(self.upload_to(*pieces, pause=0.01))
             self.next_job()
 
@@ -326,7 +326,7 @@ class FlowTest(RealPeerTest):
         self.cancelled_by_itself(self.upload_to(b'', b'', reads=1, pause=0.1))
 
     def test_a_glance_that_reads_byte_by_byte_or_sends_a_header_now_and_then_is_given_up(self):
-        self.fails('GLANCE_UNAVAILABLE', True, self.upload_to(b'', b'', reads=1, pause=0.1, params={'timeoutSeconds': 2}).result)
+        self.fails('GLANCE_UNAVAILABLE', True, self.upload_to(b'', b'', reads=1, pause=0.1, params={'timeoutSeconds': 1}).result)
         self.next_job()
         upload = self.upload_to(b'HTTP/1.1 201 x\r\n', b'x: y\r\n', pause=0.3, params={'timeoutSeconds': 1})
         self.fails('GLANCE_UNAVAILABLE', True, upload.result)
@@ -368,9 +368,7 @@ class HandshakeTest(RealPeerTest, CertificateTest):
                 self.put(glanceUrl=listener.url('https'), timeoutSeconds=3)
             self.assertIn(caught.exception.code, ('GLANCE_UNAVAILABLE', 'GLANCE_CERTIFICATE'), answer)
 
-    def trickle(self):
-        hello = self.server_hello()
-
+    def trickle(self, hello):
         def serve(listener, sock):
             sock.recv(65536)
             listener.reached.set()
@@ -382,10 +380,10 @@ class HandshakeTest(RealPeerTest, CertificateTest):
         return self.listen(serve)
 
     def test_a_handshake_that_trickles_ends_with_the_time_or_a_cancel(self):
-        listener = self.trickle()
+        listener = self.trickle(self.server_hello())
         self.next_job()
         began = time.time()
-        self.fails('GLANCE_UNAVAILABLE', True, self.put, glanceUrl=listener.url('https'), timeoutSeconds=2)
+        self.fails('GLANCE_UNAVAILABLE', True, self.put, glanceUrl=listener.url('https'), timeoutSeconds=1)
         self.assertLess(time.time() - began, 30)  # all of it would take a minute and more
         self.next_job()
         listener.reached.clear()
