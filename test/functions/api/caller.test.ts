@@ -18,7 +18,7 @@ function caller(authorizer?: object) {
 }
 
 const keystone = (projectId: string, userId: string, userName?: string) => ({
-  lambda: { projectId, userId, userName, admin: false },
+  lambda: { projectId, userId, userName, admin: false, role: 'member' },
 });
 const jwt = (claims: object) => ({ jwt: { claims } });
 

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-const ALICE = { lambda: { projectId: 'a', userId: 'u1', userName: 'alice', admin: false } };
+const ALICE = { lambda: { projectId: 'a', userId: 'u1', userName: 'alice', admin: false, role: 'member' } };
 
 /** A request through API Gateway, its answer, and the lines that the log has of it. */
 async function ask(method: string, path: string, body?: string, authorizer: object = ALICE) {

@@ -59,7 +59,9 @@ it('tells a word and no more where API Gateway lets everybody in, and to the cal
     const event = { requestContext: { ...(authorizer && { authorizer }) } };
     return (await app.request('/healthz', {}, { event })).json();
   };
-  const of = (projectId: string) => ({ lambda: { projectId, userId: 'u', admin: projectId === 'ops' } });
+  const of = (projectId: string) => ({
+    lambda: { projectId, userId: 'u', admin: projectId === 'ops', role: 'member' },
+  });
   expect(await ask()).toEqual({ status: 'ok' });
   expect(await ask(of('a'))).toEqual({ status: 'ok' });
   expect(await ask(of('ops'))).toMatchObject({ installation: 'test', pools: [{ name: 'demo' }] });

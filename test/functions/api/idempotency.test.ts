@@ -20,7 +20,9 @@ afterAll(() => api[Symbol.asyncDispose]());
 
 const iam = (userArn: string) => ({ iam: { userArn } });
 const jwt = (claims: object) => ({ jwt: { claims: { iss: 'i', ...claims } } });
-const keystone = (projectId: string, userId: string) => ({ lambda: { projectId, userId, admin: true } });
+const keystone = (projectId: string, userId: string) => ({
+  lambda: { projectId, userId, admin: true, role: 'member' },
+});
 
 async function ask(authorizer: object, key: string, body: object | string = { vm: 'web' }) {
   const response = await createApi(api.runtime).request(

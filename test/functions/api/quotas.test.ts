@@ -45,7 +45,7 @@ async function ask(project: string | undefined, method: string, path: string, bo
   const authorizer =
     project === undefined
       ? { iam: { userArn: 'arn' } }
-      : { lambda: { projectId: project, userId: 'u', admin: false } };
+      : { lambda: { projectId: project, userId: 'u', admin: false, role: 'member' } };
   const response = await createApi(runtime).request(
     path,
     {

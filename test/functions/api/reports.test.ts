@@ -47,7 +47,7 @@ async function aBackup(vm: string, hoursAgo: number): Promise<string> {
 }
 
 async function reportFor(project: string) {
-  const lambda = { projectId: project, userId: 'u', admin: false };
+  const lambda = { projectId: project, userId: 'u', admin: false, role: 'member' };
   const response = await createApi(api.runtime).request(
     '/reports',
     {},

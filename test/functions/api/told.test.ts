@@ -22,11 +22,10 @@ const OF_THE_CALLER: readonly ErrorName[] = [
   'JobUnknown',
   'MetadataReserved',
   'NotFound',
+  'QuotaExceeded',
   'RootDiskAmbiguous',
   'ScheduleNotFound',
-  'SnapshotInProgress',
   'Unauthorized',
-  'VmBusy',
   'VmIsControlDomain',
   'VmNameAmbiguous',
   'VmNotFound',
@@ -44,7 +43,7 @@ afterAll(() => api[Symbol.asyncDispose]());
 
 /** What a project's caller gets, as text. */
 async function ask(projectId: string, path: string, runtime: Runtime = api.runtime, body?: object) {
-  const authorizer = { lambda: { projectId, userId: 'u', admin: projectId === 'ops' } };
+  const authorizer = { lambda: { projectId, userId: 'u', admin: projectId === 'ops', role: 'member' } };
   const response = await createApi(runtime).request(
     path,
     {
@@ -125,7 +124,7 @@ it('names to a project no host, and no place of Glance where the image is to be 
     expect((await ask('a', path)).text).not.toContain('xen1');
     expect((await ask('ops', path)).text).toContain('xen1');
   }
-  const authorizer = { lambda: { projectId: 'a', userId: 'u', admin: false } };
+  const authorizer = { lambda: { projectId: 'a', userId: 'u', admin: false, role: 'member' } };
   const made = await createApi(api.runtime).request(
     `/v2.1/servers/${uuid}/action`,
     {
