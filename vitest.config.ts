@@ -5,6 +5,11 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/glance/**'],
     pool: 'forks',
+    // Modules are loaded once for each worker, not once for each file, which took a third of the time. In an order of
+    // chance, so that a file which needs another to have run before it, or not, does not go unseen.
+    isolate: false,
+    sequence: { shuffle: { files: true } },
+    setupFiles: ['./test/support/each-file.ts'],
     // Most of a test's time is waiting; vitest's own choice on two cores is one worker.
     maxWorkers: 3,
     testTimeout: 60_000,

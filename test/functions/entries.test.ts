@@ -13,13 +13,13 @@ import {
   QueryCommand,
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
-import { mockClient } from 'aws-sdk-client-mock';
 import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { handler as janitor } from '../../functions/janitor.ts';
 import { handler as admit } from '../../functions/queue/admit.ts';
 import { handler as reconcile } from '../../functions/reconcile.ts';
 import { handler as takeVm } from '../../functions/steps/TakeVm.ts';
+import { mockedClass } from '../support/mocked-aws.ts';
 import { aJob } from './api/a-job.ts';
 import { aRecord } from './queue/an-admission.ts';
 import 'aws-sdk-client-mock-vitest/extend';
@@ -27,10 +27,10 @@ import 'aws-sdk-client-mock-vitest/extend';
 expect.extend(allCustomMatcher);
 
 // The Lambdas as AWS calls them: with nothing but an event and their environment.
-const dynamo = mockClient(DynamoDBDocumentClient);
-const sfn = mockClient(SFNClient);
-const sqs = mockClient(SQSClient);
-const secrets = mockClient(SecretsManagerClient);
+const dynamo = mockedClass(DynamoDBDocumentClient);
+const sfn = mockedClass(SFNClient);
+const sqs = mockedClass(SQSClient);
+const secrets = mockedClass(SecretsManagerClient);
 
 beforeAll(() => {
   const config = {

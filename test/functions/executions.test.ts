@@ -6,17 +6,17 @@ import {
   StartExecutionCommand,
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
-import { mockClient } from 'aws-sdk-client-mock';
 import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
 import { beforeEach, expect, it } from 'vitest';
 import { createExecutions, type Executions } from '../../functions/executions.ts';
+import { mockedClass } from '../support/mocked-aws.ts';
 import 'aws-sdk-client-mock-vitest/extend';
 
 expect.extend(allCustomMatcher);
 
 const machine = 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap';
 const execution = 'arn:aws:states:us-east-1:123456789012:execution:xensnap:job1';
-const sfn = mockClient(SFNClient);
+const sfn = mockedClass(SFNClient);
 const executions = createExecutions(new SFNClient({ region: 'us-east-1' }), machine);
 const ofSdk = { message: 'x', $metadata: {} };
 

@@ -1,12 +1,12 @@
 import { ExecutionDoesNotExist, SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { DynamoDBDocumentClient, GetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import { mockClient } from 'aws-sdk-client-mock';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { handler } from '../../../functions/api/handler.ts';
+import { mockedClass } from '../../support/mocked-aws.ts';
 import { aJob } from './a-job.ts';
 
-const dynamo = mockClient(DynamoDBDocumentClient);
-const sfn = mockClient(SFNClient);
+const dynamo = mockedClass(DynamoDBDocumentClient);
+const sfn = mockedClass(SFNClient);
 
 beforeAll(() => {
   const pools = [{ name: 'demo', addresses: ['http://127.0.0.1:9'], secretId: 'pool' }];

@@ -1,14 +1,14 @@
 import { GetQueueAttributesCommand, QueueDoesNotExist, SQSClient } from '@aws-sdk/client-sqs';
-import { mockClient } from 'aws-sdk-client-mock';
 import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
 import { beforeEach, expect, it, vi } from 'vitest';
 import { lambdaQueueDepth, queueDepth } from '../../../functions/queue/depth.ts';
+import { mockedClass } from '../../support/mocked-aws.ts';
 import { QUEUE_URL } from './an-admission.ts';
 import 'aws-sdk-client-mock-vitest/extend';
 
 expect.extend(allCustomMatcher);
 
-const sqs = mockClient(SQSClient);
+const sqs = mockedClass(SQSClient);
 const client = new SQSClient({ region: 'us-east-1' });
 
 beforeEach(() => sqs.reset());

@@ -6,15 +6,15 @@ import {
   ResourceNotFoundException,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import { mockClient } from 'aws-sdk-client-mock';
 import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
 import { beforeEach, expect, it } from 'vitest';
 import { secretReader } from '../../../functions/runtime/secret-reader.ts';
+import { mockedClass } from '../../support/mocked-aws.ts';
 import 'aws-sdk-client-mock-vitest/extend';
 
 expect.extend(allCustomMatcher);
 
-const secrets = mockClient(SecretsManagerClient);
+const secrets = mockedClass(SecretsManagerClient);
 const read = secretReader(new SecretsManagerClient({ region: 'us-east-1' }), (id) => `arn of ${id}`);
 const ofSdk = { message: 'planted', $metadata: {} };
 

@@ -8,15 +8,15 @@ import {
   QueryCommand,
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
-import { mockClient } from 'aws-sdk-client-mock';
 import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
 import { beforeEach, expect, it } from 'vitest';
 import { Table } from '../../../functions/store/table.ts';
+import { mockedClass } from '../../support/mocked-aws.ts';
 import 'aws-sdk-client-mock-vitest/extend';
 
 expect.extend(allCustomMatcher);
 
-const dynamo = mockClient(DynamoDBDocumentClient);
+const dynamo = mockedClass(DynamoDBDocumentClient);
 const pauses: number[] = [];
 const table = new Table(new DynamoDBClient({ region: 'us-east-1' }), 'jobs', async (milliseconds) =>
   pauses.push(milliseconds),
