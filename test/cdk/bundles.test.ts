@@ -16,7 +16,9 @@ const functions = bundledFunctions(stack);
 const environmentBefore = { ...process.env };
 afterAll(stack.remove);
 afterEach(() => {
-  process.env = { ...environmentBefore };
+  // The object stays the one that it is: other files hold on to it.
+  for (const name of Object.keys(process.env)) if (!(name in environmentBefore)) delete process.env[name];
+  Object.assign(process.env, environmentBefore);
 });
 
 const ENDED = ['succeeded', 'failed', 'cancelled', 'skipped'];
