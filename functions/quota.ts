@@ -13,7 +13,14 @@ const WORDS = {
 
 /** All of a kind are counted so often at most; between two counts, those that come are added. */
 const COUNT_SECONDS = 60;
-const counts = new WeakMap<Store, Map<Kind, { until: number; count: number }>>();
+
+/** All of a kind, as last counted, and those that have come since: by their ids, so that what comes to nothing goes. */
+interface Count {
+  readonly until: number;
+  readonly counted: Promise<number>;
+  readonly since: Set<string>;
+}
+const counts = new WeakMap<Store, Map<Kind, Count>>();
 
 /**
  * Takes a place among those that there may be: of the caller's project, exactly, and of all callers together, within a
@@ -28,13 +35,23 @@ export async function takePlace(
 ): Promise<void> {
   const { store, config } = deps;
   const { setting } = WORDS[kind];
-  const counted = await countOf(kind, deps);
-  if (counted.count >= config[setting]) throw exceeded(kind, 'This installation', config[setting]);
+  const { counted, since } = countOf(kind, deps);
+  const count = await counted;
+  // Between this look and the next line nobody else comes: of many at once, one gets the last place.
+  if (!since.has(id) && count + since.size >= config[setting])
+    throw exceeded(kind, 'This installation', config[setting]);
+  since.add(id);
   const projects = config.projects ?? {};
   const known = project !== undefined && Object.hasOwn(projects, project) ? projects[project] : undefined;
-  if (project !== undefined && known && !(await store.slots.take(placeOf(kind, project), id, known[setting])))
-    throw exceeded(kind, 'Your project', known[setting]);
-  counted.count++;
+  if (project === undefined || !known) return;
+  try {
+    if (await store.slots.take(placeOf(kind, project), id, known[setting])) return;
+  } catch (error) {
+    since.delete(id);
+    throw error;
+  }
+  since.delete(id);
+  throw exceeded(kind, 'Your project', known[setting]);
 }
 
 /** Gives a place back, or one that was never taken. */
@@ -44,6 +61,7 @@ export async function giveBack(
   id: string,
   { store }: Pick<Deps, 'store'>,
 ): Promise<void> {
+  counts.get(store)?.get(kind)?.since.delete(id);
   if (project !== undefined) await store.slots.release(placeOf(kind, project), id);
 }
 
@@ -52,15 +70,17 @@ export function placeOf(kind: Kind, project: string): SlotPlace {
   return `${kind}#${project}`;
 }
 
-async function countOf(kind: Kind, { store, clock }: Deps): Promise<{ count: number }> {
-  const ofStore = counts.get(store) ?? new Map<Kind, { until: number; count: number }>();
+function countOf(kind: Kind, { store, clock }: Deps): Count {
+  const ofStore = counts.get(store) ?? new Map<Kind, Count>();
   counts.set(store, ofStore);
   const now = clock.now().getTime();
   const kept = ofStore.get(kind);
   if (kept && now < kept.until) return kept;
-  const count = kind === 'jobs' ? await store.jobs.countOpen() : await store.schedules.count();
-  const fresh = { until: now + COUNT_SECONDS * 1000, count };
+  // One counts, and whoever comes meanwhile waits for that.
+  const counted = kind === 'jobs' ? store.jobs.countOpen() : store.schedules.count();
+  const fresh = { until: now + COUNT_SECONDS * 1000, counted, since: new Set<string>() };
   ofStore.set(kind, fresh);
+  counted.catch(() => ofStore.get(kind) === fresh && ofStore.delete(kind));
   return fresh;
 }
 

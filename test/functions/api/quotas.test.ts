@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { createApi } from '../../../functions/api/app.ts';
 import { parseConfig } from '../../../functions/config.ts';
 import { tidy } from '../../../functions/janitor.ts';
@@ -169,6 +169,40 @@ it('has a bound for callers without a project too', async () => {
   await ask(undefined, 'DELETE', `/schedules/${schedules[0]?.id}`);
   now = new Date(now.getTime() + 61_000);
   expect((await ask(undefined, 'POST', '/schedules', schedule())).status).toBe(201);
+});
+
+it('gives the last place of all callers to one of many requests at once', async () => {
+  runtime = runtimeWith({ maxSchedules: 2, maxOpenJobs: 1 });
+  for (const project of [undefined, 'b']) {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => ask(project, 'POST', '/schedules', schedule())),
+    );
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(project === undefined ? 2 : 0);
+  }
+  const asked = ['a-1', 'a-2', 'a-3', 'b-1'].map((vm) => ask(undefined, 'POST', '/snapshots', { vm }));
+  expect((await Promise.all(asked)).map(({ status }) => status).sort()).toEqual([202, 403, 403, 403]);
+});
+
+it('counts nothing against all callers that came to nothing', async () => {
+  runtime = runtimeWith({ maxSchedules: 2, maxOpenJobs: 4 });
+  expect((await ask('a', 'POST', '/snapshots', { vm: 'a-1' })).status).toBe(202);
+  for (let n = 0; n < 3; n++) {
+    expect((await ask('a', 'POST', '/schedules', schedule({ timeZone: 'Moon/Base' }))).status).toBe(400);
+    expect((await ask('a', 'POST', '/snapshots', { vm: 'nobody' })).status).toBe(404);
+    expect((await ask('a', 'POST', '/snapshots', { vm: 'a-1' })).status).toBe(409);
+  }
+  expect((await ask('a', 'POST', '/snapshots', { vm: 'a-2' })).status).toBe(202);
+  for (let n = 0; n < 3; n++) expect((await ask('a', 'POST', '/snapshots', { vm: 'a-3' })).status).toBe(403);
+  expect((await ask('b', 'POST', '/snapshots', { vm: 'b-1' })).status).toBe(202);
+  expect((await ask('b', 'POST', '/schedules', schedule())).status).toBe(201);
+});
+
+it('counts again at the next request where the table did not answer', async () => {
+  const { jobs } = runtime.store;
+  const countOpen = vi.spyOn(jobs, 'countOpen').mockRejectedValueOnce(new Error('away'));
+  expect((await ask('a', 'POST', '/snapshots', { vm: 'a-1' })).status).toBe(500);
+  expect((await ask('a', 'POST', '/snapshots', { vm: 'a-1' })).status).toBe(202);
+  expect(countOpen).toHaveBeenCalledTimes(2);
 });
 
 it('has the janitor free places whose request died before it was on record', async () => {
