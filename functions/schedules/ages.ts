@@ -54,6 +54,7 @@ export async function knownVms({ store }: Pick<BaseRuntime, 'store'>): Promise<M
  * Looks how old the last backups of VMs are: of those that are covered, and of others that are there.
  * @param covered the VMs whose schedules are asked about
  * @param others those beside them that no schedule covers
+ * @param project whose backups count; all if absent
  */
 export async function agesOf(
   covered: readonly CoveredVm[],
@@ -61,18 +62,25 @@ export async function agesOf(
   known: ReadonlyMap<string, KnownVm>,
   runtime: BaseRuntime,
   bound: LookBound,
+  project?: string,
 ): Promise<Pick<Ages, 'covered' | 'others' | 'problem'>> {
   const { store, clock } = runtime;
   const asked = await mapBounded(
     [...covered, ...others],
     AT_ONCE,
     // A VM that earlier versions have noted is not in the list.
-    async (vm) => known.get(vmKey(vm)) ?? (await store.backups.of(vm.pool, vm.uuid)),
+    async (vm) => {
+      const all = known.get(vmKey(vm)) ?? (await store.backups.of(vm.pool, vm.uuid));
+      return project === undefined ? all : { ...all, backups: await backupsOf(project, all, runtime) };
+    },
   );
   const { vms, problem } = await lookAtBackups(asked, runtime, bound);
+  const counting = new Set(asked.flatMap(({ backups }) => backups.map(({ imageId }) => imageId)));
   const now = clock.now();
   const { lookedAt: before } = await store.backups.look();
-  const ages = vms.map((vm) => {
+  const ages = vms.map((each) => {
+    // What a look has noted is the whole record again.
+    const vm = { ...each, backups: each.backups.filter(({ imageId }) => counting.has(imageId)) };
     const last = standing(vm);
     // Its verification was a look, too.
     const seen = [last?.verifiedAt, before].filter((time) => time !== undefined).sort();
@@ -93,6 +101,25 @@ export async function agesOf(
     }),
     problem,
   };
+}
+
+/**
+ * The backups of a VM that a project's own jobs have made: what others have of the same VM is not for it to know, nor
+ * can it be restored from.
+ */
+async function backupsOf(
+  project: string,
+  { backups }: KnownVm,
+  { store }: Pick<BaseRuntime, 'store'>,
+): Promise<VerifiedBackup[]> {
+  const own: VerifiedBackup[] = [];
+  for (const backup of backups) {
+    // What an earlier version has noted does not say whose it is; the job does, as long as it is on record.
+    const of =
+      backup.project === undefined ? (await store.jobs.get(backup.imageId))?.project : backup.project;
+    if (of === project) own.push(backup);
+  }
+  return own;
 }
 
 /**

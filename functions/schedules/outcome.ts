@@ -60,11 +60,12 @@ export async function noteEnd(job: Job, deps: Deps): Promise<void> {
 export async function noteVerified(job: Job, { store }: Pick<Deps, 'store'>): Promise<void> {
   const { backup } = job.request;
   if (!job.committed || job.verifiedAt === undefined || !backup || backup.keep === 0) return;
-  const { id: imageId, verifiedAt, sha512, imageBytes: bytes, imageOwner: owner } = job;
+  const { id: imageId, verifiedAt, sha512, imageBytes: bytes, imageOwner: owner, project = null } = job;
   await store.backups.verified(job.pool, job.vmUuid, {
     imageId,
     type: backup.type,
     verifiedAt,
+    project,
     ...(sha512 !== undefined && { sha512 }),
     ...(bytes !== undefined && { bytes }),
     ...(owner !== undefined && { owner }),

@@ -71,7 +71,7 @@ export async function reportOf(
       .filter((record) => project === undefined || (owner !== undefined && ownsVm(owner, record)))
       .map(({ uuid, name_label: name }) => ({ pool, uuid, name })),
   );
-  const ages = await agesOf([...covered.values()], others, known, runtime, LOOK);
+  const ages = await agesOf([...covered.values()], others, known, runtime, LOOK, project);
   return {
     runs,
     snapshots: snapshots.jobs,

@@ -24,6 +24,8 @@ export interface VerifiedBackup {
   readonly sha512?: string;
   readonly bytes?: number;
   readonly owner?: string | null;
+  /** Whose job made it, null for callers without a project; absent where an earlier version verified it. */
+  readonly project?: string | null;
   /** Absent while it is there as it was verified, as far as somebody has looked. */
   readonly lost?: Lost;
 }

@@ -30,7 +30,7 @@ const nightly = { selector: { tag: 'prod' }, daily: { at: '02:00' }, keep: 7 };
 const names = (vms: { name: string }[]) => vms.map(({ name }) => name).sort();
 
 /** A verified backup, in Glance and on record. */
-async function aBackup(vm: string, hoursAgo: number): Promise<string> {
+async function aBackup(vm: string, hoursAgo: number, fields: object = {}): Promise<string> {
   const id = randomUUID();
   const verifiedAt = new Date(Date.now() - hoursAgo * 3_600_000).toISOString();
   await api.runtime.glance.createImage({
@@ -42,7 +42,10 @@ async function aBackup(vm: string, hoursAgo: number): Promise<string> {
     headers: { 'content-type': 'application/octet-stream' },
     body: 'x',
   });
-  await api.runtime.store.backups.verified('demo', uuidOf(vm), { imageId: id, type: 'daily', verifiedAt });
+  await api.runtime.store.backups.verified('demo', uuidOf(vm), {
+    ...{ imageId: id, type: 'daily', verifiedAt },
+    ...fields,
+  });
   return id;
 }
 
@@ -175,4 +178,28 @@ it('refuses a day that no calendar has, and names the field', async () => {
     400,
     expect.stringContaining('date: must be a day of the calendar such as 2026-11-23'),
   ]);
+});
+
+it('tells a project of its own backups alone where others have some of the same VM', async () => {
+  const lambda = { projectId: 'a', userId: 'u', admin: false, role: 'member' };
+  await createApi(api.runtime).request(
+    '/schedules',
+    { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(nightly) },
+    { event: { requestContext: { authorizer: { lambda } } } },
+  );
+  const theirs = await aBackup('db-2', 1, { project: 'ops', type: 'before-audit' });
+  const nobodys = await aBackup('db-2', 2, { project: null });
+  const before = await reportFor('a');
+  expect(before.vms).toMatchObject([{ name: 'db-2', lastBackup: null, lost: [] }]);
+  const own = await aBackup('db-2', 30, { project: 'a' });
+  // Of an earlier version, which did not note whose it is: the job knows.
+  const older = await aBackup('db-2', 60);
+  await api.runtime.store.jobs.create(aJob({ id: older, project: 'a' }));
+  expect((await reportFor('a')).vms).toMatchObject([{ lastBackup: { imageId: own }, lost: [] }]);
+  for (const id of [theirs, own]) await api.runtime.glance.deleteImage(id);
+  const report = await reportFor('a');
+  expect(report.vms).toMatchObject([{ lastBackup: { imageId: older }, lost: [{ imageId: own }] }]);
+  for (const id of [theirs, nobodys]) expect(JSON.stringify(report)).not.toContain(id);
+  const all = await reportFor('ops');
+  expect(all.vms).toMatchObject([{ lastBackup: { imageId: nobodys }, lost: [{ imageId: theirs }] }]);
 });
