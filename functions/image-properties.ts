@@ -84,6 +84,8 @@ const RESERVED: ReadonlySet<string> = new Set([
   'vm_mode',
   // That Cinder has looked at the signature (cinder/image/image_utils.py).
   'signature_verified',
+  // An object with a field of that name is none that DynamoDB's client takes (convertToAttr in @aws-sdk/util-dynamodb).
+  'constructor',
 ]);
 
 const RESERVED_PREFIXES: readonly string[] = [

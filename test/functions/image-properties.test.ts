@@ -6,6 +6,7 @@ import { aJob } from './api/a-job.ts';
 /** Names to which Nova, Glance or xensnap give a meaning (reference/glance-and-clients.md, nova-snapshots.md). */
 const reserved = [
   ...['image_type', 'instance_uuid', 'backup_type', 'base_image_ref', 'image_location', 'image_state'],
+  'constructor',
   ...[
     'user_id',
     'owner_id',
