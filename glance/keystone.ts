@@ -59,6 +59,8 @@ export interface Identity {
 export interface Keystone {
   /** A token of the credential's project, the same one until it has less than 5 minutes to go. */
   token(): Promise<string>;
+  /** A new token, which {@link token} gives from then on. Where there is none to be had, the one from before stays. */
+  renew(): Promise<string>;
   /** The token was refused where it was used: the next one is a new one. */
   forget(): void;
   /** Whose a caller's token is; undefined for one that is not (or no more) valid. */
@@ -105,9 +107,13 @@ export function createKeystone(options: KeystoneOptions): Keystone {
     return { token, expiresAt: read(answer).expiresAt };
   }
 
-  /** Of many callers at once one asks; a failure is not kept. */
   async function token(): Promise<string> {
     if (current && current.expiresAt.getTime() - clock.now().getTime() >= MIN_LEFT_MS) return current.token;
+    return renew();
+  }
+
+  /** Of many callers at once one asks; a failure is not kept. */
+  async function renew(): Promise<string> {
     asked ??= issue().finally(() => {
       asked = undefined;
     });
@@ -131,6 +137,7 @@ export function createKeystone(options: KeystoneOptions): Keystone {
 
   return {
     token,
+    renew,
     forget() {
       current = undefined;
     },

@@ -33,10 +33,7 @@ export function glanceTokens({ glance }: Config, clock: Clock, readSecret: ReadS
   });
   return {
     token: () => keystone.token(),
-    fresh() {
-      keystone.forget();
-      return keystone.token();
-    },
+    fresh: () => keystone.renew(),
     forget: () => keystone.forget(),
     keystone,
     close: () => keystone.close(),

@@ -234,6 +234,25 @@ it('says that Glance or Keystone does not answer or does not take the token', as
   expect(JSON.stringify(behind.report)).not.toContain('planted');
 });
 
+it('says that Keystone does not answer, although a token of it is still good', async () => {
+  const keystone = await stubKeystone();
+  const token = 'given-before';
+  keystone.next.push(token);
+  const { about } = await examine(
+    {
+      glance: { token },
+      config: { glance: { keystone: { url: keystone.url }, secretId: 'glance' } },
+      secrets: { glance: JSON.stringify(CREDENTIAL) },
+    },
+    async ({ runtime }) => {
+      await runtime.glance.check();
+      keystone.answer = (_req, res) => res.writeHead(503).end();
+    },
+  );
+  expect(about('Keystone: ')).toMatchObject({ status: 'failed', error: 'KeystoneUnavailable' });
+  expect(about('Glance: http')?.status).toBe('ok');
+});
+
 it('says that Glance takes no record', async () => {
   const { about } = await examine({}, ({ glance }) =>
     glance.faults.add({ method: 'POST', path: /\/v2\/images$/, status: 403, body: 'no' }),

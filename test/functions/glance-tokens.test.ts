@@ -42,6 +42,16 @@ it('hands each upload a token of its own', async () => {
   expect(keystone.requests).toEqual(['POST', 'POST']);
 });
 
+it('goes on with the token that it has while Keystone gives none for an upload', async () => {
+  const { keystone, api } = await behindKeystone();
+  await using _ = api;
+  keystone.next.push(token);
+  await api.runtime.glance.check();
+  keystone.answer = (_req, res) => res.writeHead(503).end();
+  await expect(api.runtime.glanceToken()).rejects.toMatchObject({ name: 'KeystoneUnavailable' });
+  await api.runtime.glance.check();
+});
+
 it('answers 502 with the name of what Keystone said, frees the VM, and shows no secret', async () => {
   const { keystone, api } = await behindKeystone({ id: CREDENTIAL.id, secret: 'planted-wrong-secret' });
   await using _ = api;

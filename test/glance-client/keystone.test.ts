@@ -78,6 +78,18 @@ it('asks for a new token once it was told to forget the present one', async () =
   expect(await keystone.token()).not.toBe(first);
 });
 
+it('keeps the token that it has where there is no new one to be had', async () => {
+  const { keystone, stub } = await aKeystone();
+  const first = await keystone.token();
+  answersWith(stub, 503);
+  expect(await failure(keystone.renew())).toMatch(/^KeystoneUnavailable: /);
+  expect(await keystone.token()).toBe(first);
+  delete stub.answer;
+  const second = await keystone.renew();
+  expect(second).not.toBe(first);
+  expect(await keystone.token()).toBe(second);
+});
+
 it.each(['/v3', '/v3/', '/'])('takes the endpoint with %s at its end', async (path) => {
   const { keystone } = await aKeystone({ path });
   expect(await keystone.token()).toMatch(/^service-token/);
