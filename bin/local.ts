@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import type { Job } from '../functions/job.ts';
 import { type Access, accessLine, accessOf } from './access.ts';
 import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
 import { demo } from './demo.ts';
@@ -109,6 +110,23 @@ function dataFolder({ data, pool }: LocalFlags): string | undefined {
   return data ?? (pool === undefined ? undefined : join(stateFolder(), hostname()));
 }
 
+/** So many jobs are named that still owe something when the service stops. */
+const MOST_TOLD = 5;
+
+/** What jobs have left although the service stops, and who looks after it. */
+function leftText(jobs: readonly Job[], folder: string | undefined): string {
+  const named = jobs.slice(0, MOST_TOLD).map(({ id, debts }) => {
+    const owed = debts === undefined ? '' : ` owes ${[...debts].join(', ')}`;
+    return `the job ${id}${owed}`;
+  });
+  const more = jobs.length > MOST_TOLD ? ', and more' : '';
+  const next =
+    folder === undefined
+      ? 'without --data nothing remembers it: remove it by hand'
+      : 'the next start with this folder goes on with it';
+  return `not all could be undone: ${named.join('; ')}${more}; ${next}`;
+}
+
 async function startAll(
   flags: LocalFlags,
   access: Access,
@@ -139,9 +157,12 @@ async function startAll(
     });
     closers.push(() => service.close());
     closers.push(async () => {
-      const { items } = await service.runtime.store.jobs.list('open', { limit: 1 });
+      const { jobs } = service.runtime.store;
+      const { items } = await jobs.list('open', { limit: 1 });
       if (items.length > 0) warn('stopping: what jobs have done is undone first, for a minute at most');
       await service.drain();
+      const left = await jobs.list('open', { limit: MOST_TOLD + 1 });
+      if (left.items.length > 0) warn(leftText(left.items, dataFolder(flags)));
     });
     await service.check();
     if (simulated && flags.demo)

@@ -242,6 +242,42 @@ it('says why it does not stop at once while a job runs', async () => {
   ]);
 });
 
+it.each([[true], [false]])(
+  'says what stays behind when Glance is away, with its own folder: %s',
+  async (kept) => {
+    const folder = await aFolder();
+    const far = startXensnap(['glance', '--port', '0', '--no-auth', '--data', join(folder, 'glance')]);
+    onTestFinished(() => far.signal('SIGKILL'));
+    await far.printed('\nready\n');
+    const [, url = ''] =
+      far
+        .printedLines()
+        .find((line) => line.startsWith('glance '))
+        ?.split(' ') ?? [];
+    const data = kept ? ['--data', join(folder, 'service')] : [];
+    const { running, api, tokenFile } = await aService(['--glance', url, ...data], {
+      XDG_STATE_HOME: folder,
+    });
+    const authorization = `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
+    const answer = await fetch(`${api}/snapshots`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: '{"vm":"web-1"}',
+    });
+    const { id } = (await answer.json()) as { id: string };
+    far.signal('SIGKILL');
+    await far.ended;
+    const { status, stderr } = await stop(running);
+    const next = kept
+      ? 'the next start with this folder goes on with it'
+      : 'without --data nothing remembers it: remove it by hand';
+    expect([status, stderr.split('\n').at(-2)]).toEqual([
+      0,
+      `xensnap: not all could be undone: the job ${id} owes image; ${next}`,
+    ]);
+  },
+);
+
 it.skipIf(process.getuid?.() !== 0)('sends no token to a port that another user has taken', async () => {
   const folder = await aFolder();
   const env = { XDG_STATE_HOME: folder };
