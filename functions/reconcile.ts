@@ -7,6 +7,7 @@ import type { ExecutionState } from './executions.ts';
 import type { Debt, Job, JobError } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
+import { sentence } from './sentence.ts';
 import { type StepDeps, secondsSince } from './step.ts';
 import { cancelUpload } from './steps/CancelUpload.ts';
 import { destroySnapshot } from './steps/DestroySnapshot.ts';
@@ -135,7 +136,7 @@ async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconc
       } catch (error) {
         const { name, message } = translate(error);
         log.warn('a debt could not be paid yet', { debt, error: name, reason: message });
-        problems.push(message);
+        problems.push(sentence(message));
       }
     if (problems.length > 0) {
       const why = problems.join(' ');

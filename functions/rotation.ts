@@ -1,6 +1,7 @@
 import type { Glance } from '../glance/client.ts';
 import type { Image } from '../glance/image.ts';
 import type { Job } from './job.ts';
+import { sentence } from './sentence.ts';
 import type { VerifiedBackup } from './store/backups.ts';
 import { differenceOf } from './verified-image.ts';
 
@@ -95,7 +96,9 @@ export async function deleteBackups(
       deleted.push(image.id);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      failures.push(`The older backup ${image.id} was not deleted: ${reason} The next one tries again.`);
+      failures.push(
+        `The older backup ${image.id} was not deleted: ${sentence(reason)} The next one tries again.`,
+      );
     }
   return { deleted, failures };
 }

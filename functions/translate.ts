@@ -6,7 +6,7 @@ import { type ErrorName, XensnapError } from './errors.ts';
 const BY_CODE: Readonly<Record<string, [ErrorName, string]>> = {
   SESSION_AUTHENTICATION_FAILED: [
     'PoolLoginRefused',
-    'The pool refused user name and password. Put the right ones into the secret.',
+    "The pool refused user name and password. Put the right ones into the pool's secret (on one machine: --user and the file of --password-file).",
   ],
   SESSION_AUTHORIZATION_FAILED: [
     'PoolLoginRefused',

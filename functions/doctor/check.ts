@@ -67,10 +67,11 @@ function told(thrown: unknown, log: Log): Pick<Check, 'found' | 'advice' | 'erro
   };
 }
 
-const SECRET = 'Put user name and password of the pool into its secret, as {"username":"…","password":"…"}.';
+const SECRET =
+  'Put user name and password of the pool into its secret, as {"username":"…","password":"…"}; on one machine, give --user and the file of --password-file.';
 const PLUGIN = 'Install plugin/glance on this host, as plugin/README.md says.';
 const TOKEN =
-  'Put the right {"token":"…"}, or {"id":"…","secret":"…"} for Keystone, into the secret of Glance.';
+  'Put the right {"token":"…"}, or {"id":"…","secret":"…"} for Keystone, into the secret of Glance; on one machine, the token into the file of --glance-token-file, or {"id":"…","secret":"…"} into that of --glance-credential-file.';
 
 const ADVICE: Readonly<Record<string, string>> = {
   PoolUnreachable:
@@ -79,7 +80,7 @@ const ADVICE: Readonly<Record<string, string>> = {
     'Is it a XenServer or XCP-ng host that answers there? Look at its xensource.log, and try again.',
   XapiBusy: 'Is the host on, and does the master reach it? Try again later.',
   PoolCertificateMismatch:
-    "If the host has a new certificate, put its fingerprint into the pool's `fingerprints`; if not, find out who answers there.",
+    "If the host has a new certificate, put its fingerprint into the pool's `fingerprints` (on one machine: --fingerprint); if not, find out who answers there.",
   PoolLoginRefused: SECRET,
   PoolPermissionDenied:
     'Give the account the role pool-admin (xe subject-role-add role-name=pool-admin uuid=…).',

@@ -7,6 +7,7 @@ import { giveBack } from '../quota.ts';
 import { expiryOf } from '../request.ts';
 import { failedBeforeItBegan } from '../schedules/made-up.ts';
 import { noteEnd } from '../schedules/outcome.ts';
+import { sentence } from '../sentence.ts';
 import { type StepDeps, step } from '../step.ts';
 import { NOT_ROTATED, NOT_TIDIED_UP } from '../told.ts';
 
@@ -98,7 +99,7 @@ export const handler = step('ReleaseHost', async (state, deps) => {
     const { message } = errorOfCaught(state.rotationFailure);
     await deps.store.jobs.warn(
       deps.job.id,
-      `Older backups were not deleted: ${message} The next one tries again.`,
+      `Older backups were not deleted: ${sentence(message)} The next one tries again.`,
       NOT_ROTATED,
     );
   }
@@ -112,5 +113,9 @@ async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: J
   const owed = DEBTS.filter((debt) => job?.debts?.has(debt)).join(', ');
   if (owed === '' || !job) return;
   await store.jobs.record(job.id, { owesBecause: problem.message });
-  await store.jobs.warn(job.id, `Not tidied up yet (${owed}): ${problem.message} ${GOES_ON}`, NOT_TIDIED_UP);
+  await store.jobs.warn(
+    job.id,
+    `Not tidied up yet (${owed}): ${sentence(problem.message)} ${GOES_ON}`,
+    NOT_TIDIED_UP,
+  );
 }

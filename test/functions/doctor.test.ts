@@ -136,7 +136,11 @@ it('names the certificate that a member shows in place of the pinned one', async
 });
 
 it.each([
-  ['{"username":"root","password":"planted-wrong"}', 'PoolLoginRefused', /into the secret/],
+  [
+    '{"username":"root","password":"planted-wrong"}',
+    'PoolLoginRefused',
+    /into the pool's secret .*--password-file/,
+  ],
   ['planted-no-json', 'SecretUnusable', /holds no JSON object\. Write it anew/],
   ['7', 'SecretUnusable', /holds no JSON object/],
 ])('says what is wrong with the secret %s, without showing it', async (secret, error, found) => {
