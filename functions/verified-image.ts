@@ -1,8 +1,12 @@
 import type { Image } from '../glance/image.ts';
 import type { VerifiedBackup } from './store/backups.ts';
 
-/** Of an image that was looked for and is not there, to follow its name. */
-export const GONE = 'is no longer in Glance (deleted? by whom is not known)';
+/**
+ * Of an image that was looked for and is not there, to follow its name. Glance answers the same of one that our account
+ * may not see.
+ */
+export const GONE =
+  'is no longer in Glance, as far as our account sees (deleted, or given to others? by whom is not known)';
 
 /** In what an image differs from what was verified, to follow its name; undefined where it does not. */
 export function differenceOf(

@@ -109,11 +109,17 @@ function vmsText({ vms }: ReportView, now: Date): string {
     POOL: vm.pool,
     'LAST BACKUP': vm.lastBackup ? time(vm.lastBackup.verifiedAt) : 'none',
     IMAGE: vm.lastBackup?.imageId ?? null,
-    AGE: `${age(vm.ageHours * 3600)}${vm.overdue ? ', overdue' : ''}`,
+    AGE: `${ageText(vm)}${vm.overdue ? ', overdue' : ''}`,
     'LOOKED AT':
       vm.lookedAt === null ? 'never' : `${age((now.getTime() - Date.parse(vm.lookedAt)) / 1000)} ago`,
   }));
   return [table(rows), ...lostText(vms)].join('\n');
+}
+
+/** Without a backup it is the time since one is missed. */
+function ageText({ lastBackup, ageHours }: ReportView['vms'][number]): string {
+  const time = age(ageHours * 3600);
+  return lastBackup ? time : `scheduled ${time} ago`;
 }
 
 function lostText(vms: readonly Pick<ReportView['vms'][number], 'name' | 'lost'>[]): string[] {

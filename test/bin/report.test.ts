@@ -60,7 +60,7 @@ it('shows runs, snapshots on demand, ages, what nothing protects, and what it co
     'UploadFailed: the line was cut',
     /image-1 +9 min +never/,
     'web-1: The image image-2 is no longer in Glance.',
-    /web-2 .*none .*2 d, overdue/,
+    /web-2 .*none .*scheduled 2 d ago, overdue/,
     /NOTHING PROTECTS[\s\S]*forgotten/,
     '3 more runs had no room',
     'Not looked at: the VMs of the pool "b". away',

@@ -94,7 +94,14 @@ it('tells of a backup that is gone by name, and goes back to the one before it',
     {
       lastBackup: { imageId: older },
       ageHours: expect.closeTo(30, 1),
-      lost: [{ imageId: newer, message: expect.stringMatching(/no longer in Glance \(deleted\? by whom/) }],
+      lost: [
+        {
+          imageId: newer,
+          message: expect.stringMatching(
+            /no longer in Glance, as far as our account sees \(deleted, or given to others\?/,
+          ),
+        },
+      ],
     },
   ]);
   expect(vms[0].lost[0].message).toContain(`The image ${newer}, verified on `);

@@ -3,6 +3,7 @@ import { lookForBackups } from '../../../functions/janitor/backups.ts';
 import type { Runtime } from '../../../functions/runtime/executions.ts';
 import { lookAtBackups } from '../../../functions/schedules/look.ts';
 import { standing } from '../../../functions/store/backups.ts';
+import { GONE } from '../../../functions/verified-image.ts';
 import type { Glance } from '../../../glance/client.ts';
 import { GlanceUnavailable } from '../../../glance/errors.ts';
 import type { Image } from '../../../glance/image.ts';
@@ -87,7 +88,7 @@ it('sees what is there in one list, and asks for nothing singly', async () => {
 });
 
 it.each<[string, (glance: ScriptedGlance) => void, string]>([
-  ['deleted', ({ images }) => images.delete('a1'), 'is no longer in Glance (deleted? by whom is not known)'],
+  ['deleted', ({ images }) => images.delete('a1'), GONE],
   [
     'deactivated',
     (glance) => glance.add('a1', 1, { status: 'deactivated' }),
