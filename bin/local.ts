@@ -2,7 +2,6 @@ import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { Job } from '../functions/job.ts';
 import { type Access, accessLine, accessOf } from './access.ts';
 import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
 import { demo } from './demo.ts';
@@ -114,7 +113,10 @@ function dataFolder({ data, pool }: LocalFlags): string | undefined {
 const MOST_TOLD = 5;
 
 /** What jobs have left although the service stops, and who looks after it. */
-function leftText(jobs: readonly Job[], folder: string | undefined): string {
+function leftText(
+  jobs: readonly { readonly id: string; readonly debts?: ReadonlySet<string> }[],
+  folder: string | undefined,
+): string {
   const named = jobs.slice(0, MOST_TOLD).map(({ id, debts }) => {
     const owed = debts === undefined ? '' : ` owes ${[...debts].join(', ')}`;
     return `the job ${id}${owed}`;
