@@ -33,6 +33,9 @@ export class GlanceUnavailable extends Error {
   override readonly name = 'GlanceUnavailable';
 }
 
+/** A list that is longer than is read: what it has given until then is right, and the same question would break off again. */
+export class GlanceListTooLong extends GlanceUnavailable {}
+
 /** The server showed another certificate than the pinned one. Nothing was sent to it. */
 export class GlanceCertificateMismatch extends Error {
   override readonly name = 'GlanceCertificateMismatch';

@@ -1,4 +1,4 @@
-import { GlanceUnavailable } from './errors.ts';
+import { GlanceListTooLong, GlanceUnavailable } from './errors.ts';
 import type { Image } from './image.ts';
 import { MAX_LIST_BYTES, MOST_IMAGES_OF_A_LIST } from './limits.ts';
 
@@ -27,7 +27,8 @@ interface Page {
  * Follows `next` from page to page. An image that a second page repeats, because others came or went meanwhile, is given
  * once. It ends whatever the server says: each page that has a next one must bring something new, and no list is longer
  * than `MOST_IMAGES_OF_A_LIST` and `MAX_LIST_BYTES`.
- * @throws GlanceUnavailable for what cannot be the next page, and for a list that is too long, after all before it
+ * @throws GlanceUnavailable for what cannot be the next page, GlanceListTooLong for a list that is too long, after all
+ * before it
  */
 export async function* listPages(
   filter: ImageFilter,
@@ -43,7 +44,7 @@ export async function* listPages(
     for (const image of page.images) {
       if (seen.has(image.id)) continue;
       if (seen.size === MOST_IMAGES_OF_A_LIST)
-        throw new GlanceUnavailable(
+        throw new GlanceListTooLong(
           `Glance lists more than ${MOST_IMAGES_OF_A_LIST} images at ${path}: delete what nobody needs`,
         );
       seen.add(image.id);
@@ -53,7 +54,7 @@ export async function* listPages(
     if (seen.size === before)
       throw new GlanceUnavailable(`Glance's list of images goes in a circle at ${path}`);
     if (bytes > MAX_LIST_BYTES)
-      throw new GlanceUnavailable(`Glance's list of images has more than ${MAX_LIST_BYTES} bytes at ${path}`);
+      throw new GlanceListTooLong(`Glance's list of images has more than ${MAX_LIST_BYTES} bytes at ${path}`);
     path = `/v2/images${queryIn(page.next, path)}`;
   }
 }

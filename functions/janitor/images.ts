@@ -1,34 +1,60 @@
+import { GlanceListTooLong } from '../../glance/errors.ts';
+import type { Image } from '../../glance/image.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
 
 /** Image records of this installation that never became images and whose job is closed. */
 export async function sweepImages(runtime: Runtime, dryRun: boolean): Promise<Finding[]> {
-  const { store, glance, config } = runtime;
   const findings: Finding[] = [];
-  try {
-    for (const status of ['queued', 'saving'] as const)
-      for await (const image of glance.listImages({
-        status,
-        properties: { xensnap_installation: config.installation },
-      })) {
-        const job = await store.jobs.get(image.id);
-        if (job?.open !== undefined || job?.committed) continue;
-        if (!dryRun) await glance.deleteImage(image.id);
-        findings.push({
-          kind: 'image',
-          id: image.id,
-          what: `image "${image.name}" is ${status}, and its job is closed`,
-          action: dryRun ? 'would' : 'removed',
-        });
+  for (const status of ['queued', 'saving'] as const)
+    try {
+      for await (const image of unfinished(status, runtime)) {
+        const finding = await sweep(image, runtime, dryRun);
+        if (finding) findings.push(finding);
       }
-  } catch (error) {
-    findings.push({
-      kind: 'image',
-      id: config.glance.url,
-      what: asJobError(error).message,
-      action: 'failed',
-    });
-  }
+    } catch (error) {
+      findings.push({
+        kind: 'image',
+        id: runtime.config.glance.url,
+        what: asJobError(error).message,
+        action: 'failed',
+      });
+      break;
+    }
   return findings;
+}
+
+/**
+ * The oldest first, as far as a list is read: a night's jobs have more such records than that, but one that a job has
+ * left is among the oldest sooner or later.
+ */
+async function* unfinished(
+  status: 'queued' | 'saving',
+  { glance, config }: Runtime,
+): AsyncGenerator<Image, void, undefined> {
+  const properties = { xensnap_installation: config.installation };
+  try {
+    yield* glance.listImages({ status, properties, sort: 'created_at:asc' });
+  } catch (error) {
+    if (!(error instanceof GlanceListTooLong)) throw error;
+  }
+}
+
+async function sweep(
+  { id, name, status }: Image,
+  { store, glance }: Runtime,
+  dryRun: boolean,
+): Promise<Finding | undefined> {
+  const job = await store.jobs.get(id);
+  if (job?.open !== undefined || job?.committed) return undefined;
+  const what = `image "${name}" is ${status}, and its job is closed`;
+  if (dryRun) return { kind: 'image', id, what, action: 'would' };
+  try {
+    await glance.deleteImage(id);
+    return { kind: 'image', id, what, action: 'removed' };
+  } catch (error) {
+    // One that Glance does not delete, since its owner has protected it, keeps no other.
+    return { kind: 'image', id, what: `${what}: ${asJobError(error).message}`, action: 'failed' };
+  }
 }

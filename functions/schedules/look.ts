@@ -1,3 +1,4 @@
+import { GlanceListTooLong } from '../../glance/errors.ts';
 import type { Image } from '../../glance/image.ts';
 import { mapBounded, within } from '../bounded.ts';
 import type { JobError } from '../job.ts';
@@ -108,7 +109,8 @@ async function list(
     }
     return undefined;
   } catch (error) {
-    return asJobError(error);
+    // What lies beyond what is read of it is asked for singly.
+    return error instanceof GlanceListTooLong ? undefined : asJobError(error);
   }
 }
 

@@ -5,7 +5,7 @@ import { lookAtBackups } from '../../../functions/schedules/look.ts';
 import { standing } from '../../../functions/store/backups.ts';
 import { GONE } from '../../../functions/verified-image.ts';
 import type { Glance } from '../../../glance/client.ts';
-import { GlanceUnavailable } from '../../../glance/errors.ts';
+import { GlanceListTooLong, GlanceUnavailable } from '../../../glance/errors.ts';
 import type { Image } from '../../../glance/image.ts';
 import { memoryRuntime } from '../../scale/memory-runtime.ts';
 import { MemoryTable } from '../../scale/memory-table.ts';
@@ -21,6 +21,7 @@ class ScriptedGlance {
   readonly asked: string[] = [];
   hidden: ReadonlySet<string> = new Set();
   listFailsAfter = Number.POSITIVE_INFINITY;
+  listFailsWith: Error = new GlanceUnavailable('the list broke off');
   singlyFails = false;
 
   readonly glance = {
@@ -36,10 +37,10 @@ class ScriptedGlance {
     let given = 0;
     const sorted = [...this.images.values()].sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
     for (const image of sorted) {
-      if (given++ >= this.listFailsAfter) throw new GlanceUnavailable('the list broke off');
+      if (given++ >= this.listFailsAfter) throw this.listFailsWith;
       if (!this.hidden.has(image.id)) yield image;
     }
-    if (given >= this.listFailsAfter) throw new GlanceUnavailable('the list broke off');
+    if (given >= this.listFailsAfter) throw this.listFailsWith;
   }
 
   add(id: string, days: number, changes: Partial<Image> = {}, properties: Record<string, string> = {}) {
@@ -150,6 +151,18 @@ it('takes nothing for gone, nor for looked at, where the list breaks off or a si
   scripted.singlyFails = true;
   expect((await look()).vms.map(({ looked }) => looked)).toEqual([true, false]);
   expect(await last('b')).toBe('b1');
+});
+
+it('asks singly for what lies behind the end of a list that is too long', async () => {
+  await verified('a', 'a1');
+  await verified('b', 'b1');
+  scripted.add('b1', 3);
+  scripted.listFailsAfter = 1;
+  scripted.listFailsWith = new GlanceListTooLong('more than 10000');
+  expect(await look()).toMatchObject({ vms: [{ looked: true }, { looked: true, newlyLost: [] }] });
+  expect(scripted.asked).toEqual(['b1']);
+  await lookForBackups(runtime, false);
+  expect(await runtime.store.backups.look()).toMatchObject({ lookedAt: ago(0) });
 });
 
 it('does not wait for a Glance that hangs', async () => {
