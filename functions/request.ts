@@ -91,7 +91,14 @@ export async function requestSnapshot(
     await giveBack('jobs', wish.project, id, runtime);
     return { job: other, created: false };
   }
-  if (!(await store.jobs.create(job))) return { job: (await store.jobs.get(job.id)) ?? job, created: false };
+  try {
+    if (!(await store.jobs.create(job)))
+      return { job: (await store.jobs.get(job.id)) ?? job, created: false };
+  } catch (error) {
+    // It may be there all the same. The id of a scheduled one may be another tick's, whose job goes on.
+    if (wish.jobId === undefined) await abandon(job, wish, error, runtime);
+    throw translate(error);
+  }
   try {
     // A scheduled job waits for its VM in TakeVm.
     if (!wish.scheduled) await takeVm(job, runtime);
@@ -287,7 +294,10 @@ async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime:
 async function undo(job: Job, runtime: Runtime): Promise<boolean> {
   const { store, glance, log } = runtime;
   try {
-    if ((await store.jobs.get(job.id))?.debts?.has('image')) {
+    const now = await store.jobs.get(job.id);
+    // Its execution was started after all: that finds itself dead, and undoes what it has done by then.
+    if (now && now.phase !== 'Requested') return false;
+    if (now?.debts?.has('image')) {
       await store.jobs.discard(job.id);
       await glance.deleteImage(job.id);
       await store.jobs.pay(job.id, 'image');

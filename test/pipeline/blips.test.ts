@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SFNClient } from '@aws-sdk/client-sfn';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { afterEach, expect, it, vi } from 'vitest';
 import type { Job } from '../../functions/job.ts';
@@ -197,5 +198,63 @@ it('begins an upload again whose task xapi ended before the plugin had begun', a
   });
   const done = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
   expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 2 });
+  expect(await at.leftBehind()).toEqual([]);
+});
+
+/** Has the reply to the first command that fits be lost, `until` which is seen to when the command has been served. */
+function loseReply(
+  client: { prototype: { send: unknown } },
+  fits: (command: string, input: Record<string, unknown>) => boolean,
+  until: () => Promise<unknown> = async () => {},
+): void {
+  let lost = false;
+  const send = client.prototype.send as (...args: unknown[]) => Promise<unknown>;
+  vi.spyOn(client.prototype as { send: typeof send }, 'send').mockImplementation(async function (
+    this: unknown,
+    ...args
+  ) {
+    const command = args[0] as { input: Record<string, unknown> };
+    if (lost || !fits(command.constructor.name, command.input)) return send.apply(this, args);
+    lost = true;
+    await send.apply(this, args);
+    await until();
+    throw failed();
+  });
+}
+
+it('gives no second request the job of a first one that was told of a failure', async () => {
+  const at = await scenario(withSteps());
+  loseReply(DynamoDBDocumentClient, (command, { Item }) => {
+    const { kind } = (Item ?? {}) as { kind?: unknown };
+    return command === 'PutCommand' && kind === 'job';
+  });
+  const ask = () =>
+    at.ask('POST', '/snapshots', { vm: at.pool.vms()[0]?.uuid }, { 'idempotency-key': 'nightly' });
+  expect((await ask()).status).toBe(503);
+  const second = await ask();
+  expect(second.status).toBe(202);
+  expect(await at.job(second.body.id)).toMatchObject({ status: 'succeeded' });
+  expect(await at.leftBehind()).toEqual([]);
+});
+
+it('keeps the VM for a job that began although its request was told that it did not', async () => {
+  const at = await scenario(withSteps());
+  const vm = at.pool.vms()[0]?.uuid ?? '';
+  const holder = () => at.service.runtime.store.leases.holderOfVm('demo', vm);
+  let id = '';
+  loseReply(
+    SFNClient,
+    (command) => command === 'StartExecutionCommand',
+    async () => {
+      id = (await holder()) ?? '';
+      await at.job(id, ({ debts }) => debts?.has('relock') ?? false);
+    },
+  );
+  expect((await at.ask('POST', '/snapshots', { vm })).status).toBe(503);
+  const { debts } = await at.job(id, () => true);
+  // Nobody else gets it while it is unlocked.
+  expect([[...(debts ?? [])].includes('relock'), await holder()]).toEqual([true, id]);
+  expect(await at.job(id)).toMatchObject({ status: 'failed' });
+  expect(at.glance.images()).toEqual([]);
   expect(await at.leftBehind()).toEqual([]);
 });
