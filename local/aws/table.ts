@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import type { RequestListener, Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -135,6 +135,7 @@ async function listenNowhere(server: Server): Promise<void> {
 async function prepare(dataDir: string): Promise<void> {
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await checkCurrent(dataDir);
     await checkHighWater(dataDir);
     const database = new Level(dataDir);
     await database.open();
@@ -142,6 +143,17 @@ async function prepare(dataDir: string): Promise<void> {
   } catch (error) {
     throw explained(dataDir, error);
   }
+}
+
+/**
+ * LevelDB takes a folder without its file CURRENT for a new one, and removes what else it finds there. It makes that file
+ * before any log.
+ * @throws DataFolderError for one in which there was a table
+ */
+async function checkCurrent(dataDir: string): Promise<void> {
+  const names = await readdir(dataDir);
+  if (names.some((name) => /\.(log|ldb)$/.test(name)) && !names.includes('CURRENT'))
+    throw damaged(dataDir, 'CURRENT is gone');
 }
 
 function explained(dataDir: string, error: unknown): unknown {

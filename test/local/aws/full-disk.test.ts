@@ -153,6 +153,7 @@ it.each<[string, (folder: string) => Promise<unknown>]>([
   ['a log that is gone', async (folder) => rm(await newest(folder, /\.log$/))],
   ['a log that is empty', async (folder) => truncate(await newest(folder, /\.log$/), 0)],
   ['a manifest that is cut in half', async (folder) => truncate(await newest(folder, /^MANIFEST/), 20)],
+  ['a CURRENT that is gone', (folder) => rm(join(folder, 'CURRENT'))],
   ['a CURRENT that names nothing', (folder) => writeFile(join(folder, 'CURRENT'), 'MANIFEST-999999\n')],
   ['a CURRENT of rubbish', (folder) => writeFile(join(folder, 'CURRENT'), 'rubbish')],
   [
