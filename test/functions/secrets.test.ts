@@ -93,7 +93,9 @@ it('keeps passwords, tokens, credentials and sessions out of logs, metrics, reco
   pool.faults.add({ method: /./, when: noteSessions });
   const during = { arguments: [] as string[], files: [] as string[] };
   glance.onUpload(() => {
-    during.arguments.push(...commandLines().filter((line) => line.includes('put_vdis')));
+    during.arguments.push(
+      ...commandLines().filter((line) => pool.hosts.some((host) => line.includes(host.dom0Root))),
+    );
     during.files.push(...filesOfDom0(pool));
   });
   const [first, second] = pool.vms();
@@ -172,7 +174,7 @@ it('keeps passwords, tokens, credentials and sessions out of logs, metrics, reco
   }
   expect(sessions.size).toBeGreaterThan(20);
   expect(JSON.stringify(report)).not.toMatch(/planted/);
-  // xapi itself names the session there (xapi_plugins.ml); nothing else that is secret may be.
-  expect(during.arguments.join()).toContain(succeeding);
-  expect(during.arguments.join()).not.toMatch(/planted/);
+  // Every user of this machine may read these; xapi has the plugin's argument there, in a control domain without users.
+  expect(during.arguments.join()).toContain('etc/xapi.d/plugins/glance');
+  expect(during.arguments.join()).not.toMatch(/planted|OpaqueRef|methodCall/);
 }, 180_000);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XapiFailure } from '../failure.ts';
 import { pluginPath } from '../interpreter.ts';
@@ -58,7 +58,8 @@ async function execute(pool: PoolState, host: Host, file: string, call: string):
   stack.defer(() => stderr.close());
   // A process group of its own: it lives on when a terminal stops the pool, and is ended as a whole.
   const stdio = ['ignore' as const, stdout.fd, stderr.fd];
-  const child = spawn(file, [call], { cwd: '/', env, stdio, detached: true });
+  const [command, args, more] = await commandOf(file, call);
+  const child = spawn(command, args, { cwd: '/', env: { ...env, ...more }, stdio, detached: true });
   if (child.pid !== undefined) pool.plugins.set(child, host);
   child.once('exit', () => pool.plugins.delete(child));
   const [code, signal] = await exitOf(child);
@@ -68,6 +69,28 @@ async function execute(pool: PoolState, host: Host, file: string, call: string):
     stdout: await readFile(join(folder, 'stdout'), 'utf8'),
     stderr: await readFile(join(folder, 'stderr'), 'utf8'),
   };
+}
+
+/**
+ * Runs a Python file with one argument that is not on the command line: there every user of this machine could read the
+ * session, and with it have all that the pool has. A real control domain has no other users.
+ */
+const RUN_PRIVATELY = [
+  'import os, runpy, sys',
+  "sys.argv = [sys.argv[1], os.fsdecode(os.environb.pop(b'XENSNAP_PLUGIN_CALL'))]",
+  "runpy.run_path(sys.argv[0], run_name='__main__')",
+].join('\n');
+
+/** How a plugin is executed: the command, its arguments, and what else its environment has to hold. */
+async function commandOf(file: string, call: string): Promise<[string, string[], Record<string, string>?]> {
+  const isExecutable = await access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  const [first = ''] = isExecutable ? (await readFile(file, 'utf8')).split('\n') : [];
+  const [command = '', ...words] = first.startsWith('#!') ? first.slice(2).trim().split(' ') : [];
+  if (![command, ...words].some((word) => /(^|\/)python[0-9.]*$/.test(word))) return [file, [call]];
+  return [command, [...words, '-c', RUN_PRIVATELY, file], { XENSNAP_PLUGIN_CALL: call }];
 }
 
 async function exitOf(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {

@@ -61,6 +61,32 @@ it('executes the installed file with one argument and hardly any environment', a
   });
 });
 
+it('keeps a Python plugin’s argument from other users of this machine, who see command lines', async () => {
+  const file = join(folder, 'in-python');
+  const seen = 'open("/proc/self/cmdline", "rb").read().decode(), sys.argv, sorted(os.environ)';
+  await writeFile(
+    file,
+    `#!/usr/bin/env python3
+import os, sys
+from xmlrpc.client import dumps
+print(dumps(({'Status': 'Success', 'Value': repr((${seen}, __file__, __name__))},), methodresponse=True))
+`,
+  );
+  await using world = await aPool({ vms: 0, pluginFile: file });
+  const { pool, client } = world;
+  const [host] = pool.hosts;
+  const value = String(await client.call('host.call_plugin', host?.ref, 'glance', 'fn', { a: 'ü' }));
+  const [commandLine = '', rest = ''] = value.split(", ['");
+  expect(commandLine).toContain('etc/xapi.d/plugins/glance');
+  expect(commandLine).not.toContain('OpaqueRef');
+  expect(commandLine).not.toContain('methodCall');
+  const path = join(host?.dom0Root ?? '', 'etc/xapi.d/plugins/glance');
+  expect(rest).toBe(`${path}', '${encodePluginCall('fn', client.session, { a: 'ü' })}']`);
+  expect(value.slice(value.indexOf("['", value.indexOf(rest) + rest.length))).toMatch(
+    /^\['(LC_CTYPE', ')?PATH', 'XENSNAP_DOM0_ROOT'\], '.*glance', '__main__'\)$/,
+  );
+});
+
 it('reads what a plugin prints by xapi’s rules', async () => {
   await using world = await aPool({ vms: 0, pluginFile });
   const { pool, client } = world;
