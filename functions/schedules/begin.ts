@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
 import { mapBounded } from '../bounded.ts';
 import { END_OF_TIME } from '../clock.ts';
-import { ERROR_STATUS } from '../errors.ts';
 import { isFinished } from '../job.ts';
 import type { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { told } from '../told.ts';
 import { asJobError } from '../translate.ts';
-import { failedBeforeItBegan } from './made-up.ts';
+import { isAskedForAgain, isInTime, mayPass } from './made-up.ts';
 import { runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run, RunReason } from './run.ts';
 import type { Schedule } from './schedule.ts';
@@ -21,9 +19,6 @@ const AT_ONCE = 8;
 const AHEAD_MS = 60_000;
 /** No further job is asked for after so long: the tick's Lambda must end in time. */
 const MOST_SECONDS = 100;
-
-/** What another try may mend, while the run's window lasts. */
-const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'SecretUnusable', 'QuotaExceeded', 'Interrupted'];
 
 /** The VM is not there any more, or is no longer the project's. */
 const GONE: readonly string[] = ['VmNotFound', 'VmGone'];
@@ -62,7 +57,7 @@ async function goOn(
   if (!job) return ask(run, runtime, request);
   if (!isFinished(job)) return undefined;
   const { reason, ...told } = runOutcomeOf(job);
-  if (reason && failedBeforeItBegan(job) && mayPass(reason) && isInTime(run, runtime.clock.now())) {
+  if (reason && isAskedForAgain(run, job, reason, runtime.clock.now())) {
     // Its id is spent: the next tick asks with another.
     await runtime.store.runs.retry(run, randomUUID(), reason);
     return undefined;
@@ -126,14 +121,6 @@ function timesOf(run: Run, now: Date): { startAfter: Date; startBefore: Date } {
   const { startAfter = run.nominal, startBefore = run.nominal, next = END_OF_TIME } = run;
   const until = isInTime(run, now) ? startBefore : Math.min(now.getTime() + LEAST_WAIT_MS, Date.parse(next));
   return { startAfter: new Date(startAfter), startBefore: new Date(until) };
-}
-
-function isInTime({ startBefore = '' }: Run, now: Date): boolean {
-  return now.toISOString() < startBefore;
-}
-
-function mayPass({ name }: RunReason): boolean {
-  return PASSING.includes(name) || !Object.hasOwn(ERROR_STATUS, name);
 }
 
 function revoked(schedule: Schedule | undefined): RunReason {

@@ -1,4 +1,7 @@
+import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
+import { ERROR_STATUS } from '../errors.ts';
 import type { Job } from '../job.ts';
+import type { Run, RunReason } from './run.ts';
 
 /** Up to these a job has an image's record, the VM's lease and a place in a line, and its VM has seen nothing of it. */
 const BEFORE_ANY_EFFECT: readonly Job['phase'][] = [
@@ -15,4 +18,25 @@ const BEFORE_ANY_EFFECT: readonly Job['phase'][] = [
  */
 export function failedBeforeItBegan({ status, phase }: Pick<Job, 'status' | 'phase'>): boolean {
   return status === 'failed' && BEFORE_ANY_EFFECT.includes(phase);
+}
+
+/** What another try may mend, while the run's window lasts. */
+const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'SecretUnusable', 'QuotaExceeded', 'Interrupted'];
+
+export function mayPass({ name }: RunReason): boolean {
+  return PASSING.includes(name) || !Object.hasOwn(ERROR_STATUS, name);
+}
+
+export function isInTime({ startBefore = '' }: Run, now: Date): boolean {
+  return now.toISOString() < startBefore;
+}
+
+/** Whether a run whose job has failed still waits: the next look at the schedules asks for another job. */
+export function isAskedForAgain(
+  run: Run,
+  job: Pick<Job, 'status' | 'phase'>,
+  reason: RunReason,
+  now: Date,
+): boolean {
+  return failedBeforeItBegan(job) && mayPass(reason) && isInTime(run, now);
 }

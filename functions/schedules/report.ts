@@ -5,6 +5,7 @@ import type { BaseRuntime } from '../runtime/base.ts';
 import { agesOf, knownVms, type OtherVm, type ProtectedVm } from './ages.ts';
 import { coveredBy, overdueAfter, vmKey, vmsOfPools } from './coverage.ts';
 import type { LookBound } from './look.ts';
+import { isAskedForAgain } from './made-up.ts';
 import { runOutcomeOf } from './outcome.ts';
 import type { Run, RunOutcome, RunReason } from './run.ts';
 import type { Schedule } from './schedule.ts';
@@ -93,7 +94,7 @@ const TOO_MANY: RunReason = { name: 'TimedOut', message: 'There are too many of 
 async function runsOf(
   date: string,
   project: string | undefined,
-  runtime: Pick<BaseRuntime, 'store'>,
+  runtime: Pick<BaseRuntime, 'store' | 'clock'>,
 ): Promise<ReportedRun[]> {
   const runs: Run[] = [];
   for await (const run of runtime.store.runs.ofDay(date))
@@ -116,13 +117,18 @@ async function snapshotsOf(
   return { jobs, more: false };
 }
 
-/** A run whose job has ended, but could not tell it yet, has ended as well. */
-async function stateOf(run: Run, { store }: Pick<BaseRuntime, 'store'>): Promise<ReportedRun> {
+/** A run whose job has ended, but could not tell it yet, has ended as well, unless another job is to be asked for. */
+async function stateOf(
+  run: Run,
+  { store, clock }: Pick<BaseRuntime, 'store' | 'clock'>,
+): Promise<ReportedRun> {
   if (run.outcome !== undefined) return { ...run, state: run.outcome };
   const job = run.jobId === undefined ? undefined : await store.jobs.get(run.jobId);
   if (!job) return withReason({ ...run, state: 'waiting' }, run.problem);
   if (!isFinished(job)) return { ...run, state: 'running' };
   const { outcome, reason } = runOutcomeOf(job);
+  if (reason && isAskedForAgain(run, job, reason, clock.now()))
+    return withReason({ ...run, state: 'waiting' }, reason);
   return withReason({ ...run, state: outcome }, reason);
 }
 

@@ -162,6 +162,29 @@ it('tells of the snapshots on demand of the day, and of what failed', async () =
   expect(summary).toMatchObject({ ok: false, failed: 1, succeeded: 1 });
 });
 
+it('calls a run waiting, not failed, while another job of it is to be asked for', async () => {
+  const { store } = api.runtime;
+  const nominal = '2026-05-08T02:00:00.000Z';
+  const hour = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+  const error = { name: 'GlanceUnavailable', message: 'nobody answers' };
+  for (const startBefore of [hour(1), hour(-1)]) {
+    const scheduleId = randomUUID();
+    const job = aJob({ id: randomUUID(), run: { scheduleId, nominal }, phase: 'Requested' });
+    await store.jobs.create(job);
+    await store.jobs.finish(job.id, { status: 'failed', error, finishedAt: new Date(), ttl: 4_000_000_000 });
+    const of = { pool: 'demo', vmUuid: uuidOf('db-1'), vmName: 'db-1', backupType: 'daily', startBefore };
+    await store.runs.create({ scheduleId, nominal, ...of, jobId: job.id }, 4_000_000_000);
+  }
+  const { runs, summary } = (await api.ask('GET', '/reports?date=2026-05-08')).body;
+  expect(runs.map(({ state, reason }: { state: string; reason: unknown }) => [state, reason]).sort()).toEqual(
+    [
+      ['failed', error],
+      ['waiting', error],
+    ],
+  );
+  expect(summary.failed).toBe(1);
+});
+
 it('knows of a single job whether its image is still there, and keeps it where Glance does not say', async () => {
   const { store } = api.runtime;
   const id = await aBackup('db-1', 1);
