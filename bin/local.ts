@@ -138,7 +138,11 @@ async function startAll(
   const closers: (() => Promise<void>)[] = [];
   const server = {
     async close() {
-      for (const closer of closers.splice(0).reverse()) await closer();
+      const failures: unknown[] = [];
+      // Whatever one fails with, a table on a full disk say, the others end too: or the process would go on for ever.
+      for (const closer of closers.splice(0).reverse())
+        await closer().catch((error: unknown) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
     },
   };
   try {

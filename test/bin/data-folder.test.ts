@@ -7,7 +7,7 @@ import { startGlance } from '../../local/glance/server.ts';
 import { startPool } from '../../local/pool/pool.ts';
 import { startService } from '../../local/service.ts';
 import { askApi, glanceOf, PLUGIN_FILE, poolOf } from '../support/scenario.ts';
-import { xensnap } from './command-line.ts';
+import { startXensnap, xensnap } from './command-line.ts';
 
 async function aFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'xensnap-'));
@@ -127,4 +127,41 @@ it('answers 503 with the reason while the disk of its jobs is full, and goes on 
   const schedule = { selector: { tag: 'x' }, daily: { at: '02:00' }, keep: 1 };
   expect(await askApi(service, 'POST', '/schedules', schedule)).toMatchObject({ status: 201 });
   expect(told.at(-1)).toContain('can be used again');
+}, 180_000);
+
+it('stops when it is told to although the disk of its jobs is full, and says so', async (context) => {
+  const disk = await aFolder();
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'xensnap-test', disk], { stdio: 'ignore' });
+  } catch {
+    return context.skip();
+  }
+  onTestFinished(() => void execFileSync('umount', ['-l', disk]));
+  const ports = ['--api-port', '0', '--pool-port', '0', '--glance-port', '0'];
+  const running = startXensnap([
+    'local',
+    '--no-demo',
+    '--no-auth',
+    '--vms',
+    '1',
+    '--disk-mib',
+    '2',
+    '--data',
+    disk,
+    ...ports,
+  ]);
+  onTestFinished(() => running.signal('SIGKILL'));
+  await running.printed('\nready\n');
+  const api = { apiUrl: running.firstLine().split(' ')[1] ?? '', token: undefined };
+  const [{ uuid: vm }] = (await askApi(api, 'GET', '/vms')).body.vms;
+  await writeFile(join(disk, 'ballast'), Buffer.alloc(48 * 2 ** 20)).catch(() => {});
+  let status = 0;
+  // What the log's last page has room for.
+  for (let n = 0; n < 50 && status !== 503; n++)
+    ({ status } = await askApi(api, 'POST', '/snapshots', { vm, metadata: { text: 'x'.repeat(200) } }));
+  expect(status).toBe(503);
+  running.signal('SIGTERM');
+  const ended = await running.ended;
+  expect(ended.status).toBe(1);
+  expect(ended.stderr.trim().split('\n').at(-1)).toContain('its disk is full: make room');
 }, 180_000);
