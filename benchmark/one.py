@@ -36,7 +36,7 @@ def pieces_of(plugin, library, level, threads, path):
 def upload(plugin, url, pieces, count_sent):
     params = {'glanceUrl': plugin.GlanceUrl(url), 'imageId': 'benchmark', 'caPem': None, 'timeoutSeconds': 90,
               'fingerprint': os.environ.get('SINK_FINGERPRINT')}
-    trouble = plugin.Glance(params, None, plugin.never_stop).upload(pieces, lambda: None, count_sent)
+    trouble = plugin.send_data(plugin.Glance(params, None, plugin.never_stop), pieces, lambda: None, count_sent)
     if trouble:
         raise SystemExit('the sink did not answer: %s' % trouble)
 

@@ -12,7 +12,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     last = {}
 
     def do_GET(self):
-        """The record of the image, as Glance has it: `compare` in the plugin reads it."""
+        """The record of the image, as Glance has it: `compare_sent` in the plugin reads it."""
         self.answer(200, dict(self.last, status='active'))
 
     def do_PUT(self):

@@ -197,6 +197,12 @@ it('has no barrels, no utils, no default exports of ours', () => {
   expect(defaults).toEqual([]);
 });
 
+it("makes the plugin's one file from its parts", () => {
+  const print = 'import join, sys; sys.stdout.write(join.joined(join.read_parts()))';
+  const made = execFileSync('python3', ['-B', '-c', print], { cwd: join(root, 'plugin'), encoding: 'utf8' });
+  expect(made === read('plugin/glance'), 'run python3 plugin/join.py').toBe(true);
+});
+
 it('tells nothing of the machine or the registry that it was made with', () => {
   const lock = read('package-lock.json');
   expect(lock).not.toContain('"resolved"');

@@ -18,16 +18,21 @@ from fake_xapi import NULL, FakeXapi, xmlrpclib
 from vhd_files import BLOCK_BYTES, write_vhd
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PLUGIN = os.path.join(os.path.dirname(HERE), 'glance')
+PLUGIN_FOLDER = os.path.dirname(HERE)
+PLUGIN = os.path.join(PLUGIN_FOLDER, 'glance')
 TOKEN = 'gAAAAA-a-token-nobody-may-see'
 CALLER_SESSION = 'OpaqueRef:caller-session'
 
 
+sys.path.append(PLUGIN_FOLDER)  # for its parts, as src.<name>, and join.py
+with io.open(PLUGIN, 'rb') as source:
+    COMPILED = compile(source.read(), PLUGIN, 'exec')
+
+
 def load_plugin():
-    """The file as a module, for what needs no process."""
+    """The file as a module of its own, for what needs no process."""
     plugin = types.ModuleType('plugin')
-    with io.open(PLUGIN, 'rb') as source:
-        exec(compile(source.read(), PLUGIN, 'exec'), plugin.__dict__)
+    exec(COMPILED, plugin.__dict__)
     return plugin
 
 

@@ -13,6 +13,8 @@ import zlib
 
 from support import load_plugin
 
+from src.crc import CrcJoiner
+
 plugin = load_plugin()
 CHUNK = plugin.CHUNK_BYTES
 BLOCK = plugin.BLOCK_BYTES
@@ -333,7 +335,7 @@ class LibdeflateTest(unittest.TestCase):
 class CrcTest(unittest.TestCase):
     def test_joins_as_if_it_were_one_stretch(self):
         data = some_random(200000, 10)
-        joiner = plugin.CrcJoiner()
+        joiner = CrcJoiner()
         for cut in (0, 1, 511, 65536, 131071, 200000):
             first, second = zlib.crc32(data[:cut]) & 0xffffffff, zlib.crc32(data[cut:]) & 0xffffffff
             self.assertEqual(joiner.join(first, second, len(data) - cut), zlib.crc32(data) & 0xffffffff)

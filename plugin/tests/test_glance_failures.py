@@ -283,24 +283,25 @@ class SavingLimitTest(unittest.TestCase):
 
     def test_saving_for_ever(self):
         self.plugin.SAVING_SECONDS = 10
-        error = self.fails('IMAGE_NOT_QUEUED', False, self.a_glance('saving').outcome, self.heard(), 1, 'x')
+        error = self.fails('IMAGE_NOT_QUEUED', False, self.plugin.upload_outcome, self.a_glance('saving'), self.heard(), 1, 'x')
         self.assertIn('Glance answered 504; the image has been saving for 10 seconds', error.message)
         self.assertTrue(10 <= self.now - 1000 < 14, self.now)
         self.assertTrue(4 <= len(self.looks) <= 8, self.looks)
-        self.fails('IMAGE_NOT_QUEUED', False, self.a_glance('saving').require_queued, (1, 'x'))
+        self.fails('IMAGE_NOT_QUEUED', False, self.plugin.require_queued, self.a_glance('saving'), (1, 'x'))
         self.assertGreater(self.now - 1000, 10)
         self.plugin.ABORTED_SECONDS = 5
-        self.fails('IMAGE_NOT_QUEUED', False, self.a_glance('saving').require_queued)
+        self.fails('IMAGE_NOT_QUEUED', False, self.plugin.require_queued, self.a_glance('saving'))
 
     def test_a_record_that_cannot_be_read_for_a_while(self):
         self.plugin.RECORD_SECONDS = 6
-        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance(self.heard(), self.heard(), 'queued').outcome, self.heard(), 1, 'x')
+        glance = self.a_glance(self.heard(), self.heard(), 'queued')
+        self.fails('GLANCE_UNAVAILABLE', True, self.plugin.upload_outcome, glance, self.heard(), 1, 'x')
         self.assertEqual(len(self.looks), 3)
-        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance(self.heard()).outcome, self.heard(), 1, 'x')
+        self.fails('GLANCE_UNAVAILABLE', True, self.plugin.upload_outcome, self.a_glance(self.heard()), self.heard(), 1, 'x')
         self.assertLess(len(self.looks), 9)
 
     def test_before_anything_is_sent_a_record_that_cannot_be_read_is_a_failure_at_once(self):
-        self.fails('GLANCE_UNAVAILABLE', True, self.a_glance(self.heard()).require_queued)
+        self.fails('GLANCE_UNAVAILABLE', True, self.plugin.require_queued, self.a_glance(self.heard()))
         self.assertEqual(len(self.looks), 1)
 
 

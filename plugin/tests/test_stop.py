@@ -55,7 +55,7 @@ class StopTest(PluginTest):
         now = [1000.0]
         plugin.clock = lambda: now[0]
         run.state['bytesTotal'] = 60 << 20
-        run.upload_began = now[0]
+        run.transfer_began = now[0]
         run.samples.append((now[0], 0))
         for _ in range(20):
             now[0] += 0.5

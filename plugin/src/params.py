@@ -1,0 +1,93 @@
+"""The parameters of each function."""
+import re
+
+from .chunk import CHUNK_BYTES
+from .errors import PluginError
+from .field_readers import matching, number_between, one_of, read_fingerprint, read_pem, read_url, read_uuid
+from .field_readers import whole_number
+from .pythons import text_type
+from .texts import is_text
+from .untrusted import read_json
+
+AUTO_LEVEL = 1
+
+
+def read_level(value):
+    return AUTO_LEVEL if value == 'auto' else whole_number(1, 9)(value)
+
+
+# field: (reader, type or types in JSON, default, what to write)
+UUID_TEXT = 'a UUID'
+JOB_FIELDS = {'jobId': (read_uuid, text_type, None, UUID_TEXT)}
+PUT_FIELDS = {
+    'jobId': JOB_FIELDS['jobId'],
+    'imageId': (read_uuid, text_type, None, UUID_TEXT),
+    'templateRef': (matching(re.compile(r'^OpaqueRef:[0-9A-Za-z-]+\Z')), text_type, None, 'an OpaqueRef of the snapshot template'),
+    'templateUuid': (read_uuid, text_type, None, UUID_TEXT),
+    'device': (matching(re.compile(r'^[0-9]{1,3}\Z')), text_type, '0', 'a device number as text, such as "0"'),
+    'source': (one_of('auto', 'chain', 'export'), text_type, 'auto', '"auto", "chain" or "export"'),
+    'format': (one_of('vhd', 'raw'), text_type, 'vhd', '"vhd" or "raw"'),
+    'glanceUrl': (read_url, text_type, None, 'http(s)://host:port[/prefix], without user, query or /v2'),
+    'tokenSecret': (read_uuid, text_type, None, 'the UUID of a xapi secret'),
+    'caPem': (read_pem, text_type, None, 'certificates as PEM text'),
+    'fingerprint': (read_fingerprint, text_type, None, 'a SHA-256 as 64 hexadecimal digits, colons allowed'),
+    'level': (read_level, (int, float, text_type), AUTO_LEVEL, '"auto" or a number from 1 to 9'),
+    'threads': (whole_number(1, 16), (int, float), None, 'a number of threads from 1 to 16'),
+    'nice': (whole_number(0, 19), (int, float), 19, 'a number from 0 to 19'),
+    'maxBytesPerSecond': (whole_number(CHUNK_BYTES, 1 << 40), (int, float), None,
+                          'a number of bytes, %d or more' % CHUNK_BYTES),
+    'timeoutSeconds': (number_between(1, 3600), (int, float), 90, 'a number of seconds from 1 to 3600'),
+}
+PUT_REQUIRED = ('jobId', 'imageId', 'glanceUrl')
+
+
+def bad_params(message):
+    return PluginError('BAD_PARAMS', message)
+
+
+def read_params(text, fields, required):
+    if not is_text(text):
+        raise bad_params('params must be JSON as text')
+    try:
+        given = read_json(text or '{}')
+    except ValueError as exc:
+        raise bad_params('params is not JSON (%s)' % exc)
+    if not isinstance(given, dict):
+        raise bad_params('params must be a JSON object')
+    for name in sorted(given):
+        if name not in fields:
+            raise bad_params('%s is not known; known are: %s' % (name, ', '.join(sorted(fields)) or 'none'))
+    params = {}
+    for name, (reader, kinds, default, wanted) in fields.items():
+        value = given.get(name)
+        if value is None:
+            if name in required:
+                raise bad_params('%s is missing; give %s' % (name, wanted))
+            params[name] = default
+            continue
+        try:
+            if not isinstance(value, kinds):
+                raise ValueError()
+            params[name] = reader(value)
+        except (ValueError, TypeError):
+            raise bad_params('%s must be %s' % (name, wanted))
+    return params
+
+
+def read_put_params(text):
+    params = read_params(text, PUT_FIELDS, PUT_REQUIRED)
+    if bool(params['templateRef']) == bool(params['templateUuid']):
+        raise bad_params('give one of templateRef and templateUuid')
+    if params['format'] == 'raw' and params['source'] == 'chain':
+        raise bad_params('source must be "auto" or "export" for the format raw')
+    if not params['glanceUrl'].tls and (params['fingerprint'] or params['caPem']):
+        raise bad_params('fingerprint and caPem need a glanceUrl that begins with https://')
+    return params
+
+
+def read_no_params(text):
+    return read_params(text, {}, ())
+
+
+def read_job_params(text):
+    return read_params(text, JOB_FIELDS, ('jobId',))
