@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Driver } from '../functions/words.ts';
 import type { ServiceOptions, ServicePool } from '../local/service-options.ts';
 import { newToken } from '../local/token.ts';
 import { UsageFailure } from './failures.ts';
@@ -14,7 +15,7 @@ export interface BackendFlags {
   readonly vms: number;
   readonly diskMib: number;
   readonly slots: number;
-  readonly driver: 'xenapi' | 'libvirt';
+  readonly driver: Driver;
   readonly quiesce: boolean;
   readonly pool?: readonly string[];
   readonly user: string;

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { DRIVERS } from '../functions/words.ts';
 import { type Access, accessLine, accessOf } from './access.ts';
 import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
 import { demo } from './demo.ts';
@@ -44,9 +45,7 @@ export function localCommand(): Command {
     .option('--slots <number>', 'uploads at a time on each host', wholeNumber(1, 100), 2)
     .option('--quiesce', 'simulate a release that has VM.snapshot_with_quiesce', false)
     .addOption(
-      new Option('--driver <driver>', 'the hypervisor of the pool')
-        .choices(['xenapi', 'libvirt'])
-        .default('xenapi'),
+      new Option('--driver <driver>', 'the hypervisor of the pool').choices(DRIVERS).default('xenapi'),
     )
     .option('--no-demo', 'make no demo snapshot')
     .option('--once', 'make the demo snapshot, then exit: 0 if it succeeded and left nothing behind', false)

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { parseAuthority, parseFingerprint } from '../xapi/trust.ts';
 import { XensnapError } from './errors.ts';
 import { patternProblem } from './glob.ts';
+import { DRIVERS } from './words.ts';
 
 /** A text that is read by whoever connects: what does not read there is refused here, in the reader's words. */
 const readBy = (read: (text: string) => unknown) =>
@@ -20,7 +21,7 @@ const seconds = (fallback: number) => z.number().positive().default(fallback);
 const Pool = z.strictObject({
   /** Names the pool in the API and in every key of the table. */
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/, 'letters, digits, ".", "_", "-"; at most 60'),
-  driver: z.enum(['xenapi', 'libvirt']).default('xenapi'),
+  driver: z.enum(DRIVERS).default('xenapi'),
   /** URLs of its members; the master is found by asking them in turn. */
   addresses: z.array(z.url()).default([]),
   /** SHA-256 fingerprints of the members' certificates; without any, `ca` or the system's authorities decide. */

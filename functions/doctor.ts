@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Check, type CheckStatus, check } from './doctor/check.ts';
+import { CHECK_STATUSES, type Check, type CheckStatus, check } from './doctor/check.ts';
 import { checkGlance } from './doctor/glance.ts';
 import { checkPool } from './doctor/pool.ts';
 import type { BaseRuntime } from './runtime/base.ts';
@@ -29,9 +29,7 @@ export async function diagnose(runtime: Runtime, queueDepth?: QueueDepth): Promi
     ...runtime.config.pools.map((pool) => checkPool(pool, runtime)),
   ]);
   const checks = areas.flat();
-  const worst = (['failed', 'warning'] as const).find((status) =>
-    checks.some((each) => each.status === status),
-  );
+  const worst = CHECK_STATUSES.findLast((status) => checks.some((each) => each.status === status));
   return { status: worst ?? 'ok', checks };
 }
 

@@ -3,7 +3,7 @@ import { describePluginFailure, isCode, XapiError } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import type { Ref } from '../xapi/types.ts';
 import { type ErrorName, XensnapError } from './errors.ts';
-import type { ImageFormat } from './job.ts';
+import { type ImageFormat, UPLOAD_SOURCES } from './words.ts';
 
 /** The plugin's name in /etc/xapi.d/plugins. */
 export const PLUGIN = 'glance';
@@ -14,7 +14,7 @@ const API_VERSION = 3;
 const Version = z.object({ version: z.string(), api: z.number() });
 
 const Result = z.object({
-  source: z.enum(['chain', 'export']),
+  source: z.enum(UPLOAD_SOURCES),
   warnings: z.array(z.string()),
   vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes: z.number() })),
   bytesRead: z.number(),
@@ -29,7 +29,7 @@ const Status = z.object({
   bytesSent: z.number().nullish(),
   etaSeconds: z.number().nullish(),
   /** What is read, once that is decided. */
-  source: z.enum(['chain', 'export']).nullish(),
+  source: z.enum(UPLOAD_SOURCES).nullish(),
   /** Another one for each try. */
   run: z.string().nullish(),
   result: Result.nullish(),

@@ -71,6 +71,10 @@ export const ERROR_STATUS = {
 
 export type ErrorName = keyof typeof ERROR_STATUS;
 
+/** Reasons that only runs of schedules have (functions/schedules); no job and no answer ends with one. */
+export const RUN_REASONS = ['RunMissed', 'NothingSelected', 'ScheduleRemoved', 'ScheduleDisabled'] as const;
+export type RunReasonName = (typeof RUN_REASONS)[number];
+
 /** An error of ours. The state machine and the API route on `name`; `message` is for the operator. */
 export class XensnapError extends Error {
   override readonly name: ErrorName;

@@ -1,6 +1,7 @@
 import { ROUND_SECONDS } from './janitor/finding.ts';
-import { DEBTS, isFinished, type Job } from './job.ts';
+import { isFinished, type Job } from './job.ts';
 import type { Store } from './store.ts';
+import { DEBTS } from './words.ts';
 
 /** Why a VM cannot be had, and what it waits for. */
 export interface Held {

@@ -3,8 +3,9 @@ import type { Session } from '../xapi/session.ts';
 import { NULL_REF, type Ref, type SrRecord, type VdiRecord, type VmRecord } from '../xapi/types.ts';
 import { byPosition, type Disk, diskText } from './disk.ts';
 import { XensnapError } from './errors.ts';
-import type { ImageFormat, JobRequest } from './job.ts';
+import type { JobRequest } from './job.ts';
 import { chooseRoot, disksOfVm } from './vm-disks.ts';
+import { DEFAULT_FORMAT, type ImageFormat } from './words.ts';
 
 /** SR types whose VHDs are files that the plugin reads (its CHAIN_SR_TYPES); other disks xapi exports. */
 const CHAIN_SR_TYPES: readonly string[] = ['ext', 'ext4', 'largeblock', 'nfs', 'xfs', 'zfs'];
@@ -88,7 +89,7 @@ export async function inspectVm(
   if (disks.length === 0) throw new XensnapError('VmHasNoDisk', `The VM "${vm.name_label}" has no disk.`);
   const { disk: root, vdi: rootVdi } = await chooseRoot(xapi, vm, disks, request.device);
   const sr = await xapi.call('SR.get_record', rootVdi.SR);
-  const [diskFormat, imageFormat] = [formatOf(rootVdi), request.format ?? 'vhd'];
+  const [diskFormat, imageFormat] = [formatOf(rootVdi), request.format ?? DEFAULT_FORMAT];
   refuseStorage(root, sr, diskFormat);
   refuseSize(root, request.maxSizeGib, imageFormat);
   await refuseQuiesce(xapi, vm, request.quiesce);

@@ -1,16 +1,6 @@
-import type { FinalStatus, StepName } from '../statemachine/contract.ts';
+import type { StepName } from '../statemachine/contract.ts';
 import type { Ref } from '../xapi/types.ts';
-
-/** What a job has done that must be undone or proved finished before its VM is free again. */
-export type Debt = 'plugin' | 'image' | 'secret' | 'snapshot' | 'relock' | 'slot';
-
-/** In the order in which they are paid: what still reads goes first, what others wait for goes last. */
-export const DEBTS: readonly Debt[] = ['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot'];
-
-export type JobStatus = 'starting' | 'queued' | 'running' | FinalStatus;
-
-/** How the caller wants the file systems treated; see docs/adr on quiesce. */
-export type Quiesce = 'never' | 'prefer' | 'require';
+import type { Consistency, Debt, ImageFormat, JobStatus, Quiesce, UploadSource } from './words.ts';
 
 /** That the image is a backup, and how many verified ones of its type the VM keeps. */
 export interface Backup {
@@ -26,9 +16,6 @@ export interface ScheduledRun {
   /** The nominal time, ISO 8601 UTC. */
   readonly nominal: string;
 }
-
-/** What an image is: a bundle of VHDs, as Nova's importer takes it, or the bare disk, which boots on any hypervisor. */
-export type ImageFormat = 'vhd' | 'raw';
 
 /** What the caller asked for. */
 export interface JobRequest {
@@ -149,14 +136,14 @@ export interface Job {
   readonly templateRef?: Ref<'VM'>;
   /** UUIDs of the template's disks, the root's first. */
   readonly snapshotDisks?: readonly string[];
-  readonly consistency?: 'crash-consistent' | 'quiesced';
+  readonly consistency?: Consistency;
 
   readonly uploadTask?: Ref<'task'>;
   readonly uploadAttempts?: number;
   readonly uploadStartedAt?: string;
   readonly firstUploadAt?: string;
   /** What the plugin reads: the chain's files, or what xapi exports, for which the disk is attached in dom0. */
-  readonly uploadSource?: 'chain' | 'export';
+  readonly uploadSource?: UploadSource;
   /** Since when the host does not say how the upload stands, or that it has ended, although it is asked. */
   readonly hostAwaySince?: string;
   /** Whether the VM is locked in the database, but its running guest is that host's to lock. */

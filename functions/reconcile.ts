@@ -4,7 +4,7 @@ import { mapBounded } from './bounded.ts';
 import { END_OF_TIME } from './clock.ts';
 import { XensnapError } from './errors.ts';
 import type { ExecutionState } from './executions.ts';
-import type { Debt, Job, JobError } from './job.ts';
+import type { Job, JobError } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { sentence } from './sentence.ts';
@@ -16,6 +16,7 @@ import { GOES_ON, releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHos
 import { relockVm } from './steps/RelockVm.ts';
 import { NOT_TIDIED_UP } from './told.ts';
 import { translate } from './translate.ts';
+import type { Debt } from './words.ts';
 
 /** What a reconcile found. `busy`: the job still runs, or another reconciler has it, or it is just starting. */
 export type Reconciled =

@@ -1,24 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { wasNeverSent } from '../glance/never-sent.ts';
 import type { VmRecord } from '../xapi/types.ts';
-import { XensnapError } from './errors.ts';
+import { type ErrorName, XensnapError } from './errors.ts';
 import { glanceText, refuseUnfit } from './glance-text.ts';
 import { whyHeld } from './held-vm.ts';
 import { defaultName, replacedTexts } from './image-name.ts';
 import { imageFormat, imageProperties, refuseReservedMetadata } from './image-properties.ts';
-import {
-  type Backup,
-  type ImageFormat,
-  isFinished,
-  type Job,
-  type JobRequest,
-  type Quiesce,
-  type ScheduledRun,
-} from './job.ts';
+import { type Backup, isFinished, type Job, type JobRequest, type ScheduledRun } from './job.ts';
 import { giveBack, takePlace } from './quota.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { findTarget, type Target } from './target.ts';
 import { asJobError, translate } from './translate.ts';
+import { DEFAULT_QUIESCE, type ImageFormat, type Quiesce } from './words.ts';
 
 /** A wish for an image of a VM, from whichever API or schedule it came. */
 export interface SnapshotRequest {
@@ -206,7 +199,7 @@ async function begin(
   } catch (error) {
     // Refused, or never sent: there is no image of ours to delete, and a Glance that wants another token, or is not
     // there, would not even do that.
-    if ((error instanceof Error && REFUSALS.includes(error.name)) || wasNeverSent(error))
+    if ((error instanceof Error && REFUSALS.has(error.name)) || wasNeverSent(error))
       await store.jobs.pay(job.id, 'image');
     throw error;
   }
@@ -214,7 +207,7 @@ async function begin(
 }
 
 /** Errors which say that Glance did not do what it was asked to, or was not even asked. */
-const REFUSALS: readonly string[] = [
+const REFUSALS: ReadonlySet<string> = new Set<ErrorName>([
   'GlanceBadRequest',
   'GlanceCertificateMismatch',
   'GlanceConflict',
@@ -224,7 +217,7 @@ const REFUSALS: readonly string[] = [
   'GlanceUnauthorized',
   'KeystoneUnauthorized',
   'KeystoneUnavailable',
-];
+]);
 
 function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, config }: Runtime): Job {
   const now = clock.now();
@@ -232,7 +225,7 @@ function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, conf
   const warnings = replacedTexts(wish);
   const request: JobRequest = {
     name: wish.name === undefined ? defaultName(vm.name_label, now) : glanceText(wish.name),
-    quiesce: wish.quiesce ?? 'never',
+    quiesce: wish.quiesce ?? DEFAULT_QUIESCE,
     metadata: wish.metadata ?? {},
     ...(wish.maxSizeGib !== undefined && { maxSizeGib: wish.maxSizeGib }),
     detached: wish.detached ?? false,

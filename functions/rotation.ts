@@ -22,10 +22,13 @@ export interface BackupSet {
   readonly verified?: readonly VerifiedBackup[];
 }
 
+/** What a rotation does with an image. */
+export const ROTATION_ACTIONS = ['keep', 'delete', 'ignore'] as const;
+
 /** What becomes of an image, and why, in words for the operator. */
 export interface Verdict {
   readonly image: Image;
-  readonly action: 'keep' | 'delete' | 'ignore';
+  readonly action: (typeof ROTATION_ACTIONS)[number];
   readonly why: string;
 }
 

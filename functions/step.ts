@@ -8,10 +8,11 @@ import {
 } from '../statemachine/contract.ts';
 import type { Session } from '../xapi/session.ts';
 import { XensnapError } from './errors.ts';
-import type { Debt, Job } from './job.ts';
+import type { Job } from './job.ts';
 import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
 import { translate } from './translate.ts';
+import type { Debt } from './words.ts';
 
 /** Of a step's Lambda, for what comes after the last call to the pool: the logout, and what is put on record. */
 const RESERVE_SECONDS = 10;

@@ -4,6 +4,7 @@ import { findVm, type Inspection, inspectVm } from './inspect.ts';
 import type { SnapshotRequest } from './request.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { translateOfPool } from './translate.ts';
+import { DEFAULT_QUIESCE } from './words.ts';
 
 /** A VM that can be imaged, and the pool it is in. */
 export interface Target extends Inspection {
@@ -21,7 +22,7 @@ type Wish = Pick<
 export async function findTarget(wish: Wish, runtime: Runtime): Promise<Target> {
   const pools = wish.pool === undefined ? runtime.config.pools : [poolConfig(runtime.config, wish.pool)];
   const needs = {
-    quiesce: wish.quiesce ?? 'never',
+    quiesce: wish.quiesce ?? DEFAULT_QUIESCE,
     ...(wish.maxSizeGib && { maxSizeGib: wish.maxSizeGib }),
     ...(wish.format && { format: wish.format }),
     ...(wish.device !== undefined && { device: wish.device }),

@@ -1,13 +1,10 @@
-import type { ErrorName } from './errors.ts';
+import type { ErrorName, RunReasonName } from './errors.ts';
 
 /** Why something failed or was left out. */
 export interface Reason {
   readonly name: string;
   readonly message: string;
 }
-
-/** Names that only runs of schedules have (functions/schedules), and one that only the API has. */
-type OtherName = 'RunMissed' | 'NothingSelected' | 'ScheduleRemoved' | 'ScheduleDisabled' | 'NotImplemented';
 
 /** The message as it is: it speaks of what the caller asked for and of what is the caller's, and quotes nobody else. */
 const AS_IT_IS = true;
@@ -24,7 +21,7 @@ const OURS = 'This service has a problem of its own. Ask again, or ask its opera
  * quote a pool, Glance, Keystone or AWS, with addresses, hosts and names that are not the caller's to know. A name that
  * is not here is told as {@link OURS}, and the compiler asks for each new one.
  */
-const TOLD: Readonly<Record<ErrorName | OtherName, typeof AS_IT_IS | string>> = {
+const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof AS_IT_IS | string>> = {
   BadRequest: AS_IT_IS,
   MetadataReserved: AS_IT_IS,
   VmIsTemplate: 'This is a template; only VMs can be imaged.',

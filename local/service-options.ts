@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Config } from '../functions/config.ts';
 import type { Metrics } from '../functions/metrics.ts';
 import type { Authorities } from '../functions/runtime/environment.ts';
+import type { Driver } from '../functions/words.ts';
 import type { ApplicationCredential } from '../glance/keystone.ts';
 import type { SecretValue } from './aws/secrets.ts';
 import type { LocalClock } from './clock.ts';
@@ -17,7 +18,7 @@ export type Certificates = string | (() => string);
 /** A pool that the service works on, real or simulated. */
 export interface ServicePool {
   readonly name: string;
-  readonly driver?: 'xenapi' | 'libvirt';
+  readonly driver?: Driver;
   readonly addresses: readonly string[];
   readonly fingerprints?: readonly string[];
   readonly ca?: Certificates;

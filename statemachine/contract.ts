@@ -86,7 +86,8 @@ export interface StepResults {
 }
 
 /** Final states of a job. */
-export type FinalStatus = 'succeeded' | 'failed' | 'cancelled' | 'skipped';
+export const FINAL_STATUSES = ['succeeded', 'failed', 'cancelled', 'skipped'] as const;
+export type FinalStatus = (typeof FINAL_STATUSES)[number];
 
 /** What a Catch writes: the error's name, and a JSON text with `errorMessage`. */
 export interface Caught {

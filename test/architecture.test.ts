@@ -3,6 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import * as states from '../functions/api/compute/states.ts';
+import * as checks from '../functions/doctor/check.ts';
+import * as findings from '../functions/janitor/finding.ts';
+import * as rotation from '../functions/rotation.ts';
+import * as runs from '../functions/schedules/run.ts';
+import * as words from '../functions/words.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -73,8 +79,9 @@ const arrows: Record<string, readonly string[]> = {
   local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
   cdk: ['statemachine/', 'functions/'],
   cost: ['statemachine/', 'functions/'],
-  // Of glance/, what gets tokens from Keystone, and http/, for the command line's own requests.
+  // Of functions/, the words that are the choices of its options. Of glance/, what gets tokens from Keystone, and http/, for the command line's own requests.
   bin: [
+    'functions/words.ts',
     'local/',
     'cdk/',
     'http/',
@@ -114,6 +121,43 @@ it.each(Object.entries(wings))('lets %s import nothing of ours but itself and %j
 
 it('has the contract import nothing at all', () => {
   expect(importsOf('statemachine/contract.ts')).toEqual([]);
+});
+
+it("has the words that everybody shares import nothing but the contract's", () => {
+  expect(importsOf('functions/words.ts').map(({ of }) => of)).toEqual(['statemachine/contract.ts']);
+});
+
+/** Where lists of words stand that types, schemas and choices are made from. */
+const lists: Record<string, object> = {
+  'functions/api/compute/states.ts': states,
+  'functions/doctor/check.ts': checks,
+  'functions/janitor/finding.ts': findings,
+  'functions/rotation.ts': rotation,
+  'functions/schedules/run.ts': runs,
+  'functions/words.ts': words,
+};
+
+it('writes each list of words out in one place', () => {
+  // Three of its words one after the other, or both of two, are the list.
+  const places = new Map<string, string[]>();
+  for (const [file, module] of Object.entries(lists))
+    for (const list of Object.values(module).filter((value) => Array.isArray(value)))
+      for (const at of list.slice(Math.min(2, list.length - 1)).keys())
+        for (const between of [', ', ' | ']) {
+          const part = list.slice(at, at + 3).map((word) => `'${word}'`);
+          places.set(part.join(between), [...(places.get(part.join(between)) ?? []), file]);
+        }
+  expect(places.size).toBeGreaterThan(50);
+  const wrong = sources
+    // The plugin has words of its own, some of which are the same.
+    .filter((file) => /^(bin|cost|functions)\//.test(file) && file !== 'functions/dom0.ts')
+    .filter((file) => !['bin/answers.ts', 'bin/commands/doctor.ts'].includes(file))
+    .flatMap((file) => {
+      const text = read(file).replace(/\s+/g, ' ');
+      const copied = [...places].filter(([part, of]) => text.includes(part) && !of.includes(file));
+      return copied.map(([part]) => `${file}: ${part}`);
+    });
+  expect(wrong).toEqual([]);
 });
 
 it('has an arrow for every folder with sources', () => {

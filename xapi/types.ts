@@ -33,7 +33,8 @@ export type IntString = string;
 /** A `(string -> string) map`. */
 export type StringMap = Readonly<Record<string, string>>;
 
-export type PowerState = 'Halted' | 'Paused' | 'Running' | 'Suspended';
+export const POWER_STATES = ['Halted', 'Paused', 'Running', 'Suspended'] as const;
+export type PowerState = (typeof POWER_STATES)[number];
 export type TaskStatus = 'pending' | 'success' | 'failure' | 'cancelling' | 'cancelled';
 
 export interface VmRecord {

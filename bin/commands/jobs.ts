@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { JOB_STATUSES } from '../../functions/words.ts';
 import type { JobPage, JobView } from '../answers.ts';
 import type { ApiClient } from '../client.ts';
 import { time } from '../format.ts';
@@ -11,7 +12,6 @@ interface JobsOptions extends ApiOptions {
   readonly limit: number;
 }
 
-const STATUSES = ['starting', 'queued', 'running', 'succeeded', 'failed', 'cancelled', 'skipped'];
 /** What the API gives at a time. */
 const PAGE = 100;
 
@@ -22,7 +22,7 @@ export function jobsCommand(): Command {
     'jobs --status failed --json',
   ])
     .option('--vm <vm>', 'of this VM: its UUID, or its name when the job began')
-    .addOption(new Option('--status <status>', 'that are in this state').choices(STATUSES))
+    .addOption(new Option('--status <status>', 'that are in this state').choices(JOB_STATUSES))
     .option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 50)
     .action(async (options: JobsOptions) => {
       await show(options, (client) => listJobs(client, options), jobsTable);

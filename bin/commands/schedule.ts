@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { IMAGE_FORMATS, QUIESCE } from '../../functions/words.ts';
 import type { SchedulePage, ScheduleView } from '../answers.ts';
 import type { ApiClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
@@ -162,14 +163,10 @@ function wished(command: Command): Command {
     .option('--keep <number>', 'verified backups that each VM keeps', wholeNumber(1, 10_000))
     .option('--type <type>', 'each type rotates by itself (default: daily or weekly, by the time)')
     .addOption(
-      new Option('--quiesce <wish>', 'whether the guest flushes its file systems first').choices([
-        'never',
-        'prefer',
-        'require',
-      ]),
+      new Option('--quiesce <wish>', 'whether the guest flushes its file systems first').choices(QUIESCE),
     )
     .addOption(
-      new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk').choices(['vhd', 'raw']),
+      new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk').choices(IMAGE_FORMATS),
     )
     .option('--device <position>', 'the disk to be imaged (default: the one that each VM boots from)')
     .option('--flatten', 'one VHD that the pool flattens, in place of a chain; with the format vhd only');

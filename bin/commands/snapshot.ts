@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { IMAGE_FORMATS, QUIESCE } from '../../functions/words.ts';
 import type { JobView } from '../answers.ts';
 import { createClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
@@ -38,21 +39,16 @@ export function snapshotCommand(): Command {
     .option('--pool <pool>', 'where several pools have such a VM')
     .option('--name <name>', "the image's name (default: the VM's and the time)")
     .addOption(
-      new Option('--quiesce <wish>', 'whether the guest flushes its file systems first').choices([
-        'never',
-        'prefer',
-        'require',
-      ]),
+      new Option('--quiesce <wish>', 'whether the guest flushes its file systems first').choices(QUIESCE),
     )
     .option('--metadata <key=value>', 'a property of the image; may be repeated', keyValue)
     .option('--max-size-gib <gib>', 'refuse a disk whose virtual size is larger', positiveNumber)
     .option('--detached', 'do not tie the image to the VM')
     .option('--force', 'do not wait until the disk is coalesced')
     .addOption(
-      new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk, zeros and all').choices([
-        'vhd',
-        'raw',
-      ]),
+      new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk, zeros and all').choices(
+        IMAGE_FORMATS,
+      ),
     )
     .option('--device <position>', 'the disk to be imaged (default: the one that the VM boots from)')
     .option('--flatten', 'one VHD that the pool flattens, in place of a chain; with the format vhd only')

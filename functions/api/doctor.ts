@@ -1,11 +1,12 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { CHECK_STATUSES } from '../doctor/check.ts';
 import { diagnose, type QueueDepth } from '../doctor.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { problems } from './problem.ts';
 import { NoQuery } from './validation.ts';
 
-const Status = z.enum(['ok', 'warning', 'failed']);
+const Status = z.enum(CHECK_STATUSES);
 
 const Report = z
   .object({

@@ -23,9 +23,9 @@ const Health = z
     status,
     version: z.string(),
     installation: z.string(),
-    table: z.enum(['ok', 'unavailable']),
+    table: status,
     glance: z.object({
-      status: z.enum(['ok', 'unavailable']),
+      status,
       version: z.string().nullable(),
       reason: z.string().nullable(),
     }),

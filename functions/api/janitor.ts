@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { XensnapError } from '../errors.ts';
-import type { JanitorReport } from '../janitor/finding.ts';
+import { FINDING_ACTIONS, FINDING_KINDS, type JanitorReport } from '../janitor/finding.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { NotImplemented, problems } from './problem.ts';
@@ -20,11 +20,11 @@ const Report = z
     finishedAt: z.iso.datetime(),
     findings: z.array(
       z.object({
-        kind: z.enum(['job', 'slot', 'snapshot', 'tag', 'secret', 'staging', 'image', 'pool']),
+        kind: z.enum(FINDING_KINDS),
         pool: z.string().optional(),
         id: z.string().openapi({ description: 'UUID or id of what was found.' }),
         what: z.string(),
-        action: z.enum(['removed', 'would', 'left', 'failed']).openapi({
+        action: z.enum(FINDING_ACTIONS).openapi({
           description: 'would: a dry run; left: a person must look; failed: tried again the next time.',
         }),
       }),

@@ -1,7 +1,8 @@
 import type { Config } from '../config.ts';
-import { type Job, type JobStatus, wasRefused } from '../job.ts';
+import { type Job, wasRefused } from '../job.ts';
 import { TABLE } from '../store/table.ts';
 import type { Store } from '../store.ts';
+import type { JobStatus } from '../words.ts';
 import type { Position } from './marker.ts';
 
 /** Which jobs to list. `vm` is a UUID, or the name that the VM had when the job began. */

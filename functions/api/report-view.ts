@@ -1,13 +1,15 @@
 import { z } from '@hono/zod-openapi';
 import { shorten } from '../../glance/shorten.ts';
 import { fitting } from '../bounded.ts';
+import type { ErrorName, RunReasonName } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { OtherVm, ProtectedVm } from '../schedules/ages.ts';
 import { PROTECTED_HOURS, type Report, type ReportedRun } from '../schedules/report.ts';
+import { RUN_STATES } from '../schedules/run.ts';
 import type { VerifiedBackup } from '../store/backups.ts';
 import type { Reason } from '../told.ts';
+import { JOB_STATUSES } from '../words.ts';
 import { type Listener, toldTo } from './told-to.ts';
-import { JOB_STATUSES } from './view.ts';
 
 const time = z.iso.datetime();
 const reason = z.object({ name: z.string(), message: z.string() });
@@ -69,7 +71,7 @@ export const ReportView = z
         pool: z.string().nullable(),
         backupType: z.string(),
         jobId: z.uuid().nullable(),
-        state: z.enum(['waiting', 'running', 'succeeded', 'failed', 'skipped']),
+        state: z.enum(RUN_STATES),
         reason: reason.nullable(),
         finishedAt: time.nullable(),
       }),
@@ -149,7 +151,11 @@ export function reportView(date: string, report: Report, listener: Listener): Re
 }
 
 /** Reasons for which a run is skipped although a backup was wanted. */
-const MISSED: readonly string[] = ['RunMissed', 'VmBusy', 'NothingSelected'];
+const MISSED: ReadonlySet<string> = new Set<ErrorName | RunReasonName>([
+  'RunMissed',
+  'VmBusy',
+  'NothingSelected',
+]);
 
 function summaryOf({ runs, snapshots, vms, unprotected }: Report): ReportView['summary'] {
   const of = (state: string) =>
@@ -157,8 +163,7 @@ function summaryOf({ runs, snapshots, vms, unprotected }: Report): ReportView['s
     snapshots.filter(({ status }) => status === state).length;
   const counts = {
     failed: of('failed'),
-    missed: runs.filter(({ state, reason }) => state === 'skipped' && MISSED.includes(reason?.name ?? ''))
-      .length,
+    missed: runs.filter(({ state, reason }) => state === 'skipped' && MISSED.has(reason?.name ?? '')).length,
     overdue: vms.filter(({ overdue }) => overdue).length,
     lost: vms.filter(({ lost }) => lost.length > 0).length,
   };

@@ -3,6 +3,7 @@ import { XensnapError } from '../errors.ts';
 import { MOST_OF_PATTERN, patternProblem } from '../glob.ts';
 import type { ScheduleWish } from '../schedules/save.ts';
 import { type DayTime, type Timing, WEEKDAYS, WINDOWS } from '../schedules/timing.ts';
+import { DEFAULT_FORMAT, DEFAULT_QUIESCE, IMAGE_FORMATS, QUIESCE } from '../words.ts';
 import { DeviceInput, line, strict } from './validation.ts';
 
 const window = z
@@ -55,11 +56,11 @@ export const NewSchedule = strict({
   backupType: line(255)
     .optional()
     .openapi({ description: 'Each type rotates by itself. `daily` or `weekly` by default for those.' }),
-  quiesce: z.enum(['never', 'prefer', 'require']).optional().openapi({ default: 'never' }),
+  quiesce: z.enum(QUIESCE).optional().openapi({ default: DEFAULT_QUIESCE }),
   format: z
-    .enum(['vhd', 'raw'])
+    .enum(IMAGE_FORMATS)
     .optional()
-    .openapi({ description: 'A bundle of VHDs, or the bare disk.', default: 'vhd' }),
+    .openapi({ description: 'A bundle of VHDs, or the bare disk.', default: DEFAULT_FORMAT }),
   device: DeviceInput.optional().openapi({
     description: 'Position of the disk to be imaged of each VM; the one that it boots from if absent.',
   }),

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { Schedule } from '../schedules/schedule.ts';
 import { nextNominal } from '../schedules/timing.ts';
+import { DEFAULT_FORMAT, IMAGE_FORMATS, QUIESCE } from '../words.ts';
 
 const time = z.iso.datetime();
 const DayTime = { window: z.string().optional(), at: z.string().optional() };
@@ -28,8 +29,8 @@ export const ScheduleView = z
     flexibleMinutes: z.int(),
     keep: z.int(),
     backupType: z.string(),
-    quiesce: z.enum(['never', 'prefer', 'require']),
-    format: z.enum(['vhd', 'raw']),
+    quiesce: z.enum(QUIESCE),
+    format: z.enum(IMAGE_FORMATS),
     device: z.string().nullable().openapi({ description: 'Null for the disk that the VM boots from.' }),
     flatten: z.boolean(),
     enabled: z.boolean(),
@@ -59,7 +60,7 @@ export function scheduleView(schedule: Schedule): ScheduleView {
     keep: schedule.keep,
     backupType: schedule.backupType,
     quiesce: schedule.quiesce,
-    format: schedule.format ?? 'vhd',
+    format: schedule.format ?? DEFAULT_FORMAT,
     device: schedule.device ?? null,
     flatten: schedule.flatten ?? false,
     enabled: schedule.enabled,

@@ -4,6 +4,7 @@ import type { Context } from 'hono';
 import type { Image } from '../../glance/image.ts';
 import { shorten } from '../../glance/shorten.ts';
 import { XensnapError } from '../errors.ts';
+import { ROTATION_ACTIONS } from '../rotation.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
 import { removeSchedule, saveSchedule } from '../schedules/save.ts';
@@ -109,7 +110,7 @@ const Retention = z
             name: z.string().nullable(),
             verifiedAt: z.string().nullable(),
             sizeBytes: z.number().nullable(),
-            action: z.enum(['keep', 'delete', 'ignore']),
+            action: z.enum(ROTATION_ACTIONS),
             why: z.string(),
           }),
         ),

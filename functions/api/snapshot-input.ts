@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
+import { DEFAULT_FORMAT, DEFAULT_QUIESCE, IMAGE_FORMATS, JOB_STATUSES, QUIESCE } from '../words.ts';
 import { DeviceInput, line, strict } from './validation.ts';
-import { JOB_STATUSES } from './view.ts';
 
 /** Glance takes 128 properties of an image; Nova's and our own need room beside the caller's. */
 const MOST_METADATA = 100;
@@ -19,10 +19,10 @@ export const NewSnapshot = strict({
   vm: line(255).openapi({ description: "The VM's UUID, or its name where only one has it." }),
   pool: line(60).optional().openapi({ description: 'Where several pools have such a VM.' }),
   name: line(255).optional().openapi({ description: "The image's; the VM's name and the time if absent." }),
-  quiesce: z
-    .enum(['never', 'prefer', 'require'])
-    .optional()
-    .openapi({ description: 'Whether the guest flushes its file systems first (VSS).', default: 'never' }),
+  quiesce: z.enum(QUIESCE).optional().openapi({
+    description: 'Whether the guest flushes its file systems first (VSS).',
+    default: DEFAULT_QUIESCE,
+  }),
   metadata: z
     .record(line(255), line(255, 0))
     .refine(
@@ -47,10 +47,10 @@ export const NewSnapshot = strict({
     .boolean()
     .optional()
     .openapi({ description: 'Does not wait until the disk is coalesced.', default: false }),
-  format: z.enum(['vhd', 'raw']).optional().openapi({
+  format: z.enum(IMAGE_FORMATS).optional().openapi({
     description:
       'A tar.gz of VHDs, as Nova takes it; or the bare disk, zeros and all, which boots on any hypervisor.',
-    default: 'vhd',
+    default: DEFAULT_FORMAT,
   }),
   flatten: z.boolean().optional().openapi({
     description: 'One VHD that xapi flattens, also where there is a chain to bundle; only with `vhd`.',

@@ -2,21 +2,12 @@ import { z } from '@hono/zod-openapi';
 import { costOfJob } from '../../cost/job.ts';
 import { isFinished, type Job } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
+import { CONSISTENCIES, DEBTS, DEFAULT_FORMAT, IMAGE_FORMATS, JOB_STATUSES } from '../words.ts';
 import { progressOf } from './progress.ts';
 import { hearsAll, type Listener, toldTo } from './told-to.ts';
 
 const bytes = z.int().min(0);
 const time = z.iso.datetime();
-
-export const JOB_STATUSES = [
-  'starting',
-  'queued',
-  'running',
-  'succeeded',
-  'failed',
-  'cancelled',
-  'skipped',
-] as const satisfies readonly Job['status'][];
 
 /** A job as callers see it. */
 export const JobView = z
@@ -42,7 +33,7 @@ export const JobView = z
         'Null once the image is known to be gone. Whether it is there is looked for when one job is asked for; of backups also by the janitor.',
     }),
     imageName: z.string(),
-    format: z.enum(['vhd', 'raw']).openapi({ description: 'A bundle of VHDs, or the bare disk.' }),
+    format: z.enum(IMAGE_FORMATS).openapi({ description: 'A bundle of VHDs, or the bare disk.' }),
     device: z
       .string()
       .nullable()
@@ -61,7 +52,7 @@ export const JobView = z
       example: 'keystone:alice@4f6c',
     }),
     cancelledBy: z.string().nullable().openapi({ description: 'Who cancelled it.' }),
-    consistency: z.enum(['crash-consistent', 'quiesced']).nullable(),
+    consistency: z.enum(CONSISTENCIES).nullable(),
     warnings: z.array(z.string()),
     error: z.object({ name: z.string(), message: z.string() }).nullable(),
     createdAt: time,
@@ -78,7 +69,7 @@ export const JobView = z
       description: 'What the finished job costs in AWS, reckoned from its steps; see `npm run cost`.',
     }),
     owes: z
-      .array(z.enum(['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot']))
+      .array(z.enum(DEBTS))
       .openapi({ description: 'What is still to be undone; the VM is free once this is empty.' }),
   })
   .openapi('Job');
@@ -103,7 +94,7 @@ export function jobView(job: Job, listener: Listener): JobView {
     hostUuid: (all && job.hostUuid) || null,
     imageId: isImageGone(job) ? null : job.id,
     imageName: job.request.name,
-    format: job.request.format ?? 'vhd',
+    format: job.request.format ?? DEFAULT_FORMAT,
     device: job.device ?? null,
     flatten: job.request.flatten ?? false,
     backup: job.request.backup ?? null,

@@ -1,4 +1,5 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { POWER_STATES } from '../../xapi/types.ts';
 import { mapBounded } from '../bounded.ts';
 import { type PoolVm, vmsOfPool } from '../pool-vms.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -16,7 +17,7 @@ const VmView = z
     uuid: z.string(),
     name: z.string(),
     pool: z.string(),
-    powerState: z.enum(['Halted', 'Paused', 'Running', 'Suspended']),
+    powerState: z.enum(POWER_STATES),
     host: z.string().nullable().openapi({
       description: 'Name of the host on which it runs; with hostUuid, null for callers of a project.',
     }),

@@ -3,7 +3,9 @@ import { ERROR_STATUS } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { translate } from '../translate.ts';
 
-export type CheckStatus = 'ok' | 'warning' | 'failed';
+/** From the best to the worst. */
+export const CHECK_STATUSES = ['ok', 'warning', 'failed'] as const;
+export type CheckStatus = (typeof CHECK_STATUSES)[number];
 
 /** One thing that was looked at. */
 export interface Check {

@@ -1,15 +1,29 @@
 /** How often the janitor makes its round. */
 export const ROUND_SECONDS = 900;
 
+/** Of what kind it is that ought not to be there. */
+export const FINDING_KINDS = [
+  'job',
+  'slot',
+  'snapshot',
+  'tag',
+  'secret',
+  'staging',
+  'image',
+  'pool',
+] as const;
+
+/** `removed`: put right. `would`: a dry run. `left`: doubtful or not ours, a person must look. `failed`: next time. */
+export const FINDING_ACTIONS = ['removed', 'would', 'left', 'failed'] as const;
+
 /** Something that ought not to be there, and what was done about it. */
 export interface Finding {
-  readonly kind: 'job' | 'slot' | 'snapshot' | 'tag' | 'secret' | 'staging' | 'image' | 'pool';
+  readonly kind: (typeof FINDING_KINDS)[number];
   readonly pool?: string;
   /** UUID or id of what was found. */
   readonly id: string;
   readonly what: string;
-  /** `removed`: put right. `would`: a dry run. `left`: doubtful or not ours, a person must look. `failed`: next time. */
-  readonly action: 'removed' | 'would' | 'left' | 'failed';
+  readonly action: (typeof FINDING_ACTIONS)[number];
 }
 
 /** What the janitor did in one round. */

@@ -7,7 +7,7 @@ import { coveredBy, overdueAfter, vmKey, vmsOfPools } from './coverage.ts';
 import type { LookBound } from './look.ts';
 import { isAskedForAgain } from './made-up.ts';
 import { runOutcomeOf } from './outcome.ts';
-import type { Run, RunOutcome, RunReason } from './run.ts';
+import type { Run, RunReason, RunState } from './run.ts';
 import type { Schedule } from './schedule.ts';
 
 const READS_AT_ONCE = 16;
@@ -19,9 +19,9 @@ const MOST_JOBS = 10_000;
 /** A VM that no schedule covers counts as protected for so long after a verified backup. */
 export const PROTECTED_HOURS = 168;
 
-/** A run as it stands: `waiting` until its job has been asked for. */
+/** A run as it stands. */
 export interface ReportedRun extends Run {
-  readonly state: RunOutcome | 'waiting' | 'running';
+  readonly state: RunState;
 }
 
 /** Something that the report could not look at, and why. */

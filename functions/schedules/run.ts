@@ -1,7 +1,12 @@
 /** How a run ended. `skipped`: nothing was tried, or its time was over before it could begin. */
-export type RunOutcome = 'succeeded' | 'failed' | 'skipped';
+export const RUN_OUTCOMES = ['succeeded', 'failed', 'skipped'] as const;
+export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 
-/** Why, with a name of functions/errors.ts or one that only runs have, such as `RunMissed`; the README lists them. */
+/** How a run stands in a report: `waiting` until its job has been asked for. */
+export const RUN_STATES = ['waiting', 'running', ...RUN_OUTCOMES] as const;
+export type RunState = (typeof RUN_STATES)[number];
+
+/** Why, with a name of functions/errors.ts; the README lists them. */
 export interface RunReason {
   readonly name: string;
   readonly message: string;

@@ -4,11 +4,11 @@ import type { VmRecord } from '../../xapi/types.ts';
 import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import { refuseUnfit } from '../glance-text.ts';
-import type { ImageFormat, Quiesce } from '../job.ts';
 import { giveBack, takePlace } from '../quota.ts';
 import { refuseFlatRaw } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { findTarget } from '../target.ts';
+import { DEFAULT_QUIESCE, type ImageFormat, type Quiesce } from '../words.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 import { nextNominal, type Timing, typeOf, windowOf } from './timing.ts';
 import { refuseUnknownZone } from './wall-clock.ts';
@@ -121,7 +121,7 @@ function scheduleOf(
     flexibleMinutes: window ?? wish.flexibleMinutes ?? 0,
     keep: wish.keep,
     backupType,
-    quiesce: wish.quiesce ?? 'never',
+    quiesce: wish.quiesce ?? DEFAULT_QUIESCE,
     ...(wish.format && { format: wish.format }),
     ...(wish.device !== undefined && { device: wish.device }),
     ...(wish.flatten && { flatten: true }),

@@ -1,4 +1,4 @@
-import type { ImageFormat, Quiesce } from '../job.ts';
+import type { ImageFormat, Quiesce } from '../words.ts';
 import type { Timing } from './timing.ts';
 
 /** A VM as a schedule remembers it. */

@@ -1,6 +1,6 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
 import { debtsOfHost } from '../host-away.ts';
-import { DEBTS, type Debt, type Job, type JobError } from '../job.ts';
+import type { Job, JobError } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { giveBack } from '../quota.ts';
@@ -10,6 +10,7 @@ import { noteEnd } from '../schedules/outcome.ts';
 import { sentence } from '../sentence.ts';
 import { type StepDeps, step } from '../step.ts';
 import { NOT_ROTATED, NOT_TIDIED_UP } from '../told.ts';
+import { DEBTS, type Debt } from '../words.ts';
 
 /**
  * Gives the slot back. Pays `slot`, but for an upload that a host which is away may still be at: that host takes no

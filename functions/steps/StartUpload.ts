@@ -7,6 +7,7 @@ import { housekeeping, owe, record, type StepDeps, step } from '../step.ts';
 import type { JobFacts } from '../store/jobs.ts';
 import { tagsOf } from '../tags.ts';
 import { isReplyLost } from '../translate.ts';
+import { DEFAULT_FORMAT } from '../words.ts';
 
 /**
  * Has the plugin bundle and upload. The plugin refuses a second upload of the same job while the first runs, so
@@ -42,7 +43,7 @@ export const handler = step('StartUpload', async (_state, deps) => {
       templateRef: known(job, 'templateRef'),
       device: job.device ?? '0',
       source: job.readsChain === false ? 'export' : 'auto',
-      format: job.request.format ?? 'vhd',
+      format: job.request.format ?? DEFAULT_FORMAT,
       glanceUrl: url,
       tokenSecret,
       ...(ca !== undefined && { caPem: ca }),

@@ -1,6 +1,7 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
-import type { Debt, Job, JobError, JobStatus } from '../job.ts';
+import type { Job, JobError } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
+import type { Debt, JobStatus } from '../words.ts';
 import type { Page, PageOptions, Table } from './table.ts';
 
 const key = (jobId: string) => `job#${jobId}`;

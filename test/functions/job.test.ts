@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
-import { DEBTS, isFinished, snapshotLabel } from '../../functions/job.ts';
+import { isFinished, snapshotLabel } from '../../functions/job.ts';
 import { known } from '../../functions/known.ts';
 import { expiryOf } from '../../functions/request.ts';
+import { DEBTS } from '../../functions/words.ts';
 import { aJob } from './api/a-job.ts';
 
 it('labels the snapshot with the id of its job', () => {

@@ -1,9 +1,9 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import fc from 'fast-check';
 import { expect, it, onTestFinished } from 'vitest';
-import { DEBTS } from '../../functions/job.ts';
 import { type PageOptions, Table } from '../../functions/store/table.ts';
 import { type Store, storeIn } from '../../functions/store.ts';
+import { DEBTS } from '../../functions/words.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';

@@ -6,7 +6,7 @@ import { type Caller, confinedTo } from '../caller.ts';
 import { flavorOf } from './flavor.ts';
 import { Link, linksOf } from './links.ts';
 import { createdAt, type Server } from './servers.ts';
-import { STATES, taskStateOf } from './states.ts';
+import { SERVER_STATUSES, STATES, TASK_STATES, taskStateOf, VM_STATES } from './states.ts';
 
 const nothing = z.object({}).openapi({ additionalProperties: false });
 
@@ -16,7 +16,7 @@ export const ServerEntry = z
 
 /** What xensnap knows of a server, in Nova's fields; those about which pools say nothing are empty. */
 export const ServerView = ServerEntry.extend({
-  status: z.enum(['ACTIVE', 'PAUSED', 'SHUTOFF', 'SUSPENDED']),
+  status: z.enum(SERVER_STATUSES),
   tenant_id: z.string(),
   user_id: z.string(),
   metadata: nothing,
@@ -34,16 +34,10 @@ export const ServerView = ServerEntry.extend({
   'OS-DCF:diskConfig': z.literal('MANUAL'),
   'OS-EXT-AZ:availability_zone': z.string().openapi({ description: 'The pool.' }),
   'OS-EXT-STS:task_state': z
-    .enum([
-      'image_backup',
-      'image_snapshot_pending',
-      'image_snapshot',
-      'image_pending_upload',
-      'image_uploading',
-    ])
+    .enum(TASK_STATES)
     .nullable()
     .openapi({ description: 'Where the job is that has the VM.' }),
-  'OS-EXT-STS:vm_state': z.enum(['active', 'paused', 'stopped', 'suspended']),
+  'OS-EXT-STS:vm_state': z.enum(VM_STATES),
   'OS-EXT-STS:power_state': z.int(),
   'OS-EXT-SRV-ATTR:host': z.string().nullable().optional(),
   'OS-EXT-SRV-ATTR:hypervisor_hostname': z.string().nullable().optional(),

@@ -1,10 +1,13 @@
 import type { PowerState } from '../../../xapi/types.ts';
 import type { Job } from '../../job.ts';
 
+export const SERVER_STATUSES = ['ACTIVE', 'PAUSED', 'SHUTOFF', 'SUSPENDED'] as const;
+export const VM_STATES = ['active', 'paused', 'stopped', 'suspended'] as const;
+
 /** A server's state as Nova tells it (nova/api/openstack/common.py, nova/compute/power_state.py). */
 export interface ServerState {
-  readonly status: 'ACTIVE' | 'PAUSED' | 'SHUTOFF' | 'SUSPENDED';
-  readonly vmState: 'active' | 'paused' | 'stopped' | 'suspended';
+  readonly status: (typeof SERVER_STATUSES)[number];
+  readonly vmState: (typeof VM_STATES)[number];
   readonly powerState: number;
 }
 
@@ -15,12 +18,14 @@ export const STATES: Readonly<Record<PowerState, ServerState>> = {
   Suspended: { status: 'SUSPENDED', vmState: 'suspended', powerState: 7 },
 };
 
-export type TaskState =
-  | 'image_backup'
-  | 'image_snapshot_pending'
-  | 'image_snapshot'
-  | 'image_pending_upload'
-  | 'image_uploading';
+export const TASK_STATES = [
+  'image_backup',
+  'image_snapshot_pending',
+  'image_snapshot',
+  'image_pending_upload',
+  'image_uploading',
+] as const;
+export type TaskState = (typeof TASK_STATES)[number];
 
 /**
  * Where a job is, in Nova's words. Until its snapshot is made a backup has one word for all (compute/manager.py);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { DEBTS } from '../../../functions/job.ts';
+import { DEBTS } from '../../../functions/words.ts';
 import { anOutcome, atOnce, later, NOW, newJob, storeOfFile } from './a-store.ts';
 
 const parts = storeOfFile();
