@@ -1,9 +1,10 @@
 import type { EventEmitter } from 'node:events';
+import type { JobView } from '../functions/api/view.ts';
+import type { VmView } from '../functions/api/vm-view.ts';
 import { leftBehind, lookAround } from '../local/leftovers.ts';
 import type { SimulatedPool } from '../local/pool/pool.ts';
 import type { LocalService } from '../local/service.ts';
 import { STEP_HANDLERS } from '../local/steps.ts';
-import type { JobView, VmView } from './answers.ts';
 import { createClient } from './client.ts';
 import { CommandFailure } from './failures.ts';
 import { followJob } from './follow.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
-import type { JobView } from './answers.ts';
+import type { JobView } from '../functions/api/view.ts';
 import { ApiUnreachable } from './failures.ts';
 import { printable } from './format.ts';
 import { progressLine, rateMeter } from './progress.ts';

@@ -1,4 +1,4 @@
-import type { JobView } from './answers.ts';
+import type { JobView } from '../functions/api/view.ts';
 import { duration, size } from './format.ts';
 
 /** What a line of progress needs beside the job. */

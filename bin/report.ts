@@ -1,4 +1,4 @@
-import type { JobView } from './answers.ts';
+import type { JobView } from '../functions/api/view.ts';
 import { duration, size, time } from './format.ts';
 import { details } from './table.ts';
 

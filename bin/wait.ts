@@ -1,4 +1,4 @@
-import type { JobView } from './answers.ts';
+import type { JobView } from '../functions/api/view.ts';
 import type { ApiClient } from './client.ts';
 import { CommandFailure } from './failures.ts';
 import { followJob } from './follow.ts';

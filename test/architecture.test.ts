@@ -79,7 +79,7 @@ const arrows: Record<string, readonly string[]> = {
   local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
   cdk: ['statemachine/', 'functions/'],
   cost: ['statemachine/', 'functions/'],
-  // Of functions/, the words that are the choices of its options. Of glance/, what gets tokens from Keystone, and http/, for the command line's own requests.
+  // Of functions/, the words that are the choices of its options, and the types of what the API answers. Of glance/, what gets tokens from Keystone, and http/, for the command line's own requests.
   bin: [
     'functions/words.ts',
     'local/',
@@ -92,11 +92,16 @@ const arrows: Record<string, readonly string[]> = {
   ],
 };
 
+/** The command line takes the types of what the API answers from the API, and nothing that runs. */
+const isTypeOfAnswer = ({ file, of, typeOnly }: Import) =>
+  folderOf(file) === 'bin' && typeOnly && /^functions\/api\/([a-z]+-)?view\.ts$/.test(of);
+
 it.each(Object.entries(arrows))('lets %s import nothing of ours but itself and %j', (folder, allowed) => {
   const wrong = imports
     .filter(({ file }) => folderOf(file) === folder)
     .filter(isOurs)
-    .filter(({ of }) => folderOf(of) !== folder && !allowed.some((start) => of.startsWith(start)));
+    .filter((each) => folderOf(each.of) !== folder && !allowed.some((start) => each.of.startsWith(start)))
+    .filter((each) => !isTypeOfAnswer(each));
   expect(wrong.map(line)).toEqual([]);
 });
 
@@ -151,7 +156,6 @@ it('writes each list of words out in one place', () => {
   const wrong = sources
     // The plugin has words of its own, some of which are the same.
     .filter((file) => /^(bin|cost|functions)\//.test(file) && file !== 'functions/dom0.ts')
-    .filter((file) => !['bin/answers.ts', 'bin/commands/doctor.ts'].includes(file))
     .flatMap((file) => {
       const text = read(file).replace(/\s+/g, ' ');
       const copied = [...places].filter(([part, of]) => text.includes(part) && !of.includes(file));

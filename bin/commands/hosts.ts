@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { HostView } from '../answers.ts';
+import type { HostView } from '../../functions/api/host-view.ts';
 import { apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';
 

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { JanitorReport } from '../answers.ts';
+import type { LastRoundView, RoundView } from '../../functions/api/janitor-view.ts';
 import { duration, printable, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';
@@ -9,14 +9,6 @@ const ACTIONS: Readonly<Record<string, string>> = {
   left: 'left: please look',
   failed: 'failed: next time',
 };
-
-/** What GET /janitor answers. */
-interface LastReport extends JanitorReport {
-  readonly requestedBy: string | null;
-  readonly startedAt: string;
-  readonly finishedAt: string;
-  readonly omitted: number;
-}
 
 interface JanitorOptions extends ApiOptions {
   readonly dryRun?: boolean;
@@ -32,12 +24,12 @@ export function janitorCommand(): Command {
     .option('--dry-run', 'only report')
     .addOption(new Option('--last', 'show what its last round found, and start none').conflicts('dryRun'))
     .action(async ({ dryRun = false, last = false, ...options }: JanitorOptions) => {
-      if (last) await show(options, (client) => client.get<LastReport>('/janitor'), lastRound);
-      else await show(options, (client) => client.post<JanitorReport>('/janitor', { dryRun }), findings);
+      if (last) await show(options, (client) => client.get<LastRoundView>('/janitor'), lastRound);
+      else await show(options, (client) => client.post<RoundView>('/janitor', { dryRun }), findings);
     });
 }
 
-function lastRound(report: LastReport): string {
+function lastRound(report: LastRoundView): string {
   const { dryRun, requestedBy, startedAt, finishedAt, omitted } = report;
   const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
   return [
@@ -48,7 +40,7 @@ function lastRound(report: LastReport): string {
   ].join('\n');
 }
 
-function findings({ findings }: JanitorReport): string {
+function findings({ findings }: RoundView): string {
   if (findings.length === 0) return 'Nothing is left behind.';
   return table(
     findings.map(({ kind, pool, id, what, action }) => ({

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { JobView } from '../answers.ts';
+import type { JobView } from '../../functions/api/view.ts';
 import { createClient } from '../client.ts';
 import { type ApiOptions, apiCommand, print, show } from '../options.ts';
 import { jobReport } from '../report.ts';

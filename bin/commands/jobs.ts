@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
+import type { JobPage, JobView } from '../../functions/api/view.ts';
 import { JOB_STATUSES } from '../../functions/words.ts';
-import type { JobPage, JobView } from '../answers.ts';
 import type { ApiClient } from '../client.ts';
 import { time } from '../format.ts';
 import { type ApiOptions, apiCommand, show, wholeNumber } from '../options.ts';

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { ReportView } from '../answers.ts';
+import type { ReportView } from '../../functions/api/report-view.ts';
 import { CommandFailure } from '../failures.ts';
 import { age, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';

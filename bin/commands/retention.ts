@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { RetentionView } from '../answers.ts';
+import type { RetentionView } from '../../functions/api/retention-view.ts';
 import { size, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';

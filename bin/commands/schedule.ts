@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { SchedulePage, ScheduleView } from '../../functions/api/schedule-view.ts';
 import { IMAGE_FORMATS, QUIESCE } from '../../functions/words.ts';
-import type { SchedulePage, ScheduleView } from '../answers.ts';
 import type { ApiClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
 import { time } from '../format.ts';

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
+import type { JobView } from '../../functions/api/view.ts';
 import { IMAGE_FORMATS, QUIESCE } from '../../functions/words.ts';
-import type { JobView } from '../answers.ts';
 import { createClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
 import { printable } from '../format.ts';

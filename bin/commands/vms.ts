@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { VmView } from '../answers.ts';
+import type { VmView } from '../../functions/api/vm-view.ts';
 import { size } from '../format.ts';
 import { apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';

@@ -5,19 +5,9 @@ import { isFinished } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
+import { HostView } from './host-view.ts';
 import { problems } from './problem.ts';
 import { NoQuery } from './validation.ts';
-
-const HostView = z
-  .object({
-    uuid: z.string(),
-    name: z.string(),
-    pool: z.string(),
-    slots: z.int().min(1).openapi({ description: 'Uploads that it may have at a time.' }),
-    holders: z.array(z.uuid()).openapi({ description: 'The jobs that have a slot.' }),
-    waiting: z.int().min(0).openapi({ description: 'Jobs that stand in its line.' }),
-  })
-  .openapi('Host');
 
 const list = createRoute({
   method: 'get',

@@ -111,7 +111,7 @@ export const ReportView = z
   })
   .openapi('Report');
 
-type ReportView = z.infer<typeof ReportView>;
+export type ReportView = z.infer<typeof ReportView>;
 
 /** A report as this caller sees it, with so much of each list as there is room for. */
 export function reportView(date: string, report: Report, listener: Listener): ReportView {

@@ -47,6 +47,13 @@ export const ScheduleView = z
 
 export type ScheduleView = z.infer<typeof ScheduleView>;
 
+/** A page of the list of schedules. */
+export const SchedulePage = z
+  .object({ schedules: z.array(ScheduleView), next: z.string().nullable() })
+  .openapi('SchedulePage');
+
+export type SchedulePage = z.infer<typeof SchedulePage>;
+
 export function scheduleView(schedule: Schedule): ScheduleView {
   const { id, timing, vm, selector } = schedule;
   return {

@@ -1,21 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { Image } from '../../glance/image.ts';
 import { shorten } from '../../glance/shorten.ts';
 import { XensnapError } from '../errors.ts';
-import { ROTATION_ACTIONS } from '../rotation.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
 import { removeSchedule, saveSchedule } from '../schedules/save.ts';
 import type { Schedule } from '../schedules/schedule.ts';
-import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
+import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
+import { RetentionView, retentionView } from './retention-view.ts';
 import { NewSchedule, wishOf } from './schedule-input.ts';
-import { ScheduleView, scheduleView } from './schedule-view.ts';
+import { SchedulePage, ScheduleView, scheduleView } from './schedule-view.ts';
 import { ListQuery } from './snapshot-input.ts';
-import { toldTo } from './told-to.ts';
 import { NoQuery, strict } from './validation.ts';
 
 const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
@@ -48,11 +46,7 @@ const list = createRoute({
     200: {
       description: 'A page. Go on with marker=next until next is null.',
       content: {
-        'application/json': {
-          schema: z
-            .object({ schedules: z.array(ScheduleView), next: z.string().nullable() })
-            .openapi('SchedulePage'),
-        },
+        'application/json': { schema: SchedulePage },
       },
     },
     ...problems(400, 401, 403, 500, 503),
@@ -95,36 +89,6 @@ const remove = createRoute({
   responses: { 204: { description: 'It is gone.' }, ...problems(401, 403, 404, 415, 500, 503) },
 });
 
-const Retention = z
-  .object({
-    keep: z.int(),
-    backupType: z.string(),
-    vms: z.array(
-      z.object({
-        pool: z.string(),
-        uuid: z.string(),
-        name: z.string(),
-        images: z.array(
-          z.object({
-            id: z.string(),
-            name: z.string().nullable(),
-            verifiedAt: z.string().nullable(),
-            sizeBytes: z.number().nullable(),
-            action: z.enum(ROTATION_ACTIONS),
-            why: z.string(),
-          }),
-        ),
-      }),
-    ),
-    unasked: z.array(
-      z.object({
-        pool: z.string().nullable(),
-        reason: z.object({ name: z.string(), message: z.string() }),
-      }),
-    ),
-  })
-  .openapi('Retention');
-
 const retention = createRoute({
   method: 'get',
   path: '/schedules/{id}/retention',
@@ -132,7 +96,10 @@ const retention = createRoute({
   summary: 'Says which backups a rotation would delete now, and why; deletes nothing',
   request: { params: Id, query: NoQuery },
   responses: {
-    200: { description: 'Each VM with its backups.', content: { 'application/json': { schema: Retention } } },
+    200: {
+      description: 'Each VM with its backups.',
+      content: { 'application/json': { schema: RetentionView } },
+    },
     ...problems(400, 401, 403, 404, 500, 502, 503),
   },
 });
@@ -178,28 +145,7 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(retention, async (c) => {
     const caller = callerOf(c, config);
     const schedule = await own(c.req.valid('param').id, c);
-    const { vms, unasked } = await judgeRetention(schedule, runtime);
-    return c.json(
-      {
-        keep: schedule.keep,
-        backupType: schedule.backupType,
-        vms: vms.map(({ verdicts, ...vm }) => ({
-          ...vm,
-          images: verdicts
-            .filter(({ image }) => mayKnow(caller, image))
-            .map(({ image, action, why }) => ({
-              id: image.id,
-              name: image.name ?? null,
-              verifiedAt: image.properties.xensnap_verified_at ?? null,
-              sizeBytes: image.sizeBytes ?? null,
-              action,
-              why,
-            })),
-        })),
-        unasked: unasked.map(({ pool = null, reason }) => ({ pool, reason: toldTo(caller, reason) })),
-      },
-      200,
-    );
+    return c.json(retentionView(schedule, await judgeRetention(schedule, runtime), caller), 200);
   });
 
   /** An admin who changes a project's schedule leaves it the project's. */
@@ -223,12 +169,6 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
     if (schedule && (!confines || schedule.project === confines.id)) return schedule;
     throw new XensnapError('ScheduleNotFound', `There is no schedule ${shorten(id, 60)}.`);
   }
-}
-
-/** The list has what others made of the same VM, too: that is not for the callers of a project. */
-function mayKnow(caller: Caller, { properties }: Image): boolean {
-  const confines = confinedTo(caller);
-  return !confines || properties.xensnap_project === confines.id;
 }
 
 /** By which schedules are sorted, as no two are the same. */

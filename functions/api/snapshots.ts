@@ -12,7 +12,7 @@ import { lookAtImage } from './look-at-image.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
 import { ListQuery, NewSnapshot } from './snapshot-input.ts';
-import { JobView, jobView } from './view.ts';
+import { JobPage, JobView, jobView } from './view.ts';
 import { visibleJob } from './visible-job.ts';
 
 const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
@@ -54,7 +54,7 @@ const list = createRoute({
       description: 'A page. Go on with marker=next until next is null; a page may be shorter than the limit.',
       content: {
         'application/json': {
-          schema: z.object({ snapshots: z.array(JobView), next: z.string().nullable() }).openapi('JobPage'),
+          schema: JobPage,
         },
       },
     },

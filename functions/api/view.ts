@@ -76,6 +76,13 @@ export const JobView = z
 
 export type JobView = z.infer<typeof JobView>;
 
+/** A page of the list of jobs. */
+export const JobPage = z
+  .object({ snapshots: z.array(JobView), next: z.string().nullable() })
+  .openapi('JobPage');
+
+export type JobPage = z.infer<typeof JobPage>;
+
 export function jobView(job: Job, listener: Listener): JobView {
   const finished = isFinished(job);
   const all = hearsAll(listener);

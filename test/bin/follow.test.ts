@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, it } from 'vitest';
-import type { JobView } from '../../bin/answers.ts';
 import { ApiRefused, ApiUnreachable } from '../../bin/failures.ts';
 import { followJob } from '../../bin/follow.ts';
+import type { JobView } from '../../functions/api/view.ts';
 import { aJobView, SUCCEEDED } from './stub-api.ts';
 
 /** What was written to a stream that is a terminal of so many columns, or none. */

@@ -1,14 +1,15 @@
 import { expect, it } from 'vitest';
-import type { ReportView } from '../../bin/answers.ts';
+import type { ReportView } from '../../functions/api/report-view.ts';
 import { xensnap } from './command-line.ts';
 import { stubApi } from './stub-api.ts';
 
-const NOTHING = { ok: true, failed: 0, missed: 0, overdue: 0, lost: 0 };
+const NOTHING = { ok: true, failed: 0, missed: 0, overdue: 0, lost: 0, unprotected: 0, succeeded: 0 };
+const NOTHING_OMITTED = { runs: 0, snapshots: 0, vms: 0, unprotected: 0, due: 0 };
 
 function aReport(fields: Partial<ReportView> = {}): ReportView {
   return {
     ...{ date: '2026-05-05', summary: NOTHING, runs: [], snapshots: [], vms: [], unprotected: [], due: [] },
-    ...{ omitted: { runs: 0, snapshots: 0, vms: 0, unprotected: 0, due: 0 }, gaps: [] },
+    ...{ omitted: NOTHING_OMITTED, gaps: [] },
     ...fields,
   };
 }
@@ -18,7 +19,8 @@ async function reported(report: ReportView, ...args: string[]) {
   return await xensnap(['report', '--date', '2026-05-05', '--api', api.url, ...args]);
 }
 
-const vm = { name: 'web-1', pool: 'demo', uuid: 'u', lastBackup: null, lost: [], lookedAt: null };
+const WEB_1 = { name: 'web-1', pool: 'demo', uuid: 'u' };
+const vm = { ...WEB_1, lastBackup: null, lost: [], lookedAt: null };
 
 it('shows runs, snapshots on demand, ages, what nothing protects, and what it could not look at', async () => {
   const { status, stdout, stderr } = await reported(
@@ -26,7 +28,8 @@ it('shows runs, snapshots on demand, ages, what nothing protects, and what it co
       summary: { ...NOTHING, ok: false, failed: 1, missed: 2 },
       runs: [
         {
-          ...{ nominal: '2026-05-05T02:00:00.000Z', vm: { name: 'web-1' }, backupType: 'daily', jobId: null },
+          ...{ scheduleId: 's', nominal: '2026-05-05T02:00:00.000Z', vm: WEB_1, pool: 'demo' },
+          ...{ backupType: 'daily', jobId: null, finishedAt: null },
           ...{ state: 'skipped', reason: { name: 'RunMissed', message: 'too late' } },
         },
       ],
@@ -35,8 +38,9 @@ it('shows runs, snapshots on demand, ages, what nothing protects, and what it co
           ...{
             jobId: 'job-7',
             createdAt: '2026-05-05T12:00:00.000Z',
-            vm: { name: 'db-1' },
+            vm: { ...WEB_1, name: 'db-1' },
             backupType: null,
+            finishedAt: null,
           },
           ...{ status: 'failed', reason: { name: 'UploadFailed', message: 'the line was cut' } },
         },
@@ -44,13 +48,21 @@ it('shows runs, snapshots on demand, ages, what nothing protects, and what it co
       vms: [
         {
           ...{ ...vm, ageHours: 0.155, overdue: false },
-          lastBackup: { imageId: 'image-1', verifiedAt: '2026-05-04T02:00:00.000Z' },
-          lost: [{ message: 'The image image-2 is no longer in Glance.' }],
+          lastBackup: { imageId: 'image-1', type: 'daily', verifiedAt: '2026-05-04T02:00:00.000Z' },
+          lost: [
+            {
+              ...{ imageId: 'image-2', type: 'daily', verifiedAt: '2026-05-05T02:00:00.000Z' },
+              ...{
+                foundAt: '2026-05-05T03:00:00.000Z',
+                message: 'The image image-2 is no longer in Glance.',
+              },
+            },
+          ],
         },
         { ...vm, name: 'web-2', ageHours: 60, overdue: true },
       ],
-      unprotected: [{ ...vm, name: 'forgotten' }],
-      omitted: { runs: 3 },
+      unprotected: [{ ...vm, name: 'forgotten', ageHours: null }],
+      omitted: { ...NOTHING_OMITTED, runs: 3 },
       gaps: [{ what: 'the VMs of the pool "b"', reason: { name: 'PoolUnreachable', message: 'away' } }],
     }),
   );

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { ScheduleView } from '../../bin/answers.ts';
+import type { ScheduleView } from '../../functions/api/schedule-view.ts';
 import { xensnap } from './command-line.ts';
 import { stubApi } from './stub-api.ts';
 
@@ -14,6 +14,7 @@ function aView(fields: Partial<ScheduleView> = {}): ScheduleView {
     ...{ backupType: 'daily', quiesce: 'never', format: 'vhd', device: null, flatten: false },
     ...{ enabled: true, disabledReason: null, requestedBy: 'jwt:anna', changedBy: 'jwt:bert' },
     nextRuns: ['2026-05-05T02:00:00.000Z'],
+    ...{ createdAt: '2026-05-01T00:00:00.000Z', updatedAt: '2026-05-02T00:00:00.000Z' },
     ...fields,
   };
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { JobView } from '../../bin/answers.ts';
+import type { JobView } from '../../functions/api/view.ts';
 import type { Received } from './sigv4.ts';
 
 /** What the stub answers to `METHOD /path?query`: a status and a document, or a text that is no JSON; headers. */
@@ -63,16 +63,23 @@ export function aJobView(fields: Partial<JobView> = {}): JobView {
     vm: { uuid: '0c7d2f4e-9f0b-4b0c-9d3e-0c9f5f6a7b8c', name: 'web-1' },
     pool: 'demo',
     host: 'xen1',
+    hostUuid: 'host-1',
     imageId: JOB_ID,
     imageName: 'nightly',
+    format: 'vhd',
     device: null,
+    flatten: false,
+    backup: null,
+    run: null,
     requestedBy: null,
     cancelledBy: null,
     consistency: null,
     warnings: [],
     error: null,
     createdAt: '2026-01-01T00:00:00.000Z',
+    startedAt: null,
     finishedAt: null,
+    virtualBytes: null,
     sizeBytes: null,
     sha512: null,
     vhds: [],

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { JobView } from '../../bin/answers.ts';
+import type { JobView } from '../../functions/api/view.ts';
 import { startXensnap, xensnap } from './command-line.ts';
 import { aJobView, JOB_ID, SUCCEEDED, stubApi } from './stub-api.ts';
 
