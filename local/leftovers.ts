@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { hostGroup, hostPlace } from '../functions/store/slots.ts';
 import type { SimulatedPool } from './pool/pool.ts';
 import type { LocalService } from './service.ts';
 
@@ -20,7 +21,7 @@ export async function lookAround(
   const { store } = service.runtime;
   const leases = await Promise.all(pool.vms().map(({ uuid }) => store.leases.holderOfVm(poolName, uuid)));
   const slots = await Promise.all(
-    pool.hosts.map(({ uuid }) => store.slots.holders(`host#${poolName}/${uuid}`)),
+    pool.hosts.map(({ uuid }) => store.slots.holders(hostPlace(hostGroup(poolName, uuid)))),
   );
   const jobs: string[] = [];
   for await (const { id } of store.jobs.open()) jobs.push(id);

@@ -224,6 +224,11 @@ it('has no circle of imports', () => {
   expect(circles).toEqual([]);
 });
 
+it('has one place make the keys of slots', () => {
+  const making = sources.filter((file) => folderOf(file) !== 'test' && /[`'](host|sr)#/.test(read(file)));
+  expect(making).toEqual(['functions/store/slots.ts']);
+});
+
 it('has every step be one file with one handler of its own name', () => {
   const steps = readdirSync(join(root, 'functions/steps'));
   for (const file of steps) {

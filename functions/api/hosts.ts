@@ -3,6 +3,7 @@ import type { HostRecord } from '../../xapi/types.ts';
 import { mapBounded } from '../bounded.ts';
 import { isFinished } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
+import { hostGroup, hostPlace } from '../store/slots.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { HostView } from './host-view.ts';
@@ -42,10 +43,10 @@ export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
     ]);
     const queued = jobs.filter((job) => job.ticketState === 'waiting' && !isFinished(job));
     const hosts = await mapBounded(found, 8, async (host) => {
-      const group = `${host.pool}/${host.uuid}`;
+      const group = hostGroup(host.pool, host.uuid);
       return {
         ...host,
-        holders: [...(await store.slots.holders(`host#${group}`))].sort(),
+        holders: [...(await store.slots.holders(hostPlace(group)))].sort(),
         waiting: queued.filter((job) => job.group === group).length,
       };
     });

@@ -2,7 +2,7 @@ import { poolConfig } from '../config.ts';
 import type { Job } from '../job.ts';
 import { giveBack, placeOf } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import type { SlotPlace } from '../store/slots.ts';
+import { hostGroup, hostPlace, srPlace } from '../store/slots.ts';
 import type { Finding } from './finding.ts';
 
 /** Slots that closed jobs still hold on the pool's hosts. */
@@ -12,9 +12,9 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
     .withSession(pool, (xapi) => xapi.call('host.get_all_records'))
     .catch(() => ({}));
   const { srSlots } = poolConfig(runtime.config, pool);
-  const places: SlotPlace[] = [
-    ...Object.values(hosts).map(({ uuid }): SlotPlace => `host#${pool}/${uuid}`),
-    ...Object.keys(srSlots).map((uuid): SlotPlace => `sr#${pool}/${uuid}`),
+  const places = [
+    ...Object.values(hosts).map(({ uuid }) => hostPlace(hostGroup(pool, uuid))),
+    ...Object.keys(srSlots).map((uuid) => srPlace(pool, uuid)),
   ];
   for (const place of places) {
     for (const jobId of await runtime.store.slots.holders(place)) {

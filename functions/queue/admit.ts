@@ -12,7 +12,7 @@ import type { QueueMessage } from '../../statemachine/contract.ts';
 import { poolConfig } from '../config.ts';
 import { isFinished, type Job } from '../job.ts';
 import { type AdmissionRuntime, lambdaAdmission } from '../runtime/admission.ts';
-import type { SlotPlace } from '../store/slots.ts';
+import { hostPlace, srPlace } from '../store/slots.ts';
 
 const Message = z.object({
   jobId: z.string(),
@@ -87,7 +87,7 @@ export async function admit(message: QueueMessage, runtime: AdmissionRuntime): P
     return 'dropped';
   }
   log.info('slot granted', { jobId, group });
-  metrics.with({ jobId, group }).count('SlotsTaken', (await store.slots.holders(`host#${group}`)).length);
+  metrics.with({ jobId, group }).count('SlotsTaken', (await store.slots.holders(hostPlace(group))).length);
   await sendToken(runtime.sfn, message.taskToken);
   return 'granted';
 }
@@ -95,10 +95,12 @@ export async function admit(message: QueueMessage, runtime: AdmissionRuntime): P
 async function takeSlots(job: Job, group: string, { store, config }: AdmissionRuntime): Promise<boolean> {
   const { slotsPerHost, hostSlots, srSlots } = poolConfig(config, job.pool);
   const hostUuid = group.slice(group.indexOf('/') + 1);
-  if (!(await store.slots.take(`host#${group}`, job.id, hostSlots[hostUuid] ?? slotsPerHost))) return false;
-  const srLimit = srSlots[job.srUuid ?? ''];
-  if (srLimit === undefined || (await store.slots.take(srPlace(job), job.id, srLimit))) return true;
-  await store.slots.release(`host#${group}`, job.id);
+  if (!(await store.slots.take(hostPlace(group), job.id, hostSlots[hostUuid] ?? slotsPerHost))) return false;
+  const { srUuid = '' } = job;
+  const srLimit = srSlots[srUuid];
+  if (srLimit === undefined || (await store.slots.take(srPlace(job.pool, srUuid), job.id, srLimit)))
+    return true;
+  await store.slots.release(hostPlace(group), job.id);
   return false;
 }
 
@@ -106,16 +108,12 @@ async function takeSlots(job: Job, group: string, { store, config }: AdmissionRu
 async function giveBack({ jobId, group }: QueueMessage, { store }: AdmissionRuntime): Promise<void> {
   const job = await store.jobs.get(jobId);
   const granted = isAlive(job) && job.ticketState === 'granted';
-  if (!granted || job.group !== group) await store.slots.release(`host#${group}`, jobId);
-  if (job && !granted) await store.slots.release(srPlace(job), jobId);
+  if (!granted || job.group !== group) await store.slots.release(hostPlace(group), jobId);
+  if (job?.srUuid !== undefined && !granted) await store.slots.release(srPlace(job.pool, job.srUuid), jobId);
 }
 
 function isAlive(job: Job | undefined): job is Job {
   return job !== undefined && !job.closing && !isFinished(job);
-}
-
-function srPlace(job: Job): SlotPlace {
-  return `sr#${job.pool}/${job.srUuid}`;
 }
 
 /** Wakes the execution. A token that is dead belongs to an execution that ended or waits no more: nothing to wake. */

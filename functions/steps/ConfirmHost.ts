@@ -5,6 +5,7 @@ import { XensnapError } from '../errors.ts';
 import { chooseHost, hostsWithSr } from '../host.ts';
 import { known } from '../known.ts';
 import { step } from '../step.ts';
+import { hostGroup, hostPlace, srPlace } from '../store/slots.ts';
 
 /** How often a job may stand in another line because its host lost sight of the disk. */
 const MAX_REQUEUES = 2;
@@ -35,9 +36,9 @@ export const handler = step('ConfirmHost', async (_state, { job, xapi, store }) 
     residentOn,
   });
   await requirePlugin(xapi, host.ref, host.record.name_label);
-  const next = { group: `${job.pool}/${host.record.uuid}`, ticket: randomUUID() };
-  await store.slots.release(`host#${place.group}`, job.id);
-  await store.slots.release(`sr#${job.pool}/${known(job, 'srUuid')}`, job.id);
+  const next = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
+  await store.slots.release(hostPlace(place.group), job.id);
+  await store.slots.release(srPlace(job.pool, known(job, 'srUuid')), job.id);
   const queued = await store.jobs.queue(job.id, next, {
     requeues,
     hostRef: host.ref,

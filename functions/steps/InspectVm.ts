@@ -6,6 +6,7 @@ import { byUuid } from '../gone.ts';
 import { chooseHost } from '../host.ts';
 import { inspectVm } from '../inspect.ts';
 import { type StepDeps, step } from '../step.ts';
+import { hostGroup } from '../store/slots.ts';
 
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
 export const handler = step('InspectVm', async (_state, deps) => {
@@ -24,7 +25,7 @@ export const handler = step('InspectVm', async (_state, deps) => {
     residentOn: vm.resident_on === NULL_REF ? undefined : vm.resident_on,
   });
   await requirePlugin(xapi, host.ref, host.record.name_label);
-  const place = { group: `${job.pool}/${host.record.uuid}`, ticket: randomUUID() };
+  const place = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
   const facts = {
     vmRef,
     vmName: vm.name_label,

@@ -9,6 +9,7 @@ import { failedBeforeItBegan } from '../schedules/made-up.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { sentence } from '../sentence.ts';
 import { type StepDeps, step } from '../step.ts';
+import { hostPlace, srPlace } from '../store/slots.ts';
 import { NOT_ROTATED, NOT_TIDIED_UP } from '../told.ts';
 import { DEBTS, type Debt } from '../words.ts';
 
@@ -20,9 +21,9 @@ export async function releaseSlot(deps: Pick<StepDeps, 'store' | 'job' | 'clock'
   const { store } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('slot')) return;
-  if (job.srUuid !== undefined) await store.slots.release(`sr#${job.pool}/${job.srUuid}`, job.id);
+  if (job.srUuid !== undefined) await store.slots.release(srPlace(job.pool, job.srUuid), job.id);
   if (job.debts.has('plugin')) return;
-  if (job.group !== undefined) await store.slots.release(`host#${job.group}`, job.id);
+  if (job.group !== undefined) await store.slots.release(hostPlace(job.group), job.id);
   await store.jobs.pay(job.id, 'slot');
 }
 

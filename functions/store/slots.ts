@@ -6,6 +6,20 @@ import type { Table } from './table.ts';
  */
 export type SlotPlace = `${'host' | 'sr' | 'schedules' | 'jobs'}#${string}`;
 
+/** A host's line in the queue, and the name of its slots. */
+export function hostGroup(pool: string, hostUuid: string): string {
+  return `${pool}/${hostUuid}`;
+}
+
+/** The slots of a host, by {@link hostGroup}. */
+export function hostPlace(group: string): SlotPlace {
+  return `host#${group}`;
+}
+
+export function srPlace(pool: string, srUuid: string): SlotPlace {
+  return `sr#${pool}/${srUuid}`;
+}
+
 /** Counting leases: the set of jobs that hold a slot of a host or an SR, and what counts against a project's quotas. */
 export class Slots {
   readonly #table: Table;
