@@ -9,7 +9,7 @@ import { type ImageFormat, UPLOAD_SOURCES } from './words.ts';
 export const PLUGIN = 'glance';
 
 /** The version of the plugin's functions that these functions speak. */
-const API_VERSION = 3;
+export const API_VERSION = 3;
 
 const Version = z.object({ version: z.string(), api: z.number() });
 

@@ -8,10 +8,10 @@ import { chooseRoot, disksOfVm } from './vm-disks.ts';
 import { DEFAULT_FORMAT, type ImageFormat } from './words.ts';
 
 /** SR types whose VHDs are files that the plugin reads (its CHAIN_SR_TYPES); other disks xapi exports. */
-const CHAIN_SR_TYPES: readonly string[] = ['ext', 'ext4', 'largeblock', 'nfs', 'xfs', 'zfs'];
+export const CHAIN_SR_TYPES: readonly string[] = ['ext', 'ext4', 'largeblock', 'nfs', 'xfs', 'zfs'];
 
 /** A VHD can be no larger (max_vhd_size of xapi's constants.ml). */
-const MAX_VHD_BYTES = 2040 * 2 ** 30;
+export const MAX_VHD_BYTES = 2040 * 2 ** 30;
 
 /** A VM that can be imaged, with all that was looked at to know it. */
 export interface Inspection {
@@ -129,9 +129,13 @@ function refuseOtherThanVm(vm: VmRecord): void {
     throw new XensnapError('VmIsTemplate', `${name} is a template; only VMs can be imaged.`);
 }
 
-/** SM names the format where it is not VHD: `type=raw` in sm_config, or the newer image-format. */
-export function formatOf({ sm_config }: VdiRecord): string {
-  return sm_config['image-format'] ?? sm_config.vdi_type ?? sm_config.type ?? 'vhd';
+/**
+ * The format of a disk's file. SM names it where it is not VHD, by a key that differs between its generations, and calls
+ * raw by other names, too. The plugin's vdi_format is the same rule.
+ */
+export function formatOf({ sm_config }: Pick<VdiRecord, 'sm_config'>): string {
+  const named = sm_config['image-format'] || sm_config.vdi_type || sm_config.type || 'vhd';
+  return named === 'aio' || named === 'file' ? 'raw' : named;
 }
 
 /**
@@ -149,7 +153,7 @@ function refuseStorage(disk: Disk, sr: SrRecord, format: string): void {
       `The disk at ${diskText(disk)} is on "${sr.name_label}", an SR of type ${sr.type}, which makes no snapshots. Move the disk to another SR.`,
     );
   // SM makes no snapshots of raw disks either, whatever the SR.
-  if (format === 'raw' || format === 'aio')
+  if (format === 'raw')
     throw new XensnapError(
       'DiskFormatUnsupported',
       `The disk at ${diskText(disk)} is a raw image, of which the SR makes no snapshots. Move the disk to an SR that keeps VHDs.`,
