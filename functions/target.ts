@@ -1,8 +1,8 @@
 import { poolConfig } from './config.ts';
 import { XensnapError } from './errors.ts';
 import { findVm, type Inspection, inspectVm } from './inspect.ts';
-import type { SnapshotRequest } from './request.ts';
 import type { Runtime } from './runtime/executions.ts';
+import type { SnapshotRequest } from './snapshot-request.ts';
 import { translateOfPool } from './translate.ts';
 import { DEFAULT_QUIESCE } from './words.ts';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Idempotency } from '../request.ts';
+import type { Idempotency } from '../snapshot-request.ts';
 import type { Caller } from './caller.ts';
 
 /**

@@ -1,9 +1,11 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { shorten } from '../../glance/shorten.ts';
+import { cancelJob } from '../cancel.ts';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
-import { cancelJob, requestSnapshot, type SnapshotRequest } from '../request.ts';
+import { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
+import type { SnapshotRequest } from '../snapshot-request.ts';
 import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { noteJob } from './changes.ts';
 import { idempotencyOf } from './idempotency.ts';

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { expiryOf } from '../request.ts';
+import { expiryOf } from '../clock.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import { tellRun } from './outcome.ts';

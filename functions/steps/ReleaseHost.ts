@@ -1,10 +1,10 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
+import { expiryOf } from '../clock.ts';
 import { debtsOfHost } from '../host-away.ts';
 import type { Job, JobError } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { giveBack } from '../quota.ts';
-import { expiryOf } from '../request.ts';
 import { failedBeforeItBegan } from '../schedules/made-up.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { sentence } from '../sentence.ts';

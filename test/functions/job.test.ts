@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
+import { expiryOf } from '../../functions/clock.ts';
 import { isFinished, snapshotLabel } from '../../functions/job.ts';
 import { known } from '../../functions/known.ts';
-import { expiryOf } from '../../functions/request.ts';
 import { DEBTS } from '../../functions/words.ts';
 import { aJob } from './api/a-job.ts';
 

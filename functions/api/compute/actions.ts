@@ -1,8 +1,9 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { imageUrl } from '../../../glance/client.ts';
 import { isNamed } from '../../errors.ts';
-import { requestSnapshot, type SnapshotRequest } from '../../request.ts';
+import { requestSnapshot } from '../../request.ts';
 import type { Runtime } from '../../runtime/executions.ts';
+import type { SnapshotRequest } from '../../snapshot-request.ts';
 import { type Caller, callerOf, onBehalfOf } from '../caller.ts';
 import { noteJob } from '../changes.ts';
 import { serve } from '../documented.ts';

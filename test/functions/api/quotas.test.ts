@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { createApi } from '../../../functions/api/app.ts';
+import { cancelJob } from '../../../functions/cancel.ts';
 import { parseConfig } from '../../../functions/config.ts';
 import { tidy } from '../../../functions/janitor.ts';
 import { placeOf } from '../../../functions/quota.ts';
 import { reconcile } from '../../../functions/reconcile.ts';
-import { cancelJob } from '../../../functions/request.ts';
 import type { Runtime } from '../../../functions/runtime/executions.ts';
 import { tick } from '../../../functions/schedules.ts';
 import { memoryRuntime, recordsOfPool } from './memory-runtime.ts';
