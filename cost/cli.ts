@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { billOf } from './bill.ts';
-import { PLAIN_JOB } from './model.ts';
+import { billOf } from '../functions/cost/bill.ts';
+import { PLAIN_JOB } from '../functions/cost/model.ts';
 import { type Report, reportJson, reportText } from './report.ts';
 import { INSTALLATION, standingLines } from './standing.ts';
 

@@ -1,5 +1,5 @@
-import { type Bill, type Line, sumOf } from './bill.ts';
-import { PRICES, PRICES_OF, REGION } from './prices.ts';
+import { type Bill, type Line, sumOf } from '../functions/cost/bill.ts';
+import { PRICES, PRICES_OF, REGION } from '../functions/cost/prices.ts';
 import type { Installation } from './standing.ts';
 
 /** What was asked about a snapshot, and what it costs. */
@@ -67,7 +67,7 @@ export function reportText({
     '',
     `${number(perMonth)} such snapshots a month: ${dollars(perMonth * bill.usd)}; with what stands: ${dollars(month + perMonth * bill.usd)}`,
     '',
-    `Prices of ${REGION} as of ${PRICES_OF}, most from third parties, no free tier (cost/prices.ts); never compared with a bill (docs/aws.md).`,
+    `Prices of ${REGION} as of ${PRICES_OF}, most from third parties, no free tier (functions/cost/prices.ts); never compared with a bill (docs/aws.md).`,
   ].join('\n');
 }
 

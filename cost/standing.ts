@@ -1,7 +1,7 @@
+import { type Line, linesOf } from '../functions/cost/bill.ts';
+import { HOURS_A_MONTH } from '../functions/cost/prices.ts';
+import { LOG_BYTES_A_RUN } from '../functions/cost/step-use.ts';
 import { STEPS } from '../statemachine/contract.ts';
-import { type Line, linesOf } from './bill.ts';
-import { HOURS_A_MONTH } from './prices.ts';
-import { LOG_BYTES_A_RUN } from './step-use.ts';
 
 /** What is there whether or not a snapshot is taken. */
 export interface Installation {

@@ -75,10 +75,10 @@ const arrows: Record<string, readonly string[]> = {
   http: [],
   xapi: ['http/'],
   glance: ['http/'],
-  functions: ['statemachine/contract.ts', 'xapi/', 'glance/', 'cost/job.ts', 'package.json'],
+  functions: ['statemachine/', 'xapi/', 'glance/', 'package.json'],
   local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
   cdk: ['statemachine/', 'functions/'],
-  cost: ['statemachine/', 'functions/'],
+  cost: ['statemachine/', 'functions/cost/'],
   // Of functions/, the words that are the choices of its options, and the types of what the API answers. Of glance/, what gets tokens from Keystone, and http/, for the command line's own requests.
   bin: [
     'functions/words.ts',
@@ -122,6 +122,11 @@ it.each(Object.entries(wings))('lets %s import nothing of ours but itself and %j
     .filter(({ file }) => wing !== 'local/pool/' || file.split('/').length === 3)
     .filter((each) => isOurs(each) && ![wing, ...allowed].some((start) => each.of.startsWith(start)));
   expect(wrong.map(line)).toEqual([]);
+});
+
+it('reads the state machine’s document in functions for what a job costs alone', () => {
+  const reading = imports.filter(({ of }) => of === 'statemachine/snapshot.asl.json').map(({ file }) => file);
+  expect(reading.filter((file) => folderOf(file) === 'functions')).toEqual(['functions/cost/asl.ts']);
 });
 
 it('has the contract import nothing at all', () => {

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { costOfJob } from '../../cost/job.ts';
+import { costOfJob } from '../cost/job.ts';
 import { isFinished, type Job } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import { CONSISTENCIES, DEBTS, DEFAULT_FORMAT, IMAGE_FORMATS, JOB_STATUSES } from '../words.ts';

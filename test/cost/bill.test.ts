@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { billOf, sumOf } from '../../cost/bill.ts';
-import { DEFAULT_TIMINGS, PLAIN_JOB } from '../../cost/model.ts';
-import { PRICES, PRICES_OF } from '../../cost/prices.ts';
 import { INSTALLATION, standingLines } from '../../cost/standing.ts';
 import { parseConfig } from '../../functions/config.ts';
+import { billOf, sumOf } from '../../functions/cost/bill.ts';
+import { DEFAULT_TIMINGS, PLAIN_JOB } from '../../functions/cost/model.ts';
+import { PRICES, PRICES_OF } from '../../functions/cost/prices.ts';
 
 const bill = (minutes: number) => billOf({ ...PLAIN_JOB, uploadSeconds: minutes * 60 });
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { type JobModel, PLAIN_JOB } from '../../cost/model.ts';
-import { walk } from '../../cost/walk.ts';
+import { type JobModel, PLAIN_JOB } from '../../functions/cost/model.ts';
+import { walk } from '../../functions/cost/walk.ts';
 import { CLEANUP_STEPS } from '../../statemachine/contract.ts';
 
 const HOURS = 3600;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { billOf } from '../../cost/bill.ts';
-import { type CostedJob, costOfJob } from '../../cost/job.ts';
-import { PLAIN_JOB } from '../../cost/model.ts';
+import { billOf } from '../../functions/cost/bill.ts';
+import { type CostedJob, costOfJob } from '../../functions/cost/job.ts';
+import { PLAIN_JOB } from '../../functions/cost/model.ts';
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 4, 5) + seconds * 1000).toISOString();
 /** Asked for, inspected after 5 s, granted at once, snapshot after 10 s, upload from 35 s on for 20 minutes. */

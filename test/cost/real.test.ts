@@ -1,5 +1,5 @@
 import { beforeAll, expect, it } from 'vitest';
-import { PLAIN_JOB } from '../../cost/model.ts';
+import { PLAIN_JOB } from '../../functions/cost/model.ts';
 import {
   ADMISSION,
   API,
@@ -7,8 +7,8 @@ import {
   JOB_RECORD_KB,
   STEP_USE,
   WRITES_AT_LAST,
-} from '../../cost/step-use.ts';
-import { walk } from '../../cost/walk.ts';
+} from '../../functions/cost/step-use.ts';
+import { walk } from '../../functions/cost/walk.ts';
 import type { StepName } from '../../statemachine/contract.ts';
 import { type RealRun, realRun } from './a-real-run.ts';
 
@@ -55,7 +55,9 @@ it('reckons with the reads and writes of the table that a real run makes', () =>
     smallWrites,
   });
   const all = { ...Object.fromEntries(reckoned), request: of(API.request), admission: of(ADMISSION.granted) };
-  expect(all, 'where a step reads or writes more or less, change cost/step-use.ts').toEqual(real.tableCalls);
+  expect(all, 'where a step reads or writes more or less, change functions/cost/step-use.ts').toEqual(
+    real.tableCalls,
+  );
 });
 
 it('reckons with the writes of the indexes that a real run makes', () => {

@@ -1,6 +1,6 @@
 import { afterAll, expect, it } from 'vitest';
 import { CONSUMERS, INSTALLATION, JANITOR, TICK } from '../../cost/standing.ts';
-import { ADMISSION, API } from '../../cost/step-use.ts';
+import { ADMISSION, API } from '../../functions/cost/step-use.ts';
 import { STEPS } from '../../statemachine/contract.ts';
 import { EXAMPLE } from '../cdk/settings.ts';
 import { synthesize } from '../cdk/synth.ts';

@@ -1,5 +1,5 @@
-import { linesOf, sumOf } from '../../cost/bill.ts';
-import { ADMISSION } from '../../cost/step-use.ts';
+import { linesOf, sumOf } from '../../functions/cost/bill.ts';
+import { ADMISSION } from '../../functions/cost/step-use.ts';
 import type { Night, NightOptions, Snapshot } from './night.ts';
 
 /** How well a night's slots were used; shares from 0 to 1, times in seconds. */

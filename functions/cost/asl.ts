@@ -1,4 +1,4 @@
-import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+import definition from '../../statemachine/snapshot.asl.json' with { type: 'json' };
 
 /** A state of the document, as far as the reckoning reads it. */
 export interface State {

@@ -1,4 +1,4 @@
-import type { Job } from '../functions/job.ts';
+import type { Job } from '../job.ts';
 import { billOf } from './bill.ts';
 import { DEFAULT_TIMINGS, type JobModel, PLAIN_JOB, type PollTimings } from './model.ts';
 import { PRICES_OF } from './prices.ts';

@@ -1,4 +1,4 @@
-import { type StepName, type StepResults, uploadWaitSeconds } from '../statemachine/contract.ts';
+import { type StepName, type StepResults, uploadWaitSeconds } from '../../statemachine/contract.ts';
 import type { JobModel, PollTimings } from './model.ts';
 
 /** What a step would answer, `seconds` into the job; `run` is how often it has run, this time included. */

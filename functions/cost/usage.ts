@@ -1,4 +1,4 @@
-import { STEPS, type StepName } from '../statemachine/contract.ts';
+import { STEPS, type StepName } from '../../statemachine/contract.ts';
 import type { JobModel, PollTimings } from './model.ts';
 import type { PriceName } from './prices.ts';
 import {

@@ -1,4 +1,4 @@
-import type { StepName } from '../statemachine/contract.ts';
+import type { StepName } from '../../statemachine/contract.ts';
 
 /** A job as the reckoning imagines it. Everything that is not named goes well at once. */
 export interface JobModel {

@@ -1,4 +1,4 @@
-import type { StepName } from '../statemachine/contract.ts';
+import type { StepName } from '../../statemachine/contract.ts';
 
 /**
  * What one run of a step uses. Table reads and writes are those of its code when all goes well, `step.ts` included
