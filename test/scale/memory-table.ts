@@ -1,6 +1,6 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { Change } from '../../functions/store/expression.ts';
 import {
-  type Change,
   type IndexName,
   MOST_ON_PAGE,
   type Page,

@@ -1,0 +1,118 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { IMAGE_FORMATS, QUIESCE } from '../functions/words.ts';
+import { UsageFailure } from './failures.ts';
+import { type ApiOptions, wholeNumber } from './options.ts';
+
+/** A time of day, as the API has it. */
+export interface DayTime {
+  readonly window?: string | undefined;
+  readonly at?: string | undefined;
+}
+
+/** The options of {@link wished}. */
+export interface WishOptions extends ApiOptions {
+  readonly name?: string;
+  readonly pool?: string;
+  readonly tag?: string;
+  readonly namePattern?: string;
+  readonly cron?: string;
+  readonly rate?: string;
+  readonly daily?: DayTime;
+  readonly weekly?: DayTime & { readonly day: string };
+  readonly timeZone?: string;
+  readonly flexibleMinutes?: number;
+  readonly keep?: number;
+  readonly type?: string;
+  readonly quiesce?: string;
+  readonly format?: string;
+  readonly device?: string;
+  readonly flatten?: boolean;
+}
+
+/** The fields of which a schedule has one. */
+export const TIMINGS = ['cron', 'rate', 'daily', 'weekly'];
+
+/** Adds the options that say what a schedule is like. */
+export function wished(command: Command): Command {
+  return command
+    .option('--name <name>', 'what it is called')
+    .option('--tag <tag>', 'of the VMs that have this tag')
+    .option('--name-pattern <pattern>', 'of the VMs whose names fit; * stands for any characters')
+    .option('--pool <pool>', 'of this pool')
+    .addOption(
+      new Option('--cron <expression>', 'six fields as in EventBridge').conflicts([
+        'rate',
+        'daily',
+        'weekly',
+      ]),
+    )
+    .addOption(new Option('--rate <rate>', 'such as "6 hours"').conflicts(['daily', 'weekly']))
+    .addOption(
+      new Option('--daily <time>', 'HH:MM, or a window such as H_0400_0600')
+        .argParser(dayTime)
+        .conflicts('weekly'),
+    )
+    .addOption(
+      new Option('--weekly <day and time>', 'such as "sunday 04:30" or "sunday H_0400_0600"').argParser(
+        weekTime,
+      ),
+    )
+    .option('--time-zone <zone>', 'IANA name (default: UTC)')
+    .option('--flexible-minutes <minutes>', 'spread the VMs over so long', wholeNumber(0, 1440))
+    .option('--keep <number>', 'verified backups that each VM keeps', wholeNumber(1, 10_000))
+    .option('--type <type>', 'each type rotates by itself (default: daily or weekly, by the time)')
+    .addOption(
+      new Option('--quiesce <wish>', 'whether the guest flushes its file systems first').choices(QUIESCE),
+    )
+    .addOption(
+      new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk').choices(IMAGE_FORMATS),
+    )
+    .option('--device <position>', 'the disk to be imaged (default: the one that each VM boots from)')
+    .option('--flatten', 'one VHD that the pool flattens, in place of a chain; with the format vhd only');
+}
+
+/** Which VMs the options name, as the API has it. */
+export function targetOf(vm: string | undefined, { tag, namePattern, pool }: WishOptions): object {
+  const of = pool === undefined ? {} : { pool };
+  if (vm !== undefined && (tag ?? namePattern) !== undefined)
+    throw new UsageFailure('give either one VM, or --tag and --name-pattern');
+  if (vm !== undefined) return { vm, ...of };
+  const selector = {
+    ...(tag !== undefined && { tag }),
+    ...(namePattern !== undefined && { namePattern }),
+    ...of,
+  };
+  return Object.keys(selector).length > 0 ? { selector } : {};
+}
+
+/** What else the options say, as the API has it. */
+export function wishOf({ type, ...options }: WishOptions): object {
+  const { name, cron, rate, daily, weekly, timeZone, flexibleMinutes, keep } = options;
+  const { quiesce, format, device, flatten } = options;
+  const wish = {
+    name,
+    cron,
+    rate,
+    daily,
+    weekly,
+    timeZone,
+    flexibleMinutes,
+    keep,
+    quiesce,
+    format,
+    device,
+    flatten,
+    backupType: type,
+  };
+  return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
+}
+
+function dayTime(text: string): DayTime {
+  return /^H_/i.test(text) ? { window: text.toUpperCase() } : { at: text };
+}
+
+function weekTime(text: string): DayTime & { day: string } {
+  const [, day = '', at = ''] = /^(\w+) +(\S+)$/.exec(text.trim()) ?? [];
+  if (day === '') throw new InvalidArgumentError('It must be a day and a time, such as "sunday 04:30".');
+  return { day: day.toUpperCase(), ...dayTime(at) };
+}

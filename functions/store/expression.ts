@@ -1,0 +1,63 @@
+/** One conditional write to one item. Keys are attribute names; `when` may use `#name` and `:value` of them. */
+export interface Change {
+  set?: Record<string, unknown>;
+  remove?: readonly string[];
+  add?: Record<string, Set<string> | number>;
+  take?: Record<string, Set<string>>;
+  append?: Record<string, readonly unknown[]>;
+  when?: string;
+  /** Values that only `when` uses, by placeholder without the colon. */
+  values?: Record<string, unknown>;
+  /** Attribute names that only `when` uses. */
+  names?: readonly string[];
+}
+
+/** The change as DynamoDB's UpdateItem takes it. */
+export function expressionOf(change: Change) {
+  const names: Record<string, string> = {};
+  const values = Object.fromEntries(present(change.values).map(([key, content]) => [`:${key}`, content]));
+  const name = (attribute: string) => {
+    names[`#${attribute}`] = attribute;
+    return `#${attribute}`;
+  };
+  const value = (attribute: string, content: unknown) => {
+    values[`:${attribute}`] = content;
+    return `:${attribute}`;
+  };
+  for (const attribute of change.names ?? []) name(attribute);
+  const sets = [
+    ...present(change.set).map(([key, content]) => `${name(key)} = ${value(key, content)}`),
+    ...present(change.append).map(
+      ([key, content]) =>
+        `${name(key)} = list_append(if_not_exists(${name(key)}, :none), ${value(key, content)})`,
+    ),
+  ];
+  if (change.append) values[':none'] = [];
+  const clauses = [
+    clause('SET', sets),
+    clause('REMOVE', (change.remove ?? []).map(name)),
+    clause(
+      'ADD',
+      present(change.add).map(([key, content]) => `${name(key)} ${value(key, content)}`),
+    ),
+    clause(
+      'DELETE',
+      present(change.take).map(([key, content]) => `${name(key)} ${value(key, content)}`),
+    ),
+  ].filter((text) => text !== '');
+  return {
+    UpdateExpression: clauses.join(' '),
+    ...(change.when && { ConditionExpression: change.when }),
+    ...(Object.keys(names).length > 0 && { ExpressionAttributeNames: names }),
+    ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values }),
+    ReturnValues: 'ALL_NEW' as const,
+  };
+}
+
+function present(record: object | undefined): [string, unknown][] {
+  return Object.entries(record ?? {}).filter(([, content]) => content !== undefined);
+}
+
+function clause(word: string, parts: readonly string[]): string {
+  return parts.length > 0 ? `${word} ${parts.join(', ')}` : '';
+}
