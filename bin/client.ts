@@ -1,6 +1,7 @@
-import { hide, plainText } from '../glance/plaintext.ts';
+import { plainText } from '../glance/plaintext.ts';
 import { withoutEndSlashes } from '../http/address.ts';
 import { AnswerTooLarge, CappedBody } from '../http/capped.ts';
+import { hide } from '../http/hide.ts';
 import { isLocal, withStrictQuery } from './address.ts';
 import type { Authentication, AuthOptions } from './auth/authentication.ts';
 import { chooseAuthentication } from './auth/choose.ts';

@@ -1,5 +1,5 @@
-import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { parseAuthority } from '../http/trust.ts';
 import { CommandFailure } from './failures.ts';
 
 /** @throws CommandFailure when the file cannot be read */
@@ -21,17 +21,11 @@ export async function readSecretFile(path: string): Promise<string> {
 /** A file with certificates of authorities. @throws CommandFailure when it cannot be read or holds none */
 export async function readCertificateFile(path: string): Promise<string> {
   const text = await readTextFile(path);
-  const [begun, ended] = ['BEGIN', 'END'].map(
-    (word) => text.split(`-----${word} CERTIFICATE-----`).length - 1,
-  );
-  if (begun !== ended) throw new CommandFailure(`${path} holds a certificate that is cut off`);
   try {
-    if (begun) new X509Certificate(text);
+    return parseAuthority(text, path);
   } catch (cause) {
-    throw new CommandFailure(`${path} holds a certificate that cannot be read`, { cause });
+    throw new CommandFailure((cause as TypeError).message, { cause });
   }
-  if (begun) return text;
-  throw new CommandFailure(`${path} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`);
 }
 
 /**

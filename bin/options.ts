@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { parseFingerprint } from '../http/trust.ts';
 import { authOptions } from './auth/authentication.ts';
 import { type ApiClient, type ClientOptions, createClient } from './client.ts';
 
@@ -81,6 +82,11 @@ export function poolMembers(text: string, before?: readonly string[]): readonly 
 
 /** Reads an option that is the SHA-256 fingerprint of a certificate. */
 export function fingerprint(text: string): string {
-  if (/^[0-9a-f]{64}$/i.test(text.replaceAll(':', ''))) return text;
-  throw new InvalidArgumentError('It must be a SHA-256 fingerprint: 64 hex digits, with or without colons.');
+  try {
+    return parseFingerprint(text);
+  } catch {
+    throw new InvalidArgumentError(
+      'It must be a SHA-256 fingerprint: 64 hex digits, with or without colons.',
+    );
+  }
 }

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { parseAuthority, parseFingerprint } from '../xapi/trust.ts';
+import { parseAuthority, parseFingerprint } from '../http/trust.ts';
 import { XensnapError } from './errors.ts';
 import { patternProblem } from './glob.ts';
 import { DRIVERS } from './words.ts';

@@ -35,6 +35,7 @@ export const ERROR_STATUS = {
   GlanceUnauthorized: 502,
   GlanceUnavailable: 502,
   HostUnreachable: 503,
+  KeystoneCertificateMismatch: 502,
   KeystoneUnauthorized: 502,
   KeystoneUnavailable: 502,
   PluginMissing: 503,

@@ -116,6 +116,7 @@ const REFUSALS: ReadonlySet<string> = new Set<ErrorName>([
   'GlanceNotFound',
   'GlanceTooLarge',
   'GlanceUnauthorized',
+  'KeystoneCertificateMismatch',
   'KeystoneUnauthorized',
   'KeystoneUnavailable',
 ]);

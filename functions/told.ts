@@ -59,6 +59,7 @@ const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof
   GlanceUnauthorized: IMAGES,
   GlanceUnavailable: IMAGES,
   HostUnreachable: HOST,
+  KeystoneCertificateMismatch: IMAGES,
   KeystoneUnauthorized: IMAGES,
   KeystoneUnavailable: IMAGES,
   PluginMissing: HOST,

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import { withoutEndSlashes } from '../http/address.ts';
-import type { Authority } from './authority.ts';
+import type { TrustOptions } from '../http/trust.ts';
 import { GlanceBadRequest, GlanceUnavailable } from './errors.ts';
 import { type Image, imageOnTheWire, type NewImage, pageOnTheWire, versionsOnTheWire } from './image.ts';
 import { MAX_IMAGE_BYTES, MAX_PAGE_BYTES, MAX_VERSIONS_BYTES } from './limits.ts';
@@ -8,17 +8,13 @@ import { type ImageFilter, listPages } from './list.ts';
 import { refusalError } from './refusal.ts';
 import { type Answer, type Call, createTransport } from './transport.ts';
 
-export interface GlanceOptions {
+export interface GlanceOptions extends TrustOptions {
   /** the endpoint, without `/v2` (a catalogue's URL that ends in it is taken as well) */
   url: string;
   /** asked before every request; without a token no X-Auth-Token is sent */
   token?: () => Promise<string | undefined>;
   /** told of a 401; the request, which had no effect, then goes out once more with the next token */
   forgetToken?: (() => void) | undefined;
-  /** PEM of the authority that signed Glance's certificate */
-  ca?: Authority | undefined;
-  /** SHA-256 fingerprint of Glance's certificate, in place of `ca` */
-  fingerprint?: string | undefined;
   /** for one whole request; 30 if not given */
   timeoutSeconds?: number | undefined;
 }
@@ -57,15 +53,15 @@ export interface Glance {
 
 /**
  * A client for one Glance; connects when it is first used.
- * @throws TypeError when the URL or the fingerprint is none
+ * @throws TypeError for a URL that is no Glance's, and for what {@link trustOf} does not take
  */
 export function createGlance(options: GlanceOptions): Glance {
   const endpoint = endpointOf(options.url);
   const transport = createTransport({
+    service: 'Glance',
     endpoint,
     token: options.token ?? (async () => undefined),
-    ca: options.ca,
-    fingerprint: options.fingerprint,
+    trust: options,
     timeoutSeconds: options.timeoutSeconds ?? 30,
     maxBytes: MAX_IMAGE_BYTES,
   });

@@ -36,7 +36,7 @@ export class GlanceUnavailable extends Error {
 /** A list that is longer than is read: what it has given until then is right, and the same question would break off again. */
 export class GlanceListTooLong extends GlanceUnavailable {}
 
-/** The server showed another certificate than the pinned one. Nothing was sent to it. */
+/** Glance showed a certificate that is not trusted; the cause is a CertificateMismatch. Nothing was sent. */
 export class GlanceCertificateMismatch extends Error {
   override readonly name = 'GlanceCertificateMismatch';
 }
@@ -49,4 +49,9 @@ export class KeystoneUnauthorized extends Error {
 /** No connection to Keystone, no answer in time, or none that a Keystone v3 gives: asking later may help. */
 export class KeystoneUnavailable extends Error {
   override readonly name = 'KeystoneUnavailable';
+}
+
+/** Keystone showed a certificate that is not trusted; the cause is a CertificateMismatch. Nothing was sent. */
+export class KeystoneCertificateMismatch extends Error {
+  override readonly name = 'KeystoneCertificateMismatch';
 }

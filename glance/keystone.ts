@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { withoutEndSlashes } from '../http/address.ts';
-import type { Authority } from './authority.ts';
-import { GlanceCertificateMismatch, KeystoneUnauthorized, KeystoneUnavailable } from './errors.ts';
+import type { TrustOptions } from '../http/trust.ts';
+import { KeystoneUnauthorized, KeystoneUnavailable } from './errors.ts';
 import { plainText } from './plaintext.ts';
 import { type Answer, type Call, createTransport } from './transport.ts';
 
@@ -25,13 +25,9 @@ export interface PasswordLogin {
 
 export type KeystoneCredential = ApplicationCredential | PasswordLogin;
 
-export interface KeystoneOptions {
+export interface KeystoneOptions extends TrustOptions {
   /** the endpoint, with or without `/v3` */
   readonly url: string;
-  /** PEM of the authority that signed Keystone's certificate */
-  readonly ca?: Authority | undefined;
-  /** SHA-256 fingerprint of Keystone's certificate, in place of `ca` */
-  readonly fingerprint?: string | undefined;
   /** asked for each new token, so that a changed secret counts at once */
   readonly credential: () => Promise<KeystoneCredential>;
   readonly clock: { now(): Date };
@@ -53,8 +49,7 @@ export interface Identity {
 
 /**
  * Keystone v3, as far as it takes to have a token and to know whose one is. Its errors are KeystoneUnauthorized,
- * KeystoneUnavailable and, where a certificate is pinned, GlanceCertificateMismatch; they hold neither the credential
- * nor a token.
+ * KeystoneUnavailable and KeystoneCertificateMismatch; they hold neither the credential nor a token.
  */
 export interface Keystone {
   /** A token of the credential's project, the same one until it has less than 5 minutes to go. */
@@ -74,33 +69,23 @@ const MIN_LEFT_MS = 300_000;
 /** A token comes with the catalogue: 100 services in 10 regions, 3 addresses of 200 bytes each, are 600 KB. */
 const MAX_TOKEN_BYTES = 2 * 2 ** 20;
 
-/** @throws TypeError when the URL or the fingerprint is none */
+/** @throws TypeError for a URL that is no Keystone's, and for what {@link trustOf} does not take */
 export function createKeystone(options: KeystoneOptions): Keystone {
   const { clock } = options;
   const transport = createTransport({
     service: 'Keystone',
     endpoint: endpointOf(options.url),
     token: async () => undefined,
-    ca: options.ca,
-    fingerprint: options.fingerprint,
+    trust: options,
     timeoutSeconds: options.timeoutSeconds ?? 15,
     maxBytes: MAX_TOKEN_BYTES,
   });
   let current: Issued | undefined;
   let asked: Promise<Issued> | undefined;
 
-  async function send(call: Call): Promise<Answer> {
-    try {
-      return await transport.send(call);
-    } catch (cause) {
-      if (cause instanceof GlanceCertificateMismatch) throw cause;
-      throw new KeystoneUnavailable(cause instanceof Error ? cause.message : String(cause), { cause });
-    }
-  }
-
   async function issue(): Promise<Issued> {
     const credential = await options.credential();
-    const answer = await send({ method: 'POST', path: PATH, ...loginOf(credential) });
+    const answer = await transport.send({ method: 'POST', path: PATH, ...loginOf(credential) });
     if (answer.status !== 201) throw refusal('gave no token', answer, credential);
     const token = answer.headers['x-subject-token'];
     if (typeof token !== 'string') throw notKeystone(answer);
@@ -123,7 +108,7 @@ export function createKeystone(options: KeystoneOptions): Keystone {
 
   async function look(callersToken: string): Promise<Answer> {
     const headers = { 'x-auth-token': await token(), 'x-subject-token': callersToken };
-    return send({ method: 'GET', path: PATH, headers, secrets: Object.values(headers) });
+    return transport.send({ method: 'GET', path: PATH, headers, secrets: Object.values(headers) });
   }
 
   /**

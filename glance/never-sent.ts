@@ -1,3 +1,5 @@
+import { CertificateMismatch } from '../http/connector.ts';
+
 /**
  * Whether a request failed before any of it could leave this machine: no name, no route, nobody who listens, no
  * connection in time, or a certificate that is not trusted. Such a request has had no effect for sure. Node names the
@@ -8,16 +10,13 @@ export function wasNeverSent(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < MOST_CAUSES; depth++) {
     // Of a host with several addresses, each was tried.
     if (cause instanceof AggregateError) return cause.errors.length > 0 && cause.errors.every(wasNeverSent);
+    if (cause instanceof CertificateMismatch) return true;
     const { syscall, code } = cause as NodeJS.ErrnoException;
     if (syscall === 'connect' || syscall === 'getaddrinfo') return true;
-    if (code !== undefined && NO_CONNECTION.test(code)) return true;
+    if (code === 'UND_ERR_CONNECT_TIMEOUT') return true;
     cause = cause.cause;
   }
   return false;
 }
 
 const MOST_CAUSES = 5;
-
-/** Of undici for a connection that took too long, and of OpenSSL and Node for a certificate. */
-const NO_CONNECTION =
-  /^(UND_ERR_CONNECT_TIMEOUT|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_[A-Z_]+|CERT_[A-Z_]+|ERR_TLS_CERT_ALTNAME_INVALID)$/;

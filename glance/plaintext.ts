@@ -58,8 +58,3 @@ function jsonMessage(body: string): string | undefined {
     return undefined;
   }
 }
-
-/** The text without the secrets that it may quote. Before anything is cut off: half a secret is one as well. */
-export function hide(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, '(hidden)')), text);
-}

@@ -1,20 +1,32 @@
 import { Agent } from 'undici';
+import { CertificateMismatch, trustingConnector } from '../http/connector.ts';
 import { Deadline } from '../http/deadline.ts';
 import { AGENT_LIMITS, exchange, NoAnswer } from '../http/exchange.ts';
-import { type Authority, vouchedConnector } from './authority.ts';
-import { GlanceCertificateMismatch, GlanceUnauthorized, GlanceUnavailable } from './errors.ts';
-import { pinnedConnector } from './pinning.ts';
-import { hide } from './plaintext.ts';
+import { hide } from '../http/hide.ts';
+import { reasonOf } from '../http/reason.ts';
+import { type TrustOptions, trustOf } from '../http/trust.ts';
+import {
+  GlanceCertificateMismatch,
+  GlanceUnauthorized,
+  GlanceUnavailable,
+  KeystoneCertificateMismatch,
+  KeystoneUnavailable,
+} from './errors.ts';
+
+/** What either service's troubles on the way to it are called. */
+const ERRORS = {
+  Glance: { Unavailable: GlanceUnavailable, CertificateMismatch: GlanceCertificateMismatch },
+  Keystone: { Unavailable: KeystoneUnavailable, CertificateMismatch: KeystoneCertificateMismatch },
+} as const;
 
 /** How the client reaches its Glance, or the Keystone that gives it tokens. */
 export interface TransportOptions {
-  /** who is asked, for errors; Glance if not given */
-  service?: string;
+  /** who is asked, for errors */
+  service: keyof typeof ERRORS;
   /** the endpoint without a trailing slash and without `/v2` */
   endpoint: string;
   token: () => Promise<string | undefined>;
-  ca?: Authority | undefined;
-  fingerprint?: string | undefined;
+  trust: TrustOptions;
   timeoutSeconds: number;
   /** the most that is taken of an answer whose call says nothing else */
   maxBytes: number;
@@ -45,22 +57,23 @@ export interface Answer {
 export interface Transport {
   /**
    * Sends once; any status is an answer.
-   * @throws GlanceUnavailable when there is no connection, no complete answer in time, or a larger one than is taken
-   * @throws GlanceCertificateMismatch when the pinned certificate is not the server's
+   * @throws GlanceUnavailable or KeystoneUnavailable when there is no connection, no complete answer in time, or a larger
+   * one than is taken
+   * @throws GlanceCertificateMismatch or KeystoneCertificateMismatch when the server's certificate is not trusted
    */
   send(call: Call): Promise<Answer>;
   close(): Promise<void>;
 }
 
-/** Keep-alive connections over undici. */
+/**
+ * Keep-alive connections over undici.
+ * @throws TypeError for what {@link trustOf} does not take
+ */
 export function createTransport(options: TransportOptions): Transport {
-  const { endpoint, ca, fingerprint, timeoutSeconds, service = 'Glance' } = options;
-  const timeout = timeoutSeconds * 1000;
-  const connect = fingerprint
-    ? pinnedConnector(fingerprint, timeout, service)
-    : vouchedConnector(ca, timeout);
-  const agent = new Agent({ ...AGENT_LIMITS, connect });
+  const { endpoint, timeoutSeconds, service } = options;
   const target = new URL(endpoint);
+  const connect = trustingConnector(trustOf(options.trust, target), timeoutSeconds * 1000);
+  const agent = new Agent({ ...AGENT_LIMITS, connect });
   const prefix = target.pathname.replace(/\/$/, '');
 
   return {
@@ -102,19 +115,12 @@ export function createTransport(options: TransportOptions): Transport {
         return { status, headers, body: shown, url, withToken: token !== undefined };
       } catch (error) {
         const cause = error instanceof NoAnswer ? error.cause : error;
-        if (cause instanceof GlanceCertificateMismatch) throw cause;
-        throw new GlanceUnavailable(
-          `${service} at ${endpoint} did not answer ${method} ${path}: ${reason(cause)}`,
-          { cause },
-        );
+        const { Unavailable, CertificateMismatch: Mismatch } = ERRORS[service];
+        const where = `${service} at ${endpoint}`;
+        if (cause instanceof CertificateMismatch) throw new Mismatch(`${where}: ${cause.message}`, { cause });
+        throw new Unavailable(`${where} did not answer ${method} ${path}: ${reasonOf(cause)}`, { cause });
       }
     },
     close: () => agent.close(),
   };
-}
-
-function reason(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : undefined;
-  return cause.message || code || cause.name;
 }

@@ -75,7 +75,7 @@ const arrows: Record<string, readonly string[]> = {
   http: [],
   xapi: ['http/'],
   glance: ['http/'],
-  functions: ['statemachine/', 'xapi/', 'glance/', 'package.json'],
+  functions: ['statemachine/', 'http/trust.ts', 'xapi/', 'glance/', 'package.json'],
   local: ['functions/', 'statemachine/', 'xapi/', 'glance/'],
   cdk: ['statemachine/', 'functions/'],
   cost: ['statemachine/', 'functions/cost/'],
@@ -185,6 +185,15 @@ it("keeps AWS's SDK to the parts that speak to AWS", () => {
     /^(local|test|cdk)\/|^bin\/auth\/iam\.ts$|^functions\/(store|queue|api|runtime)\/|^functions\/(store|executions)\.ts$/;
   const wrong = imports.filter(({ file, of }) => /^@(aws-sdk|smithy)\//.test(of) && !allowed.test(file));
   expect(wrong.map(line)).toEqual([]);
+});
+
+it('has one place look at certificates, and one hide secrets in texts', () => {
+  const ours = sources.filter((file) => /^(bin|functions|glance|http|xapi)\//.test(file));
+  const naming = (words: RegExp) => ours.filter((file) => words.test(read(file)));
+  const certificates =
+    /'node:tls'|\bbuildConnector\b|\bX509Certificate\b|\brejectUnauthorized\b|fingerprint256/;
+  expect(naming(certificates)).toEqual(['http/connector.ts', 'http/trust.ts']);
+  expect(naming(/\(hidden\)/)).toEqual(['http/hide.ts']);
 });
 
 it('keeps what only tests and tools need out of what runs', () => {

@@ -1,4 +1,5 @@
 import { Deadline } from '../http/deadline.ts';
+import { type TrustOptions, trustOf } from '../http/trust.ts';
 import { memberAddress } from './address.ts';
 import { decodeReply, encodeCall } from './codec.ts';
 import type { CredentialsSource, KnownPool } from './login.ts';
@@ -7,15 +8,11 @@ import { openSession, type Send, type Session } from './session.ts';
 import { timing } from './timing.ts';
 import { createTransport } from './transport.ts';
 import { XapiProtocolError, XapiReplyLost } from './transport-errors.ts';
-import { parseAuthority, parseFingerprint } from './trust.ts';
 
-export interface PoolClientOptions {
+/** The members' certificates are trusted by what they were signed with, or by fingerprint: each has its own. */
+export interface PoolClientOptions extends TrustOptions {
   /** Members of the pool, as URLs (or bare names, for https); the first is tried first. Any of them will do. */
   readonly addresses: readonly string[];
-  /** SHA-256 of the members' certificates, colons or plain hex; then no CA is asked. Each member has its own. */
-  readonly fingerprint?: string | readonly string[];
-  /** PEM of the CA that vouches for the members; without it and without a fingerprint, Node's and the system's. */
-  readonly ca?: string | (() => string | undefined);
   /** The most that one call may take; 24. */
   readonly callSeconds?: number;
   /** The most that a call may take which waits for an SR's driver (`takesLong` in methods.ts); 60. */
@@ -57,19 +54,7 @@ export interface PoolClient {
 export function createPoolClient(options: PoolClientOptions): PoolClient {
   const addresses = options.addresses.map(memberAddress);
   const members = new Members(addresses, options.memory);
-  const fingerprints = [options.fingerprint ?? []].flat().map(parseFingerprint);
-  const clear = addresses.find(({ protocol }) => protocol === 'http:');
-  if (clear && fingerprints.length > 0) {
-    throw new TypeError(`${clear.origin} has no certificate to compare with the fingerprint: use https`);
-  }
-  const { ca: given } = options;
-  const tell = typeof given === 'function' ? given : () => given;
-  const ca = () => {
-    const pem = tell();
-    return pem === undefined ? undefined : parseAuthority(pem);
-  };
-  ca();
-  const transport = createTransport({ fingerprints, ca }, options.maxRecordsBytes);
+  const transport = createTransport(trustOf(options, ...addresses), options.maxRecordsBytes);
   const pool: KnownPool = { members, originator: options.originator ?? 'xensnap' };
   const { callSeconds = 24, longCallSeconds = 60 } = options;
 

@@ -3,7 +3,8 @@ import CustomType from 'xmlrpc/lib/customtype.js';
 import Deserializer, { type Parser } from 'xmlrpc/lib/deserializer.js';
 import serializer from 'xmlrpc/lib/serializer.js';
 import { Deadline, TimeUp } from '../http/deadline.ts';
-import { reasonOf, XapiProtocolError, XapiRequestInvalid } from './transport-errors.ts';
+import { reasonOf } from '../http/reason.ts';
+import { XapiProtocolError, XapiRequestInvalid } from './transport-errors.ts';
 import { XmlShape } from './xml-shape.ts';
 
 /** What XAPI takes on the wire here: its ints are strings too, and nothing that we call takes a date or a float. */

@@ -1,6 +1,6 @@
+import { HIDDEN, hide } from '../http/hide.ts';
 import type { TaskRecord } from './types.ts';
 
-const MASK = '(hidden)';
 /** Of a refusal's message, which goes into logs and records; a parameter may be a plugin's whole output. */
 const longestMessage = 1000;
 
@@ -91,11 +91,7 @@ function isProcessStatus(text: string): boolean {
 }
 
 function hideSessions(code: string, params: readonly string[]): readonly string[] {
-  if (code === 'SESSION_INVALID') return params.map(() => MASK);
+  if (code === 'SESSION_INVALID') return params.map(() => HIDDEN);
   if (code !== 'HANDLE_INVALID' || params[0]?.toLowerCase() !== 'session') return params;
-  return params.map((param, index) => (index === 0 ? param : MASK));
-}
-
-function hide(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((hidden, secret) => (secret === '' ? hidden : hidden.replaceAll(secret, MASK)), text);
+  return params.map((param, index) => (index === 0 ? param : HIDDEN));
 }

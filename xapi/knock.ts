@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
-import { reasonOf, XapiUnreachable } from './transport-errors.ts';
+import { reasonOf } from '../http/reason.ts';
+import { XapiUnreachable } from './transport-errors.ts';
 
 const seconds = 3;
 

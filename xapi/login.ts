@@ -1,9 +1,9 @@
+import { reasonOf } from '../http/reason.ts';
 import { type Ask, askMaster } from './ask.ts';
 import { isCode, XapiError } from './errors.ts';
 import { answering } from './knock.ts';
 import type { Members } from './members.ts';
 import {
-  reasonOf,
   XapiCertificateMismatch,
   XapiProtocolError,
   XapiReplyLost,

@@ -1,3 +1,5 @@
+import { reasonOf } from '../http/reason.ts';
+
 /** No answer, and certainly no effect: the call was never sent. Refused, unknown name, no connection in time. */
 export class XapiUnreachable extends Error {
   override readonly name = 'XapiUnreachable';
@@ -23,19 +25,9 @@ export class XapiReplyLost extends Error {
   }
 }
 
-/** The server is not the one that was pinned, or no CA vouches for it. Nothing was sent. */
+/** The server showed a certificate that is not trusted; the cause is a CertificateMismatch. Nothing was sent. */
 export class XapiCertificateMismatch extends Error {
   override readonly name = 'XapiCertificateMismatch';
-  /** Pinned fingerprints, or empty where a CA was to vouch. */
-  readonly expected: readonly string[];
-  /** SHA-256 of the certificate that the server showed, as `AB:CD:…`. */
-  readonly actual: string;
-
-  constructor(address: string, expected: readonly string[], actual: string, problem: string) {
-    super(`${address}: ${problem}; the certificate's SHA-256 fingerprint is ${actual}`);
-    this.expected = expected;
-    this.actual = actual;
-  }
 }
 
 /** An answer that is not XAPI's: another HTTP status than 200, or no XML-RPC. What was done is not known. */
@@ -55,11 +47,4 @@ export class XapiRequestTooLarge extends Error {
 /** An argument that XML-RPC cannot carry. Nothing was sent. */
 export class XapiRequestInvalid extends Error {
   override readonly name = 'XapiRequestInvalid';
-}
-
-/** A cause in a few words; a refused connection to a name with several addresses has a code and no message. */
-export function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.name;
-  return cause.message === '' ? code : cause.message;
 }

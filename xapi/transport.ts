@@ -1,18 +1,19 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { AnswerTooLarge } from '../http/capped.ts';
+import { CertificateMismatch, trustingConnector } from '../http/connector.ts';
 import type { Deadline } from '../http/deadline.ts';
 import { AGENT_LIMITS, exchange, NoAnswer } from '../http/exchange.ts';
+import { reasonOf } from '../http/reason.ts';
+import type { Trust } from '../http/trust.ts';
 import { maxAnswerBytes, maxRecordsBytes } from './limits.ts';
 import {
-  reasonOf,
   XapiCertificateMismatch,
   XapiProtocolError,
   XapiReplyLost,
   XapiRequestTooLarge,
   XapiUnreachable,
 } from './transport-errors.ts';
-import { type Trust, trustingConnector } from './trust.ts';
 
 /** `constants.ml`, http_limit_max_rpc_size. */
 const maxRequestBytes = 300 * 1024;
@@ -82,6 +83,8 @@ function failed(error: unknown, method: string, origin: string, { signal }: Dead
   if (!(error instanceof NoAnswer)) return error;
   const { sent, cause } = error;
   if (sent) return new XapiReplyLost(method, origin, cause);
-  if (signal?.aborted || cause instanceof XapiCertificateMismatch) return cause;
+  if (signal?.aborted) return cause;
+  if (cause instanceof CertificateMismatch)
+    return new XapiCertificateMismatch(`${origin}: ${cause.message}`, { cause });
   return new XapiUnreachable(`${origin}: ${reasonOf(cause)}`, { cause });
 }

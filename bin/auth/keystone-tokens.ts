@@ -1,4 +1,8 @@
-import { KeystoneUnauthorized, KeystoneUnavailable } from '../../glance/errors.ts';
+import {
+  KeystoneCertificateMismatch,
+  KeystoneUnauthorized,
+  KeystoneUnavailable,
+} from '../../glance/errors.ts';
 import { createKeystone, type Keystone } from '../../glance/keystone.ts';
 import { ApiUnreachable, CommandFailure } from '../failures.ts';
 import { readCertificateFile } from '../files.ts';
@@ -23,7 +27,8 @@ export function keystoneTokens({ caFile, ...login }: KeystoneLogin): () => Promi
       return await keystone.token();
     } catch (cause) {
       if (cause instanceof KeystoneUnavailable) throw new ApiUnreachable(cause.message, { cause });
-      if (cause instanceof KeystoneUnauthorized) throw new CommandFailure(cause.message, { cause });
+      if (cause instanceof KeystoneUnauthorized || cause instanceof KeystoneCertificateMismatch)
+        throw new CommandFailure(cause.message, { cause });
       if (cause instanceof TypeError) throw new CommandFailure(`OS_AUTH_URL: ${cause.message}`, { cause });
       throw cause;
     }

@@ -74,6 +74,8 @@ const SECRET =
 const PLUGIN = 'Install plugin/glance on this host, as plugin/README.md says.';
 const TOKEN =
   'Put the right {"token":"…"}, or {"id":"…","secret":"…"} for Keystone, into the secret of Glance; on one machine, the token into the file of --glance-token-file, or {"id":"…","secret":"…"} into that of --glance-credential-file.';
+const ONCE_KNOWN =
+  'once you know that the certificate is of the right server; if not, find out who answers there.';
 
 const ADVICE: Readonly<Record<string, string>> = {
   PoolUnreachable:
@@ -81,8 +83,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   XapiReplyLost:
     'Is it a XenServer or XCP-ng host that answers there? Look at its xensource.log, and try again.',
   XapiBusy: 'Is the host on, and does the master reach it? Try again later.',
-  PoolCertificateMismatch:
-    "If the host has a new certificate, put its fingerprint into the pool's `fingerprints` (on one machine: --fingerprint); if not, find out who answers there.",
+  PoolCertificateMismatch: `Pin it in the pool's \`fingerprints\` (on one machine: --fingerprint), or give its \`ca\` (--pool-ca-file), ${ONCE_KNOWN}`,
   PoolLoginRefused: SECRET,
   PoolPermissionDenied:
     'Give the account the role pool-admin (xe subject-role-add role-name=pool-admin uuid=…).',
@@ -93,9 +94,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   GlanceUnauthorized: TOKEN,
   GlanceForbidden:
     'Give the account behind the token a role that may create and delete images (member or admin).',
-  GlanceCertificateMismatch:
-    "Put the new certificate's fingerprint in place of the one that is pinned, once you know why it changed.",
+  GlanceCertificateMismatch: `Pin it in Glance's \`fingerprint\`, or give its \`ca\`, ${ONCE_KNOWN}`,
   GlanceTooLarge: "Raise Glance's limit or quota.",
+  KeystoneCertificateMismatch: `Pin it in Keystone's \`fingerprint\`, or give its \`ca\`, ${ONCE_KNOWN}`,
   KeystoneUnauthorized: TOKEN,
   KeystoneUnavailable: 'Is Keystone up, is its URL right, and is there a way to it?',
   ResourceNotFoundException: 'Is it deployed, and is the name or ARN right?',

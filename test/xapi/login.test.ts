@@ -262,7 +262,7 @@ describe('over TLS', () => {
       .withSession(credentials, (session) => session.call(getAll));
     await expect(run).rejects.toMatchObject({
       name: 'XapiCertificateMismatch',
-      actual: stranger.fingerprint,
+      cause: { actual: stranger.fingerprint },
     });
     expect([first.bytesReceived, second.connections]).toEqual([0, 0]);
   });

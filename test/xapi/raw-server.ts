@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -128,16 +129,53 @@ export const failure = (...description: readonly string[]): string =>
 
 /** A certificate that a host signed for itself, made by the `openssl` command as xapi's gencert would. */
 export function selfSigned(commonName: string): Certificate & { readonly fingerprint: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'xensnap-cert-'));
-  try {
-    const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  return certified((keyFile, certFile) => {
     const san = `subjectAltName=DNS:${commonName},IP:127.0.0.1`;
     const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-addext', san];
     const files = ['-subj', `/CN=${commonName}`, '-keyout', keyFile, '-out', certFile];
     execFileSync('openssl', [...request, ...files], { stdio: 'ignore' });
-    const digest = execFileSync('openssl', ['x509', '-in', certFile, '-noout', '-fingerprint', '-sha256']);
-    const fingerprint = digest.toString().trim().split('=')[1] ?? '';
-    return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8'), fingerprint };
+  });
+}
+
+/** The same, of a year that is over. OpenSSL 3.0 makes one only as a whole authority. */
+export function expired(commonName: string): ReturnType<typeof selfSigned> {
+  return certified((keyFile, certFile, folder) => {
+    const run = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+    writeFileSync(join(folder, 'index'), '');
+    writeFileSync(
+      join(folder, 'ca.cnf'),
+      '[ca]\ndefault_ca=own\n[own]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\n' +
+        `policy=any\nx509_extensions=names\n[any]\ncommonName=supplied\n[names]\nsubjectAltName=DNS:${commonName},IP:127.0.0.1\n`,
+    );
+    run(
+      'req',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-subj',
+      `/CN=${commonName}`,
+      '-keyout',
+      keyFile,
+      '-out',
+      'csr',
+    );
+    const year = ['-startdate', '20200101000000Z', '-enddate', '20210101000000Z'];
+    const signing = ['-selfsign', '-keyfile', keyFile, '-in', 'csr', '-out', certFile];
+    run('ca', '-config', 'ca.cnf', '-batch', '-notext', ...year, ...signing);
+  });
+}
+
+function certified(make: (keyFile: string, certFile: string, folder: string) => void) {
+  const folder = mkdtempSync(join(tmpdir(), 'xensnap-cert-'));
+  try {
+    const [keyFile, certFile] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    make(keyFile, certFile, folder);
+    const cert = readFileSync(certFile, 'utf8');
+    return {
+      cert,
+      key: readFileSync(keyFile, 'utf8'),
+      fingerprint: new X509Certificate(cert).fingerprint256,
+    };
   } finally {
     rmSync(folder, { recursive: true });
   }

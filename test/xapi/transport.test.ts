@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Deadline } from '../../http/deadline.ts';
+import { trustOf } from '../../http/trust.ts';
 import { createTransport, type Transport } from '../../xapi/transport.ts';
-import type { Trust } from '../../xapi/trust.ts';
 import { http, type RawServer, startRawServer, success } from './raw-server.ts';
 
 const openThings: { close(): Promise<void> }[] = [];
@@ -11,13 +11,12 @@ afterEach(async () => {
   for (const thing of openThings.splice(0).reverse()) await thing.close();
 });
 
-const systemTrust: Trust = { fingerprints: [], ca: undefined };
 const open = <T extends { close(): Promise<void> }>(thing: T): T => {
   openThings.push(thing);
   return thing;
 };
 const aServer = async (...args: Parameters<typeof startRawServer>) => open(await startRawServer(...args));
-const aTransport = (): Transport => open(createTransport(systemTrust));
+const aTransport = (): Transport => open(createTransport(trustOf({})));
 const post = (
   transport: Transport,
   server: { url: string },
