@@ -1,4 +1,4 @@
-import type { Ref, VbdRecord, VdiRecord } from '../xapi/types.ts';
+import { intOf, type Ref, type VbdRecord, type VdiRecord } from '../xapi/types.ts';
 
 /** A disk of a VM. */
 export interface Disk {
@@ -18,7 +18,7 @@ export function diskOf(vbd: VbdRecord, vdi: VdiRecord): Disk {
     vdiRef: vbd.VDI,
     device: vbd.userdevice,
     name: vdi.name_label,
-    virtualBytes: Number(vdi.virtual_size),
+    virtualBytes: intOf(vdi.virtual_size),
     bootable: vbd.bootable,
     readOnly: vbd.mode === 'RO',
   };

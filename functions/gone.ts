@@ -1,4 +1,4 @@
-import { isCode } from '../xapi/errors.ts';
+import { isCode, type XapiError } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
 import type { Ref } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
@@ -6,8 +6,15 @@ import { XensnapError } from './errors.ts';
 /** That an object was looked for and is not there. */
 export const GONE = Symbol('gone');
 
-/** Classes whose objects are looked up by their UUID. */
-type Identified = 'VM' | 'VDI' | 'host' | 'secret';
+/** The call that looks an object of a class up by its UUID. */
+const BY_UUID = {
+  VM: 'VM.get_by_uuid',
+  VDI: 'VDI.get_by_uuid',
+  host: 'host.get_by_uuid',
+  secret: 'secret.get_by_uuid',
+} as const;
+
+type Identified = keyof typeof BY_UUID;
 
 /** An object by its reference, which is only a handle, and by its UUID, which is what it is. */
 export interface Identity<C extends Identified> {
@@ -26,7 +33,7 @@ export async function byUuid<C extends Identified>(
   uuid: string,
 ): Promise<Ref<C> | undefined> {
   try {
-    return (await xapi.call<`${Identified}.get_by_uuid`>(`${ofClass}.get_by_uuid`, uuid)) as Ref<C>;
+    return (await xapi.call<(typeof BY_UUID)[Identified]>(BY_UUID[ofClass], uuid)) as Ref<C>;
   } catch (error) {
     if (isCode(error, 'UUID_INVALID') && error.params[0] === ofClass && error.params[1] === uuid)
       return undefined;
@@ -45,16 +52,13 @@ export async function unlessGone<C extends Identified, T>(
   { class: ofClass, ref, uuid }: Identity<C>,
   use: (ref: Ref<C>) => Promise<T>,
 ): Promise<T | typeof GONE> {
-  try {
-    return await use(ref);
-  } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
-    const found = await byUuid(xapi, ofClass, uuid);
-    if (found === undefined) return GONE;
-    return await use(found).catch((again: unknown) => {
-      throw isCode(again, 'HANDLE_INVALID') ? contradiction(`${ofClass} ${uuid}`, again) : again;
-    });
-  }
+  const first = await tried(use(ref));
+  if ('value' in first) return first.value;
+  const found = await byUuid(xapi, ofClass, uuid);
+  if (found === undefined) return GONE;
+  const second = await tried(use(found));
+  if ('value' in second) return second.value;
+  throw contradiction(`${ofClass} ${uuid}`, second.refusal);
 }
 
 /**
@@ -67,17 +71,22 @@ export async function unlessUnknown<T>(
   ref: string,
   call: () => Promise<T>,
 ): Promise<T | typeof GONE> {
+  const first = await tried(call());
+  if ('value' in first) return first.value;
+  const second = await tried(call());
+  if ('value' in second) return second.value;
+  const [refusedClass, refusedRef] = second.refusal.params;
+  if (refusedClass === ofClass && refusedRef === ref) return GONE;
+  throw contradiction(`a ${ofClass}`, second.refusal);
+}
+
+/** What a call gave, or that it was refused for a handle; whatever else it failed with is thrown. */
+async function tried<T>(call: Promise<T>): Promise<{ readonly value: T } | { readonly refusal: XapiError }> {
   try {
-    return await call();
+    return { value: await call };
   } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
-  }
-  try {
-    return await call();
-  } catch (error) {
-    if (!isCode(error, 'HANDLE_INVALID')) throw error;
-    if (error.params[0] === ofClass && error.params[1] === ref) return GONE;
-    throw contradiction(`a ${ofClass}`, error);
+    if (isCode(error, 'HANDLE_INVALID')) return { refusal: error };
+    throw error;
   }
 }
 

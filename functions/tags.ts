@@ -1,6 +1,6 @@
 import { isCode } from '../xapi/errors.ts';
 import type { Session } from '../xapi/session.ts';
-import type { Ref, StringMap, VdiRecord } from '../xapi/types.ts';
+import { entriesOf, type Ref, type StringMap } from '../xapi/types.ts';
 import { GONE, unlessGone, unlessUnknown } from './gone.ts';
 
 /** Keys of `other_config` as the first version wrote them, one pair for all jobs: still understood, and removed. */
@@ -103,7 +103,7 @@ async function untagDisks(
  */
 async function untagDisksFound(xapi: Session, keys: readonly string[]): Promise<void> {
   const all = await xapi.call('VDI.get_all_records_where', 'field "is_a_snapshot" = "false"');
-  for (const [ref, { other_config }] of Object.entries(all) as [Ref<'VDI'>, VdiRecord][])
+  for (const [ref, { other_config }] of entriesOf(all))
     for (const key of keys.filter((each) => each in other_config))
       await xapi.call('VDI.remove_from_other_config', ref, key);
 }

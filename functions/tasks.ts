@@ -1,5 +1,5 @@
 import type { Session } from '../xapi/session.ts';
-import type { Ref, TaskRecord } from '../xapi/types.ts';
+import { entriesOf, type Ref, type TaskRecord } from '../xapi/types.ts';
 import { GONE, unlessUnknown } from './gone.ts';
 import type { StepDeps } from './step.ts';
 
@@ -44,7 +44,7 @@ export async function forgetLostTask(
   try {
     for (let look = 1; look <= LOOKS; look++) {
       const tasks = await xapi.call('task.get_all_records_where', `field "name__label" = "${method}"`);
-      const found = (Object.entries(tasks) as [Ref<'task'>, TaskRecord][]).filter(
+      const found = entriesOf(tasks).filter(
         ([, { status, result }]) => status === 'success' && result.includes(resultHolds),
       );
       for (const [ref] of found) await forgetTask({ xapi, log }, ref);

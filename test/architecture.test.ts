@@ -206,6 +206,48 @@ it('keeps what only tests and tools need out of what runs', () => {
   expect(wrong.map(line)).toEqual([]);
 });
 
+/** What of a text fits, each once and in order. */
+const found = (text: string, pattern: RegExp) => [...new Set(text.match(pattern) ?? [])].toSorted();
+
+it('has the table of calls hold those that functions/ makes, and no others', () => {
+  const table = read('xapi/methods.ts');
+  const part = (start: string, end: string) => table.slice(table.indexOf(start)).split(end)[0] ?? '';
+  const functions = sources.filter((file) => file.startsWith('functions/')).map(read);
+  const made = found(
+    functions.join('\n'),
+    /(?<=')(Async\.)?(VM|VBD|VDI|SR|PBD|host|pool|task|secret|VM_metrics)\.\w+(?=')/g,
+  );
+  const synchronous = made.map((call) => call.replace(/^Async\./, ''));
+  expect(found(part('interface Methods {', '\n}'), /(?<=^ {2}')[\w.]+(?=':)/gm)).toEqual(
+    [...new Set(synchronous)].toSorted(),
+  );
+  const asynchronous = made.filter((call) => call.startsWith('Async.'));
+  expect(found(part('type AlsoAsync =', ';'), /(?<=')[\w.]+(?=')/g).map((call) => `Async.${call}`)).toEqual(
+    asynchronous,
+  );
+  expect(asynchronous).toContain('Async.VM.snapshot');
+});
+
+it('reads whole numbers of a pool, and the references of its records, by their one reader', () => {
+  const fields = found(read('xapi/types.ts'), /\w+(?=\??: IntString;)/g);
+  expect(fields).toEqual(['VCPUs_max', 'memory_static_max', 'virtual_size']);
+  const readers = sources
+    .filter((file) => file.startsWith('functions/'))
+    .flatMap((file) =>
+      read(file)
+        .split('\n')
+        .filter(
+          (text) =>
+            fields.some((field) => text.includes(field) && !text.includes(`'${field}'`)) &&
+            !text.includes('intOf('),
+        )
+        .map((text) => `${file}: ${text.trim()}`),
+    );
+  expect(readers).toEqual([]);
+  const casts = sources.filter((file) => file.startsWith('functions/') && /as \[Ref</.test(read(file)));
+  expect(casts).toEqual([]);
+});
+
 /** Where a call's refusal by HANDLE_INVALID or UUID_INVALID is read, and why beside `functions/gone.ts`. */
 const readsNoSuch: Record<string, string> = {
   'functions/gone.ts': 'looks again before anything counts as gone',

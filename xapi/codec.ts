@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import CustomType from 'xmlrpc/lib/customtype.js';
 import Deserializer, { type Parser } from 'xmlrpc/lib/deserializer.js';
 import serializer from 'xmlrpc/lib/serializer.js';
-import { Deadline, TimeUp } from '../http/deadline.ts';
+import { type Deadline, TimeUp } from '../http/deadline.ts';
 import { reasonOf } from '../http/reason.ts';
 import { XapiProtocolError, XapiRequestInvalid } from './transport-errors.ts';
 import { XmlShape } from './xml-shape.ts';
@@ -43,22 +43,6 @@ export async function decodeReply(
     if (status === 'Failure' && isStringArray(description)) return { ok: false, description };
   }
   throw new XapiProtocolError(`${source}: the answer is XML-RPC, but not in the envelope that xapi uses`);
-}
-
-/** A result of a MiB, the longest text in a record, takes less than one. */
-const taskResultSeconds = 10;
-
-/**
- * What a task ended with: `<value>…</value>`, where a void call leaves an empty one and an unset result is no XML at
- * all, only `""` (taskHelper.ml). Both read as `""`.
- * @throws XapiProtocolError when it is not one value
- */
-export async function decodeTaskResult(result: string): Promise<unknown> {
-  if (result === '') return '';
-  const [head, tail] = ['<methodResponse><params><param>', '</param></params></methodResponse>'];
-  // It is part of a record that has been read, and so has its most bytes already.
-  const deadline = new Deadline(taskResultSeconds);
-  return decodeResponse([Buffer.from(head + result + tail)], 'result of a task', deadline);
 }
 
 class WireString extends CustomType {}

@@ -1,14 +1,11 @@
 import type {
   HostRecord,
   PbdRecord,
-  PoolRecord,
-  PowerState,
+  Records,
   Ref,
-  SecretRecord,
   SrRecord,
   StringMap,
   TaskRecord,
-  TaskStatus,
   VbdRecord,
   VdiRecord,
   VmMetricsRecord,
@@ -16,24 +13,19 @@ import type {
   XapiClass,
 } from './types.ts';
 
-type Records<C extends XapiClass, R> = Readonly<Record<Ref<C>, R>>;
 type SetOtherConfigKey<C extends XapiClass> = (ref: Ref<C>, key: string, value: string) => void;
 
 /**
- * Every call that this project makes, without the session reference that comes first on the wire, with its result.
+ * Every call that functions/ makes, and no other, without the session reference that comes first on the wire, with its result.
  * `get_all_records_where` is not in xapi's public datamodel but on every release; its argument is a filter such as
  * `field "is_a_snapshot" = "true"`. The outcome of a void call is `""` on the wire.
  */
 export interface Methods {
   'VM.get_by_uuid': (vmUuid: string) => Ref<'VM'>;
   'VM.get_by_name_label': (name: string) => readonly Ref<'VM'>[];
-  'VM.get_all': () => readonly Ref<'VM'>[];
-  'VM.get_all_records': () => Records<'VM', VmRecord>;
   'VM.get_all_records_where': (filter: string) => Records<'VM', VmRecord>;
   'VM.get_record': (vmRef: Ref<'VM'>) => VmRecord;
-  'VM.get_uuid': (vmRef: Ref<'VM'>) => string;
   'VM.get_snapshots': (vmRef: Ref<'VM'>) => readonly Ref<'VM'>[];
-  'VM.get_power_state': (vmRef: Ref<'VM'>) => PowerState;
   'VM.get_current_operations': (vmRef: Ref<'VM'>) => StringMap;
   'VM.get_xenstore_data': (vmRef: Ref<'VM'>) => StringMap;
   /** The only call that reaches a running guest's xenstore, and then only keys under `vm-data/` and `FIST/`. */
@@ -50,47 +42,32 @@ export interface Methods {
 
   'VM_metrics.get_all_records': () => Records<'VM_metrics', VmMetricsRecord>;
 
-  'VBD.get_record': (vbdRef: Ref<'VBD'>) => VbdRecord;
   'VBD.get_all_records_where': (filter: string) => Records<'VBD', VbdRecord>;
 
   'VDI.get_by_uuid': (vdiUuid: string) => Ref<'VDI'>;
-  'VDI.get_by_name_label': (name: string) => readonly Ref<'VDI'>[];
   'VDI.get_all_records_where': (filter: string) => Records<'VDI', VdiRecord>;
   'VDI.get_record': (vdiRef: Ref<'VDI'>) => VdiRecord;
   'VDI.get_uuid': (vdiRef: Ref<'VDI'>) => string;
-  'VDI.get_sm_config': (vdiRef: Ref<'VDI'>) => StringMap;
-  'VDI.get_other_config': (vdiRef: Ref<'VDI'>) => StringMap;
   'VDI.add_to_other_config': SetOtherConfigKey<'VDI'>;
   'VDI.remove_from_other_config': (vdiRef: Ref<'VDI'>, key: string) => void;
   'VDI.destroy': (vdiRef: Ref<'VDI'>) => void;
 
-  'SR.get_by_uuid': (srUuid: string) => Ref<'SR'>;
   'SR.get_record': (srRef: Ref<'SR'>) => SrRecord;
   'SR.get_all_records_where': (filter: string) => Records<'SR', SrRecord>;
   'SR.scan': (srRef: Ref<'SR'>) => void;
 
-  'PBD.get_record': (pbdRef: Ref<'PBD'>) => PbdRecord;
   'PBD.get_all_records_where': (filter: string) => Records<'PBD', PbdRecord>;
 
   'host.get_by_uuid': (hostUuid: string) => Ref<'host'>;
-  'host.get_all': () => readonly Ref<'host'>[];
   'host.get_all_records': () => Records<'host', HostRecord>;
   'host.get_record': (hostRef: Ref<'host'>) => HostRecord;
-  'host.get_uuid': (hostRef: Ref<'host'>) => string;
   /** That host's clock. */
   'host.get_servertime': (hostRef: Ref<'host'>) => Date;
   /** Runs `/etc/xapi.d/plugins/<plugin>` in dom0, where the arguments are visible to `ps`. */
   'host.call_plugin': (hostRef: Ref<'host'>, plugin: string, fn: string, args: StringMap) => string;
 
-  'pool.get_all_records': () => Records<'pool', PoolRecord>;
-
-  'task.get_by_uuid': (taskUuid: string) => Ref<'task'>;
   'task.get_record': (taskRef: Ref<'task'>) => TaskRecord;
-  'task.get_uuid': (taskRef: Ref<'task'>) => string;
-  'task.get_status': (taskRef: Ref<'task'>) => TaskStatus;
   'task.get_all_records_where': (filter: string) => Records<'task', TaskRecord>;
-  /** Returns at once; the work goes on unless it looks for this itself. */
-  'task.cancel': (taskRef: Ref<'task'>) => void;
   /** A pending task is removed only once it is complete. */
   'task.destroy': (taskRef: Ref<'task'>) => void;
 
@@ -98,20 +75,12 @@ export interface Methods {
   'secret.get_by_uuid': (secretUuid: string) => Ref<'secret'>;
   'secret.get_all': () => readonly Ref<'secret'>[];
   'secret.get_uuid': (secretRef: Ref<'secret'>) => string;
-  /** Holds the secret's value: for whoever reads one on purpose. */
-  'secret.get_record': (secretRef: Ref<'secret'>) => SecretRecord;
   'secret.get_other_config': (secretRef: Ref<'secret'>) => StringMap;
-  'secret.add_to_other_config': SetOtherConfigKey<'secret'>;
   'secret.destroy': (secretRef: Ref<'secret'>) => void;
 }
 
 /** The calls that are also made as tasks. Getters, `task.*` and the `other_config` calls have no `Async.` form. */
-type AlsoAsync =
-  | 'VM.snapshot'
-  | 'VM.snapshot_with_quiesce'
-  | 'VM.destroy'
-  | 'VDI.destroy'
-  | 'host.call_plugin';
+type AlsoAsync = 'VM.snapshot' | 'VM.snapshot_with_quiesce' | 'host.call_plugin';
 
 type Calls = Methods & {
   [M in AlsoAsync as `Async.${M}`]: (...args: Parameters<Methods[M]>) => Ref<'task'>;
@@ -123,11 +92,6 @@ export type AsyncMethod = `Async.${AlsoAsync}`;
 export type Arguments<M extends Method> = Parameters<Calls[M]>;
 /** What a call answers; `Ref<'task'>` for an `Async.` call. */
 export type Result<M extends Method> = ReturnType<Calls[M]>;
-/** What the task of an `Async.` call ends with. */
-export type TaskResult<M extends AsyncMethod> = M extends `Async.${infer Sync extends AlsoAsync}`
-  ? ReturnType<Methods[Sync]>
-  : never;
-
 const slow: ReadonlySet<string> = new Set<Method>([
   'SR.scan',
   'VDI.destroy',

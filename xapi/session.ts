@@ -1,18 +1,10 @@
 import { type Ask, askMaster } from './ask.ts';
-import { decodeTaskResult, type Reply, type WireValue } from './codec.ts';
-import { taskError, XapiError } from './errors.ts';
+import type { Reply, WireValue } from './codec.ts';
+import { XapiError } from './errors.ts';
 import { type CredentialsSource, type KnownPool, type Login, logIn, poolUuidOf } from './login.ts';
-import {
-  type Arguments,
-  type AsyncMethod,
-  type Method,
-  onlyReads,
-  type Result,
-  type TaskResult,
-} from './methods.ts';
+import { type Arguments, type Method, onlyReads, type Result } from './methods.ts';
 import type { Timing } from './timing.ts';
-import { XapiProtocolError, XapiReplyLost } from './transport-errors.ts';
-import type { TaskRecord } from './types.ts';
+import { XapiReplyLost } from './transport-errors.ts';
 
 /** Calls to one pool under one session, which begins with the first call. */
 export interface Session {
@@ -25,14 +17,6 @@ export interface Session {
    * @throws XapiError for what the pool refuses; the errors of transport-errors.ts
    */
   call<M extends Method>(method: M, ...args: Arguments<M>): Promise<Result<M>>;
-  /**
-   * What a task that is over ended with. A void call's result is the empty string.
-   * @param method the call that made the task: it only gives the result its type
-   * @throws XapiError, of the task's error_info, when it failed or was cancelled
-   * @throws XapiProtocolError when its result is not one string in XML
-   */
-  result(taskRecord: TaskRecord): Promise<string>;
-  result<M extends AsyncMethod>(taskRecord: TaskRecord, method: M): Promise<TaskResult<M>>;
   /** Requests sent so far, with the logins and what was sent again. */
   readonly callCount: number;
 }
@@ -123,7 +107,6 @@ export function openSession(
           method,
           args.filter((arg) => arg !== undefined),
         )) as Session['call'],
-      result: taskResult as Session['result'],
       get callCount() {
         return callCount;
       },
@@ -145,13 +128,4 @@ export function openSession(
  */
 function isUnknownSession(reply: Reply, login: Login): boolean {
   return !reply.ok && reply.description[0] === 'SESSION_INVALID' && reply.description[1] === login.sessionRef;
-}
-
-async function taskResult(taskRecord: TaskRecord): Promise<string> {
-  const { status, name_label: method } = taskRecord;
-  if (status === 'failure' || status === 'cancelled') throw taskError(taskRecord);
-  if (status !== 'success') throw new Error(`the task ${method} is still ${status}`);
-  const result = await decodeTaskResult(taskRecord.result);
-  if (typeof result !== 'string') throw new XapiProtocolError(`the result of ${method} is no string`);
-  return result;
 }

@@ -2,7 +2,7 @@ import { memberAddress } from '../../xapi/address.ts';
 import { createPoolClient } from '../../xapi/client.ts';
 import { Members } from '../../xapi/members.ts';
 import type { Session } from '../../xapi/session.ts';
-import type { HostRecord, Ref, SrRecord } from '../../xapi/types.ts';
+import { entriesOf, type HostRecord, type Ref, type SrRecord } from '../../xapi/types.ts';
 import { mapBounded } from '../bounded.ts';
 import type { Clock } from '../clock.ts';
 import type { PoolConfig } from '../config.ts';
@@ -116,7 +116,7 @@ async function checkInside(area: string, pool: PoolConfig, runtime: Runtime): Pr
     'login',
     () =>
       runtime.withSession(pool.name, async (xapi): Promise<Found> => {
-        const hosts = Object.entries(await xapi.call('host.get_all_records')) as [Ref<'host'>, HostRecord][];
+        const hosts = entriesOf(await xapi.call('host.get_all_records'));
         const ofHosts = await mapBounded(hosts, 8, (host) => checkHost(area, host, { xapi, log, clock }));
         checks.push(...(await checkRole(area, ofHosts.flat(), runtime)));
         checks.push(...ofHosts.flat());

@@ -1,6 +1,6 @@
 import { isCode } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
-import type { HostRecord, Ref } from '../../xapi/types.ts';
+import { entriesOf } from '../../xapi/types.ts';
 import { leftoversOf } from '../dom0.ts';
 import { isHostAway } from '../host-away.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -16,7 +16,7 @@ const HOSTS_A_ROUND = 16;
  * removed: which of the names is the one that a disk needs, a person must see.
  */
 export async function findLeftovers(pool: string, xapi: Session, runtime: Runtime): Promise<Finding[]> {
-  const hosts = Object.entries(await xapi.call('host.get_all_records')) as [Ref<'host'>, HostRecord][];
+  const hosts = entriesOf(await xapi.call('host.get_all_records'));
   // Several hosts see what is in a shared SR.
   const findings = new Map<string, Finding>();
   for (const [ref, { uuid, name_label: name }] of inTurn(hosts, runtime)) {

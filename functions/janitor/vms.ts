@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Ref, VmRecord } from '../../xapi/types.ts';
+import { entriesOf, type Ref, type VmRecord } from '../../xapi/types.ts';
 import { closeLock, forgetOpening, LOCK_KEY, openingsIn } from '../lock.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { keysIn, tagsIn, untag } from '../tags.ts';
@@ -11,7 +11,7 @@ import { sweepSnapshot } from './snapshots.ts';
 /** VMs and snapshots that carry something of a job. */
 export async function sweepVms(round: Round, findings: Finding[]): Promise<void> {
   const vms = await round.xapi.call('VM.get_all_records_where', 'field "is_default_template" = "false"');
-  for (const [ref, record] of Object.entries(vms) as [Ref<'VM'>, VmRecord][]) {
+  for (const [ref, record] of entriesOf(vms)) {
     const kind = record.is_a_snapshot ? 'snapshot' : 'tag';
     await each(round, { kind, id: record.uuid }, findings, async () => {
       const vm = { ref, record };

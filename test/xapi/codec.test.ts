@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Deadline } from '../../http/deadline.ts';
-import { decodeReply, decodeTaskResult, encodeCall, type WireValue } from '../../xapi/codec.ts';
+import { decodeReply, encodeCall, type WireValue } from '../../xapi/codec.ts';
 import { failure, success } from './raw-server.ts';
 
 const decode = (xml: string, seconds = 30) => decodeReply([Buffer.from(xml)], 'pool', new Deadline(seconds));
@@ -182,22 +182,5 @@ describe('a date', () => {
       '2026-03-08T02:30:00.000Z',
       '1970-01-01T00:00:00.000Z',
     ]);
-  });
-});
-
-describe('a task’s result', () => {
-  it.each([
-    ['a reference', '<value>OpaqueRef:1-2</value>', 'OpaqueRef:1-2'],
-    ['a plugin’s text', '<value>{"a":"1 &lt; 2 &amp;&amp; &quot;x&quot;"}</value>', '{"a":"1 < 2 && "x""}'],
-    ['a typed string', '<value><string>x</string></value>', 'x'],
-    ['void', '<value></value>', ''],
-    ['void, written short', '<value/>', ''],
-    ['unset', '', ''],
-  ])('reads %s', async (_, xml, expected) => {
-    expect(await decodeTaskResult(xml)).toBe(expected);
-  });
-
-  it.each(['<value>a</value><value>b</value>', 'OpaqueRef:1', '<b>a</b>'])('refuses %s', async (xml) => {
-    await expect(decodeTaskResult(xml)).rejects.toMatchObject({ name: 'XapiProtocolError' });
   });
 });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Session } from '../../xapi/session.ts';
-import type { Ref, TaskRecord } from '../../xapi/types.ts';
+import type { Ref } from '../../xapi/types.ts';
 import { credentials, type Script, sessionOf, startedThings } from './members.ts';
 import { failure, success } from './raw-server.ts';
 
@@ -124,50 +124,5 @@ describe('a session that xapi no longer knows', () => {
     );
     expect(outcome).toMatchObject({ code: 'SESSION_INVALID' });
     expect(methods).toHaveLength(1);
-  });
-});
-
-describe('the result of a task', () => {
-  const aTask = (task: Partial<TaskRecord>) =>
-    ({
-      name_label: 'Async.VM.snapshot',
-      status: 'success',
-      result: '',
-      error_info: [],
-      ...task,
-    }) as TaskRecord;
-  const resultOf = async (task: Partial<TaskRecord>) =>
-    (await run({}, (session) => session.result(aTask(task), 'Async.VM.snapshot'))).outcome;
-
-  it('is what the call would have answered', async () => {
-    expect(await resultOf({ result: '<value>OpaqueRef:template</value>' })).toBe('OpaqueRef:template');
-  });
-
-  it('is empty for a void call', async () => {
-    expect(await resultOf({ result: '<value></value>' })).toBe('');
-  });
-
-  it('is a XapiError when it failed', async () => {
-    const task = {
-      status: 'failure',
-      error_info: ['SR_BACKEND_FAILURE_109', '', 'chain too long', ''],
-    } as const;
-    expect(await resultOf(task)).toMatchObject({
-      code: 'SR_BACKEND_FAILURE_109',
-      method: 'Async.VM.snapshot',
-    });
-  });
-
-  it.each(['<value><array><data></data></array></value>', 'no XML'])(
-    'is XapiProtocolError for %s',
-    async (result) => {
-      expect(await resultOf({ result })).toMatchObject({ name: 'XapiProtocolError' });
-    },
-  );
-
-  it('is not there while the task is pending', async () => {
-    expect(await resultOf({ status: 'pending' })).toMatchObject({
-      message: 'the task Async.VM.snapshot is still pending',
-    });
   });
 });

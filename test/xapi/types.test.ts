@@ -2,7 +2,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 import { type Method, onlyReads } from '../../xapi/methods.ts';
 import type { Session } from '../../xapi/session.ts';
 import { XapiProtocolError } from '../../xapi/transport-errors.ts';
-import { intOf, NULL_REF, type Ref, type VmRecord } from '../../xapi/types.ts';
+import { entriesOf, intOf, NULL_REF, type Records, type Ref, type VmRecord } from '../../xapi/types.ts';
 
 it('the compiler knows what each call takes and gives', () => {
   const use = (session: Session, vmRef: Ref<'VM'>, vdiRef: Ref<'VDI'>) => {
@@ -11,9 +11,6 @@ it('the compiler knows what each call takes and gives', () => {
     expectTypeOf(session.call('Async.VM.snapshot', vmRef, 'x', [vdiRef])).resolves.toEqualTypeOf<
       Ref<'task'>
     >();
-    const task = {} as Parameters<Session['result']>[0];
-    expectTypeOf(session.result(task)).resolves.toEqualTypeOf<string>();
-    expectTypeOf(session.result(task, 'Async.VM.snapshot')).resolves.toEqualTypeOf<Ref<'VM'>>();
     // @ts-expect-error a disk is no VM
     session.call('VM.get_record', vdiRef);
     // @ts-expect-error a plain string is no reference
@@ -56,7 +53,18 @@ describe('whether a call only reads', () => {
 
 it('XAPI’s ints are read exactly or not at all', () => {
   expect(intOf('2190433320960')).toBe(2_190_433_320_960);
-  expect(intOf('-1')).toBe(-1);
-  for (const text of ['', '1.5', '0x10', ' 1', '9007199254740993'])
+  expect(intOf('9007199254740991')).toBe(2 ** 53 - 1);
+  expect(intOf('-1', -1)).toBe(-1);
+  for (const text of ['', '1.5', '0x10', ' 1', '1e3', 'NaN', '9007199254740992', '9223372036854775807', '-1'])
     expect(() => intOf(text)).toThrow(XapiProtocolError);
+  expect(() => intOf('-2', -1)).toThrow(/"-2" where a whole number of at least -1/);
+  expect(() => intOf('9'.repeat(2 ** 20))).toThrow(/^.{0,150}$/);
+  expect(() => intOf(undefined as unknown as string)).toThrow(XapiProtocolError);
+});
+
+it('records come with references of their class', () => {
+  const records = { 'OpaqueRef:1': { uuid: 'a' } } as Records<'VM', { readonly uuid: string }>;
+  const entries = entriesOf(records);
+  expectTypeOf(entries).toEqualTypeOf<[Ref<'VM'>, { readonly uuid: string }][]>();
+  expect(entries).toEqual([['OpaqueRef:1', { uuid: 'a' }]]);
 });

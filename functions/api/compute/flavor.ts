@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
+import { intOf } from '../../../xapi/types.ts';
 import { Link, linksOf } from './links.ts';
 import type { Server } from './servers.ts';
 
@@ -16,8 +17,8 @@ const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 
 export function flavorOf({ vm, rootDisk }: Server): Flavor {
-  const vcpus = Number(vm.VCPUs_max);
-  const ramMib = Math.ceil(Number(vm.memory_static_max) / MIB);
+  const vcpus = intOf(vm.VCPUs_max);
+  const ramMib = Math.ceil(intOf(vm.memory_static_max) / MIB);
   const diskGib = Math.ceil((rootDisk?.virtualBytes ?? 0) / GIB);
   return { id: `${vcpus}vcpu-${ramMib}mib-${diskGib}gib`, vcpus, ramMib, diskGib };
 }

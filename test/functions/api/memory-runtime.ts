@@ -104,7 +104,7 @@ function sessionOf(records: PoolRecords): Session {
           : refuse('MESSAGE_METHOD_UNKNOWN', method);
     }
   };
-  return { call: call as Session['call'], result: async () => '', callCount: 0 };
+  return { call: call as Session['call'], callCount: 0 };
 }
 
 /** Filters as this project writes them: fields and values, all of which must fit. */
