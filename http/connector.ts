@@ -25,10 +25,11 @@ export class CertificateMismatch extends Error {
  * one is not checked against the host's name.
  */
 export function trustingConnector(trust: Trust, timeoutMs: number): buildConnector.connector {
+  const isPinned = trust.fingerprints.length > 0;
   const plain = buildConnector({ timeout: timeoutMs });
   let secure: { readonly ca: string | undefined; readonly connect: buildConnector.connector } | undefined;
   const secured = () => {
-    const ca = trust.ca();
+    const ca = isPinned ? undefined : trust.ca();
     if (secure === undefined || secure.ca !== ca) secure = { ca, connect: connectorFor(ca) };
     return secure.connect;
   };
@@ -38,7 +39,7 @@ export function trustingConnector(trust: Trust, timeoutMs: number): buildConnect
       maxCachedSessions: 0,
       rejectUnauthorized: false,
       timeout: timeoutMs,
-      secureContext: contextFor(trust, ca),
+      secureContext: ca === undefined && !isPinned ? machineContext() : createSecureContext({ ca }),
     });
 
   return (options, callback) => {
@@ -57,11 +58,6 @@ export function trustingConnector(trust: Trust, timeoutMs: number): buildConnect
       callback(mismatch, null);
     });
   };
-}
-
-function contextFor({ fingerprints }: Trust, ca: string | undefined): SecureContext {
-  if (fingerprints.length > 0) return createSecureContext();
-  return ca === undefined ? machineContext() : createSecureContext({ ca });
 }
 
 let ofThisMachine: SecureContext | undefined;
