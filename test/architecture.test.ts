@@ -279,9 +279,12 @@ it('has no circle of imports', () => {
   expect(circles).toEqual([]);
 });
 
-it('has one place make the keys of slots', () => {
-  const making = sources.filter((file) => folderOf(file) !== 'test' && /[`'](host|sr)#/.test(read(file)));
-  expect(making).toEqual(['functions/store/slots.ts']);
+it.each([
+  ['slots', 'functions/store/slots.ts', /[`'](host|sr)#/],
+  ['jobs', 'functions/store/job-item.ts', /[`']job#/],
+])('has one place make the keys of %s', (_, place, key) => {
+  const making = sources.filter((file) => folderOf(file) !== 'test' && key.test(read(file)));
+  expect(making).toEqual([place]);
 });
 
 it('has every step be one file with one handler of its own name', () => {

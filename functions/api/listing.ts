@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { type Job, wasRefused } from '../job.ts';
-import { TABLE } from '../store/table.ts';
+import { type JobList, pageAfter, vmKeyOf } from '../store/job-item.ts';
 import type { Store } from '../store.ts';
 import type { JobStatus } from '../words.ts';
 import type { Position } from './marker.ts';
@@ -58,27 +58,16 @@ type Reader = (after: Position | undefined) => Promise<{ items: readonly Job[]; 
 function reader(store: Store, config: Config, { vm, pool, status }: JobFilter): Reader {
   if (vm !== undefined && UUID.test(vm)) {
     const pools = pool === undefined ? config.pools.map(({ name }) => name) : [pool];
-    return merged(
-      pools.map((name) => {
-        const vmKey = `${name}#${vm.toLowerCase()}`;
-        return from(store, { vmKey }, { [TABLE.indexes.byVm]: vmKey });
-      }),
-    );
+    return merged(pools.map((name) => from(store, { vmKey: vmKeyOf(name, vm.toLowerCase()) })));
   }
-  if (status !== undefined) return from(store, { status }, { [TABLE.indexes.byStatus]: status });
-  return from(store, 'all', { [TABLE.indexes.byKind]: 'job' });
+  return from(store, status === undefined ? 'all' : { status });
 }
 
 const PAGE = 100;
 
-function from(
-  store: Store,
-  of: Parameters<Store['jobs']['list']>[0],
-  indexKey: Record<string, string>,
-): Reader {
+function from(store: Store, of: JobList): Reader {
   return async (after) => {
-    const start = after && { id: `job#${after.id}`, createdAt: after.createdAt, ...indexKey };
-    const page = await store.jobs.list(of, { limit: PAGE, ...(start && { after: start }) });
+    const page = await store.jobs.list(of, { limit: PAGE, ...(after && { after: pageAfter(of, after) }) });
     return { items: page.items, more: page.next !== undefined };
   };
 }

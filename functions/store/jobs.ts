@@ -2,10 +2,8 @@ import type { FinalStatus } from '../../statemachine/contract.ts';
 import type { Job, JobError } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Debt, JobStatus } from '../words.ts';
-import type { Page, PageOptions, Table } from './table.ts';
-
-const key = (jobId: string) => `job#${jobId}`;
-type Stored = Omit<Job, 'id'> & { id: string };
+import { indexOf, type JobItem, type JobList, jobKey, jobOf, newItem } from './job-item.ts';
+import { everyItem, type Page, type PageOptions, type Table } from './table.ts';
 
 /** Fields of a job that steps may write freely: facts they found, none that decide who may do what. */
 export type JobFacts = Facts<
@@ -36,9 +34,6 @@ export type JobFacts = Facts<
 >;
 type Facts<T> = { [K in keyof T]?: T[K] | undefined };
 
-/** Which jobs: of one VM (`pool#uuid`), of one status, all, or those that are still open. */
-export type JobList = { readonly vmKey: string } | { readonly status: JobStatus } | 'all' | 'open';
-
 /** A job may be worked on: it is there, not closing and has no outcome. */
 const ALIVE = 'attribute_exists(id) AND attribute_not_exists(closing) AND attribute_not_exists(finishedAt)';
 
@@ -51,13 +46,12 @@ export class Jobs {
   }
 
   async get(jobId: string): Promise<Job | undefined> {
-    return jobOf(await this.#table.get<Stored>(key(jobId)));
+    return jobOf(await this.#table.get<JobItem>(jobKey(jobId)));
   }
 
   /** Writes the new job, `starting` and open. False when the id is taken. */
   create(job: Job): Promise<boolean> {
-    const vmKey = `${job.pool}#${job.vmUuid}`;
-    return this.#table.create({ ...job, id: key(job.id), kind: 'job', open: 'open', vmKey });
+    return this.#table.create(newItem(job));
   }
 
   /** A forward step starts: only for a job that is alive. `until` is when its Lambda has surely ended. */
@@ -235,25 +229,16 @@ export class Jobs {
 
   /** A page of jobs, the newest first unless said; see {@link PageOptions}. */
   async list(of: JobList, options: PageOptions = {}): Promise<Page<Job>> {
-    const page =
-      of === 'all'
-        ? await this.#table.query<Stored>('byKind', 'job', options)
-        : of === 'open'
-          ? await this.#table.query<Stored>('byOpen', 'open', options)
-          : 'vmKey' in of
-            ? await this.#table.query<Stored>('byVm', of.vmKey, options)
-            : await this.#table.query<Stored>('byStatus', of.status, options);
+    const page = await this.#table.query<JobItem>(...indexOf(of), options);
     return { ...page, items: page.items.flatMap((item) => jobOf(item) ?? []) };
   }
 
   /** Every job of a list, page by page. */
   async *each(of: JobList, options: Omit<PageOptions, 'limit' | 'after'> = {}): AsyncGenerator<Job> {
-    let after: Record<string, unknown> | undefined;
-    do {
-      const page = await this.list(of, { ...options, ...(after && { after }) });
-      yield* page.items;
-      after = page.next;
-    } while (after);
+    for await (const item of everyItem<JobItem>(this.#table, ...indexOf(of), options)) {
+      const job = jobOf(item);
+      if (job) yield job;
+    }
   }
 
   /** Every job that is not settled yet. */
@@ -263,14 +248,10 @@ export class Jobs {
 
   /** How many jobs are not settled yet. */
   countOpen(): Promise<number> {
-    return this.#table.count('byOpen', 'open');
+    return this.#table.count(...indexOf('open'));
   }
 
   async #change(jobId: string, change: Parameters<Table['change']>[1]): Promise<Job | undefined> {
-    return jobOf(await this.#table.change<Stored>(key(jobId), change));
+    return jobOf(await this.#table.change<JobItem>(jobKey(jobId), change));
   }
-}
-
-function jobOf(item: Stored | undefined): Job | undefined {
-  return item && { ...item, id: item.id.slice('job#'.length) };
 }
