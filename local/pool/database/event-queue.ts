@@ -22,7 +22,7 @@ interface Queued {
 /** The events behind the deprecated `event.register` and `event.next`: one queue for all sessions (xapi_event.ml). */
 export class EventQueue {
   readonly #registrations = new Map<string, Registration>();
-  #queue: Queued[] = [];
+  readonly #queue: Queued[] = [];
   #bytes = 0;
   #forgottenId = -1;
   nextId = 0;
