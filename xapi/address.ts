@@ -7,12 +7,10 @@ import { isIPv6 } from 'node:net';
 export function memberAddress(text: string): URL {
   const withScheme = text.includes('://') ? text : `https://${bracketed(text)}`;
   const url = URL.parse(withScheme);
-  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
+  if (url === null || !['http:', 'https:'].includes(url.protocol))
     throw new TypeError(`not the http or https address of a pool member: ${JSON.stringify(text)}`);
-  }
-  if (url.username !== '' || url.password !== '') {
+  if (url.username !== '' || url.password !== '')
     throw new TypeError('a pool member’s address must not hold a user name or a password');
-  }
   return url;
 }
 

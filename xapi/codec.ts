@@ -58,15 +58,13 @@ const unsendable = /[^\t\n\r\u0020-\uFFFD]/;
 function wired(value: WireValue, where: string): unknown {
   if (typeof value === 'boolean') return value;
   if (typeof value === 'string') {
-    if (unsendable.test(value) || !value.isWellFormed()) {
+    if (unsendable.test(value) || !value.isWellFormed())
       throw new XapiRequestInvalid(`${where} holds a character that XML cannot carry`);
-    }
     return value === '' ? value : new WireString(value);
   }
   if (Array.isArray(value)) return value.map((item) => wired(item, where));
-  if (!isPlain(value)) {
+  if (!isPlain(value))
     throw new XapiRequestInvalid(`${where} holds something else than strings, booleans, arrays and maps`);
-  }
   for (const key of Object.keys(value)) wired(key, where);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, wired(item, where)]));
 }

@@ -25,10 +25,9 @@ export async function destroySnapshot(deps: StepDeps): Promise<void> {
     // What was still being made at the first look may have been done by the time that its task was asked for.
     template = await findTemplate(xapi, job, config.installation);
   }
-  if (!template) {
-    // A quiesced one that failed leaves a template without our label; PollSnapshot may not have come to it.
-    if (job.snapshotSentAt !== undefined && isQuiesced(job)) await removeHalfMade({ ...deps, job });
-  }
+  // A quiesced one that failed leaves a template without our label; PollSnapshot may not have come to it.
+  if (!template && job.snapshotSentAt !== undefined && isQuiesced(job))
+    await removeHalfMade({ ...deps, job });
   const disks = job.snapshotDisks ?? (template ? await putOnRecord(deps, template) : []);
   const left = await destroyUntilGone(xapi, template?.record.uuid, disks);
   // By its UUID it was looked for just now.

@@ -70,9 +70,8 @@ function attributeOf(key: string): Attribute | undefined {
 /** @throws Refused 403 for what only Glance writes */
 export function checkWritable(key: string): void {
   if (attributeOf(key)?.readOnly) throw new Refused(403, `Attribute '${key}' is read-only.`);
-  if (reserved.includes(key) || key.startsWith('os_glance')) {
+  if (reserved.includes(key) || key.startsWith('os_glance'))
     throw new Refused(403, `Attribute '${key}' is reserved.`);
-  }
 }
 
 /** @throws Refused 400 for a value that the schema does not allow, also where nobody may write it */
@@ -81,12 +80,10 @@ export function checkValue(key: string, value: unknown): void {
   if (lengthOf(key) > 255)
     throw new Refused(400, 'Custom property should not be greater than 255 characters.');
   const complaint = complaintAbout(value, attributeOf(key) ?? custom);
-  if (complaint) {
+  if (complaint)
     throw new Refused(400, `Provided object does not match schema 'image': ${complaint} (${key})`);
-  }
-  if ((key === 'min_disk' || key === 'min_ram') && Number(value) < 0) {
+  if ((key === 'min_disk' || key === 'min_ram') && Number(value) < 0)
     throw new Refused(400, `Invalid value '${value}' for parameter '${key}': Cannot be a negative value`);
-  }
 }
 
 /**
@@ -132,14 +129,12 @@ function complaintAbout(value: unknown, schema: Attribute): string | undefined {
   const shown = value === null ? 'None' : JSON.stringify(value)?.replaceAll('"', "'");
   const types = [schema.type].flat();
   if (!types.some((type) => isOf(type, value))) return `${shown} is not of type '${types.join("', '")}'`;
-  if (schema.enum && !schema.enum.some((one) => one === value)) {
+  if (schema.enum && !schema.enum.some((one) => one === value))
     return `${shown} is not one of [${schema.enum.map((one) => (one === null ? 'None' : `'${one}'`)).join(', ')}]`;
-  }
   if (typeof value === 'string' && schema.maxLength && lengthOf(value) > schema.maxLength)
     return `${shown} is too long`;
-  if (typeof value === 'string' && schema.pattern === ID.source && !ID.test(value)) {
+  if (typeof value === 'string' && schema.pattern === ID.source && !ID.test(value))
     return `${shown} does not match '${schema.pattern}'`;
-  }
   const { items } = schema;
   if (!items || !Array.isArray(value)) return undefined;
   return value.map((item) => complaintAbout(item, items)).find(Boolean);

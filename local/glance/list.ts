@@ -57,9 +57,8 @@ function readOrder(query: URLSearchParams): Order {
   const keys = query.getAll('sort_key');
   const directions = query.getAll('sort_dir');
   const sort = query.get('sort');
-  if (sort !== null && keys.length + directions.length > 0) {
+  if (sort !== null && keys.length + directions.length > 0)
     throw new Refused(400, 'Old and new sorting syntax cannot be combined');
-  }
   const asked =
     sort === null
       ? keys.map((key, at) => [key, directions[at] ?? directions[0] ?? 'desc'])

@@ -18,9 +18,8 @@ export async function patch(exchange: Exchange, id: string): Promise<Answer> {
   }
   exchange.proceed();
   const operations = await receiveJson(req);
-  if (!Array.isArray(operations)) {
+  if (!Array.isArray(operations))
     throw new Refused(400, 'Request body must be a JSON array of operation objects.');
-  }
   const before = found(service.records.get(id), id);
   const after = operations.map(read).reduce(apply, before);
   checkCounts(after);
@@ -44,9 +43,8 @@ function read(operation: unknown): Operation {
       `Invalid operation: \`${op}\`. It must be one of the following: add, remove, replace.`,
     );
   }
-  if (typeof path !== 'string' || !/^\/[^/]+$/.test(path)) {
+  if (typeof path !== 'string' || !/^\/[^/]+$/.test(path))
     throw new Refused(400, `Invalid JSON pointer for this resource: '${path}'`);
-  }
   if (op !== 'remove' && value === undefined)
     throw new Refused(400, 'Operation objects must contain a value.');
   return { op, key: path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~'), value };
@@ -64,9 +62,8 @@ function apply(record: ImageRecord, { op, key, value }: Operation): ImageRecord 
   }
   checkWritable(key);
   checkValue(key, value);
-  if (/^(disk|container)_format$/.test(key) && record.status !== 'queued') {
+  if (/^(disk|container)_format$/.test(key) && record.status !== 'queued')
     throw new Refused(403, `Attribute ${key} can be only replaced for a queued image.`);
-  }
   if (op === 'replace' && !base && !exists) throw new Refused(409, `Property ${key} does not exist.`);
   checkCharacters({ [key]: value });
   return withAttribute(record, key, value);

@@ -15,14 +15,12 @@ import type { ImageRecord } from './records.ts';
 export async function upload(exchange: Exchange, id: string): Promise<Answer> {
   const { service, req } = exchange;
   const type = req.headers['content-type'];
-  if (type !== 'application/octet-stream') {
+  if (type !== 'application/octet-stream')
     throw new Refused(415, `The request media type ${type} is not supported by this server.`);
-  }
   const record = service.records.get(id);
   if (!record) throw new Refused(404, `No image found with ID ${id}`);
-  if (record.status !== 'queued') {
+  if (record.status !== 'queued')
     throw new Refused(409, `Image status transition from ${record.status} to saving is not allowed`);
-  }
   if (!record.disk_format || !record.container_format) {
     const missing = (['disk_format', 'container_format'] as const).filter((key) => !record[key]);
     throw new Refused(400, `Properties ${missing.join(', ')} must be set prior to saving data.`);
@@ -70,9 +68,8 @@ async function store(exchange: Exchange, id: string, add: (bytes: number) => voi
       const { fault } = exchange;
       if (fault?.midway && size + piece.length >= (fault.afterBytes ?? 1)) await strike(exchange, fault);
       size += piece.length;
-      if (size > service.sizeCapBytes) {
+      if (size > service.sizeCapBytes)
         throw new Refused(413, 'The incoming image is too large: The provided image is too large.');
-      }
       md5.update(piece);
       sha512.update(piece);
       await writeAll(file, piece);

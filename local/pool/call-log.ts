@@ -30,9 +30,8 @@ export function logCall({ db, clock }: PoolState, { host, channel, method, param
 
 /** The arguments without what must not be read in a log. */
 function maskArguments(method: string, params: readonly Value[]): unknown[] {
-  if (/login_with_password$/.test(method)) {
+  if (/login_with_password$/.test(method))
     return params.map((value, index) => (index === 1 ? '<password>' : value));
-  }
   if (params.length === 0) return [];
   const [, ...rest] = params;
   if (/secret\.create$/.test(method) && isMap(rest[0]))

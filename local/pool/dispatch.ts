@@ -84,15 +84,13 @@ async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]
   }
   const args = readArguments(pool, call, params);
   if (call.needsSession) coerce({ type: 'session ref' }, params[0] ?? '');
-  if (name === 'session.login_with_password' || name === 'session.slave_local_login_with_password') {
+  if (name === 'session.login_with_password' || name === 'session.slave_local_login_with_password')
     return login(pool, host, channel, ...(args.map(String) as [string, string]));
-  }
   const session = String(params[0] ?? '');
   checkSession(pool, host, channel, session);
   if (isRemoved(pool.settings.release, name)) throw new XapiFailure('MESSAGE_REMOVED');
-  if (isAsync && !call.hasAsync) {
+  if (isAsync && !call.hasAsync)
     throw new XapiFailure('Fault', `No async mode for this operation (rpc: ${name})`);
-  }
   const context: Context = { pool, host, session, task: NULL_REF };
   if (!call.hasAsync) return run(context, call, args);
   // A call about tasks has none in the database, only the name of one.
@@ -153,9 +151,8 @@ function readArguments(pool: PoolState, call: Call, params: readonly Value[]): V
   const required = declared.filter(({ optional }) => !optional).length;
   const own = call.needsSession ? params.slice(1) : params;
   const received = params.length - (call.needsSession ? 1 : 0);
-  if (received < required || (received > required && declared.length === required)) {
+  if (received < required || (received > required && declared.length === required))
     throw new XapiFailure('MESSAGE_PARAMETER_COUNT_MISMATCH', call.name, String(required), String(received));
-  }
   return own.slice(0, declared.length).map((value, index) => {
     const param = declared[index];
     return param ? coerce(param, value) : value;

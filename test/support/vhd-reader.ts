@@ -60,9 +60,8 @@ export function linkProblems(layers: readonly LayerInfo[]): string[] {
       if (child.type === 'differencing') problems.push(`${child.path} is the last one but has a parent`);
     } else if (child.parentUuid !== parent.uuid) {
       problems.push(`${child.path} is not the child of ${parent.path}`);
-    } else if (child.blockBytes !== parent.blockBytes && parent.type !== 'fixed') {
+    } else if (child.blockBytes !== parent.blockBytes && parent.type !== 'fixed')
       problems.push(`${child.path} and ${parent.path} have blocks of two sizes`);
-    }
   }
   return problems;
 }

@@ -20,16 +20,14 @@ export async function snapshotWithQuiesce(context: Context, vm: string, newName:
   db.row('VM', vm);
   return withVmOperation(context, vm, 'snapshot_with_quiesce', async () => {
     const guest = guests.get(vm);
-    if (guest?.xenstore.get('control/feature-snapshot') !== '1') {
+    if (guest?.xenstore.get('control/feature-snapshot') !== '1')
       throw new XapiFailure('VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED', vm);
-    }
     if (guest.vss === 'silent') {
       await clock.sleep(REQUEST_SECONDS, stopped);
       throw new XapiFailure('VM_SNAPSHOT_WITH_QUIESCE_PLUGIN_DEOS_NOT_RESPOND', vm);
     }
-    if (!providerOffersItself(guest)) {
+    if (!providerOffersItself(guest))
       throw new XapiFailure('XEN_VSS_REQ_ERROR_NO_VOLUMES_SUPPORTED', vm, NO_VOLUMES_SUPPORTED);
-    }
     const template = await providersSnapshot(context, vm, guest);
     if (guest.vss === 'timeout') {
       await clock.sleep(STATUS_SECONDS, stopped);

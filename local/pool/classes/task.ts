@@ -70,15 +70,13 @@ export function setCancellable({ pool, task }: Context): void {
 /** @throws XapiFailure TASK_CANCELLED when somebody asked for it: xapi looks only where its operations poll */
 export function throwIfCancelling({ pool, task }: Context): void {
   if (!pool.db.has('task', task)) return;
-  if (Object.values(pool.db.map('task', task, 'current_operations')).includes('cancel')) {
+  if (Object.values(pool.db.map('task', task, 'current_operations')).includes('cancel'))
     throw new XapiFailure('TASK_CANCELLED', task);
-  }
 }
 
 function assertStatus(value: string): void {
-  if (!['pending', 'success', 'failure', 'cancelling', 'cancelled'].includes(value)) {
+  if (!['pending', 'success', 'failure', 'cancelling', 'cancelled'].includes(value))
     throw new XapiFailure('INTERNAL_ERROR', 'Failure("Unknown tag/contents")');
-  }
 }
 
 export const taskCalls = {

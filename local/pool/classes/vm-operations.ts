@@ -59,9 +59,8 @@ export function refusal({ db, settings }: PoolState, vm: string, operation: stri
   if (blocked !== undefined) return fail('OPERATION_BLOCKED', vm, blocked);
   const power = db.text('VM', vm, 'power_state');
   const states = operation === 'reverting' ? ALL_STATES : (POWER_STATES[operation] ?? []);
-  if (!states.includes(power)) {
+  if (!states.includes(power))
     return fail('VM_BAD_POWER_STATE', vm, states.join(', ').toLowerCase(), power.toLowerCase());
-  }
   const current = Object.entries(db.map('VM', vm, 'current_operations'));
   const operations = current.map(([, each]) => each);
   if (current.length > 0 && !mayRunBeside(operation, operations)) {
@@ -81,13 +80,11 @@ export function refusal({ db, settings }: PoolState, vm: string, operation: stri
   if (db.flag('VM', vm, 'is_control_domain')) {
     if (operation === 'destroy')
       return fail('OPERATION_NOT_ALLOWED', 'This operation is not allowed on dom0');
-    if (!OF_CONTROL_DOMAINS.includes(operation)) {
+    if (!OF_CONTROL_DOMAINS.includes(operation))
       return fail('OPERATION_NOT_ALLOWED', 'This operation is not allowed on a control domain');
-    }
   }
-  if (operation === 'snapshot_with_quiesce' && isRemoved(settings.release, 'VM.snapshot_with_quiesce')) {
+  if (operation === 'snapshot_with_quiesce' && isRemoved(settings.release, 'VM.snapshot_with_quiesce'))
     return fail('VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED', vm);
-  }
   return undefined;
 }
 

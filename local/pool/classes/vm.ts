@@ -18,9 +18,8 @@ async function destroyVm(context: Context, vm: string): Promise<void> {
   const { db, guests } = context.pool;
   db.row('VM', vm);
   await withVmOperation(context, vm, 'destroy', async () => {
-    if (db.map('VM', vm, 'other_config').default_template === 'true') {
+    if (db.map('VM', vm, 'other_config').default_template === 'true')
       throw new XapiFailure('VM_CANNOT_DELETE_DEFAULT_TEMPLATE');
-    }
     const parent = db.text('VM', vm, 'parent');
     for (const child of db.referrers('VM', 'parent', vm)) db.set('VM', child, 'parent', parent);
     for (const vbd of db.referrers('VBD', 'VM', vm)) {
