@@ -170,6 +170,13 @@ async function startAll(
       if (left.items.length > 0) warn(leftText(left.items, dataFolder(flags)));
     });
     await service.check();
+    // What fell due while nothing ran waits for no round: one that is killed again before it would never begin anything.
+    const ticked = service
+      .tick()
+      .catch((error: unknown) =>
+        warn(`the schedules failed: ${error instanceof Error ? error.message : error}`),
+      );
+    closers.push(() => ticked);
     if (simulated && flags.demo)
       await demo(
         { service, tokenFile: access?.file, pool: simulated, poolName: pool.name, states, signal },

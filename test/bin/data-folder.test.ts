@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { localClock } from '../../local/clock.ts';
 import { startGlance } from '../../local/glance/server.ts';
 import { startPool } from '../../local/pool/pool.ts';
 import { startService } from '../../local/service.ts';
@@ -164,4 +165,30 @@ it('stops when it is told to although the disk of its jobs is full, and says so'
   const ended = await running.ended;
   expect(ended.status).toBe(1);
   expect(ended.stderr.trim().split('\n').at(-1)).toContain('its disk is full: make room');
+}, 180_000);
+
+it('begins at its start what fell due while nothing ran', async () => {
+  const data = await aFolder();
+  const MINUTE = 60_000;
+  const earlier = await startService({
+    dataDir: join(data, 'service'),
+    pools: [{ name: 'demo', addresses: ['http://127.0.0.1:9'], username: 'root', password: 'none' }],
+    glance: { url: 'http://127.0.0.1:9' },
+    clock: { ...localClock(), now: () => new Date(Date.now() - 10 * MINUTE) },
+  });
+  const at = new Date(Date.now() - 5 * MINUTE).toISOString().slice(11, 16);
+  const schedule = { selector: { namePattern: '*' }, daily: { at }, keep: 1 };
+  expect(await askApi(earlier, 'POST', '/schedules', schedule)).toMatchObject({ status: 201 });
+  await earlier.close();
+  const ports = ['--api-port', '0', '--pool-port', '0', '--glance-port', '0'];
+  const vms = ['--vms', '1', '--disk-mib', '2'];
+  const running = startXensnap(['local', '--no-demo', '--no-auth', ...vms, '--data', data, ...ports]);
+  onTestFinished(() => running.signal('SIGKILL'));
+  await running.printed('\nready\n');
+  const started = Date.now();
+  const api = { apiUrl: running.firstLine().split(' ')[1] ?? '', token: undefined };
+  const asked = async () => (await askApi(api, 'GET', '/snapshots')).body.snapshots.length;
+  while ((await asked()) === 0 && Date.now() < started + MINUTE / 2)
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(await asked()).toBe(1);
 }, 180_000);
