@@ -1,8 +1,10 @@
+import { mapBounded } from '../bounded.ts';
 import { poolConfig } from '../config.ts';
 import type { Job } from '../job.ts';
 import { giveBack, placeOf } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { hostGroup, hostPlace, srPlace } from '../store/slots.ts';
+import { translate } from '../translate.ts';
 import type { Finding } from './finding.ts';
 
 /** Slots that closed jobs still hold on the pool's hosts. */
@@ -33,15 +35,29 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
   return findings;
 }
 
+/** Records that are read at a time. */
+const AT_ONCE = 16;
+
 /**
  * Places among a project's schedules and open jobs that nothing has: a process that died between taking one and putting
  * on record what it was for. Nothing of it is anybody's concern, so that it is no finding.
  */
-export async function sweepQuotas({ store, config }: Runtime): Promise<void> {
-  for (const project of Object.keys(config.projects ?? {})) {
-    for (const id of await store.slots.holders(placeOf('jobs', project)))
-      if ((await store.jobs.get(id))?.open === undefined) await giveBack('jobs', project, id, { store });
-    for (const id of await store.slots.holders(placeOf('schedules', project)))
-      if (!(await store.schedules.get(id))) await giveBack('schedules', project, id, { store });
-  }
+export async function sweepQuotas({ store, config, log }: Runtime): Promise<void> {
+  const isNobodys = {
+    jobs: async (id: string) => (await store.jobs.get(id))?.open === undefined,
+    schedules: async (id: string) => (await store.schedules.get(id)) === undefined,
+  };
+  for (const project of Object.keys(config.projects ?? {}))
+    for (const kind of ['jobs', 'schedules'] as const)
+      try {
+        await mapBounded(await store.slots.holders(placeOf(kind, project)), AT_ONCE, async (id) => {
+          if (await isNobodys[kind](id)) await giveBack(kind, project, id, { store });
+        });
+      } catch (error) {
+        log.warn('places of a project could not be looked at', {
+          project,
+          kind,
+          reason: translate(error).message,
+        });
+      }
 }
