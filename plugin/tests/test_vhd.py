@@ -275,7 +275,7 @@ class FallBackTest(PluginTest):
 
 
 class LargeMapTest(unittest.TestCase):
-    def test_two_tebibytes_are_looked_through_in_less_than_a_second_of_cpu(self):
+    def test_two_tebibytes_are_looked_through_about_as_quickly_as_their_blocks_are_sorted(self):
         plugin, entries = load_plugin(), 1044480
         map_bytes = 4 * entries
         order = list(range(entries))
@@ -284,7 +284,8 @@ class LargeMapTest(unittest.TestCase):
         with tempfile.NamedTemporaryFile(suffix='.vhd') as out:
             end = footer(3, 2040 << 30, uuid.uuid4())
             out.write(end + header(entries, None, u''))
-            out.write(struct.pack('>%dI' % entries, *[first + place * STRIDE for place in order]))
+            places = [first + place * STRIDE for place in order]
+            out.write(struct.pack('>%dI' % entries, *places))
             del order
             size = (first + entries * STRIDE) * 512 + 512
             out.truncate(size)
@@ -292,12 +293,19 @@ class LargeMapTest(unittest.TestCase):
             out.write(end)
             out.flush()
             with io.open(out.name, 'rb', buffering=0) as handle:
-                took = []
-                for _ in range(3):
-                    began = sum(os.times()[:2])
-                    plugin.Vhd(handle, out.name, size)
-                    took.append(sum(os.times()[:2]) - began)
-        self.assertLess(min(took), 1)
+                look = cpu_seconds(lambda: plugin.Vhd(handle, out.name, size))
+        # On 2.7 it takes 1.6 times as long, on the others less. A rival in the same run, since machines differ.
+        self.assertLess(look, 4 * cpu_seconds(lambda: sorted(places)))
+
+
+def cpu_seconds(work):
+    """The least of three times."""
+    took = []
+    for _ in range(3):
+        began = sum(os.times()[:2])
+        work()
+        took.append(sum(os.times()[:2]) - began)
+    return min(took)
 
 
 if __name__ == '__main__':
