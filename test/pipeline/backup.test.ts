@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { requestSnapshot } from '../../functions/request.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
@@ -104,6 +104,25 @@ it('warns of a backup that it could not delete, and tries again the next time', 
   const third = await request(vm, one);
   await job(third);
   expect(imageIds(all)).toEqual([third]);
+}, 120_000);
+
+it('calls no backup lost that a rotation has deleted, also where the rotation was broken off and tried again', async () => {
+  const all = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  const { pool, request, job, service } = all;
+  const vm = pool.vms()[0]?.uuid ?? '';
+  const one = { ...daily, backup: { type: 'daily', keep: 1 } };
+  const first = await request(vm, one);
+  await job(first);
+  const failure = Object.assign(new Error('planted'), { name: 'InternalServerError' });
+  const forget = vi.spyOn(service.runtime.store.backups, 'forget').mockRejectedValueOnce(failure);
+  const second = await request(vm, one);
+  expect(await job(second)).toMatchObject({ status: 'succeeded' });
+  expect(forget).toHaveBeenCalledTimes(2);
+  expect(imageIds(all)).toEqual([second]);
+  const { findings } = await service.janitor();
+  expect(findings).toEqual([]);
+  const { backups } = await service.runtime.store.backups.of('demo', vm);
+  expect(backups.map(({ imageId }) => imageId)).toEqual([second]);
 }, 120_000);
 
 it('succeeds with a warning when the rotation itself breaks', async () => {
