@@ -45,10 +45,16 @@ it('says what a VM waits for whose failed job still owes an image, and frees it 
   await service.janitor();
   const last = await service.runtime.store.janitorReports.last();
   const next = new Date(Date.parse(last?.startedAt ?? '') + 900_000).toISOString();
-  glance.faults.add({ method: 'DELETE', path: ONE, status: 503 });
+  glance.faults.add({ method: 'DELETE', path: ONE, status: 503, times: 2 });
   const late = (await ask('POST', '/snapshots', { vm })).body.error;
   expect(late.message).toContain(`every 15 minutes, next at ${next}.`);
   expect(late.nextTryAt).toBe(next);
+
+  // One by hand, or one that only looks, does not move the next.
+  await service.janitor(true, 'local');
+  const after = (await ask('POST', '/snapshots', { vm })).body.error;
+  expect(after.nextTryAt).toBeNull();
+  expect(after.message).toMatch(/every 15 minutes\.$/);
 
   glance.faults.clear();
   expect(await job(await request(vm))).toMatchObject({ status: 'succeeded' });
