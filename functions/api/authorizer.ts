@@ -72,5 +72,5 @@ export const handler: Authorize = (event) => {
 
 function fromRuntime({ keystone, ...runtime }: BaseRuntime): Authorize {
   if (keystone) return createAuthorizer({ ...runtime, keystone });
-  throw new XensnapError('ServiceUnavailable', 'The configuration names no Keystone (glance.keystone).');
+  throw new XensnapError('Internal', 'The configuration names no Keystone (glance.keystone).');
 }

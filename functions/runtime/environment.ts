@@ -47,7 +47,7 @@ export interface RuntimeOptions {
 export function required(env: Environment, name: string): string {
   const value = env[name];
   if (value) return value;
-  throw new XensnapError('ServiceUnavailable', `The environment variable ${name} is not set.`);
+  throw new XensnapError('Internal', `The environment variable ${name} is not set.`);
 }
 
 /** What a client of the SDK is made with; `service` as in `AWS_ENDPOINT_URL_<service>`. */
