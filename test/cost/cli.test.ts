@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
@@ -27,6 +28,14 @@ it('prints a snapshot by service, and beside it what stands each month', async (
   ])
     expect(out).toContain(`  ${service} `);
   expect(out).toMatch(/What stands each month, without any snapshot: \$\d+\.\d\d/);
+});
+
+it('prints what docs/deploy.md says of that job, and of what stands each month', async () => {
+  const docs = await readFile(new URL('../../docs/deploy.md', import.meta.url), 'utf8');
+  const { out } = await cost('--size-gib', '40', '--upload-minutes', '20', '--json');
+  const { snapshot, month } = JSON.parse(out);
+  expect(docs).toContain(`For that job: $${snapshot.usd.toFixed(4)};`);
+  expect(docs).toContain(`some $${Math.floor(month.standing.usd)} stand each month`);
 });
 
 it('prints the same as one JSON document', async () => {
