@@ -76,6 +76,12 @@ export type ErrorName = keyof typeof ERROR_STATUS;
 export const RUN_REASONS = ['RunMissed', 'NothingSelected', 'ScheduleRemoved', 'ScheduleDisabled'] as const;
 export type RunReasonName = (typeof RUN_REASONS)[number];
 
+/** Why something failed or was left out, as it is on record: one of the names above, and a message for the operator. */
+export interface Reason {
+  readonly name: string;
+  readonly message: string;
+}
+
 /** An error of ours. The state machine and the API route on `name`; `message` is for the operator. */
 export class XensnapError extends Error {
   override readonly name: ErrorName;

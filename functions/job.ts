@@ -1,5 +1,6 @@
 import type { StepName } from '../statemachine/contract.ts';
 import type { Ref } from '../xapi/types.ts';
+import type { Reason } from './errors.ts';
 import type { Consistency, Debt, ImageFormat, JobStatus, Quiesce, UploadSource } from './words.ts';
 
 /** That the image is a backup, and how many verified ones of its type the VM keeps. */
@@ -38,12 +39,6 @@ export interface JobRequest {
   readonly flatten?: boolean;
   /** Absent for a snapshot, which no rotation ever touches. */
   readonly backup?: Backup;
-}
-
-/** An error as callers see it. */
-export interface JobError {
-  readonly name: string;
-  readonly message: string;
 }
 
 /** A VHD of the uploaded bundle; a raw image has none. */
@@ -170,7 +165,7 @@ export interface Job {
   /** For operators, and the same in words for all callers. */
   readonly warnings?: readonly string[];
   readonly warningsForAll?: readonly string[];
-  readonly error?: JobError;
+  readonly error?: Reason;
   readonly xapiCalls?: number;
   /** How often a step of it has run. */
   readonly stepRuns?: number;

@@ -1,9 +1,9 @@
 import { type Caught, type FinalStatus, OUTCOME_OF_ERROR } from '../statemachine/contract.ts';
-import { ERROR_STATUS } from './errors.ts';
-import type { Job, JobError } from './job.ts';
+import { ERROR_STATUS, type Reason } from './errors.ts';
+import type { Job } from './job.ts';
 
 /** How a job ends: succeeded if it is committed, whatever came after; else what its failure means. */
-export function outcomeOf(job: Job, failure: JobError): { status: FinalStatus; error?: JobError } {
+export function outcomeOf(job: Job, failure: Reason): { status: FinalStatus; error?: Reason } {
   if (job.committed) return { status: 'succeeded' };
   if (job.cancelRequested)
     return { status: 'cancelled', error: { name: 'JobCancelled', message: 'The job was cancelled.' } };
@@ -11,7 +11,7 @@ export function outcomeOf(job: Job, failure: JobError): { status: FinalStatus; e
 }
 
 /** What a Catch wrote, as a job's error. */
-export function errorOfCaught(caught: Caught | undefined): JobError {
+export function errorOfCaught(caught: Caught | undefined): Reason {
   if (!caught) return { name: 'Internal', message: 'The job ended without a reason.' };
   const { Error: name, Cause: cause } = caught;
   if (name === 'States.Timeout' || name === 'Sandbox.Timedout')

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { EventBridgeEvent } from 'aws-lambda';
 import { mapBounded } from './bounded.ts';
 import { END_OF_TIME } from './clock.ts';
-import { XensnapError } from './errors.ts';
+import { type Reason, XensnapError } from './errors.ts';
 import type { ExecutionState } from './executions.ts';
-import type { Job, JobError } from './job.ts';
+import type { Job } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { sentence } from './sentence.ts';
@@ -125,7 +125,7 @@ async function waitOutStep(jobId: string, { store, clock, config, wait }: Runtim
   }
 }
 
-async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconciled> {
+async function settle(job: Job, end: Reason, runtime: Runtime): Promise<Reconciled> {
   const log = runtime.log.with({ jobId: job.id });
   const metrics = runtime.metrics.with({ jobId: job.id });
   const problems: string[] = [];
@@ -152,7 +152,7 @@ async function settle(job: Job, end: JobError, runtime: Runtime): Promise<Reconc
 }
 
 /** Why the execution ended without an outcome. */
-function endOf(job: Job, execution: ExecutionState | undefined): JobError {
+function endOf(job: Job, execution: ExecutionState | undefined): Reason {
   if (!execution)
     return job.status === 'starting'
       ? { name: 'Interrupted', message: 'The job was never started.' }

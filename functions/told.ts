@@ -1,10 +1,4 @@
-import type { ErrorName, RunReasonName } from './errors.ts';
-
-/** Why something failed or was left out. */
-export interface Reason {
-  readonly name: string;
-  readonly message: string;
-}
+import type { ErrorName, Reason, RunReasonName } from './errors.ts';
 
 /** The message as it is: it speaks of what the caller asked for and of what is the caller's, and quotes nobody else. */
 const AS_IT_IS = true;

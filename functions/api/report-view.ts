@@ -1,13 +1,12 @@
 import { z } from '@hono/zod-openapi';
 import { shorten } from '../../glance/shorten.ts';
 import { fitting } from '../bounded.ts';
-import type { ErrorName, RunReasonName } from '../errors.ts';
+import type { ErrorName, Reason, RunReasonName } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { OtherVm, ProtectedVm } from '../schedules/ages.ts';
 import { PROTECTED_HOURS, type Report, type ReportedRun } from '../schedules/report.ts';
 import { RUN_STATES } from '../schedules/run.ts';
 import type { VerifiedBackup } from '../store/backups.ts';
-import type { Reason } from '../told.ts';
 import { JOB_STATUSES } from '../words.ts';
 import { type Listener, toldTo } from './told-to.ts';
 

@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import type { Config } from '../config.ts';
-import { type Reason, told } from '../told.ts';
+import type { Reason } from '../errors.ts';
+import { told } from '../told.ts';
 import { type Caller, callerOf, confinedTo } from './caller.ts';
 import { isStranger } from './gate.ts';
 

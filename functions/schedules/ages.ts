@@ -1,5 +1,5 @@
 import { mapBounded } from '../bounded.ts';
-import type { JobError } from '../job.ts';
+import type { Reason } from '../errors.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { type KnownVm, lostBefore, standing, type VerifiedBackup } from '../store/backups.ts';
 import { type CoveredVm, coveredBy, type PoolVms, vmKey, vmsOfPools } from './coverage.ts';
@@ -40,7 +40,7 @@ export interface Ages {
   readonly covered: readonly ProtectedVm[];
   readonly others: readonly OtherVm[];
   readonly away: PoolVms['away'];
-  readonly problem: JobError | undefined;
+  readonly problem: Reason | undefined;
 }
 
 /** Everything that is on record of VMs with backups, or that selectors name. */

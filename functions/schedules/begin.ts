@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mapBounded } from '../bounded.ts';
 import { END_OF_TIME } from '../clock.ts';
+import type { Reason } from '../errors.ts';
 import { isFinished } from '../job.ts';
 import type { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -8,7 +9,7 @@ import { told } from '../told.ts';
 import { asJobError } from '../translate.ts';
 import { isAskedForAgain, isInTime, mayPass } from './made-up.ts';
 import { runOutcomeOf, tellRun } from './outcome.ts';
-import type { Run, RunReason } from './run.ts';
+import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
 import { allowedVms } from './select.ts';
 import { isLate, LEAST_WAIT_MS, missed } from './slot.ts';
@@ -52,7 +53,7 @@ async function goOn(
   run: Run,
   runtime: Runtime,
   request: typeof requestSnapshot,
-): Promise<RunReason | undefined> {
+): Promise<Reason | undefined> {
   const job = run.jobId === undefined ? undefined : await runtime.store.jobs.get(run.jobId);
   if (!job) return ask(run, runtime, request);
   if (!isFinished(job)) return undefined;
@@ -66,15 +67,11 @@ async function goOn(
   return undefined;
 }
 
-async function ask(
-  run: Run,
-  runtime: Runtime,
-  request: typeof requestSnapshot,
-): Promise<RunReason | undefined> {
+async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot): Promise<Reason | undefined> {
   const { store, clock, config } = runtime;
   const now = clock.now();
   const schedule = await store.schedules.get(run.scheduleId);
-  const tell = async (outcome: 'failed' | 'skipped', reason: RunReason): Promise<undefined> => {
+  const tell = async (outcome: 'failed' | 'skipped', reason: Reason): Promise<undefined> => {
     await tellRun(run, run.jobId, { outcome, reason }, runtime);
   };
   if (!schedule?.enabled) return tell('skipped', revoked(schedule));
@@ -123,13 +120,13 @@ function timesOf(run: Run, now: Date): { startAfter: Date; startBefore: Date } {
   return { startAfter: new Date(startAfter), startBefore: new Date(until) };
 }
 
-function revoked(schedule: Schedule | undefined): RunReason {
+function revoked(schedule: Schedule | undefined): Reason {
   return schedule
     ? { name: 'ScheduleDisabled', message: 'The schedule was disabled before the run began.' }
     : { name: 'ScheduleRemoved', message: 'The schedule was removed before the run began.' };
 }
 
-async function disable(schedule: Schedule, problem: RunReason, { store, log }: Runtime): Promise<void> {
+async function disable(schedule: Schedule, problem: Reason, { store, log }: Runtime): Promise<void> {
   const reason = `Its VM is gone, or no longer the project's: ${told(problem).message}`;
   if (await store.schedules.disable(schedule, reason))
     log.warn('schedule disabled', { scheduleId: schedule.id, reason });

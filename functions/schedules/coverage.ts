@@ -1,11 +1,10 @@
 import type { VmRecord } from '../../xapi/types.ts';
 import { mapBounded, within } from '../bounded.ts';
-import { XensnapError } from '../errors.ts';
+import { type Reason, XensnapError } from '../errors.ts';
 import { REAL_VMS } from '../pool-vms.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { KnownVm } from '../store/backups.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
-import type { RunReason } from './run.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 import { allowedVms, poolsOf, selects } from './select.ts';
 import { nextNominal } from './timing.ts';
@@ -15,13 +14,13 @@ type Runtime = Pick<BaseRuntime, 'config' | 'withSession'>;
 /** The VMs of the pools as they are now, and the pools that did not tell theirs. */
 export interface PoolVms {
   readonly vms: ReadonlyMap<string, readonly VmRecord[]>;
-  readonly away: readonly { readonly pool: string; readonly reason: RunReason }[];
+  readonly away: readonly { readonly pool: string; readonly reason: Reason }[];
 }
 
 /** Asks every pool at once, and each once; one that takes longer than `seconds` counts as away. */
 export async function vmsOfPools({ config, withSession }: Runtime, seconds: number): Promise<PoolVms> {
   const vms = new Map<string, readonly VmRecord[]>();
-  const away: { pool: string; reason: RunReason }[] = [];
+  const away: { pool: string; reason: Reason }[] = [];
   const pools = config.pools.filter(({ driver }) => driver === 'xenapi');
   await mapBounded(pools, pools.length, async ({ name: pool }) => {
     try {

@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { expiryOf } from '../clock.ts';
+import type { Reason } from '../errors.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import { tellRun } from './outcome.ts';
-import type { Run, RunOutcome, RunReason } from './run.ts';
+import type { Run, RunOutcome } from './run.ts';
 import type { Schedule, ScheduledVm } from './schedule.ts';
 import { type Selected, selectVms } from './select.ts';
 import { endOf, LEAST_WAIT_MS, lateFrom, missed, type Slot } from './slot.ts';
@@ -104,7 +105,7 @@ async function end(
   slot: Slot,
   of: Partial<Run>,
   outcome: RunOutcome,
-  reason: RunReason,
+  reason: Reason,
   runtime: Runtime,
 ): Promise<void> {
   const run = { ...runOf(schedule, slot), ...of };

@@ -1,7 +1,7 @@
 import { GlanceListTooLong } from '../../glance/errors.ts';
 import type { Image } from '../../glance/image.ts';
 import { mapBounded, within } from '../bounded.ts';
-import type { JobError } from '../job.ts';
+import type { Reason } from '../errors.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { KnownVm, Lost, VerifiedBackup } from '../store/backups.ts';
 import { asJobError } from '../translate.ts';
@@ -26,7 +26,7 @@ export interface Looked {
   /** In the order in which they were given. */
   readonly vms: readonly LookedVm[];
   /** Why not all could be looked at: Glance does not answer, or the bound was reached. */
-  readonly problem?: JobError;
+  readonly problem?: Reason;
 }
 
 type Runtime = Pick<BaseRuntime, 'glance' | 'store' | 'config' | 'clock' | 'log'>;
@@ -77,7 +77,7 @@ export async function lookAtBackups(
 }
 
 const UNKNOWN = Symbol('not looked at');
-const TOO_MANY: JobError = {
+const TOO_MANY: Reason = {
   name: 'TimedOut',
   message: 'Glance has more images, or takes longer, than one look has time for; the next ones go on.',
 };
@@ -88,7 +88,7 @@ async function list(
   { glance, config }: Runtime,
   { seconds }: LookBound,
   listed: Map<string, Image>,
-): Promise<JobError | undefined> {
+): Promise<Reason | undefined> {
   const ids = new Set(vms.flatMap(({ backups }) => backups.map(({ imageId }) => imageId)));
   const newest = vms.flatMap(({ backups }) => backups[0] ?? []);
   if (newest.length === 0) return undefined;

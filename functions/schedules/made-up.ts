@@ -1,7 +1,7 @@
 import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
-import { ERROR_STATUS } from '../errors.ts';
+import { ERROR_STATUS, type Reason } from '../errors.ts';
 import type { Job } from '../job.ts';
-import type { Run, RunReason } from './run.ts';
+import type { Run } from './run.ts';
 
 /** Up to these a job has an image's record, the VM's lease and a place in a line, and its VM has seen nothing of it. */
 const BEFORE_ANY_EFFECT: readonly Job['phase'][] = [
@@ -23,7 +23,7 @@ export function failedBeforeItBegan({ status, phase }: Pick<Job, 'status' | 'pha
 /** What another try may mend, while the run's window lasts. */
 const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'SecretUnusable', 'QuotaExceeded', 'Interrupted'];
 
-export function mayPass({ name }: RunReason): boolean {
+export function mayPass({ name }: Reason): boolean {
   return PASSING.includes(name) || !Object.hasOwn(ERROR_STATUS, name);
 }
 
@@ -35,7 +35,7 @@ export function isInTime({ startBefore = '' }: Run, now: Date): boolean {
 export function isAskedForAgain(
   run: Run,
   job: Pick<Job, 'status' | 'phase'>,
-  reason: RunReason,
+  reason: Reason,
   now: Date,
 ): boolean {
   return failedBeforeItBegan(job) && mayPass(reason) && isInTime(run, now);

@@ -1,8 +1,9 @@
+import type { Reason } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { RunKey } from '../store/runs.ts';
-import type { RunOutcome, RunReason } from './run.ts';
+import type { RunOutcome } from './run.ts';
 
 type Deps = Pick<BaseRuntime, 'store' | 'clock' | 'log' | 'metrics'>;
 
@@ -15,7 +16,7 @@ const METRIC: { readonly [O in RunOutcome]?: CountName } = {
 export async function tellRun(
   run: RunKey,
   jobId: string | undefined,
-  told: { readonly outcome: RunOutcome; readonly reason?: RunReason | undefined },
+  told: { readonly outcome: RunOutcome; readonly reason?: Reason | undefined },
   { store, clock, log, metrics }: Deps,
 ): Promise<void> {
   const written = await store.runs.finish(run, jobId, { ...told, finishedAt: clock.now() });
@@ -31,7 +32,7 @@ export async function tellRun(
 /** What a finished job means for its run. */
 export function runOutcomeOf({ status, error }: Job): {
   outcome: RunOutcome;
-  reason?: RunReason | undefined;
+  reason?: Reason | undefined;
 } {
   if (status === 'succeeded') return { outcome: 'succeeded' };
   // Somebody wanted no backup this time: nothing has failed.

@@ -1,4 +1,5 @@
 import { mapBounded } from '../bounded.ts';
+import type { Reason } from '../errors.ts';
 import { isFinished, type Job, wasRefused } from '../job.ts';
 import { ownsVm } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
@@ -7,7 +8,7 @@ import { coveredBy, overdueAfter, vmKey, vmsOfPools } from './coverage.ts';
 import type { LookBound } from './look.ts';
 import { isAskedForAgain } from './made-up.ts';
 import { runOutcomeOf } from './outcome.ts';
-import type { Run, RunReason, RunState } from './run.ts';
+import type { Run, RunState } from './run.ts';
 import type { Schedule } from './schedule.ts';
 
 const READS_AT_ONCE = 16;
@@ -27,7 +28,7 @@ export interface ReportedRun extends Run {
 /** Something that the report could not look at, and why. */
 export interface Gap {
   readonly what: string;
-  readonly reason: RunReason;
+  readonly reason: Reason;
 }
 
 /** What became of a day's runs and snapshots, and how the VMs stand now. */
@@ -89,7 +90,7 @@ export async function reportOf(
   };
 }
 
-const TOO_MANY: RunReason = { name: 'TimedOut', message: 'There are too many of them for one report.' };
+const TOO_MANY: Reason = { name: 'TimedOut', message: 'There are too many of them for one report.' };
 
 async function runsOf(
   date: string,
@@ -132,6 +133,6 @@ async function stateOf(
   return withReason({ ...run, state: outcome }, reason);
 }
 
-function withReason(run: ReportedRun, reason: RunReason | undefined): ReportedRun {
+function withReason(run: ReportedRun, reason: Reason | undefined): ReportedRun {
   return reason ? { ...run, reason } : run;
 }

@@ -1,7 +1,7 @@
 import { mapBounded } from '../bounded.ts';
+import type { Reason } from '../errors.ts';
 import { type BackupSet, judgeBackups, listBackups, type Verdict } from '../rotation.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import type { RunReason } from './run.ts';
 import type { Schedule, ScheduledVm } from './schedule.ts';
 import { selectVms } from './select.ts';
 
@@ -11,7 +11,7 @@ const LISTS_AT_ONCE = 4;
 export interface Retention {
   readonly vms: readonly (ScheduledVm & { readonly verdicts: readonly Verdict[] })[];
   /** Pools whose VMs are not known, because they did not answer. */
-  readonly unasked: readonly { readonly pool?: string; readonly reason: RunReason }[];
+  readonly unasked: readonly { readonly pool?: string; readonly reason: Reason }[];
 }
 
 /** Judges the backups of a schedule's VMs as a rotation would, and deletes nothing. @throws when a list fails */

@@ -1,3 +1,4 @@
+import type { Reason } from '../errors.ts';
 /** How a run ended. `skipped`: nothing was tried, or its time was over before it could begin. */
 export const RUN_OUTCOMES = ['succeeded', 'failed', 'skipped'] as const;
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
@@ -5,12 +6,6 @@ export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 /** How a run stands in a report: `waiting` until its job has been asked for. */
 export const RUN_STATES = ['waiting', 'running', ...RUN_OUTCOMES] as const;
 export type RunState = (typeof RUN_STATES)[number];
-
-/** Why, with a name of functions/errors.ts; the README lists them. */
-export interface RunReason {
-  readonly name: string;
-  readonly message: string;
-}
 
 /** One nominal time of a schedule for one VM. Times are ISO 8601 UTC. */
 export interface Run {
@@ -30,8 +25,8 @@ export interface Run {
   readonly startAfter?: string;
   readonly startBefore?: string;
   /** Why the job could not be asked for the last time that it was tried. */
-  readonly problem?: RunReason;
+  readonly problem?: Reason;
   readonly outcome?: RunOutcome;
-  readonly reason?: RunReason;
+  readonly reason?: Reason;
   readonly finishedAt?: string;
 }

@@ -1,18 +1,17 @@
 import type { VmRecord } from '../../xapi/types.ts';
 import type { Config, PoolConfig } from '../config.ts';
-import { XensnapError } from '../errors.ts';
+import { type Reason, XensnapError } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
 import { REAL_VMS } from '../pool-vms.ts';
 import { ownsVm } from '../projects.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
-import type { RunReason } from './run.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 
 /** The VMs that a selector names now, and the pools that could not be asked. */
 export interface Selected {
   readonly vms: readonly ScheduledVm[];
-  readonly unasked: readonly { readonly pool?: string; readonly reason: RunReason }[];
+  readonly unasked: readonly { readonly pool?: string; readonly reason: Reason }[];
 }
 
 /** Asks the pools for the VMs of a schedule. One VM is known without asking. */

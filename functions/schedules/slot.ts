@@ -1,4 +1,5 @@
-import type { Run, RunReason } from './run.ts';
+import type { Reason } from '../errors.ts';
+import type { Run } from './run.ts';
 
 /** However narrow the window, a run waits so long for a busy VM or a pool that does not answer. */
 export const LEAST_WAIT_MS = 3_600_000;
@@ -29,7 +30,7 @@ export function isLate({ nominal, next }: Run, now: Date): boolean {
 }
 
 /** That a run's time was over when xensnap came to it. */
-export function missed(now: Date): RunReason {
+export function missed(now: Date): Reason {
   const at = now.toISOString().slice(0, 16);
   return {
     name: 'RunMissed',

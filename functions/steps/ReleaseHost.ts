@@ -1,7 +1,8 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
 import { expiryOf } from '../clock.ts';
+import type { Reason } from '../errors.ts';
 import { debtsOfHost } from '../host-away.ts';
-import type { Job, JobError } from '../job.ts';
+import type { Job } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { giveBack } from '../quota.ts';
@@ -37,7 +38,7 @@ const METRIC = {
 /** Tells the outcome, once. What is still owed then is a warning of a job that succeeded. */
 export async function tellOutcome(
   { store, clock, config, log, metrics, ...deps }: StepDeps,
-  failure: JobError,
+  failure: Reason,
 ): Promise<FinalStatus> {
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   const outcome = outcomeOf(job, failure);
@@ -111,7 +112,7 @@ export const handler = step('ReleaseHost', async (state, deps) => {
   return { status };
 });
 
-async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: JobError): Promise<void> {
+async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: Reason): Promise<void> {
   const owed = DEBTS.filter((debt) => job?.debts?.has(debt)).join(', ');
   if (owed === '' || !job) return;
   await store.jobs.record(job.id, { owesBecause: problem.message });

@@ -1,5 +1,6 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
-import type { Job, JobError } from '../job.ts';
+import type { Reason } from '../errors.ts';
+import type { Job } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Debt, JobStatus } from '../words.ts';
 import { indexOf, type JobItem, type JobList, jobKey, jobOf, newItem } from './job-item.ts';
@@ -154,7 +155,7 @@ export class Jobs {
   /** Tells the outcome, once; undefined when it has been told. */
   async finish(
     jobId: string,
-    outcome: { status: FinalStatus; error?: JobError; finishedAt: Date; ttl: number },
+    outcome: { status: FinalStatus; error?: Reason; finishedAt: Date; ttl: number },
   ): Promise<Job | undefined> {
     const { status, error, ttl } = outcome;
     return this.#change(jobId, {

@@ -1,4 +1,5 @@
-import type { Run, RunOutcome, RunReason } from '../schedules/run.ts';
+import type { Reason } from '../errors.ts';
+import type { Run, RunOutcome } from '../schedules/run.ts';
 import { everyItem, type Table } from './table.ts';
 
 /** Runs that have no outcome yet, in the index of what is open. */
@@ -37,7 +38,7 @@ export class Runs {
   }
 
   /** Notes why the job could not be asked for this time. */
-  async trouble(run: Run, problem: RunReason): Promise<void> {
+  async trouble(run: Run, problem: Reason): Promise<void> {
     await this.#table.change(key(run), {
       set: { problem },
       when: 'attribute_exists(id) AND attribute_not_exists(outcome)',
@@ -45,7 +46,7 @@ export class Runs {
   }
 
   /** Gives an open run another job in the place of one that came to nothing. Undefined when it has another already. */
-  async retry(run: Run, jobId: string, problem: RunReason): Promise<Run | undefined> {
+  async retry(run: Run, jobId: string, problem: Reason): Promise<Run | undefined> {
     return this.#table.change<Run>(key(run), {
       set: { jobId, problem },
       when: 'attribute_not_exists(outcome) AND #jobId = :old',
@@ -57,11 +58,7 @@ export class Runs {
   async finish(
     run: RunKey,
     jobId: string | undefined,
-    {
-      outcome,
-      reason,
-      finishedAt,
-    }: { outcome: RunOutcome; reason?: RunReason | undefined; finishedAt: Date },
+    { outcome, reason, finishedAt }: { outcome: RunOutcome; reason?: Reason | undefined; finishedAt: Date },
   ): Promise<Run | undefined> {
     const told = 'attribute_exists(id) AND attribute_not_exists(outcome)';
     return this.#table.change<Run>(key(run), {
