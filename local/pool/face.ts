@@ -102,6 +102,7 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
     },
     coalesceNow: (srUuid) => coalesceNow(pool, storageOf(pool, db.byUuid('SR', srUuid))),
     stepCoalescer: (srUuid) => collectorByHand(pool, storageOf(pool, db.byUuid('SR', srUuid))).step(),
+    isSrLocked: (srUuid) => storageOf(pool, db.byUuid('SR', srUuid)).chains.isTaken,
     async interruptCoalescer(srUuid) {
       await storageOf(pool, db.byUuid('SR', srUuid)).collector?.kill();
     },

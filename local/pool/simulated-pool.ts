@@ -102,6 +102,8 @@ export interface SimulatedPool {
    * all), or nothing when it has ended. One that is at work by itself is taken over where it is.
    */
   stepCoalescer(srUuid: string): Promise<string | undefined>;
+  /** Whether the SR's lock is held: by a coalescer that was left in such a step, everybody else waits for good. */
+  isSrLocked(srUuid: string): boolean;
   /** Ends it where it is, as a crash of its host would; the next run finds what it left half done. */
   interruptCoalescer(srUuid: string): Promise<void>;
   /** Puts a file into the SR's folder, as somebody else would; answers its path. */

@@ -13,14 +13,17 @@ const LONGEST_PAUSE_MILLISECONDS = 15;
 
 type Random = () => number;
 
-/** Lets the coalescer work with pauses of its own length after each step, until it has ended or `isOver`. */
+/**
+ * Lets the coalescer work with pauses after each step, until it has ended or `isOver`. It is not left where it holds the
+ * SR's lock, since whatever comes next would wait for that.
+ */
 async function coalesceSlowly(
   { pool }: DirectWorld,
   sr: string,
   random: Random,
   isOver: () => boolean,
 ): Promise<void> {
-  while (!isOver() && (await pool.stepCoalescer(sr)) !== undefined)
+  while ((!isOver() || pool.isSrLocked(sr)) && (await pool.stepCoalescer(sr)) !== undefined)
     await delay(random() * LONGEST_PAUSE_MILLISECONDS);
 }
 

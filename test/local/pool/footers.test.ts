@@ -1,15 +1,15 @@
-import { open, stat } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { isWhole, snapshotOf } from './a-disk.ts';
 import { aPool } from './a-pool.ts';
 
-/** What a file ends with: its footer, what tapdisk writes over one, or data. */
-async function endOf(path = ''): Promise<'footer' | 'killed' | 'data'> {
-  const { size } = await stat(path);
-  const file = await open(path);
+/** What a file ends with: its footer, what tapdisk writes over one, or data. Read at once, since others write. */
+function endOf(path = ''): 'footer' | 'killed' | 'data' {
+  const { size } = statSync(path);
+  const file = openSync(path, 'r');
   const bytes = Buffer.alloc(512);
-  await file.read(bytes, 0, 512, size - 512);
-  await file.close();
+  readSync(file, bytes, 0, bytes.length, size - bytes.length);
+  closeSync(file);
   if (bytes.toString('latin1', 0, 8) === 'conectix') return 'footer';
   return bytes.every((byte) => byte === 0xc7) ? 'killed' : 'data';
 }
@@ -18,15 +18,15 @@ it('has no footer at the end of a disk while a VM has it open, and puts it back 
   await using world = await aPool({ keepModels: true });
   const vm = world.pool.vm('web-1');
   const path = vm.rootVdi?.path;
-  expect(await endOf(path)).toBe('killed');
+  expect(endOf(path)).toBe('killed');
   vm.setPowerState('Halted');
-  expect(await endOf(path)).toBe('footer');
+  expect(endOf(path)).toBe('footer');
   vm.setPowerState('Running');
   await snapshotOf(world.pool, world.client, vm);
   await vm.writeSome();
-  expect(await endOf(path)).toBe('data');
+  expect(endOf(path)).toBe('data');
   vm.setPowerState('Halted');
-  expect(await endOf(path)).toBe('footer');
+  expect(endOf(path)).toBe('footer');
   expect(await isWhole(world.pool, world.pool.srs[0]?.folder ?? '', vm.rootVdi?.uuid ?? '')).toBe(true);
 });
 
@@ -37,8 +37,8 @@ it('closes a disk for its snapshot, and opens the new leaf', async () => {
   const [sr] = pool.srs;
   const { uuid } = await snapshotOf(pool, client, vm);
   const [base] = pool.baseCopies()[sr?.uuid ?? ''] ?? [];
-  expect(await endOf(vm.rootVdi?.path)).toBe('killed');
-  for (const each of [uuid, base]) expect(await endOf(`${sr?.folder}/${each}.vhd`)).toBe('footer');
+  expect(endOf(vm.rootVdi?.path)).toBe('killed');
+  for (const each of [uuid, base]) expect(endOf(`${sr?.folder}/${each}.vhd`)).toBe('footer');
   expect(pool.record('VDI', vm.rootVdi?.ref ?? '').sm_config).not.toHaveProperty('paused');
 });
 
@@ -51,8 +51,8 @@ it('has none on a base copy while a block is allocated in it, and scans the SR n
   // From there on a leaf is merged, with the SR's lock held.
   for (let step = await pool.stepCoalescer(sr?.uuid ?? ''); step && step !== 'leaf paused'; ) {
     if (step === 'block allocated' || step === 'block merged') {
-      const ends = await Promise.all(
-        (pool.baseCopies()[sr?.uuid ?? ''] ?? []).map((uuid) => endOf(`${sr?.folder}/${uuid}.vhd`)),
+      const ends = (pool.baseCopies()[sr?.uuid ?? ''] ?? []).map((uuid) =>
+        endOf(`${sr?.folder}/${uuid}.vhd`),
       );
       const missing = ends.filter((end) => end !== 'footer').length;
       seen.push(`${step}: ${missing}`);
@@ -66,20 +66,23 @@ it('has none on a base copy while a block is allocated in it, and scans the SR n
 it('shows an onlooker base copies without a footer while the coalescer works by itself', async () => {
   await using world = await aPool({ vms: 0, gcQuietSeconds: 1e6 });
   const { pool } = world;
-  await pool.addVm({ name: 'deep', diskMib: 16, dataMib: 0, baseCopies: 4 });
   const [sr] = pool.srs;
-  let isDone = false;
-  const done = pool.coalesceNow(sr?.uuid ?? '').finally(() => {
-    isDone = true;
-  });
+  // Nobody can tell when the onlooker gets a look in: one merge in two is over before that.
   let missing = 0;
-  while (!isDone) {
-    await new Promise((resolve) => setImmediate(resolve));
-    for (const uuid of pool.baseCopies()[sr?.uuid ?? ''] ?? []) {
-      const end = await endOf(`${sr?.folder}/${uuid}.vhd`).catch(() => 'gone');
-      if (end === 'data') missing += 1;
+  for (let tries = 0; missing === 0 && tries < 40; tries += 1) {
+    await pool.addVm({ name: `deep-${tries}`, diskMib: 16, dataMib: 0, baseCopies: 4 });
+    let isDone = false;
+    const done = pool.coalesceNow(sr?.uuid ?? '').finally(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      await new Promise((resolve) => setImmediate(resolve));
+      for (const uuid of pool.baseCopies()[sr?.uuid ?? ''] ?? []) {
+        const path = `${sr?.folder}/${uuid}.vhd`;
+        if (existsSync(path) && endOf(path) === 'data') missing += 1;
+      }
     }
+    await done;
   }
-  await done;
   expect(missing).toBeGreaterThan(0);
 });
