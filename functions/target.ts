@@ -1,6 +1,6 @@
 import { poolConfig } from './config.ts';
 import { XensnapError } from './errors.ts';
-import { findVm, type Inspection, inspectVm } from './inspect.ts';
+import { findVm, type Inspection, inspectVm } from './pool/inspect.ts';
 import type { Runtime } from './runtime/executions.ts';
 import type { SnapshotRequest } from './snapshot-request.ts';
 import { translateOfPool } from './translate.ts';

@@ -160,7 +160,7 @@ it('writes each list of words out in one place', () => {
   expect(places.size).toBeGreaterThan(50);
   const wrong = sources
     // The plugin has words of its own, some of which are the same.
-    .filter((file) => /^(bin|cost|functions)\//.test(file) && file !== 'functions/dom0.ts')
+    .filter((file) => /^(bin|cost|functions)\//.test(file) && file !== 'functions/pool/dom0.ts')
     .flatMap((file) => {
       const text = read(file).replace(/\s+/g, ' ');
       const copied = [...places].filter(([part, of]) => text.includes(part) && !of.includes(file));
@@ -248,10 +248,10 @@ it('reads whole numbers of a pool, and the references of its records, by their o
   expect(casts).toEqual([]);
 });
 
-/** Where a call's refusal by HANDLE_INVALID or UUID_INVALID is read, and why beside `functions/gone.ts`. */
+/** Where a call's refusal by HANDLE_INVALID or UUID_INVALID is read, and why beside `functions/pool/gone.ts`. */
 const readsNoSuch: Record<string, string> = {
-  'functions/gone.ts': 'looks again before anything counts as gone',
-  'functions/inspect.ts':
+  'functions/pool/gone.ts': 'looks again before anything counts as gone',
+  'functions/pool/inspect.ts':
     'tells a name from a UUID, and a call that the release knows from one that it does not',
   'functions/janitor/leftovers.ts': 'only skips a host for the round',
   'functions/translate.ts': 'gives the error a name',

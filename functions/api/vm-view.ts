@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { POWER_STATES } from '../../xapi/types.ts';
-import type { PoolVm } from '../pool-vms.ts';
+import type { PoolVm } from '../pool/vms.ts';
 
 /** A VM as callers see it. */
 export const VmView = z

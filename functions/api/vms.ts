@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { mapBounded } from '../bounded.ts';
-import { vmsOfPool } from '../pool-vms.ts';
+import { vmsOfPool } from '../pool/vms.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { callerOf, mayTouch } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';

@@ -6,9 +6,9 @@ import { entriesOf, type HostRecord, type Ref, type SrRecord } from '../../xapi/
 import { mapBounded } from '../bounded.ts';
 import type { Clock } from '../clock.ts';
 import type { PoolConfig } from '../config.ts';
-import { requirePlugin } from '../dom0.ts';
-import { makesSnapshots } from '../inspect.ts';
-import { vmsOfPool } from '../pool-vms.ts';
+import { requirePlugin } from '../pool/dom0.ts';
+import { makesSnapshots } from '../pool/inspect.ts';
+import { vmsOfPool } from '../pool/vms.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { type Check, check, type Found } from './check.ts';
 import { judgeRootDisks } from './root-disks.ts';

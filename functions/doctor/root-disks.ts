@@ -1,4 +1,4 @@
-import type { PoolVm } from '../pool-vms.ts';
+import type { PoolVm } from '../pool/vms.ts';
 import type { Found } from './check.ts';
 
 /** VMs that are named; of the others there is only a number. */

@@ -1,5 +1,5 @@
-import { hostNamed } from '../host-away.ts';
 import type { Job } from '../job.ts';
+import { hostNamed } from '../pool/host-away.ts';
 import { reconcile } from '../reconcile.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';

@@ -1,8 +1,8 @@
 import { isCode } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import { entriesOf } from '../../xapi/types.ts';
-import { leftoversOf } from '../dom0.ts';
-import { isHostAway } from '../host-away.ts';
+import { leftoversOf } from '../pool/dom0.ts';
+import { isHostAway } from '../pool/host-away.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import { type Finding, ROUND_SECONDS } from './finding.ts';

@@ -1,6 +1,6 @@
-import { unlessUnknown } from '../gone.ts';
-import { destroySecret } from '../secrets.ts';
-import { tagsIn } from '../tags.ts';
+import { unlessUnknown } from '../pool/gone.ts';
+import { destroySecret } from '../pool/secrets.ts';
+import { tagsIn } from '../pool/tags.ts';
 import type { Finding } from './finding.ts';
 import { each, isClosed, type Round } from './round.ts';
 

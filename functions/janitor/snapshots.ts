@@ -1,9 +1,9 @@
 import type { VdiRecord } from '../../xapi/types.ts';
-import { destroyTemplate, destroyUntilGone } from '../destroy.ts';
 import { jobOfLabel } from '../job.ts';
+import { destroyTemplate, destroyUntilGone } from '../pool/destroy.ts';
+import { tagsIn } from '../pool/tags.ts';
+import { isTemplateFound, type Template } from '../pool/template.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { tagsIn } from '../tags.ts';
-import { isTemplateFound, type Template } from '../template.ts';
 import type { Finding } from './finding.ts';
 import { each, type Found, isClosed, type Round } from './round.ts';
 

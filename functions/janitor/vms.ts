@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { entriesOf, type Ref, type VmRecord } from '../../xapi/types.ts';
-import { closeLock, forgetOpening, LOCK_KEY, openingsIn } from '../lock.ts';
+import { closeLock, forgetOpening, LOCK_KEY, openingsIn } from '../pool/lock.ts';
+import { keysIn, tagsIn, untag } from '../pool/tags.ts';
+import { disksOf, type Template } from '../pool/template.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { keysIn, tagsIn, untag } from '../tags.ts';
-import { disksOf, type Template } from '../template.ts';
 import type { Finding } from './finding.ts';
 import { each, type Found, isClosed, type Round } from './round.ts';
 import { sweepSnapshot } from './snapshots.ts';

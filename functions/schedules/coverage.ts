@@ -1,7 +1,7 @@
 import type { VmRecord } from '../../xapi/types.ts';
 import { mapBounded, within } from '../bounded.ts';
 import { type Reason, XensnapError } from '../errors.ts';
-import { REAL_VMS } from '../pool-vms.ts';
+import { REAL_VMS } from '../pool/vms.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { KnownVm } from '../store/backups.ts';
 import { asJobError, translateOfPool } from '../translate.ts';

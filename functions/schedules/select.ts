@@ -2,7 +2,7 @@ import type { VmRecord } from '../../xapi/types.ts';
 import type { Config, PoolConfig } from '../config.ts';
 import { type Reason, XensnapError } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
-import { REAL_VMS } from '../pool-vms.ts';
+import { REAL_VMS } from '../pool/vms.ts';
 import { ownsVm } from '../projects.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';

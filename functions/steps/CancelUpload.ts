@@ -1,12 +1,12 @@
 import { isCode } from '../../xapi/errors.ts';
-import { cancelPlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
-import { GONE, unlessGone } from '../gone.ts';
-import { giveUpHost, hostNamed, isHostAway, noteHostBack } from '../host-away.ts';
 import { known } from '../known.ts';
-import { paySecret } from '../secrets.ts';
+import { cancelPlugin } from '../pool/dom0.ts';
+import { GONE, unlessGone } from '../pool/gone.ts';
+import { giveUpHost, hostNamed, isHostAway, noteHostBack } from '../pool/host-away.ts';
+import { paySecret } from '../pool/secrets.ts';
+import { forgetTask } from '../pool/tasks.ts';
 import { type StepDeps, step } from '../step.ts';
-import { forgetTask } from '../tasks.ts';
 
 /**
  * Closes the job, stops an upload that may run, and sees to it that the token is gone. Pays `plugin` and `secret`, each

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { NULL_REF } from '../../xapi/types.ts';
-import { requirePlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
-import { chooseHost, hostsWithSr } from '../host.ts';
 import { known } from '../known.ts';
+import { requirePlugin } from '../pool/dom0.ts';
+import { chooseHost, hostsWithSr } from '../pool/host.ts';
 import { step } from '../step.ts';
 import { hostGroup, hostPlace, srPlace } from '../store/slots.ts';
 

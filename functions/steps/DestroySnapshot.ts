@@ -1,14 +1,14 @@
 import type { Session } from '../../xapi/session.ts';
-import { destroyUntilGone, uuidsOf } from '../destroy.ts';
 import { XensnapError } from '../errors.ts';
-import { GONE, unlessGone } from '../gone.ts';
-import { removeHalfMade } from '../half-made.ts';
-import { maySnapshotGo } from '../host-away.ts';
 import type { Job } from '../job.ts';
-import { paySecret } from '../secrets.ts';
+import { destroyUntilGone, uuidsOf } from '../pool/destroy.ts';
+import { GONE, unlessGone } from '../pool/gone.ts';
+import { removeHalfMade } from '../pool/half-made.ts';
+import { maySnapshotGo } from '../pool/host-away.ts';
+import { paySecret } from '../pool/secrets.ts';
+import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
+import { disksOf, findTemplate, lookForTemplate, type Template } from '../pool/template.ts';
 import { housekeeping, type StepDeps, secondsSince, step } from '../step.ts';
-import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
-import { disksOf, findTemplate, lookForTemplate, type Template } from '../template.ts';
 import { isQuiesced, snapshotCall } from './StartSnapshot.ts';
 
 /**

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { NULL_REF, type Ref } from '../../xapi/types.ts';
-import { requirePlugin } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
-import { byUuid } from '../gone.ts';
-import { chooseHost } from '../host.ts';
-import { inspectVm } from '../inspect.ts';
+import { requirePlugin } from '../pool/dom0.ts';
+import { byUuid } from '../pool/gone.ts';
+import { chooseHost } from '../pool/host.ts';
+import { inspectVm } from '../pool/inspect.ts';
 import { type StepDeps, step } from '../step.ts';
 import { hostGroup } from '../store/slots.ts';
 

@@ -1,13 +1,13 @@
 import { taskError, type XapiError } from '../../xapi/errors.ts';
-import { uuidsOf } from '../destroy.ts';
 import { XensnapError } from '../errors.ts';
-import { failureOfDisk } from '../failed-disk.ts';
-import { removeHalfMade } from '../half-made.ts';
 import { known } from '../known.ts';
+import { uuidsOf } from '../pool/destroy.ts';
+import { failureOfDisk } from '../pool/failed-disk.ts';
+import { removeHalfMade } from '../pool/half-made.ts';
+import { untag } from '../pool/tags.ts';
+import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
+import { disksOf, findTemplate, type Template } from '../pool/template.ts';
 import { type StepDeps, secondsSince, step } from '../step.ts';
-import { untag } from '../tags.ts';
-import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
-import { disksOf, findTemplate, type Template } from '../template.ts';
 import { isStorageFull } from '../translate.ts';
 import { isQuiesced, noteFallback, snapshotCall } from './StartSnapshot.ts';
 

@@ -1,13 +1,19 @@
 import { uploadWaitSeconds } from '../../statemachine/contract.ts';
 import { taskError } from '../../xapi/errors.ts';
-import { pluginFailure, type UploadFailure, type UploadStatus, uploadError, uploadStatus } from '../dom0.ts';
 import { XensnapError } from '../errors.ts';
-import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import { known } from '../known.ts';
-import { paySecret } from '../secrets.ts';
+import {
+  pluginFailure,
+  type UploadFailure,
+  type UploadStatus,
+  uploadError,
+  uploadStatus,
+} from '../pool/dom0.ts';
+import { isHostAway, noteHostBack, refuseAfterLong } from '../pool/host-away.ts';
+import { paySecret } from '../pool/secrets.ts';
+import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { housekeeping, record, type StepDeps, secondsSince, step } from '../step.ts';
-import { forgetLostTask, forgetTask, taskRecord } from '../tasks.ts';
 import { translate } from '../translate.ts';
 
 /** Seconds after which an upload of which the plugin knows nothing counts as never begun. */

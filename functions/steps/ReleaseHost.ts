@@ -1,10 +1,10 @@
 import type { FinalStatus } from '../../statemachine/contract.ts';
 import { expiryOf } from '../clock.ts';
 import type { Reason } from '../errors.ts';
-import { debtsOfHost } from '../host-away.ts';
 import type { Job } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
+import { debtsOfHost } from '../pool/host-away.ts';
 import { giveBack } from '../quota.ts';
 import { failedBeforeItBegan } from '../schedules/made-up.ts';
 import { noteEnd } from '../schedules/outcome.ts';

@@ -1,12 +1,12 @@
 import type { Ref } from '../../xapi/types.ts';
 import type { Config } from '../config.ts';
 import { XensnapError } from '../errors.ts';
-import { GONE, unlessGone } from '../gone.ts';
-import { giveUpHost, isHostAway } from '../host-away.ts';
 import type { Job } from '../job.ts';
-import { closeLock, forgetOpening, LOCK_KEY } from '../lock.ts';
+import { GONE, unlessGone } from '../pool/gone.ts';
+import { giveUpHost, isHostAway } from '../pool/host-away.ts';
+import { closeLock, forgetOpening, LOCK_KEY } from '../pool/lock.ts';
+import { keysIn, untag } from '../pool/tags.ts';
 import { type StepDeps, step } from '../step.ts';
-import { keysIn, untag } from '../tags.ts';
 
 /** Locks the VM's snapshots again, and sees to it that our tags are off. Pays `relock`. */
 export async function relockVm(deps: StepDeps): Promise<void> {

@@ -1,11 +1,11 @@
 import type { Ref } from '../../xapi/types.ts';
-import { putVdis, type UploadStatus, uploadStatus } from '../dom0.ts';
-import { isHostAway, noteHostBack, refuseAfterLong } from '../host-away.ts';
 import { known } from '../known.ts';
-import { destroySecret, destroySecretsOfJob } from '../secrets.ts';
+import { putVdis, type UploadStatus, uploadStatus } from '../pool/dom0.ts';
+import { isHostAway, noteHostBack, refuseAfterLong } from '../pool/host-away.ts';
+import { destroySecret, destroySecretsOfJob } from '../pool/secrets.ts';
+import { tagsOf } from '../pool/tags.ts';
 import { housekeeping, owe, record, type StepDeps, step } from '../step.ts';
 import type { JobFacts } from '../store/jobs.ts';
-import { tagsOf } from '../tags.ts';
 import { isReplyLost } from '../translate.ts';
 import { DEFAULT_FORMAT } from '../words.ts';
 

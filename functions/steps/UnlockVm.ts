@@ -1,10 +1,10 @@
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
-import { GONE, unlessGone } from '../gone.ts';
 import { known } from '../known.ts';
-import { LOCK_KEY, lockBefore, noteOpening } from '../lock.ts';
+import { GONE, unlessGone } from '../pool/gone.ts';
+import { LOCK_KEY, lockBefore, noteOpening } from '../pool/lock.ts';
+import { tag } from '../pool/tags.ts';
 import { owe, type StepDeps, step } from '../step.ts';
-import { tag } from '../tags.ts';
 
 /**
  * Unlocks the VM's snapshots: takes the lock's key out of its xenstore data. VM.set_xenstore_data alone reaches a

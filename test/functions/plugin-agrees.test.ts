@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { API_VERSION } from '../../functions/dom0.ts';
-import { CHAIN_SR_TYPES, formatOf, MAX_VHD_BYTES } from '../../functions/inspect.ts';
+import { API_VERSION } from '../../functions/pool/dom0.ts';
+import { CHAIN_SR_TYPES, formatOf, MAX_VHD_BYTES } from '../../functions/pool/inspect.ts';
 import { DEFAULT_FORMAT, IMAGE_FORMATS } from '../../functions/words.ts';
 import { maxVirtualBytes } from '../../local/vhd/format.ts';
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { noteOpening } from '../../functions/lock.ts';
-import { TAGS, tag, untag } from '../../functions/tags.ts';
-import { disksOf } from '../../functions/template.ts';
+import { noteOpening } from '../../functions/pool/lock.ts';
+import { TAGS, tag, untag } from '../../functions/pool/tags.ts';
+import { disksOf } from '../../functions/pool/template.ts';
 import type { Fault } from '../../local/pool/faults.ts';
 import { type LocalService, startService } from '../../local/service.ts';
 import type { ServiceOptions } from '../../local/service-options.ts';

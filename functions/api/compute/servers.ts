@@ -1,7 +1,7 @@
 import { shorten } from '../../../glance/shorten.ts';
 import type { VmMetricsRecord } from '../../../xapi/types.ts';
 import type { Job } from '../../job.ts';
-import { type PoolVm, vmsOfPool } from '../../pool-vms.ts';
+import { type PoolVm, vmsOfPool } from '../../pool/vms.ts';
 import type { Runtime } from '../../runtime/executions.ts';
 import { type Caller, mayTouch } from '../caller.ts';
 import { askEveryPool } from '../every-pool.ts';

@@ -1,6 +1,6 @@
-import { isCode } from '../xapi/errors.ts';
-import type { Session } from '../xapi/session.ts';
-import { entriesOf, type Ref, type StringMap } from '../xapi/types.ts';
+import { isCode } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import { entriesOf, type Ref, type StringMap } from '../../xapi/types.ts';
 import { GONE, unlessGone, unlessUnknown } from './gone.ts';
 
 /** Keys of `other_config` as the first version wrote them, one pair for all jobs: still understood, and removed. */

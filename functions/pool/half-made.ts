@@ -1,8 +1,8 @@
+import { snapshotLabel } from '../job.ts';
+import { known } from '../known.ts';
+import type { StepDeps } from '../step.ts';
 import { destroyTemplate } from './destroy.ts';
 import { GONE, unlessGone, unlessUnknown } from './gone.ts';
-import { snapshotLabel } from './job.ts';
-import { known } from './known.ts';
-import type { StepDeps } from './step.ts';
 import { tagsIn } from './tags.ts';
 
 /**

@@ -1,8 +1,8 @@
-import type { Session } from '../xapi/session.ts';
-import { NULL_REF, type Ref, type VmRecord } from '../xapi/types.ts';
+import type { Session } from '../../xapi/session.ts';
+import { NULL_REF, type Ref, type VmRecord } from '../../xapi/types.ts';
+import { type Job, snapshotLabel } from '../job.ts';
 import { positionOf } from './disk.ts';
 import { byUuid, GONE, unlessUnknown } from './gone.ts';
-import { type Job, snapshotLabel } from './job.ts';
 import { tagsIn } from './tags.ts';
 
 /** A snapshot template with its record. */

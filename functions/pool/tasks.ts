@@ -1,7 +1,7 @@
-import type { Session } from '../xapi/session.ts';
-import { entriesOf, type Ref, type TaskRecord } from '../xapi/types.ts';
+import type { Session } from '../../xapi/session.ts';
+import { entriesOf, type Ref, type TaskRecord } from '../../xapi/types.ts';
+import type { StepDeps } from '../step.ts';
 import { GONE, unlessUnknown } from './gone.ts';
-import type { StepDeps } from './step.ts';
 
 /** A task's record; undefined when xapi has forgotten it: after an hour, and a pending one when xapi restarts. */
 export async function taskRecord(xapi: Session, taskRef: Ref<'task'>): Promise<TaskRecord | undefined> {

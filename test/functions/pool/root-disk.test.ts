@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { Disk } from '../../functions/disk.ts';
-import { noDiskAt, rootDiskAmbiguous, rootDiskOf } from '../../functions/root-disk.ts';
-import type { Ref } from '../../xapi/types.ts';
+import type { Disk } from '../../../functions/pool/disk.ts';
+import { noDiskAt, rootDiskAmbiguous, rootDiskOf } from '../../../functions/pool/root-disk.ts';
+import type { Ref } from '../../../xapi/types.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;

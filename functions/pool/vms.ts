@@ -1,5 +1,5 @@
-import type { Session } from '../xapi/session.ts';
-import { type HostRecord, NULL_REF, type VbdRecord, type VmRecord } from '../xapi/types.ts';
+import type { Session } from '../../xapi/session.ts';
+import { type HostRecord, NULL_REF, type VbdRecord, type VmRecord } from '../../xapi/types.ts';
 import { type Disk, diskOf } from './disk.ts';
 import { rootDiskOf } from './root-disk.ts';
 

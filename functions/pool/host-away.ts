@@ -1,9 +1,9 @@
-import { isCode } from '../xapi/errors.ts';
-import { XensnapError } from './errors.ts';
-import type { Job } from './job.ts';
-import { type StepDeps, secondsSince } from './step.ts';
-import { isReplyLost } from './translate.ts';
-import type { Debt } from './words.ts';
+import { isCode } from '../../xapi/errors.ts';
+import { XensnapError } from '../errors.ts';
+import type { Job } from '../job.ts';
+import { type StepDeps, secondsSince } from '../step.ts';
+import { isReplyLost } from '../translate.ts';
+import type { Debt } from '../words.ts';
 
 /**
  * Whether a call of the plugin found the pool there and the host away: xapi says so, or passed the call on and never

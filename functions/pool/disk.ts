@@ -1,4 +1,4 @@
-import { intOf, type Ref, type VbdRecord, type VdiRecord } from '../xapi/types.ts';
+import { intOf, type Ref, type VbdRecord, type VdiRecord } from '../../xapi/types.ts';
 
 /** A disk of a VM. */
 export interface Disk {

@@ -1,7 +1,7 @@
-import { isCode, type XapiError } from '../xapi/errors.ts';
-import type { Session } from '../xapi/session.ts';
-import type { Ref } from '../xapi/types.ts';
-import { XensnapError } from './errors.ts';
+import { isCode, type XapiError } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { Ref } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
 
 /** That an object was looked for and is not there. */
 export const GONE = Symbol('gone');

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { failureOfDisk } from '../../functions/failed-disk.ts';
-import { XapiError } from '../../xapi/errors.ts';
-import type { Session } from '../../xapi/session.ts';
-import type { Ref } from '../../xapi/types.ts';
+import { failureOfDisk } from '../../../functions/pool/failed-disk.ts';
+import { XapiError } from '../../../xapi/errors.ts';
+import type { Session } from '../../../xapi/session.ts';
+import type { Ref } from '../../../xapi/types.ts';
 
 const VM = 'OpaqueRef:vm' as Ref<'VM'>;
 

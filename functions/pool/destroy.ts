@@ -1,6 +1,6 @@
-import type { Session } from '../xapi/session.ts';
-import type { Ref } from '../xapi/types.ts';
-import { XensnapError } from './errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { Ref } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
 import { byUuid, GONE, unlessGone, unlessUnknown } from './gone.ts';
 import { disksOf } from './template.ts';
 

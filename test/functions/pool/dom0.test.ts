@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { pluginFailure, uploadError } from '../../functions/dom0.ts';
-import { ERROR_STATUS } from '../../functions/errors.ts';
-import { XapiError } from '../../xapi/errors.ts';
+import { ERROR_STATUS } from '../../../functions/errors.ts';
+import { pluginFailure, uploadError } from '../../../functions/pool/dom0.ts';
+import { XapiError } from '../../../xapi/errors.ts';
 
 const failed = (code: string, ...params: string[]) =>
   pluginFailure(new XapiError('Async.host.call_plugin', [code, ...params]));

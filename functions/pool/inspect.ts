@@ -1,11 +1,11 @@
-import { isCode } from '../xapi/errors.ts';
-import type { Session } from '../xapi/session.ts';
-import { NULL_REF, type Ref, type SrRecord, type VdiRecord, type VmRecord } from '../xapi/types.ts';
+import { isCode } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import { NULL_REF, type Ref, type SrRecord, type VdiRecord, type VmRecord } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
+import type { JobRequest } from '../job.ts';
+import { DEFAULT_FORMAT, type ImageFormat } from '../words.ts';
 import { byPosition, type Disk, diskText } from './disk.ts';
-import { XensnapError } from './errors.ts';
-import type { JobRequest } from './job.ts';
 import { chooseRoot, disksOfVm } from './vm-disks.ts';
-import { DEFAULT_FORMAT, type ImageFormat } from './words.ts';
 
 /** SR types whose VHDs are files that the plugin reads (its CHAIN_SR_TYPES); other disks xapi exports. */
 export const CHAIN_SR_TYPES: readonly string[] = ['ext', 'ext4', 'largeblock', 'nfs', 'xfs', 'zfs'];

@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import { describePluginFailure, isCode, XapiError } from '../xapi/errors.ts';
-import type { Session } from '../xapi/session.ts';
-import type { Ref } from '../xapi/types.ts';
-import { type ErrorName, XensnapError } from './errors.ts';
-import { type ImageFormat, UPLOAD_SOURCES } from './words.ts';
+import { describePluginFailure, isCode, XapiError } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { Ref } from '../../xapi/types.ts';
+import { type ErrorName, XensnapError } from '../errors.ts';
+import { type ImageFormat, UPLOAD_SOURCES } from '../words.ts';
 
 /** The plugin's name in /etc/xapi.d/plugins. */
 export const PLUGIN = 'glance';

@@ -1,8 +1,8 @@
-import type { Session } from '../xapi/session.ts';
-import type { HostRecord, Ref } from '../xapi/types.ts';
-import { XensnapError } from './errors.ts';
-import { hostGroup, hostPlace } from './store/slots.ts';
-import type { Store } from './store.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { HostRecord, Ref } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
+import { hostGroup, hostPlace } from '../store/slots.ts';
+import type { Store } from '../store.ts';
 
 /** A host that can read the disk. */
 export interface UploadHost {

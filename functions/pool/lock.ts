@@ -1,7 +1,7 @@
 import * as z from 'zod';
-import { isCode } from '../xapi/errors.ts';
-import type { Session } from '../xapi/session.ts';
-import type { Ref, StringMap, VmRecord } from '../xapi/types.ts';
+import { isCode } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { Ref, StringMap, VmRecord } from '../../xapi/types.ts';
 import { tagsIn } from './tags.ts';
 
 /** The key of the guest's xenstore that locks its snapshots; see docs/adr. */

@@ -1,6 +1,6 @@
-import type { Session } from '../xapi/session.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { StepDeps } from '../step.ts';
 import { byUuid, unlessGone, unlessUnknown } from './gone.ts';
-import type { StepDeps } from './step.ts';
 import { tagsIn } from './tags.ts';
 
 /** Destroys a xapi secret; one that is gone is fine. */

@@ -1,6 +1,6 @@
-import type { Session } from '../xapi/session.ts';
-import { NULL_REF, type Ref, type VdiRecord, type VmRecord } from '../xapi/types.ts';
-import { mapBounded } from './bounded.ts';
+import type { Session } from '../../xapi/session.ts';
+import { NULL_REF, type Ref, type VdiRecord, type VmRecord } from '../../xapi/types.ts';
+import { mapBounded } from '../bounded.ts';
 import { type Disk, diskOf } from './disk.ts';
 import { GONE, unlessUnknown } from './gone.ts';
 import { noDiskAt, rootDiskAmbiguous, rootDiskOf } from './root-disk.ts';

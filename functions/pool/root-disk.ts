@@ -1,6 +1,6 @@
-import type { VmRecord } from '../xapi/types.ts';
+import type { VmRecord } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
 import { byPosition, type Disk, diskText } from './disk.ts';
-import { XensnapError } from './errors.ts';
 
 type BootSettings = Pick<VmRecord, 'HVM_boot_policy' | 'HVM_boot_params' | 'PV_bootloader'>;
 

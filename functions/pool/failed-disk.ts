@@ -1,10 +1,10 @@
-import type { XapiError } from '../xapi/errors.ts';
-import type { Session } from '../xapi/session.ts';
-import type { Ref } from '../xapi/types.ts';
+import type { XapiError } from '../../xapi/errors.ts';
+import type { Session } from '../../xapi/session.ts';
+import type { Ref } from '../../xapi/types.ts';
+import { type ErrorName, XensnapError } from '../errors.ts';
+import { isStorageFull } from '../translate.ts';
 import { byPosition, type Disk, diskText } from './disk.ts';
-import { type ErrorName, XensnapError } from './errors.ts';
 import { formatOf } from './inspect.ts';
-import { isStorageFull } from './translate.ts';
 import { type AttachedDisk, disksOfVm, withSrNames } from './vm-disks.ts';
 
 /** What a code says of a disk, under which name it ends the job, and what mends it. */

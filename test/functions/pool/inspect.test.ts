@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { inspectVm } from '../../functions/inspect.ts';
-import type { Session } from '../../xapi/session.ts';
-import type { Ref } from '../../xapi/types.ts';
+import { inspectVm } from '../../../functions/pool/inspect.ts';
+import type { Session } from '../../../xapi/session.ts';
+import type { Ref } from '../../../xapi/types.ts';
 
 const GIB = 2 ** 30;
 
