@@ -8,13 +8,13 @@ import { stateFolder } from './state-folder.ts';
  * Where a service on this machine says which file has its token, for this user's command line:
  * `services/<machine>:<port>` in the state folder. The machine's name is there for homes that several machines share.
  */
-function placeOf(port: string): string {
+function quotaOf(port: string): string {
   return join(stateFolder(), 'services', `${hostname()}:${port}`);
 }
 
 /** Says so; gives back what takes it away again. Where it cannot be said, the command line must be told instead. */
 export async function tellTokenFile(url: string, file: string, warn: Warn): Promise<() => Promise<void>> {
-  const place = placeOf(new URL(url).port);
+  const place = quotaOf(new URL(url).port);
   try {
     await privateFolder(dirname(place), warn);
     await writePrivateFile(place, `${file}\n`);
@@ -35,5 +35,5 @@ export async function tellTokenFile(url: string, file: string, warn: Warn): Prom
  * @throws NotPrivateError when somebody else may have said it
  */
 export async function tokenFileAt(port: string): Promise<string | undefined> {
-  return (await readPrivateFile(placeOf(port)))?.split('\n')[0];
+  return (await readPrivateFile(quotaOf(port)))?.split('\n')[0];
 }

@@ -13,16 +13,13 @@ export interface DoctorReport {
   readonly checks: readonly Check[];
 }
 
-type Runtime = Pick<
-  BaseRuntime,
-  'config' | 'store' | 'glance' | 'keystone' | 'clock' | 'log' | 'withSession'
->;
+type Deps = Pick<BaseRuntime, 'config' | 'store' | 'glance' | 'keystone' | 'clock' | 'log' | 'withSession'>;
 
 /**
  * Looks at all that a snapshot needs, changes nothing that stays, and says what to do about what is wrong.
  * @param queueDepth left out where the queue can't be reached from
  */
-export async function diagnose(runtime: Runtime, queueDepth?: QueueDepth): Promise<DoctorReport> {
+export async function diagnose(runtime: Deps, queueDepth?: QueueDepth): Promise<DoctorReport> {
   const areas = await Promise.all([
     checkService(runtime, queueDepth),
     checkGlance(runtime),
@@ -33,7 +30,7 @@ export async function diagnose(runtime: Runtime, queueDepth?: QueueDepth): Promi
   return { status: worst ?? 'ok', checks };
 }
 
-function checkService({ store, clock, log }: Runtime, queueDepth: QueueDepth | undefined): Promise<Check[]> {
+function checkService({ store, clock, log }: Deps, queueDepth: QueueDepth | undefined): Promise<Check[]> {
   const table = check(log, 'service', 'table', async () => {
     const key = `doctor/${randomUUID()}`;
     const me = randomUUID();

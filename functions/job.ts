@@ -145,12 +145,12 @@ export interface Job {
   readonly relockAwaitsHost?: boolean;
   /** How often the chain changed under an upload, and the plugin's name of the try that last found so. */
   readonly chainChanges?: number;
-  readonly chainChangedRun?: string;
+  readonly chainChangedAttempt?: string;
   readonly chainChangedAt?: string;
   /** `uploadStartedAt` of the try whose token Glance did not take: one may be revoked before it is used, but not each. */
   readonly tokenRefused?: string;
   /** The plugin's name of the try before this one: how that ended is not how this one does. */
-  readonly earlierRun?: string;
+  readonly earlierAttempt?: string;
   readonly secretUuid?: string;
   readonly bytesRead?: number;
   readonly bytesSent?: number;

@@ -1,6 +1,6 @@
 import { XensnapError } from './errors.ts';
 import type { BaseRuntime } from './runtime/base.ts';
-import type { SlotPlace } from './store/slots.ts';
+import type { CounterKey } from './store/counters.ts';
 import type { Store } from './store.ts';
 
 type Kind = 'schedules' | 'jobs';
@@ -27,7 +27,7 @@ const counts = new WeakMap<Store, Map<Kind, Count>>();
  * minute. Whoever has it already keeps it; what was taken for nothing goes back with {@link giveBack}.
  * @throws QuotaExceeded
  */
-export async function takePlace(
+export async function takeQuota(
   kind: Kind,
   project: string | undefined,
   id: string,
@@ -45,7 +45,7 @@ export async function takePlace(
   const known = project !== undefined && Object.hasOwn(projects, project) ? projects[project] : undefined;
   if (project === undefined || !known) return;
   try {
-    if (await store.slots.take(placeOf(kind, project), id, known[setting])) return;
+    if (await store.counters.take(quotaOf(kind, project), id, known[setting])) return;
   } catch (error) {
     since.delete(id);
     throw error;
@@ -62,11 +62,11 @@ export async function giveBack(
   { store }: Pick<Deps, 'store'>,
 ): Promise<void> {
   counts.get(store)?.get(kind)?.since.delete(id);
-  if (project !== undefined) await store.slots.release(placeOf(kind, project), id);
+  if (project !== undefined) await store.counters.release(quotaOf(kind, project), id);
 }
 
 /** Where the places of a project's schedules or open jobs are. */
-export function placeOf(kind: Kind, project: string): SlotPlace {
+export function quotaOf(kind: Kind, project: string): CounterKey {
   return `${kind}#${project}`;
 }
 

@@ -6,7 +6,7 @@ import { whyHeld } from './held-vm.ts';
 import { imageFormat, imageProperties } from './image-properties.ts';
 import { isFinished, type Job } from './job.ts';
 import { newJob } from './new-job.ts';
-import { giveBack, takePlace } from './quota.ts';
+import { giveBack, takeQuota } from './quota.ts';
 import { bindKey, jobOfKey, KEY_SECONDS } from './request-key.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { refuseUnusable, type SnapshotRequest } from './snapshot-request.ts';
@@ -28,7 +28,7 @@ export async function requestSnapshot(
   if (earlier) return { job: earlier, created: false };
   const id = wish.jobId ?? randomUUID();
   // Before any pool is asked: who is refused costs little.
-  await takePlace('jobs', wish.project, id, runtime);
+  await takeQuota('jobs', wish.project, id, runtime);
   const { job, target, other } = await prepare(id, wish, runtime).catch(async (error: unknown) => {
     await giveBack('jobs', wish.project, id, runtime);
     throw error;

@@ -1,19 +1,19 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Backups } from './store/backups.ts';
+import { Counters } from './store/counters.ts';
 import { JanitorReports } from './store/janitor-reports.ts';
 import { Jobs } from './store/jobs.ts';
 import { Leases } from './store/leases.ts';
 import { Pools } from './store/pools.ts';
 import { Runs } from './store/runs.ts';
 import { Schedules } from './store/schedules.ts';
-import { Slots } from './store/slots.ts';
 import { Table } from './store/table.ts';
 
 /** The table: the only memory that outlives a Lambda. Its parts are the only users of DynamoDB. */
 export interface Store {
   readonly jobs: Jobs;
   readonly leases: Leases;
-  readonly slots: Slots;
+  readonly counters: Counters;
   readonly pools: Pools;
   readonly janitorReports: JanitorReports;
   readonly schedules: Schedules;
@@ -30,7 +30,7 @@ export function storeIn(table: Table): Store {
   return {
     jobs: new Jobs(table),
     leases: new Leases(table),
-    slots: new Slots(table),
+    counters: new Counters(table),
     pools: new Pools(table),
     janitorReports: new JanitorReports(table),
     schedules: new Schedules(table),

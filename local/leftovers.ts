@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { hostGroup, hostPlace } from '../functions/store/slots.ts';
+import { hostGroup, slotsOfHost } from '../functions/store/counters.ts';
 import type { SimulatedPool } from './pool/pool.ts';
 import type { LocalService } from './service.ts';
 
@@ -21,7 +21,7 @@ export async function lookAround(
   const { store } = service.runtime;
   const leases = await Promise.all(pool.vms().map(({ uuid }) => store.leases.holderOfVm(poolName, uuid)));
   const slots = await Promise.all(
-    pool.hosts.map(({ uuid }) => store.slots.holders(hostPlace(hostGroup(poolName, uuid)))),
+    pool.hosts.map(({ uuid }) => store.counters.holders(slotsOfHost(hostGroup(poolName, uuid)))),
   );
   const jobs: string[] = [];
   for await (const { id } of store.jobs.open()) jobs.push(id);

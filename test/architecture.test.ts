@@ -280,7 +280,7 @@ it('has no circle of imports', () => {
 });
 
 it.each([
-  ['slots', 'functions/store/slots.ts', /[`'](host|sr)#/],
+  ['slots', 'functions/store/counters.ts', /[`'](host|sr)#/],
   ['jobs', 'functions/store/job-item.ts', /[`']job#/],
 ])('has one place make the keys of %s', (_, place, key) => {
   const making = sources.filter((file) => folderOf(file) !== 'test' && key.test(read(file)));

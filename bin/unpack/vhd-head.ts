@@ -81,7 +81,7 @@ export function headerIn(bytes: Buffer, { type, virtualBytes, headerAt }: Footer
 }
 
 /** Where a block's bitmap is, which its data follows. */
-export interface Place {
+export interface HeldBlock {
   readonly number: number;
   readonly offset: number;
 }
@@ -90,7 +90,7 @@ export interface Place {
  * The blocks that are there, as they follow each other in a file of `size` bytes.
  * @throws ImageDamaged where one overlaps another, the BAT, or the file's end
  */
-export function* placesIn(bat: Buffer, header: Header, size: number): Generator<Place> {
+export function* heldBlocks(bat: Buffer, header: Header, size: number): Generator<HeldBlock> {
   // Sector and number in one: 32 bits and 21, which is just what a double holds exactly.
   const held = new Float64Array(bat.length / 4);
   let count = 0;

@@ -1,6 +1,6 @@
 import { must } from './damage.ts';
 import type { ForwardReader } from './forward.ts';
-import { FIXED, type Footer, footerIn, headerIn, placesIn, sameFooter } from './vhd-head.ts';
+import { FIXED, type Footer, footerIn, headerIn, heldBlocks, sameFooter } from './vhd-head.ts';
 
 const SECTOR = 512;
 const USUAL_BLOCK = 2 ** 21;
@@ -56,7 +56,7 @@ async function sparse(source: ForwardReader, size: number, first: Buffer, footer
   return {
     ...{ uuid, virtualBytes, fixed: false, blockBytes: header.blockBytes, parentUuid: header.parentUuid },
     async *blocks() {
-      for (const { number, offset } of placesIn(bat, header, size)) {
+      for (const { number, offset } of heldBlocks(bat, header, size)) {
         await goTo(offset);
         const sectors = await source.read(header.bitmapBytes);
         yield { number, sectors, data: await source.read(header.blockBytes) };

@@ -3,7 +3,7 @@ import type { HostRecord } from '../../xapi/types.ts';
 import { mapBounded } from '../bounded.ts';
 import { isFinished } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { hostGroup, hostPlace } from '../store/slots.ts';
+import { hostGroup, slotsOfHost } from '../store/counters.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { HostView } from './host-view.ts';
@@ -46,7 +46,7 @@ export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
       const group = hostGroup(host.pool, host.uuid);
       return {
         ...host,
-        holders: [...(await store.slots.holders(hostPlace(group)))].sort(),
+        holders: [...(await store.counters.holders(slotsOfHost(group)))].sort(),
         waiting: queued.filter((job) => job.group === group).length,
       };
     });

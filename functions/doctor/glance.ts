@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { type Check, check, type Found } from './check.ts';
 
-type Runtime = Pick<BaseRuntime, 'config' | 'glance' | 'keystone' | 'log'>;
+type Deps = Pick<BaseRuntime, 'config' | 'glance' | 'keystone' | 'log'>;
 
 /** Looks at Glance: whether it answers, takes a record, and hashes as VerifyImage needs it; at Keystone before it. */
-export async function checkGlance(runtime: Runtime): Promise<Check[]> {
+export async function checkGlance(runtime: Deps): Promise<Check[]> {
   const { log, keystone, config } = runtime;
   const ofKeystone =
     keystone && check(log, 'Keystone', config.glance.keystone?.url ?? '', () => token(keystone));
@@ -22,14 +22,14 @@ export async function checkGlance(runtime: Runtime): Promise<Check[]> {
   return [...checks, ...(await Promise.all(further))];
 }
 
-async function token(keystone: NonNullable<Runtime['keystone']>): Promise<Found> {
+async function token(keystone: NonNullable<Deps['keystone']>): Promise<Found> {
   // Not the one that is kept, which says nothing of Keystone as it is now.
   await keystone.renew();
   return { found: 'Gives a token for the application credential.' };
 }
 
 /** A record without data, as each job makes one; the janitor would remove it, too. */
-async function writeRecord({ glance, config }: Runtime): Promise<Found> {
+async function writeRecord({ glance, config }: Deps): Promise<Found> {
   const id = randomUUID();
   await glance.createImage({
     id,
@@ -44,7 +44,7 @@ async function writeRecord({ glance, config }: Runtime): Promise<Found> {
 }
 
 /** Glance does not tell its `hashing_algorithm`, but what it computed of its newest image. */
-async function lookAtHash({ glance }: Runtime): Promise<Found> {
+async function lookAtHash({ glance }: Deps): Promise<Found> {
   for await (const { osHashAlgo: algorithm } of glance.listImages({ status: 'active', pageSize: 1 })) {
     if (algorithm === 'sha512') return { found: 'The newest image has a sha512.' };
     return {

@@ -20,11 +20,11 @@ const POOL_SECONDS = 20;
 /** SRs that hold no disks of VMs: CD images and the host's own drives. */
 const NOT_FOR_DISKS: readonly string[] = ['iso', 'udev'];
 
-type Runtime = Pick<BaseRuntime, 'log' | 'clock' | 'store' | 'withSession'>;
+type Deps = Pick<BaseRuntime, 'log' | 'clock' | 'store' | 'withSession'>;
 type Host = readonly [Ref<'host'>, HostRecord];
 
 /** Looks at a pool: its members, the login, each host's plugin and clock, its storage. */
-export async function checkPool(pool: PoolConfig, runtime: Runtime): Promise<Check[]> {
+export async function checkPool(pool: PoolConfig, runtime: Deps): Promise<Check[]> {
   const area = `pool ${pool.name}`;
   if (pool.driver !== 'xenapi')
     return [
@@ -47,7 +47,7 @@ export async function checkPool(pool: PoolConfig, runtime: Runtime): Promise<Che
 }
 
 /** How the steps of jobs last found the pool: what /healthz tells nobody in AWS. */
-async function lookAtJobs({ name }: PoolConfig, { store, clock }: Runtime): Promise<Found> {
+async function lookAtJobs({ name }: PoolConfig, { store, clock }: Deps): Promise<Found> {
   const { failures, pausedUntil = '', reason } = await store.pools.health(name);
   if (failures === 0) return { found: 'Reached the pool the last time.' };
   const paused = pausedUntil > clock.now().toISOString() ? ` They are paused until ${pausedUntil}.` : '';
@@ -59,7 +59,7 @@ async function lookAtJobs({ name }: PoolConfig, { store, clock }: Runtime): Prom
 }
 
 /** The members that only the pool named. Nothing goes to them while a configured one answers: a warning at most. */
-async function checkLearned(area: string, pool: PoolConfig, { log, store }: Runtime): Promise<Check[]> {
+async function checkLearned(area: string, pool: PoolConfig, { log, store }: Deps): Promise<Check[]> {
   const checks = (await learnedMembers(pool, store)).map(({ origin }) =>
     check(log, area, `member ${origin}, which the pool named`, () => probe(origin, pool)),
   );
@@ -70,7 +70,7 @@ async function checkLearned(area: string, pool: PoolConfig, { log, store }: Runt
   );
 }
 
-async function learnedMembers({ name, addresses }: PoolConfig, store: Runtime['store']): Promise<URL[]> {
+async function learnedMembers({ name, addresses }: PoolConfig, store: Deps['store']): Promise<URL[]> {
   try {
     const recall = () => store.pools.members(name);
     const members = new Members(addresses.map(memberAddress), { recall, keep: async () => {} });
@@ -107,7 +107,7 @@ async function probe(address: string, { fingerprints, ca }: PoolConfig): Promise
   }
 }
 
-async function checkInside(area: string, pool: PoolConfig, runtime: Runtime): Promise<Check[]> {
+async function checkInside(area: string, pool: PoolConfig, runtime: Deps): Promise<Check[]> {
   const { log, clock } = runtime;
   const checks: Check[] = [];
   const login = await check(
@@ -138,7 +138,7 @@ async function checkInside(area: string, pool: PoolConfig, runtime: Runtime): Pr
 const AFTER_ROLE: readonly (string | null)[] = ['PluginMissing', 'PluginTooOld', 'PluginFailure'];
 
 /** Whether the account may call plugins: seen from how calling one went. Nothing where no host answered. */
-async function checkRole(area: string, hosts: readonly Check[], { log }: Runtime): Promise<Check[]> {
+async function checkRole(area: string, hosts: readonly Check[], { log }: Deps): Promise<Check[]> {
   const plugins = hosts.filter(({ what }) => what.startsWith('plugin'));
   const denied = plugins.find(({ error }) => error === 'PoolPermissionDenied');
   if (denied) return [{ ...denied, what: 'role' }];
@@ -149,7 +149,7 @@ async function checkRole(area: string, hosts: readonly Check[], { log }: Runtime
 async function checkHost(
   area: string,
   [ref, { name_label: name }]: Host,
-  { xapi, log, clock }: { xapi: Session; log: Runtime['log']; clock: Clock },
+  { xapi, log, clock }: { xapi: Session; log: Deps['log']; clock: Clock },
 ): Promise<Check[]> {
   return [
     await check(log, area, `plugin on ${name}`, async () => ({

@@ -1,9 +1,9 @@
 import { mapBounded } from '../bounded.ts';
 import { poolConfig } from '../config.ts';
 import type { Job } from '../job.ts';
-import { giveBack, placeOf } from '../quota.ts';
+import { giveBack, quotaOf } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { hostGroup, hostPlace, srPlace } from '../store/slots.ts';
+import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
 import { translate } from '../translate.ts';
 import type { Finding } from './finding.ts';
 
@@ -15,14 +15,14 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
     .catch(() => ({}));
   const { srSlots } = poolConfig(runtime.config, pool);
   const places = [
-    ...Object.values(hosts).map(({ uuid }) => hostPlace(hostGroup(pool, uuid))),
-    ...Object.keys(srSlots).map((uuid) => srPlace(pool, uuid)),
+    ...Object.values(hosts).map(({ uuid }) => slotsOfHost(hostGroup(pool, uuid))),
+    ...Object.keys(srSlots).map((uuid) => slotsOfSr(pool, uuid)),
   ];
   for (const place of places) {
-    for (const jobId of await runtime.store.slots.holders(place)) {
+    for (const jobId of await runtime.store.counters.holders(place)) {
       const job: Job | undefined = await runtime.store.jobs.get(jobId);
       if (job?.open !== undefined) continue;
-      if (!dryRun) await runtime.store.slots.release(place, jobId);
+      if (!dryRun) await runtime.store.counters.release(place, jobId);
       findings.push({
         kind: 'slot',
         pool,
@@ -50,7 +50,7 @@ export async function sweepQuotas({ store, config, log }: Runtime): Promise<void
   for (const project of Object.keys(config.projects ?? {}))
     for (const kind of ['jobs', 'schedules'] as const)
       try {
-        await mapBounded(await store.slots.holders(placeOf(kind, project)), AT_ONCE, async (id) => {
+        await mapBounded(await store.counters.holders(quotaOf(kind, project)), AT_ONCE, async (id) => {
           if (await isNobodys[kind](id)) await giveBack(kind, project, id, { store });
         });
       } catch (error) {

@@ -1,7 +1,7 @@
 import type { Session } from '../../xapi/session.ts';
 import type { HostRecord, Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
-import { hostGroup, hostPlace } from '../store/slots.ts';
+import { hostGroup, slotsOfHost } from '../store/counters.ts';
 import type { Store } from '../store.ts';
 
 /** A host that can read the disk. */
@@ -49,5 +49,5 @@ export async function chooseHost(
 }
 
 async function uploadsOf(store: Store, pool: string, hostUuid: string, candidates: number): Promise<number> {
-  return candidates === 1 ? 0 : (await store.slots.holders(hostPlace(hostGroup(pool, hostUuid)))).length;
+  return candidates === 1 ? 0 : (await store.counters.holders(slotsOfHost(hostGroup(pool, hostUuid)))).length;
 }

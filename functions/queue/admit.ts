@@ -12,7 +12,7 @@ import type { QueueMessage } from '../../statemachine/contract.ts';
 import { poolConfig } from '../config.ts';
 import { isFinished, type Job } from '../job.ts';
 import { type AdmissionRuntime, lambdaAdmission } from '../runtime/admission.ts';
-import { hostPlace, srPlace } from '../store/slots.ts';
+import { slotsOfHost, slotsOfSr } from '../store/counters.ts';
 
 const Message = z.object({
   jobId: z.string(),
@@ -87,7 +87,9 @@ export async function admit(message: QueueMessage, runtime: AdmissionRuntime): P
     return 'dropped';
   }
   log.info('slot granted', { jobId, group });
-  metrics.with({ jobId, group }).count('SlotsTaken', (await store.slots.holders(hostPlace(group))).length);
+  metrics
+    .with({ jobId, group })
+    .count('SlotsTaken', (await store.counters.holders(slotsOfHost(group))).length);
   await sendToken(runtime.sfn, message.taskToken);
   return 'granted';
 }
@@ -95,12 +97,13 @@ export async function admit(message: QueueMessage, runtime: AdmissionRuntime): P
 async function takeSlots(job: Job, group: string, { store, config }: AdmissionRuntime): Promise<boolean> {
   const { slotsPerHost, hostSlots, srSlots } = poolConfig(config, job.pool);
   const hostUuid = group.slice(group.indexOf('/') + 1);
-  if (!(await store.slots.take(hostPlace(group), job.id, hostSlots[hostUuid] ?? slotsPerHost))) return false;
+  if (!(await store.counters.take(slotsOfHost(group), job.id, hostSlots[hostUuid] ?? slotsPerHost)))
+    return false;
   const { srUuid = '' } = job;
   const srLimit = srSlots[srUuid];
-  if (srLimit === undefined || (await store.slots.take(srPlace(job.pool, srUuid), job.id, srLimit)))
+  if (srLimit === undefined || (await store.counters.take(slotsOfSr(job.pool, srUuid), job.id, srLimit)))
     return true;
-  await store.slots.release(hostPlace(group), job.id);
+  await store.counters.release(slotsOfHost(group), job.id);
   return false;
 }
 
@@ -108,8 +111,9 @@ async function takeSlots(job: Job, group: string, { store, config }: AdmissionRu
 async function giveBack({ jobId, group }: QueueMessage, { store }: AdmissionRuntime): Promise<void> {
   const job = await store.jobs.get(jobId);
   const granted = isAlive(job) && job.ticketState === 'granted';
-  if (!granted || job.group !== group) await store.slots.release(hostPlace(group), jobId);
-  if (job?.srUuid !== undefined && !granted) await store.slots.release(srPlace(job.pool, job.srUuid), jobId);
+  if (!granted || job.group !== group) await store.counters.release(slotsOfHost(group), jobId);
+  if (job?.srUuid !== undefined && !granted)
+    await store.counters.release(slotsOfSr(job.pool, job.srUuid), jobId);
 }
 
 function isAlive(job: Job | undefined): job is Job {

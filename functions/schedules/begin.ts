@@ -8,11 +8,11 @@ import type { Runtime } from '../runtime/executions.ts';
 import { told } from '../told.ts';
 import { asJobError } from '../translate.ts';
 import { isAskedForAgain, isInTime, mayPass } from './made-up.ts';
+import { isLate, LEAST_WAIT_MS, missed } from './nominal-time.ts';
 import { runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
 import { allowedVms } from './select.ts';
-import { isLate, LEAST_WAIT_MS, missed } from './slot.ts';
 
 /** Jobs asked for at a time: each asks a pool and Glance. */
 const AT_ONCE = 8;

@@ -9,7 +9,7 @@ import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 import { allowedVms, poolsOf, selects } from './select.ts';
 import { nextNominal } from './timing.ts';
 
-type Runtime = Pick<BaseRuntime, 'config' | 'withSession'>;
+type Deps = Pick<BaseRuntime, 'config' | 'withSession'>;
 
 /** The VMs of the pools as they are now, and the pools that did not tell theirs. */
 export interface PoolVms {
@@ -18,7 +18,7 @@ export interface PoolVms {
 }
 
 /** Asks every pool at once, and each once; one that takes longer than `seconds` counts as away. */
-export async function vmsOfPools({ config, withSession }: Runtime, seconds: number): Promise<PoolVms> {
+export async function vmsOfPools({ config, withSession }: Deps, seconds: number): Promise<PoolVms> {
   const vms = new Map<string, readonly VmRecord[]>();
   const away: { pool: string; reason: Reason }[] = [];
   const pools = config.pools.filter(({ driver }) => driver === 'xenapi');

@@ -3,11 +3,11 @@ import { expiryOf } from '../clock.ts';
 import type { Reason } from '../errors.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
+import { endOf, LEAST_WAIT_MS, lateFrom, missed, type NominalTime } from './nominal-time.ts';
 import { tellRun } from './outcome.ts';
 import type { Run, RunOutcome } from './run.ts';
 import type { Schedule, ScheduledVm } from './schedule.ts';
 import { type Selected, selectVms } from './select.ts';
-import { endOf, LEAST_WAIT_MS, lateFrom, missed, type Slot } from './slot.ts';
 import { nextNominal } from './timing.ts';
 
 /** A claim outlives the Lambda of a tick. */
@@ -39,31 +39,36 @@ export async function expandSchedule(id: string, runtime: Runtime): Promise<void
 /** Of several times that have come the newest counts, if it is not too late for it; the others are missed. */
 async function expand(schedule: Schedule, now: number, runtime: Runtime): Promise<Found> {
   if (schedule.nextAt === undefined || Date.parse(schedule.nextAt) > now) return schedule;
-  let slot = slotAt(schedule, Date.parse(schedule.nextAt));
-  for (let missed = 0; slot.next !== undefined && slot.next <= now; missed++) {
-    if (missed === MOST_MISSED) return placeAt(slot.nominal);
-    await noteMissed(schedule, slot, runtime);
-    slot = slotAt(schedule, slot.next);
+  let time = nominalTimeAt(schedule, Date.parse(schedule.nextAt));
+  for (let missed = 0; time.next !== undefined && time.next <= now; missed++) {
+    if (missed === MOST_MISSED) return comesNextAt(time.nominal);
+    await noteMissed(schedule, time, runtime);
+    time = nominalTimeAt(schedule, time.next);
   }
-  const asked = schedule.askUntil !== undefined && slot.nominal === Date.parse(schedule.nextAt);
-  if (asked || now < lateFrom(slot)) return runSlot(schedule, slot, now, runtime);
-  await noteMissed(schedule, slot, runtime);
-  return placeAt(slot.next);
+  const asked = schedule.askUntil !== undefined && time.nominal === Date.parse(schedule.nextAt);
+  if (asked || now < lateFrom(time)) return makeRuns(schedule, time, now, runtime);
+  await noteMissed(schedule, time, runtime);
+  return comesNextAt(time.next);
 }
 
-async function runSlot(schedule: Schedule, slot: Slot, now: number, runtime: Runtime): Promise<Found> {
+async function makeRuns(
+  schedule: Schedule,
+  time: NominalTime,
+  now: number,
+  runtime: Runtime,
+): Promise<Found> {
   const { vms, unasked } = await select(schedule, runtime);
-  for (const vm of vms) await create(schedule, slot, vm, runtime);
+  for (const vm of vms) await create(schedule, time, vm, runtime);
   const askUntil =
     schedule.askUntil ??
-    iso(Math.min(endOf(slot), Math.max(slot.nominal + windowMs(schedule), now) + LEAST_WAIT_MS));
-  if (unasked.length > 0 && iso(now) < askUntil) return { ...placeAt(slot.nominal), askUntil };
-  for (const { reason, ...of } of unasked) await end(schedule, slot, of, 'failed', reason, runtime);
+    iso(Math.min(endOf(time), Math.max(time.nominal + windowMs(schedule), now) + LEAST_WAIT_MS));
+  if (unasked.length > 0 && iso(now) < askUntil) return { ...comesNextAt(time.nominal), askUntil };
+  for (const { reason, ...of } of unasked) await end(schedule, time, of, 'failed', reason, runtime);
   if (vms.length === 0 && unasked.length === 0) {
     const reason = { name: 'NothingSelected', message: 'No VM fits the selector.' };
-    await end(schedule, slot, {}, 'skipped', reason, runtime);
+    await end(schedule, time, {}, 'skipped', reason, runtime);
   }
-  return placeAt(slot.next);
+  return comesNextAt(time.next);
 }
 
 async function select(schedule: Schedule, runtime: Runtime): Promise<Selected> {
@@ -76,13 +81,18 @@ async function select(schedule: Schedule, runtime: Runtime): Promise<Selected> {
 }
 
 /** Each VM has a place of its own in the window, always the same. */
-async function create(schedule: Schedule, slot: Slot, vm: ScheduledVm, runtime: Runtime): Promise<void> {
+async function create(
+  schedule: Schedule,
+  time: NominalTime,
+  vm: ScheduledVm,
+  runtime: Runtime,
+): Promise<void> {
   const window = windowMs(schedule);
   const hash = createHash('sha256').update(`${schedule.id} ${vm.pool} ${vm.uuid}`).digest().readUInt32BE();
-  const startAfter = slot.nominal + Math.floor(((hash / 2 ** 32) * window) / 1000) * 1000;
-  const startBefore = Math.min(endOf(slot), Math.max(slot.nominal + window, startAfter + LEAST_WAIT_MS));
+  const startAfter = time.nominal + Math.floor(((hash / 2 ** 32) * window) / 1000) * 1000;
+  const startBefore = Math.min(endOf(time), Math.max(time.nominal + window, startAfter + LEAST_WAIT_MS));
   const run: Run = {
-    ...runOf(schedule, slot),
+    ...runOf(schedule, time),
     pool: vm.pool,
     vmUuid: vm.uuid,
     vmName: vm.name,
@@ -90,30 +100,30 @@ async function create(schedule: Schedule, slot: Slot, vm: ScheduledVm, runtime: 
     startAfter: iso(startAfter),
     startBefore: iso(startBefore),
   };
-  await runtime.store.runs.create(run, expiryOf(new Date(slot.nominal), runtime.config.retainJobsDays));
+  await runtime.store.runs.create(run, expiryOf(new Date(time.nominal), runtime.config.retainJobsDays));
 }
 
-async function noteMissed(schedule: Schedule, slot: Slot, runtime: Runtime): Promise<void> {
+async function noteMissed(schedule: Schedule, time: NominalTime, runtime: Runtime): Promise<void> {
   const { vm } = schedule;
   const of = vm ? { pool: vm.pool, vmUuid: vm.uuid, vmName: vm.name } : {};
-  await end(schedule, slot, of, 'skipped', missed(runtime.clock.now()), runtime);
+  await end(schedule, time, of, 'skipped', missed(runtime.clock.now()), runtime);
 }
 
 /** Puts a run on record that has ended before it began. */
 async function end(
   schedule: Schedule,
-  slot: Slot,
+  time: NominalTime,
   of: Partial<Run>,
   outcome: RunOutcome,
   reason: Reason,
   runtime: Runtime,
 ): Promise<void> {
-  const run = { ...runOf(schedule, slot), ...of };
-  await runtime.store.runs.create(run, expiryOf(new Date(slot.nominal), runtime.config.retainJobsDays));
+  const run = { ...runOf(schedule, time), ...of };
+  await runtime.store.runs.create(run, expiryOf(new Date(time.nominal), runtime.config.retainJobsDays));
   await tellRun(run, undefined, { outcome, reason }, runtime);
 }
 
-function runOf({ id, project, backupType }: Schedule, { nominal, next }: Slot): Run {
+function runOf({ id, project, backupType }: Schedule, { nominal, next }: NominalTime): Run {
   return {
     scheduleId: id,
     nominal: iso(nominal),
@@ -123,11 +133,11 @@ function runOf({ id, project, backupType }: Schedule, { nominal, next }: Slot): 
   };
 }
 
-function slotAt(schedule: Schedule, nominal: number): Slot {
+function nominalTimeAt(schedule: Schedule, nominal: number): NominalTime {
   return { nominal, next: nextNominal(schedule, nominal) };
 }
 
-function placeAt(nominal: number | undefined): Pick<Found, 'nextAt'> {
+function comesNextAt(nominal: number | undefined): Pick<Found, 'nextAt'> {
   return nominal === undefined ? {} : { nextAt: iso(nominal) };
 }
 

@@ -29,7 +29,7 @@ export interface Looked {
   readonly problem?: Reason;
 }
 
-type Runtime = Pick<BaseRuntime, 'glance' | 'store' | 'config' | 'clock' | 'log'>;
+type Deps = Pick<BaseRuntime, 'glance' | 'store' | 'config' | 'clock' | 'log'>;
 
 const AT_ONCE = 8;
 const PAGE = 500;
@@ -44,7 +44,7 @@ const OLDEST_MS = 7 * 86_400_000;
  */
 export async function lookAtBackups(
   vms: readonly KnownVm[],
-  runtime: Runtime,
+  runtime: Deps,
   bound: LookBound,
   { dryRun = false } = {},
 ): Promise<Looked> {
@@ -85,7 +85,7 @@ const TOO_MANY: Reason = {
 /** Reads the list up to the last image that is waited for. Answers why it broke off, if it did. */
 async function list(
   vms: readonly KnownVm[],
-  { glance, config }: Runtime,
+  { glance, config }: Deps,
   { seconds }: LookBound,
   listed: Map<string, Image>,
 ): Promise<Reason | undefined> {
@@ -117,7 +117,7 @@ async function list(
 async function lookAtVm(
   vm: KnownVm,
   imageOf: (id: string) => Promise<Image | undefined | typeof UNKNOWN>,
-  { store, config, clock }: Runtime,
+  { store, config, clock }: Deps,
   dryRun: boolean,
 ): Promise<LookedVm> {
   const changes = new Map<string, Lost | undefined>();

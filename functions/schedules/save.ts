@@ -4,7 +4,7 @@ import type { VmRecord } from '../../xapi/types.ts';
 import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import { refuseUnfit } from '../glance-text.ts';
-import { giveBack, takePlace } from '../quota.ts';
+import { giveBack, takeQuota } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { refuseFlatRaw } from '../snapshot-request.ts';
 import { findTarget } from '../target.ts';
@@ -50,7 +50,7 @@ export interface ScheduleWish {
 export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runtime): Promise<Schedule> {
   const { schedules } = runtime.store;
   const before = await schedules.get(id);
-  if (!before) await takePlace('schedules', wish.project, id, runtime);
+  if (!before) await takeQuota('schedules', wish.project, id, runtime);
   const made = await wished(id, wish, before, runtime).catch(async (error: unknown) => {
     if (!before) await giveBack('schedules', wish.project, id, runtime);
     throw error;

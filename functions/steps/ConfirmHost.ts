@@ -5,7 +5,7 @@ import { known } from '../known.ts';
 import { requirePlugin } from '../pool/dom0.ts';
 import { chooseHost, hostsWithSr } from '../pool/host.ts';
 import { step } from '../step.ts';
-import { hostGroup, hostPlace, srPlace } from '../store/slots.ts';
+import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
 
 /** How often a job may stand in another line because its host lost sight of the disk. */
 const MAX_REQUEUES = 2;
@@ -37,8 +37,8 @@ export const handler = step('ConfirmHost', async (_state, { job, xapi, store }) 
   });
   await requirePlugin(xapi, host.ref, host.record.name_label);
   const next = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
-  await store.slots.release(hostPlace(place.group), job.id);
-  await store.slots.release(srPlace(job.pool, known(job, 'srUuid')), job.id);
+  await store.counters.release(slotsOfHost(place.group), job.id);
+  await store.counters.release(slotsOfSr(job.pool, known(job, 'srUuid')), job.id);
   const queued = await store.jobs.queue(job.id, next, {
     requeues,
     hostRef: host.ref,

@@ -6,7 +6,7 @@ import { byUuid } from '../pool/gone.ts';
 import { chooseHost } from '../pool/host.ts';
 import { inspectVm } from '../pool/inspect.ts';
 import { type StepDeps, step } from '../step.ts';
-import { hostGroup } from '../store/slots.ts';
+import { hostGroup } from '../store/counters.ts';
 
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
 export const handler = step('InspectVm', async (_state, deps) => {

@@ -82,12 +82,12 @@ async function coalesceFirst(
   { run }: UploadStatus,
   { message }: UploadFailure,
 ): Promise<{ next: 'coalesce'; waitSeconds: number }> {
-  const isNew = run == null || run !== job.chainChangedRun;
+  const isNew = run == null || run !== job.chainChangedAttempt;
   const chainChanges = (job.chainChanges ?? 0) + (isNew ? 1 : 0);
   const readsChain = chainChanges < MAX_CHAIN_CHANGES;
   await store.jobs.record(job.id, {
     chainChanges,
-    chainChangedRun: run ?? undefined,
+    chainChangedAttempt: run ?? undefined,
     chainChangedAt: clock.now().toISOString(),
     ...(!readsChain && { readsChain }),
   });
@@ -101,7 +101,7 @@ async function coalesceFirst(
 
 /** Until the plugin has begun anew, it still tells how the try before ended. */
 function ofThisTry(job: Job, status: UploadStatus): UploadStatus {
-  const isEarlier = status.run != null && status.run === job.earlierRun;
+  const isEarlier = status.run != null && status.run === job.earlierAttempt;
   return isEarlier && status.state !== 'succeeded' ? { state: 'unknown' } : status;
 }
 

@@ -10,7 +10,7 @@ import { failedBeforeItBegan } from '../schedules/made-up.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { sentence } from '../sentence.ts';
 import { type StepDeps, step } from '../step.ts';
-import { hostPlace, srPlace } from '../store/slots.ts';
+import { slotsOfHost, slotsOfSr } from '../store/counters.ts';
 import { NOT_ROTATED, NOT_TIDIED_UP } from '../told.ts';
 import { DEBTS, type Debt } from '../words.ts';
 
@@ -22,9 +22,9 @@ export async function releaseSlot(deps: Pick<StepDeps, 'store' | 'job' | 'clock'
   const { store } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('slot')) return;
-  if (job.srUuid !== undefined) await store.slots.release(srPlace(job.pool, job.srUuid), job.id);
+  if (job.srUuid !== undefined) await store.counters.release(slotsOfSr(job.pool, job.srUuid), job.id);
   if (job.debts.has('plugin')) return;
-  if (job.group !== undefined) await store.slots.release(hostPlace(job.group), job.id);
+  if (job.group !== undefined) await store.counters.release(slotsOfHost(job.group), job.id);
   await store.jobs.pay(job.id, 'slot');
 }
 

@@ -24,7 +24,7 @@ export const handler = step('StartUpload', async (_state, deps) => {
     uploadAttempts: (job.uploadAttempts ?? 0) + 1,
     uploadStartedAt: now,
     firstUploadAt: job.firstUploadAt ?? now,
-    earlierRun: run ?? undefined,
+    earlierAttempt: run ?? undefined,
     uploadSource: undefined,
     bytesRead: 0,
     bytesSent: 0,

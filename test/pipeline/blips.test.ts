@@ -30,10 +30,10 @@ function withSteps(options: ScenarioOptions = {}): ScenarioOptions {
 const failed = () =>
   Object.assign(new Error('planted'), { name: 'InternalServerError', $fault: 'server', $metadata: {} });
 
-/** Has a client of the SDK fail once at each place that `placeOf` names, before or after the effect; answers the places. */
+/** Has a client of the SDK fail once at each place that `quotaOf` names, before or after the effect; answers the places. */
 function failOnceAtEach(
   client: { prototype: { send: unknown } },
-  placeOf: (step: StepName, command: string) => string,
+  quotaOf: (step: StepName, command: string) => string,
   when: 'before' | 'after' = 'before',
 ): Set<string> {
   const places = new Set<string>();
@@ -43,7 +43,7 @@ function failOnceAtEach(
     ...args
   ) {
     const step = asking.getStore();
-    const place = step && placeOf(step, (args[0] as object).constructor.name);
+    const place = step && quotaOf(step, (args[0] as object).constructor.name);
     if (place === undefined || places.has(place)) return send.apply(this, args);
     places.add(place);
     if (when === 'after') await send.apply(this, args);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
-import { hostGroup, hostPlace } from '../../functions/store/slots.ts';
+import { hostGroup, slotsOfHost } from '../../functions/store/counters.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
@@ -19,11 +19,11 @@ it('never uploads more from a host than it has slots, and admits each host’s j
   }));
   const all = await scenario({ pool: { vms: 0 }, vms, slots: SLOTS });
   const { pool, glance, service, logs, request, job, leftBehind } = all;
-  const { slots } = service.runtime.store;
-  const places = pool.hosts.map(({ uuid }) => hostPlace(hostGroup('demo', uuid)));
+  const { counters } = service.runtime.store;
+  const places = pool.hosts.map(({ uuid }) => slotsOfHost(hostGroup('demo', uuid)));
   // The hosts are full until all jobs are in line, so that each line is known before the first is admitted.
   const others = Array.from({ length: SLOTS }, (_, index) => `other-${index}`);
-  for (const place of places) for (const other of others) await slots.take(place, other, SLOTS);
+  for (const place of places) for (const other of others) await counters.take(place, other, SLOTS);
   // The first uploads wait until both hosts use all their slots.
   const allSlotsUsed = Promise.withResolvers<void>();
   const most = HOSTS.length * SLOTS;
@@ -38,7 +38,7 @@ it('never uploads more from a host than it has slots, and admits each host’s j
   const lines = await linesOf(all, vms.length);
   expect(Object.keys(lines)).toHaveLength(HOSTS.length);
   expect(uploads).toEqual([]);
-  for (const place of places) for (const other of others) await slots.release(place, other);
+  for (const place of places) for (const other of others) await counters.release(place, other);
 
   const jobs = await Promise.all(ids.map((id) => job(id)));
   expect(jobs.map(({ status }) => status)).toEqual(vms.map(() => 'succeeded'));

@@ -216,7 +216,7 @@ it('destroys secrets, slots and image records of closed jobs, and leaves those o
     await xapi.call('secret.create', { value: 'a token', other_config: ours });
     await xapi.call('secret.create', { value: 'a password', other_config: {} });
   });
-  await store.slots.take(`host#${POOL_NAME}/${pool.hosts[0]?.uuid}`, jobId, 1);
+  await store.counters.take(`host#${POOL_NAME}/${pool.hosts[0]?.uuid}`, jobId, 1);
   const image = {
     name: 'left',
     diskFormat: 'vhd',

@@ -11,12 +11,12 @@ const onShared: ScenarioOptions = {
 /** Asks for a snapshot while the VM's host is full, so that its job waits there. */
 async function queued({ pool, service, request, job }: Scenario, on = 'xen1') {
   const [xen1, xen2] = pool.hosts;
-  const { slots } = service.runtime.store;
+  const { counters } = service.runtime.store;
   const place = `host#demo/${pool.hosts.find(({ name }) => name === on)?.uuid}` as const;
-  await slots.take(place, 'other', 1);
+  await counters.take(place, 'other', 1);
   const id = await request('mover');
   await job(id, ({ ticketState }) => ticketState === 'waiting');
-  return { id, xen1, xen2, free: () => slots.release(place, 'other') };
+  return { id, xen1, xen2, free: () => counters.release(place, 'other') };
 }
 
 it('uploads from the host that it waited for when the VM has moved and the disk is still to be seen', async () => {
@@ -71,9 +71,9 @@ it('waits in its new host’s line where it was not heard that it was put there'
   const { id, free } = await queued(all, 'xen2');
   const shared = all.pool.srs.find(({ name }) => name.startsWith('NFS'))?.uuid ?? '';
   const [, xen2, xen3] = all.pool.hosts;
-  const { slots } = all.service.runtime.store;
+  const { counters } = all.service.runtime.store;
   const next = `host#demo/${xen3?.uuid}` as const;
-  await slots.take(next, 'other', 1);
+  await counters.take(next, 'other', 1);
   all.pool.vm('mover').migrate(xen3?.uuid ?? '');
   await all.pool.setPbdPlugged(xen2?.uuid ?? '', shared, false);
   await free();
@@ -81,7 +81,7 @@ it('waits in its new host’s line where it was not heard that it was put there'
   await all.clock.sleep(10);
   const waiting = await all.job(id, () => true);
   expect([waiting.ticketState, waiting.snapshotSentAt]).toEqual(['waiting', undefined]);
-  await slots.release(next, 'other');
+  await counters.release(next, 'other');
   expect(await all.job(id)).toMatchObject({ status: 'succeeded', hostName: 'xen3', requeues: 1 });
   expect(await all.leftBehind()).toEqual([]);
 });

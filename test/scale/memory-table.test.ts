@@ -71,9 +71,9 @@ const operations: fc.Arbitrary<Operation> = fc
       ],
       [`grant ${job} ${text}`, (s, w) => s.jobs.grant(w + job, text)],
       [`get ${job}`, (s, w) => s.jobs.get(w + job)],
-      [`take ${place} ${job} ${n}`, (s, w) => s.slots.take(`${place}${w}`, job, n)],
-      [`release ${place} ${job}`, (s, w) => s.slots.release(`${place}${w}`, job)],
-      [`holders ${place}`, async (s, w) => (await s.slots.holders(`${place}${w}`)).toSorted()],
+      [`take ${place} ${job} ${n}`, (s, w) => s.counters.take(`${place}${w}`, job, n)],
+      [`release ${place} ${job}`, (s, w) => s.counters.release(`${place}${w}`, job)],
+      [`holders ${place}`, async (s, w) => (await s.counters.holders(`${place}${w}`)).toSorted()],
       [`takeVm ${text} ${job}`, (s, w) => s.leases.takeVm(w, text, job)],
       [`releaseVm ${text} ${job}`, (s, w) => s.leases.releaseVm(w, text, job)],
       [`takeKey ${text} ${job} ${n}`, (s, w) => s.leases.takeKey(w + text, job, time(n), 2)],
@@ -90,7 +90,7 @@ const operations: fc.Arbitrary<Operation> = fc
 const LOOKS: readonly Operation[] = [
   ...jobs.map((job): Operation => [`get ${job}`, (s, w) => s.jobs.get(w + job)]),
   ...['x', 'y'].flatMap((text): Operation[] => [
-    [`holders ${text}`, async (s, w) => (await s.slots.holders(`host#demo/${text}${w}`)).toSorted()],
+    [`holders ${text}`, async (s, w) => (await s.counters.holders(`host#demo/${text}${w}`)).toSorted()],
     [`holderOfVm ${text}`, (s, w) => s.leases.holderOfVm(w, text)],
     [`jobOfKey ${text}`, (s, w) => s.leases.jobOfKey(w + text, time(0))],
     [`health ${text}`, (s, w) => s.pools.health(w + text)],

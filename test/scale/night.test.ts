@@ -22,11 +22,11 @@ it.each(NIGHTS)(
     expect(figures.worstHeld).toBeGreaterThanOrEqual(0.95);
     expect(done.granted).toEqual(done.lined);
 
-    const { jobs, slots, leases } = done.runtime.store;
+    const { jobs, counters, leases } = done.runtime.store;
     expect(done.snapshots).toHaveLength(options.vms);
     for (const { jobId } of done.snapshots) expect((await jobs.get(jobId))?.status).toBe('succeeded');
     expect((await jobs.list('open')).items).toEqual([]);
-    for (const host of done.lined.keys()) expect(await slots.holders(`host#${host}`)).toEqual([]);
+    for (const host of done.lined.keys()) expect(await counters.holders(`host#${host}`)).toEqual([]);
     expect(await leases.holderOfVm('demo', 'vm-0')).toBeUndefined();
   },
   180_000,

@@ -115,7 +115,7 @@ export async function night({ vms, hosts, slots, seed }: NightOptions): Promise<
     running.set(host, (running.get(host) ?? 0) + 1);
     most.running = Math.max(most.running, running.get(host) ?? 0);
     time.in(BEFORE_UPLOAD_SECONDS + uploadSeconds + AFTER_UPLOAD_SECONDS, () => release(snapshot));
-    most.held = Math.max(most.held, (await store.slots.holders(`host#${host}`)).length);
+    most.held = Math.max(most.held, (await store.counters.holders(`host#${host}`)).length);
   }
 
   async function release(snapshot: Snapshot): Promise<void> {

@@ -3,7 +3,7 @@ import { StateMachine } from 'aws-local-stepfunctions';
 import type { LocalClock } from '../../clock.ts';
 import { localDefinition } from './definition.ts';
 import type { Execution } from './execution.ts';
-import { type End, type Run, runExecution } from './run.ts';
+import { type End, type Running, runExecution } from './run.ts';
 import { type StatusChangeEvent, statusChangeEvent } from './status-event.ts';
 import type { Handler, SendMessage } from './tasks.ts';
 import { taskTokens } from './tokens.ts';
@@ -33,7 +33,7 @@ export function executions(options: ExecutionsOptions) {
   const machine = new StateMachine(definition, { validationOptions: { noValidate: true } });
   const tokens = taskTokens();
   const known = new Map<string, Execution>();
-  const running = new Map<Execution, Run>();
+  const running = new Map<Execution, Running>();
   const closed: Execution[] = [];
   const lambdas = new Map(
     Object.entries(options.lambdaSeconds).map(([state, seconds]) => [

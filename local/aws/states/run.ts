@@ -4,7 +4,14 @@ import type { StateFacts } from './definition.ts';
 import type { Execution } from './execution.ts';
 import { tooLarge } from './failures.ts';
 import { type AppendEvent, appendEngineEvent, historyEvent, historyLimit } from './history.ts';
-import { callbackTask, type Handler, lambdaTask, type SendMessage, type TaskRun, waitTask } from './tasks.ts';
+import {
+  callbackTask,
+  type Handler,
+  lambdaTask,
+  type SendMessage,
+  type TaskContext,
+  waitTask,
+} from './tasks.ts';
 import type { TaskTokens } from './tokens.ts';
 
 /** How an execution ended. */
@@ -16,20 +23,20 @@ export interface End {
 }
 
 /** An execution under way. */
-export interface Run {
+export interface Running {
   /** Ends it in this way, if nothing has ended it before. */
   end(outcome: End): void;
   /** Stops the engine and leaves the execution RUNNING for ever. */
   abandon(): void;
 }
 
-export interface RunOptions {
+export interface ExecutionOptions {
   readonly machine: StateMachine;
   readonly stateMachineArn: string;
   readonly facts: Map<string, StateFacts>;
   readonly tokens: TaskTokens;
   /** The Lambdas' own timeouts, by state. */
-  readonly lambdas: ReadonlyMap<string, NonNullable<TaskRun['lambda']>>;
+  readonly lambdas: ReadonlyMap<string, NonNullable<TaskContext['lambda']>>;
   readonly clock: LocalClock;
   readonly waitSeconds: Record<string, number>;
   readonly resources: Record<string, Handler>;
@@ -49,7 +56,7 @@ const finalEvent = {
 } as const;
 
 /** Runs one execution and writes its history and its end into its record. */
-export function runExecution(execution: Execution, options: RunOptions): Run {
+export function runExecution(execution: Execution, options: ExecutionOptions): Running {
   const { machine, stateMachineArn, facts, tokens, clock } = options;
   const { history } = execution;
   const over = new AbortController();

@@ -23,8 +23,8 @@ export type SendMessage = (
   deduplicationId?: string,
 ) => Promise<void>;
 
-/** The execution that a task belongs to. */
-export interface TaskRun {
+/** What a Task state is and whose: AWS's word, here as in its names only. */
+export interface TaskContext {
   readonly stateName: string;
   readonly facts: StateFacts;
   readonly append: AppendEvent;
@@ -39,14 +39,14 @@ type LocalHandler = (input: unknown) => Promise<unknown>;
 /**
  * Runs a handler as Lambda would: what goes in and comes out has been JSON, an error arrives with its name and with
  * Lambda's JSON as the cause. Lambda ends a handler at its own timeout, which is Sandbox.Timedout; here nothing can end
- * it, so that it goes on and is not listened to any more. The handler starts a turn of the event loop later, when the history has caught up, and
- * goes on unnoticed when its task times out or the execution is stopped.
+ * it, so that it goes on and is not listened to any more. The handler starts a turn of the event loop later, when the
+ * history has caught up, and goes on unnoticed when its task times out or the execution is stopped.
  */
-export function lambdaTask(run: TaskRun, handler: Handler, stopping: AbortSignal): LocalHandler {
-  const { stateName, facts, append, lambda, over } = run;
+export function lambdaTask(task: TaskContext, handler: Handler, stopping: AbortSignal): LocalHandler {
+  const { stateName, facts, append, lambda, over } = task;
   return (input) =>
     supervise(
-      run,
+      task,
       () => append('LambdaFunctionTimedOut', { error: 'States.Timeout' }),
       async (current) => {
         await nextTurn();
@@ -72,7 +72,7 @@ export function lambdaTask(run: TaskRun, handler: Handler, stopping: AbortSignal
 }
 
 /** What the handler gives, or Sandbox.Timedout when it takes longer than its Lambda may. */
-function endedByLambda(work: Promise<unknown>, lambda: TaskRun['lambda']): Promise<unknown> {
+function endedByLambda(work: Promise<unknown>, lambda: TaskContext['lambda']): Promise<unknown> {
   if (!lambda) return work;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(lambdaTimeout(lambda.seconds)), lambda.milliseconds);
@@ -82,18 +82,18 @@ function endedByLambda(work: Promise<unknown>, lambda: TaskRun['lambda']): Promi
 
 /** Sends the message with the token that the state's Parameters took, and waits for the token's return. */
 export function callbackTask(
-  run: TaskRun,
+  task: TaskContext,
   sendMessage: SendMessage,
   tokens: TaskTokens,
   takeToken: () => string | undefined,
 ): LocalHandler {
-  const { stateName, append, over } = run;
+  const { stateName, append, over } = task;
   const resource = { resourceType: 'sqs', resource: 'sendMessage.waitForTaskToken' };
   return (input) => {
     const token = takeToken();
     const timedOut = () => append('TaskTimedOut', { ...resource, error: 'States.Timeout' });
     return supervise(
-      run,
+      task,
       timedOut,
       async (current) => {
         await nextTurn();
@@ -122,7 +122,11 @@ export function callbackTask(
 }
 
 /** Waits by the clock: `seconds`, or until a time of the clock's; what came in is the result. */
-export function waitTask({ over, stateName }: TaskRun, clock: LocalClock, override?: number): LocalHandler {
+export function waitTask(
+  { over, stateName }: TaskContext,
+  clock: LocalClock,
+  override?: number,
+): LocalHandler {
   return async (parameters) => {
     await nextTurn();
     const { input, seconds, until } = parameters as { input: unknown; seconds?: unknown; until?: unknown };
@@ -162,7 +166,7 @@ async function send(parameters: Record<string, unknown>, sendMessage: SendMessag
  * and was set a moment after this one. `current` tells the work whether anybody still listens.
  */
 function supervise(
-  { facts, over }: TaskRun,
+  { facts, over }: TaskContext,
   onTimeout: () => void,
   work: (current: () => boolean) => Promise<unknown>,
   onSettled?: () => void,

@@ -38,7 +38,7 @@ it('lists the hosts with their slots and the jobs that hold or wait for one', as
   const [first, second] = api.pool.hosts;
   const group = `demo/${first?.uuid}`;
   const holder = randomUUID();
-  await api.runtime.store.slots.take(`host#${group}`, holder, 2);
+  await api.runtime.store.counters.take(`host#${group}`, holder, 2);
   for (const ticketState of ['waiting', 'waiting', 'granted'] as const)
     await api.runtime.store.jobs.create(aJob({ group, ticketState }));
   const { status, body } = await api.ask('GET', '/hosts');

@@ -4,7 +4,7 @@ import { createApi } from '../../../functions/api/app.ts';
 import { cancelJob } from '../../../functions/cancel.ts';
 import { parseConfig } from '../../../functions/config.ts';
 import { tidy } from '../../../functions/janitor.ts';
-import { placeOf } from '../../../functions/quota.ts';
+import { quotaOf } from '../../../functions/quota.ts';
 import { reconcile } from '../../../functions/reconcile.ts';
 import type { Runtime } from '../../../functions/runtime/executions.ts';
 import { tick } from '../../../functions/schedules.ts';
@@ -207,10 +207,10 @@ it('counts again at the next request where the table did not answer', async () =
 
 it('has the janitor free places whose request died before it was on record', async () => {
   for (const kind of ['jobs', 'schedules'] as const)
-    for (let n = 0; n < 2; n++) await runtime.store.slots.take(placeOf(kind, 'a'), randomUUID(), 2);
+    for (let n = 0; n < 2; n++) await runtime.store.counters.take(quotaOf(kind, 'a'), randomUUID(), 2);
   expect((await ask('a', 'POST', '/snapshots', { vm: 'a-1' })).status).toBe(403);
   await tidy(runtime);
   expect((await ask('a', 'POST', '/snapshots', { vm: 'a-1' })).status).toBe(202);
   await tidy(runtime);
-  expect(await runtime.store.slots.holders(placeOf('jobs', 'a'))).toHaveLength(1);
+  expect(await runtime.store.counters.holders(quotaOf('jobs', 'a'))).toHaveLength(1);
 });

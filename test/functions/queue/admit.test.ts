@@ -20,14 +20,14 @@ const store = () => admissions.runtime.store;
 
 beforeEach(async () => {
   for (const place of [HOST, SR, 'host#demo/h2'] as const)
-    for (const job of await store().slots.holders(place)) await store().slots.release(place, job);
+    for (const job of await store().counters.holders(place)) await store().counters.release(place, job);
   await store().pools.reached('demo');
 });
 
 it('grants a free slot: the job is in the set, its ticket granted, its execution woken', async () => {
   const message = await aTicket(admissions);
   expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
-  expect(await store().slots.holders(HOST)).toEqual([message.jobId]);
+  expect(await store().counters.holders(HOST)).toEqual([message.jobId]);
   expect(await store().jobs.get(message.jobId)).toMatchObject({ ticketState: 'granted' });
   expect(admissions.sfn).toHaveReceivedCommandExactlyOnceWith(SendTaskSuccessCommand, {
     taskToken: message.taskToken,
@@ -55,7 +55,7 @@ it('puts a message of a full host back for the configured seconds, and all that 
   });
   expect(admissions.sfn).toHaveReceivedCommandTimes(SendTaskSuccessCommand, 2);
   expect(await store().jobs.get(c.jobId)).toMatchObject({ ticketState: 'waiting' });
-  expect((await store().slots.holders(HOST)).toSorted()).toEqual([a.jobId, b.jobId].toSorted());
+  expect((await store().counters.holders(HOST)).toSorted()).toEqual([a.jobId, b.jobId].toSorted());
 });
 
 it('heeds a limit of that host alone', async () => {
@@ -74,9 +74,9 @@ it('heeds a limit of the SR, over all hosts, and keeps no slot of the host for a
   ];
   expect(await deliver(admissions, a)).toEqual(DEALT_WITH);
   expect((await deliver(admissions, b)).batchItemFailures).toHaveLength(1);
-  expect(await store().slots.holders(SR)).toEqual([a.jobId]);
-  expect(await store().slots.holders('host#demo/h2')).toEqual([]);
-  await store().slots.release(SR, a.jobId);
+  expect(await store().counters.holders(SR)).toEqual([a.jobId]);
+  expect(await store().counters.holders('host#demo/h2')).toEqual([]);
+  await store().counters.release(SR, a.jobId);
   expect(await deliver(admissions, b)).toEqual(DEALT_WITH);
 });
 
@@ -84,10 +84,10 @@ it('lets a line wait while its pool is paused, and no longer', async () => {
   const message = await aTicket(admissions);
   for (let n = 0; n < 3; n++) await store().pools.unreachable('demo', 'away', later(60));
   expect((await deliver(admissions, message)).batchItemFailures).toHaveLength(1);
-  expect(await store().slots.holders(HOST)).toEqual([]);
+  expect(await store().counters.holders(HOST)).toEqual([]);
   await store().pools.unreachable('demo', 'away', NOW);
   expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
-  expect(await store().slots.holders(HOST)).toEqual([message.jobId]);
+  expect(await store().counters.holders(HOST)).toEqual([message.jobId]);
 });
 
 it.each<[string, (jobs: Jobs, id: string) => Promise<unknown>]>([
@@ -99,12 +99,12 @@ it.each<[string, (jobs: Jobs, id: string) => Promise<unknown>]>([
   'drops the ticket of a job that is %s, with the slots that a crash may have left it',
   async (_what, end) => {
     const message = await aTicket(admissions, { srUuid: 's1' });
-    await store().slots.take(HOST, message.jobId, 2);
-    await store().slots.take(SR, message.jobId, 1);
+    await store().counters.take(HOST, message.jobId, 2);
+    await store().counters.take(SR, message.jobId, 1);
     await end(store().jobs, message.jobId);
     expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
-    expect(await store().slots.holders(HOST)).toEqual([]);
-    expect(await store().slots.holders(SR)).toEqual([]);
+    expect(await store().counters.holders(HOST)).toEqual([]);
+    expect(await store().counters.holders(SR)).toEqual([]);
     expect(admissions.sfn).not.toHaveReceivedAnyCommand();
   },
 );
@@ -113,38 +113,38 @@ it('leaves a job what its newer ticket was granted when an older one comes again
   const old = await aTicket(admissions, { srUuid: 's1' });
   await deliver(admissions, old);
   const next = { ...old, group: 'demo/h2', ticket: 'next', taskToken: 'next' };
-  await store().slots.release(HOST, old.jobId);
+  await store().counters.release(HOST, old.jobId);
   await store().jobs.queue(old.jobId, { group: next.group, ticket: next.ticket });
   await deliver(admissions, next);
   await deliver(admissions, old);
-  expect(await store().slots.holders(HOST)).toEqual([]);
-  expect(await store().slots.holders('host#demo/h2')).toEqual([old.jobId]);
-  expect(await store().slots.holders(SR)).toEqual([old.jobId]);
+  expect(await store().counters.holders(HOST)).toEqual([]);
+  expect(await store().counters.holders('host#demo/h2')).toEqual([old.jobId]);
+  expect(await store().counters.holders(SR)).toEqual([old.jobId]);
 });
 
 it('drops the ticket of a job that nobody knows', async () => {
   const message = { jobId: 'nobody', ticket: 't', group: 'demo/h1', taskToken: 'x' };
-  await store().slots.take(HOST, 'nobody', 2);
+  await store().counters.take(HOST, 'nobody', 2);
   expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
-  expect(await store().slots.holders(HOST)).toEqual([]);
+  expect(await store().counters.holders(HOST)).toEqual([]);
 });
 
 it('takes a job out again that is closed between the slot and the grant', async () => {
   const message = await aTicket(admissions, { srUuid: 's1' });
-  const { slots, jobs, ...rest } = store();
+  const { counters, jobs, ...rest } = store();
   const closing = {
-    release: slots.release.bind(slots),
-    holders: slots.holders.bind(slots),
-    async take(...args: Parameters<typeof slots.take>) {
-      const taken = await slots.take(...args);
+    release: counters.release.bind(counters),
+    holders: counters.holders.bind(counters),
+    async take(...args: Parameters<typeof counters.take>) {
+      const taken = await counters.take(...args);
       await jobs.close(message.jobId);
       return taken;
     },
-  } as typeof slots;
-  const runtime = { ...admissions.runtime, store: { ...rest, jobs, slots: closing } };
+  } as typeof counters;
+  const runtime = { ...admissions.runtime, store: { ...rest, jobs, counters: closing } };
   expect(await admitBatch({ Records: [aRecord(message)] }, runtime)).toEqual(DEALT_WITH);
-  expect(await slots.holders(HOST)).toEqual([]);
-  expect(await slots.holders(SR)).toEqual([]);
+  expect(await counters.holders(HOST)).toEqual([]);
+  expect(await counters.holders(SR)).toEqual([]);
   expect(admissions.sfn).not.toHaveReceivedAnyCommand();
 });
 
@@ -154,7 +154,7 @@ it('sends the token again when a granted message is delivered again, even where 
   expect(await deliver(admissions, a)).toEqual(DEALT_WITH);
   expect(admissions.sfn).toHaveReceivedCommandTimes(SendTaskSuccessCommand, 3);
   expect(admissions.sfn).toHaveReceivedLastCommandWith(SendTaskSuccessCommand, { taskToken: a.taskToken });
-  expect(await store().slots.holders(HOST)).toHaveLength(2);
+  expect(await store().counters.holders(HOST)).toHaveLength(2);
 });
 
 const ofSdk = { message: 'x', $metadata: {} };
@@ -165,7 +165,7 @@ it.each([new TaskTimedOut(ofSdk), new TaskDoesNotExist(ofSdk), new InvalidToken(
     admissions.sfn.on(SendTaskSuccessCommand).rejects(error);
     const message = await aTicket(admissions);
     expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
-    expect(await store().slots.holders(HOST)).toEqual([message.jobId]);
+    expect(await store().counters.holders(HOST)).toEqual([message.jobId]);
   },
 );
 
@@ -179,15 +179,15 @@ it('fails on any other error, so that the message comes again', async () => {
 });
 
 it('fails when it cannot put a message back, which then returns after the time of the queue, and takes no slot', async () => {
-  await store().slots.take(HOST, 'another', 2);
-  await store().slots.take(HOST, 'a third', 2);
+  await store().counters.take(HOST, 'another', 2);
+  await store().counters.take(HOST, 'a third', 2);
   const message = await aTicket(admissions);
   const gone = Object.assign(new Error('x'), { name: 'MessageNotInflight' });
   admissions.sqs.on(ChangeMessageVisibilityCommand).rejectsOnce(gone).resolves({});
   await expect(deliver(admissions, message)).rejects.toMatchObject({ name: 'MessageNotInflight' });
   expect((await deliver(admissions, message)).batchItemFailures).toHaveLength(1);
   expect(await store().jobs.get(message.jobId)).toMatchObject({ ticketState: 'waiting' });
-  expect(await store().slots.holders(HOST)).not.toContain(message.jobId);
+  expect(await store().counters.holders(HOST)).not.toContain(message.jobId);
 });
 
 it('keeps the slot when the table fails before the grant, and grants it when the message comes again', async () => {
@@ -199,7 +199,7 @@ it('keeps the slot when the table fails before the grant, and grants it when the
   await expect(admitBatch({ Records: [aRecord(message)] }, runtime)).rejects.toBe(throttled);
   expect(admissions.sfn).not.toHaveReceivedAnyCommand();
   expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
-  expect(await store().slots.holders(HOST)).toEqual([message.jobId]);
+  expect(await store().counters.holders(HOST)).toEqual([message.jobId]);
   expect(admissions.sfn).toHaveReceivedCommandTimes(SendTaskSuccessCommand, 1);
 });
 
@@ -224,6 +224,6 @@ it('lets no more than the limit in when many lines are served at once', async ()
   const messages = await Promise.all(Array.from({ length: 12 }, () => aTicket(admissions)));
   const answers = await Promise.all(messages.map((message) => deliver(admissions, message)));
   expect(answers.filter(({ batchItemFailures }) => batchItemFailures.length === 0)).toHaveLength(2);
-  expect(await store().slots.holders(HOST)).toHaveLength(2);
+  expect(await store().counters.holders(HOST)).toHaveLength(2);
   expect(admissions.sfn).toHaveReceivedCommandTimes(SendTaskSuccessCommand, 2);
 });

@@ -67,11 +67,11 @@ it('goes through more jobs than a page has', async () => {
 });
 
 it('lists jobs only, whatever else the table holds', async () => {
-  const { jobs, leases, slots, pools } = parts.store;
+  const { jobs, leases, counters, pools } = parts.store;
   const before = (await jobs.list('all')).items.length;
   await leases.takeVm('demo', 'v9', 'job');
   await leases.takeKey('k', 'job', new Date(), 60);
-  await slots.take('host#demo/h', 'job', 1);
+  await counters.take('host#demo/h', 'job', 1);
   await pools.unreachable('demo', 'away', new Date());
   expect((await jobs.list('all')).items).toHaveLength(before);
 });

@@ -4,7 +4,7 @@ import type { Table } from './table.ts';
  * A place with a limited number of uploads at a time, `host#pool/uuid` or `sr#pool/uuid`; or of a project's schedules or
  * open jobs, `schedules#project` or `jobs#project`.
  */
-export type SlotPlace = `${'host' | 'sr' | 'schedules' | 'jobs'}#${string}`;
+export type CounterKey = `${'host' | 'sr' | 'schedules' | 'jobs'}#${string}`;
 
 /** A host's line in the queue, and the name of its slots. */
 export function hostGroup(pool: string, hostUuid: string): string {
@@ -12,16 +12,16 @@ export function hostGroup(pool: string, hostUuid: string): string {
 }
 
 /** The slots of a host, by {@link hostGroup}. */
-export function hostPlace(group: string): SlotPlace {
+export function slotsOfHost(group: string): CounterKey {
   return `host#${group}`;
 }
 
-export function srPlace(pool: string, srUuid: string): SlotPlace {
+export function slotsOfSr(pool: string, srUuid: string): CounterKey {
   return `sr#${pool}/${srUuid}`;
 }
 
 /** Counting leases: the set of jobs that hold a slot of a host or an SR, and what counts against a project's quotas. */
-export class Slots {
+export class Counters {
   readonly #table: Table;
 
   constructor(table: Table) {
@@ -29,8 +29,8 @@ export class Slots {
   }
 
   /** Takes a slot for the job, or finds that it has one. False when all `limit` are held by others. */
-  async take(place: SlotPlace, jobId: string, limit: number): Promise<boolean> {
-    const taken = await this.#table.change(place, {
+  async take(counter: CounterKey, jobId: string, limit: number): Promise<boolean> {
+    const taken = await this.#table.change(counter, {
       add: { holders: new Set([jobId]) },
       when: 'attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :job)',
       values: { limit, job: jobId },
@@ -39,12 +39,12 @@ export class Slots {
   }
 
   /** Gives the job's slot back, if it has one. */
-  async release(place: SlotPlace, jobId: string): Promise<void> {
-    await this.#table.change(place, { take: { holders: new Set([jobId]) } });
+  async release(counter: CounterKey, jobId: string): Promise<void> {
+    await this.#table.change(counter, { take: { holders: new Set([jobId]) } });
   }
 
-  async holders(place: SlotPlace): Promise<readonly string[]> {
-    const item = await this.#table.get<{ holders?: Set<string> }>(place);
+  async holders(counter: CounterKey): Promise<readonly string[]> {
+    const item = await this.#table.get<{ holders?: Set<string> }>(counter);
     return [...(item?.holders ?? [])];
   }
 }

@@ -8,25 +8,25 @@ const TICKS_MS = 120_000;
 const DAY_MS = 86_400_000;
 
 /** A nominal time of a schedule and the one after it, in ms since 1970. */
-export interface Slot {
+export interface NominalTime {
   readonly nominal: number;
   readonly next: number | undefined;
 }
 
 /** The last time of all has a day. */
-export function endOf({ nominal, next }: Slot): number {
+export function endOf({ nominal, next }: NominalTime): number {
   return next ?? nominal + DAY_MS;
 }
 
 /** From when on a run is too late to be made up: half-way to the next. */
-export function lateFrom(slot: Slot): number {
-  return slot.nominal + Math.max(TICKS_MS, (endOf(slot) - slot.nominal) / 2);
+export function lateFrom(time: NominalTime): number {
+  return time.nominal + Math.max(TICKS_MS, (endOf(time) - time.nominal) / 2);
 }
 
 /** The same of a run on record. */
 export function isLate({ nominal, next }: Run, now: Date): boolean {
-  const slot = { nominal: Date.parse(nominal), next: next === undefined ? undefined : Date.parse(next) };
-  return now.getTime() >= lateFrom(slot);
+  const time = { nominal: Date.parse(nominal), next: next === undefined ? undefined : Date.parse(next) };
+  return now.getTime() >= lateFrom(time);
 }
 
 /** That a run's time was over when xensnap came to it. */
