@@ -1,5 +1,8 @@
 import { Interrupted } from './failures.ts';
 
+/** Ctrl-C, `kill`, and the terminal or the connection that went away. */
+export const TERMINATION = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const satisfies readonly NodeJS.Signals[];
+
 /**
  * Runs `run` with a signal that Ctrl-C, or another of `signals`, aborts.
  * @throws Interrupted with the message, when it was aborted

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import type { Job } from '../functions/job.ts';
 import { DRIVERS } from '../functions/words.ts';
 import { type Access, accessLine, accessOf } from './access.ts';
 import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
@@ -111,21 +112,24 @@ function dataFolder({ data, pool }: LocalFlags): string | undefined {
 /** So many jobs are named that still owe something when the service stops. */
 const MOST_TOLD = 5;
 
-/** What jobs have left although the service stops, and who looks after it. */
-function leftText(
-  jobs: readonly { readonly id: string; readonly debts?: ReadonlySet<string> }[],
-  folder: string | undefined,
-): string {
-  const named = jobs.slice(0, MOST_TOLD).map(({ id, debts }) => {
-    const owed = debts === undefined ? '' : ` owes ${[...debts].join(', ')}`;
-    return `the job ${id}${owed}`;
+type Owing = Pick<Job, 'id' | 'vmName' | 'debts'>;
+
+/** The jobs that a stopping service undoes, each with its VM and what it owes. */
+function named(jobs: readonly Owing[]): string {
+  const each = jobs.slice(0, MOST_TOLD).map(({ id, vmName, debts }) => {
+    const owed = debts === undefined ? '' : `, which owes ${[...debts].join(', ')}`;
+    return `the job ${id} of "${vmName}"${owed}`;
   });
-  const more = jobs.length > MOST_TOLD ? ', and more' : '';
+  return `${each.join('; ')}${jobs.length > MOST_TOLD ? '; and more' : ''}`;
+}
+
+/** What jobs have left although the service stops, and who looks after it. */
+function leftText(jobs: readonly Owing[], folder: string | undefined): string {
   const next =
     folder === undefined
-      ? 'without --data nothing remembers it: remove it by hand'
-      : 'the next start with this folder goes on with it';
-  return `not all could be undone: ${named.join('; ')}${more}; ${next}`;
+      ? 'Without --data nothing remembers it: remove it by hand'
+      : 'The next start with this folder goes on with it';
+  return `not all could be undone: ${named(jobs)}. ${next}`;
 }
 
 async function startAll(
@@ -163,8 +167,8 @@ async function startAll(
     closers.push(() => service.close());
     closers.push(async () => {
       const { jobs } = service.runtime.store;
-      const { items } = await jobs.list('open', { limit: 1 });
-      if (items.length > 0) warn('stopping: what jobs have done is undone first, for a minute at most');
+      const { items } = await jobs.list('open', { limit: MOST_TOLD + 1 });
+      if (items.length > 0) warn(`stopping: this is undone first, for a minute at most: ${named(items)}`);
       await service.drain();
       const left = await jobs.list('open', { limit: MOST_TOLD + 1 });
       if (left.items.length > 0) warn(leftText(left.items, dataFolder(flags)));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { trouble } from '../local/aws/damage.ts';
 import { privateFolder, shutBelow } from '../local/private-files.ts';
 import { CommandFailure, Interrupted } from './failures.ts';
+import { TERMINATION } from './interrupt.ts';
 import { warn } from './warn.ts';
 
 /** Something that serves until it is closed. */
@@ -12,7 +13,7 @@ export interface Server {
 }
 
 /**
- * Runs a server until SIGINT or SIGTERM.
+ * Runs a server until SIGINT, SIGTERM or SIGHUP.
  * @param dataDir its folder, which from then on is for this user alone; without one, a temporary one that goes with it
  * @param start starts it and gives the lines that say where it is; `ready` follows them. Its signal is aborted when
  *   the process is to stop before: what it has started by then it closes itself
@@ -53,7 +54,7 @@ export async function serveUntilStopped(
 
 function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    for (const signal of TERMINATION) process.once(signal, () => resolve());
   });
 }
 

@@ -3,7 +3,7 @@ import { access, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { Command } from 'commander';
 import { CommandFailure } from '../failures.ts';
 import { size } from '../format.ts';
-import { interruptible } from '../interrupt.ts';
+import { interruptible, TERMINATION } from '../interrupt.ts';
 import { examplesText, print } from '../options.ts';
 import { ImageDamaged, OutOfOrder } from '../unpack/damage.ts';
 import { type Unpacked, unpack } from '../unpack/unpack.ts';
@@ -23,7 +23,7 @@ export function unpackCommand(): Command {
     .action(async (file: string, options: Options) => {
       const run = (signal: AbortSignal) =>
         options.to === undefined ? read(file, signal) : intoNew(options.to, (to) => read(file, signal, to));
-      const result = await interruptible('stopped; nothing was written', run, ['SIGINT', 'SIGTERM']);
+      const result = await interruptible('stopped; nothing was written', run, TERMINATION);
       print(options.json ? JSON.stringify(result, null, 2) : readable(result, options.to));
     });
 }

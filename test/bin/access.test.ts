@@ -229,17 +229,20 @@ it('says why it does not stop at once while a job runs', async () => {
   const folder = await aFolder();
   const { running, api, tokenFile } = await aService([], { XDG_STATE_HOME: folder });
   const authorization = `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
-  const { status } = await fetch(`${api}/snapshots`, {
+  const asked = await fetch(`${api}/snapshots`, {
     method: 'POST',
     headers: { authorization, 'content-type': 'application/json' },
     body: '{"vm":"web-1"}',
   });
-  expect(status).toBe(202);
-  const { status: exit, stderr } = await stop(running);
-  expect([exit, stderr]).toEqual([
-    0,
-    'xensnap: stopping: what jobs have done is undone first, for a minute at most\n',
-  ]);
+  expect(asked.status).toBe(202);
+  const { id } = (await asked.json()) as { id: string };
+  // The terminal is closed.
+  running.signal('SIGHUP');
+  const { status, stderr } = await running.ended;
+  expect(status).toBe(0);
+  const start = `xensnap: stopping: this is undone first, for a minute at most: the job ${id} of "web-1"`;
+  expect(stderr.slice(0, start.length)).toBe(start);
+  expect(stderr.slice(start.length)).toMatch(/^(, which owes [a-z, ]+)?\n$/);
 });
 
 it.each([[true], [false]])(
@@ -269,11 +272,11 @@ it.each([[true], [false]])(
     await far.ended;
     const { status, stderr } = await stop(running);
     const next = kept
-      ? 'the next start with this folder goes on with it'
-      : 'without --data nothing remembers it: remove it by hand';
+      ? 'The next start with this folder goes on with it'
+      : 'Without --data nothing remembers it: remove it by hand';
     expect([status, stderr.split('\n').at(-2)]).toEqual([
       0,
-      `xensnap: not all could be undone: the job ${id} owes image; ${next}`,
+      `xensnap: not all could be undone: the job ${id} of "web-1", which owes image. ${next}`,
     ]);
   },
 );
