@@ -95,7 +95,7 @@ export function createSchedules(
 ): LambdaFunction {
   const schedules = createFunction(scope, 'Schedules', surroundings, {
     entry: 'schedules',
-    description: 'xensnap: asks for the backups that are due',
+    description: 'xensnap: asks for the backups that are due, stops what was cancelled',
     memoryMib: 512,
     seconds: TICK_SECONDS,
     reaches: ['pool', 'glance'],
@@ -106,6 +106,7 @@ export function createSchedules(
     onlyJoinsTraces: true,
   });
   allow(schedules, ['states:StartExecution'], [stateMachine.stateMachineArn]);
+  allowExecutions(schedules, 'states:StopExecution', stateMachine);
   keepFailures(schedules, failures);
   return schedules;
 }

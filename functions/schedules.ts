@@ -1,3 +1,4 @@
+import { stopCancelled } from './cancel.ts';
 import { requestSnapshot } from './request.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { tellAges } from './schedules/ages.ts';
@@ -11,7 +12,8 @@ export async function handler(): Promise<void> {
 
 /**
  * Looks which schedules are due, puts their runs on record and asks for the jobs of those whose time has come. May come
- * late, twice or at the same time as another. One schedule that fails does not keep the others from running.
+ * late, twice or at the same time as another. One schedule that fails does not keep the others from running. Stops what
+ * was cancelled and could not be stopped at once, too, since nothing else comes every minute.
  * @param request asks for a job; for tests that need no pool
  * @throws the first failure, once everything else is done
  */
@@ -31,5 +33,6 @@ export async function tick(
     await attempt(() => expandSchedule(id, runtime));
   await attempt(() => beginRuns(runtime, request));
   await attempt(() => tellAges(runtime));
+  await attempt(() => stopCancelled(runtime));
   if (failures.length > 0) throw failures[0];
 }

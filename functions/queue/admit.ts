@@ -70,28 +70,30 @@ function parse(body: string): QueueMessage | undefined {
 /**
  * Decides on the ticket at the head of a host's line. The slot is taken before the ticket turns `granted`, and given
  * back when that is refused; a crash between the two is mended by the redelivery, which finds the job in the set.
+ * A message that is dropped wakes its execution as well: nobody else would, if the job is closing but could not be
+ * stopped, or if a late step wrote another ticket than the one that stands here. It then sees for itself.
  */
 export async function admit(message: QueueMessage, runtime: AdmissionRuntime): Promise<Admission> {
   const { store, clock, log, metrics } = runtime;
   const { jobId, ticket, group } = message;
   const job = await store.jobs.get(jobId);
-  if (!isAlive(job) || job.ticket !== ticket) {
-    await giveBack(message, runtime);
-    return 'dropped';
-  }
+  if (!isAlive(job) || job.ticket !== ticket) return drop(message, runtime);
   const { pausedUntil } = await store.pools.health(job.pool);
   if (pausedUntil !== undefined && clock.now().toISOString() < pausedUntil) return 'wait';
   if (!(await takeSlots(job, group, runtime))) return 'wait';
-  if (!(await store.jobs.grant(jobId, ticket))) {
-    await giveBack(message, runtime);
-    return 'dropped';
-  }
+  if (!(await store.jobs.grant(jobId, ticket))) return drop(message, runtime);
   log.info('slot granted', { jobId, group });
   metrics
     .with({ jobId, group })
     .count('SlotsTaken', (await store.counters.holders(slotsOfHost(group))).length);
   await sendToken(runtime.sfn, message.taskToken);
   return 'granted';
+}
+
+async function drop(message: QueueMessage, runtime: AdmissionRuntime): Promise<'dropped'> {
+  await giveBack(message, runtime);
+  await sendToken(runtime.sfn, message.taskToken);
+  return 'dropped';
 }
 
 async function takeSlots(job: Job, group: string, { store, config }: AdmissionRuntime): Promise<boolean> {

@@ -1,10 +1,10 @@
 import type { Table } from './table.ts';
 
 /**
- * A place with a limited number of uploads at a time, `host#pool/uuid` or `sr#pool/uuid`; or of a project's schedules or
- * open jobs, `schedules#project` or `jobs#project`.
+ * What is counted: uploads at a time, `host#pool/uuid` or `sr#pool/uuid`; a project's schedules or open jobs,
+ * `schedules#project` or `jobs#project`; executions that are still to be stopped, `executions#unstopped`.
  */
-export type CounterKey = `${'host' | 'sr' | 'schedules' | 'jobs'}#${string}`;
+export type CounterKey = `${'host' | 'sr' | 'schedules' | 'jobs' | 'executions'}#${string}`;
 
 /** A host's line in the queue, and the name of its slots. */
 export function hostGroup(pool: string, hostUuid: string): string {

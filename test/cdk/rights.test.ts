@@ -114,6 +114,7 @@ it.each([
       SECRET,
       'sqs:SendMessage',
       'states:StartExecution',
+      'states:StopExecution',
     ],
   ],
   [

@@ -1,4 +1,7 @@
-import { expect, it } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { expect, it, vi } from 'vitest';
+import { UNSTOPPED } from '../../functions/cancel.ts';
+import { XensnapError } from '../../functions/errors.ts';
 import { logIn } from '../local/pool/client.ts';
 import { type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
 
@@ -123,5 +126,30 @@ it('leaves the line at once when it is cancelled', async () => {
   await free();
   expect(await all.job(next)).toMatchObject({ status: 'succeeded' });
   expect(all.glance.images()).toMatchObject([{ id: next }]);
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('is cancelled while it stands in line and its execution cannot be stopped, as soon as its turn comes', async () => {
+  const all = await scenario(onShared);
+  const { id, free } = await queued(all);
+  const { executions } = all.service.runtime;
+  const stop = vi.spyOn(executions, 'stop').mockRejectedValue(new XensnapError('ServiceUnavailable', 'away'));
+  expect((await all.ask('DELETE', `/snapshots/${id}`)).status).toBe(202);
+  expect(await all.job(id)).toMatchObject({ status: 'cancelled', error: { name: 'JobCancelled' } });
+  await free();
+  stop.mockRestore();
+  await all.service.tick();
+  expect(await all.service.runtime.store.counters.holders(UNSTOPPED)).toEqual([]);
+  expect(await all.leftBehind()).toEqual([]);
+});
+
+it('leaves a line in which a step that came late had put another ticket than the message has', async () => {
+  const all = await scenario(onShared);
+  const { id, free } = await queued(all);
+  const { jobs } = all.service.runtime.store;
+  const { group = '' } = (await jobs.get(id)) ?? {};
+  await jobs.queue(id, { group, ticket: randomUUID() });
+  await free();
+  expect(await all.job(id)).toMatchObject({ status: 'succeeded' });
   expect(await all.leftBehind()).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { ExecutionDoesNotExist, SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { DynamoDBDocumentClient, GetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
@@ -102,11 +103,25 @@ it('cancels a job whose execution is over or was never there', async () => {
   expect([statusCode, document.id]).toEqual([202, job.id]);
 });
 
-it('answers 503 where the execution cannot be stopped now; the job is closing all the same', async () => {
+it('cancels a job whose execution cannot be stopped now, and has it stopped later', async () => {
   dynamo.on(GetCommand).resolves({ Item: stored });
   dynamo.on(UpdateCommand).resolves({ Attributes: { ...stored, closing: true, cancelRequested: true } });
   sfn.on(StopExecutionCommand).rejects(named('ThrottlingException'));
+  const { statusCode, document } = await ask('DELETE', `/snapshots/${job.id}`);
+  expect([statusCode, document.id]).toEqual([202, job.id]);
+  const [decided, kept] = dynamo.commandCalls(UpdateCommand).map(({ args }) => args[0].input);
+  expect(decided?.UpdateExpression).toContain('#cancelRequested');
+  expect(kept?.Key).toEqual({ id: 'executions#unstopped' });
+  expect(Object.values(kept?.ExpressionAttributeValues ?? {})).toContainEqual(new Set([job.id]));
+});
+
+it('answers 503 where neither can be done: the job is closing all the same', async () => {
+  dynamo.on(GetCommand).resolves({ Item: stored });
+  dynamo
+    .on(UpdateCommand)
+    .resolvesOnce({ Attributes: { ...stored, closing: true, cancelRequested: true } })
+    .rejects(new ConditionalCheckFailedException({ message: 'x', $metadata: {} }));
+  sfn.on(StopExecutionCommand).rejects(named('ThrottlingException'));
   const { statusCode } = await ask('DELETE', `/snapshots/${job.id}`);
   expect(statusCode).toBe(503);
-  expect(dynamo.commandCalls(UpdateCommand)[0]?.args[0].input.UpdateExpression).toContain('#cancelRequested');
 });

@@ -96,7 +96,7 @@ it.each<[string, (jobs: Jobs, id: string) => Promise<unknown>]>([
   ['in another line', (jobs, id) => jobs.queue(id, { group: 'demo/h2', ticket: 'another' })],
   ['in the same line with another ticket', (jobs, id) => jobs.queue(id, { group: 'demo/h1', ticket: 'x' })],
 ])(
-  'drops the ticket of a job that is %s, with the slots that a crash may have left it',
+  'drops the ticket of a job that is %s, with the slots that a crash may have left it, and wakes who waits for it',
   async (_what, end) => {
     const message = await aTicket(admissions, { srUuid: 's1' });
     await store().counters.take(HOST, message.jobId, 2);
@@ -105,7 +105,10 @@ it.each<[string, (jobs: Jobs, id: string) => Promise<unknown>]>([
     expect(await deliver(admissions, message)).toEqual(DEALT_WITH);
     expect(await store().counters.holders(HOST)).toEqual([]);
     expect(await store().counters.holders(SR)).toEqual([]);
-    expect(admissions.sfn).not.toHaveReceivedAnyCommand();
+    expect(admissions.sfn).toHaveReceivedCommandExactlyOnceWith(SendTaskSuccessCommand, {
+      taskToken: message.taskToken,
+      output: '{}',
+    });
   },
 );
 
@@ -145,7 +148,7 @@ it('takes a job out again that is closed between the slot and the grant', async 
   expect(await admitBatch({ Records: [aRecord(message)] }, runtime)).toEqual(DEALT_WITH);
   expect(await counters.holders(HOST)).toEqual([]);
   expect(await counters.holders(SR)).toEqual([]);
-  expect(admissions.sfn).not.toHaveReceivedAnyCommand();
+  expect(admissions.sfn).toHaveReceivedCommandTimes(SendTaskSuccessCommand, 1);
 });
 
 it('sends the token again when a granted message is delivered again, even where the host is full', async () => {
