@@ -162,16 +162,22 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
   };
 }
 
+/** Documents that were found valid: the validator compiles all its schemas anew each time, which takes it 0.2 s. */
+const valid = new Set<string>();
+
 function refuseUnsupported(definition: Asl, resources: Record<string, Handler>): void {
   const problems = unsupportedFeatures(definition);
   for (const [name, state] of statesOf(definition))
     if (state.Type === 'Task' && !String(state.Resource).includes(':sqs:') && !Object.hasOwn(resources, name))
       problems.push(`${name}: there is no handler for it`);
   if (problems.length > 0) throw new UnsupportedDefinitionError(problems.join('\n'));
+  // The validator wants ARNs; a handler is found by its state's name, so that a placeholder is as good here.
+  const withArns = mapStrings(definition, (text) => text.replace(/^\$\{\w+\}$/, placeholderArn));
+  const document = JSON.stringify(withArns);
+  if (valid.has(document)) return;
   try {
-    // The validator wants ARNs; a handler is found by its state's name, so that a placeholder is as good here.
-    const withArns = mapStrings(definition, (text) => text.replace(/^\$\{\w+\}$/, placeholderArn));
     new StateMachine(withArns as never, { validationOptions: { checkArn: false } });
+    valid.add(document);
   } catch (cause) {
     throw new UnsupportedDefinitionError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
