@@ -1,5 +1,7 @@
 import { X509Certificate } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -166,15 +168,36 @@ export async function askApi(
   };
 }
 
-/** Looks at a job again and again until `until` holds. The test's own timeout ends it otherwise. */
+/** Resolves at the next answer of a table in this process to a write, or after a while in which there is none. */
+function nextWrite(): Promise<void> {
+  return new Promise((resolve) => {
+    const over = () => {
+      unsubscribe(ANSWERED, look);
+      clearTimeout(timer);
+      resolve();
+    };
+    const look = (answered: unknown) => {
+      const target = (answered as { request: IncomingMessage }).request.headers['x-amz-target'];
+      if (/^DynamoDB\w+\.(Put|Update|Delete)Item$/.test(String(target))) over();
+    };
+    const timer = setTimeout(over, 250);
+    subscribe(ANSWERED, look);
+  });
+}
+
+const ANSWERED = 'http.server.response.finish';
+
+/** Looks at a job whenever something is written, until `until` holds. The test's own timeout ends it otherwise. */
 export async function jobWhen(
   service: LocalService,
   jobId: string,
   until: (job: Job) => boolean,
 ): Promise<Job> {
   for (;;) {
+    // From before the look, so that no write falls in between.
+    const written = nextWrite();
     const job = await service.runtime.store.jobs.get(jobId);
     if (job && until(job)) return job;
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await written;
   }
 }
