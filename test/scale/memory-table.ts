@@ -17,6 +17,8 @@ export class MemoryTable extends Table {
   readonly #items = new Map<string, Item>();
   /** The items of each index and value. */
   readonly #indexed = new Map<string, Map<string, Item>>();
+  /** The same, oldest first, from the first question on until something is written there. */
+  readonly #sorted = new Map<string, readonly Item[]>();
   /** Calls so far. */
   calls = { reads: 0, writes: 0, refused: 0 };
 
@@ -67,17 +69,35 @@ export class MemoryTable extends Table {
     this.calls.writes++;
     const item = this.#items.get(id);
     if (item?.[attribute] !== value) return false;
-    for (const place of placesOf(item)) this.#indexed.get(place)?.delete(id);
+    this.#unindex(item);
     return this.#items.delete(id);
   }
 
   #put(item: Item): void {
-    for (const place of placesOf(this.#items.get(item.id))) this.#indexed.get(place)?.delete(item.id);
+    this.#unindex(this.#items.get(item.id));
     this.#items.set(item.id, item);
     for (const place of placesOf(item)) {
       const there = this.#indexed.get(place) ?? new Map<string, Item>();
       this.#indexed.set(place, there.set(item.id, item));
+      this.#sorted.delete(place);
     }
+  }
+
+  #unindex(item: Item | undefined): void {
+    for (const place of placesOf(item)) {
+      this.#indexed.get(place)?.delete(item?.id ?? '');
+      this.#sorted.delete(place);
+    }
+  }
+
+  #oldestFirst(place: string): readonly Item[] {
+    const sorted =
+      this.#sorted.get(place) ??
+      [...(this.#indexed.get(place)?.values() ?? [])].sort((a, b) =>
+        at(a) < at(b) ? -1 : at(a) > at(b) ? 1 : 0,
+      );
+    this.#sorted.set(place, sorted);
+    return sorted;
   }
 
   override async count(index: IndexName, value: string): Promise<number> {
@@ -91,10 +111,9 @@ export class MemoryTable extends Table {
     { limit = MOST_ON_PAGE, after, order, from = '', to = '9' }: PageOptions = {},
   ): Promise<Page<T>> {
     this.calls.reads++;
-    const at = (item: Item) => String(item.createdAt);
-    const oldestFirst = [...(this.#indexed.get(`${index} ${value}`)?.values() ?? [])]
-      .filter((item) => at(item) >= from && at(item) <= to)
-      .toSorted((a, b) => (at(a) < at(b) ? -1 : at(a) > at(b) ? 1 : 0));
+    const oldestFirst = this.#oldestFirst(`${index} ${value}`).filter(
+      (item) => at(item) >= from && at(item) <= to,
+    );
     const sorted = order === 'oldestFirst' ? oldestFirst : oldestFirst.toReversed();
     const start = after ? sorted.findIndex(({ id }) => id === after.id) + 1 : 0;
     const items = sorted.slice(start, start + Math.min(limit, MOST_ON_PAGE));
@@ -103,6 +122,8 @@ export class MemoryTable extends Table {
     return { items: items as T[], ...(more && { next: last }) };
   }
 }
+
+const at = (item: Item): string => String(item.createdAt);
 
 /** Where an item is in the indexes. */
 function placesOf(item: Item | undefined): string[] {

@@ -132,9 +132,9 @@ function memoryGlance(images: Map<string, Image>): Glance {
     },
     deleteImage: async (id) => void images.delete(id),
     async *listImages({ properties = {} } = {}) {
+      const wanted = Object.entries(properties);
       for (const image of images.values())
-        if (Object.entries(properties).every(([name, value]) => image.properties[name] === value))
-          yield image;
+        if (wanted.every(([name, value]) => image.properties[name] === value)) yield image;
     },
   };
   return glance as unknown as Glance;
