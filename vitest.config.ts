@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/glance/**'],
     pool: 'forks',
+    // Workers that stay small: starting a process takes one in proportion to its memory, 20 ms at 800 MB.
+    execArgv: ['--max-semi-space-size=4'],
     // Modules are loaded once for each worker, not once for each file, which took a third of the time. In an order of
     // chance, so that a file which needs another to have run before it, or not, does not go unseen.
     isolate: false,
