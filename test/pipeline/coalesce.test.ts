@@ -12,7 +12,7 @@ const brokenVhd = {
 };
 
 it('images a VM on an SR whose scans fail, within the wait for its coalescer, and says what the scan said', async () => {
-  const { pool, request, job, leftBehind } = await scenario({
+  const { pool, request, job } = await scenario({
     vms: [deep],
     pool: withoutCoalescer,
     service: { timings: { coalesceMaxSeconds: 20 } },
@@ -22,7 +22,6 @@ it('images a VM on an SR whose scans fail, within the wait for its coalescer, an
   expect(done).toMatchObject({ status: 'succeeded' });
   expect(done.warnings).toEqual([expect.stringMatching(/could not be scanned.*SR_BACKEND_FAILURE_40/)]);
   expect(pool.calls.filter(({ method }) => method === 'SR.scan')).toHaveLength(1);
-  expect(await leftBehind()).toEqual([]);
 });
 
 it('does not scan at all when it is told not to wait', async () => {
@@ -51,7 +50,7 @@ it('scans once a minute at most, and looks at the records of the chain in betwee
 });
 
 it('goes on when the answer to a scan is lost', async () => {
-  const { pool, request, job, leftBehind } = await scenario({
+  const { pool, request, job } = await scenario({
     vms: [deep],
     pool: withoutCoalescer,
     service: { timings: { coalesceMaxSeconds: 20 } },
@@ -60,5 +59,4 @@ it('goes on when the answer to a scan is lost', async () => {
   const done = await job(await request('deep'));
   expect(done).toMatchObject({ status: 'succeeded' });
   expect(done.warnings).toEqual([expect.stringContaining('could not be scanned')]);
-  expect(await leftBehind()).toEqual([]);
 });

@@ -1,16 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { requestSnapshot } from '../../functions/request.ts';
 import type { Run } from '../../functions/schedules/run.ts';
 import { saveSchedule } from '../../functions/schedules/save.ts';
 import { tick } from '../../functions/schedules.ts';
-import { leftBehind, lookAround } from '../../local/leftovers.ts';
-import { type LocalService, startService } from '../../local/service.ts';
-import { glanceOf, poolOf, type Scenario, scenario } from '../support/scenario.ts';
+import type { LocalService } from '../../local/service.ts';
+import { scenario } from '../support/scenario.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -49,19 +47,6 @@ const mortal = () =>
     service: { aroundStep: () => new Promise(() => {}) },
   });
 
-async function restart({ service, folder, pool, glance, clock }: Scenario): Promise<LocalService> {
-  await service.close();
-  const restarted = await startService({
-    dataDir: join(folder, 'service'),
-    pools: [poolOf(pool)],
-    glance: glanceOf(glance),
-    clock,
-    janitorSeconds: 86_400,
-  });
-  onTestFinished(() => restarted.close());
-  return restarted;
-}
-
 async function runsOf({ runtime }: LocalService, now: number, id: string): Promise<Run[]> {
   const found: Run[] = [];
   for (const day of [-1, 0, 1])
@@ -99,7 +84,6 @@ it('makes one backup in its window although the look at the schedules is killed 
   const seen: string[] = [];
   for (let writes = 1; ; writes++) {
     const all = await mortal();
-    const before = await lookAround(all.service, all.pool, 'demo');
     const now = () => all.clock.now().getTime();
     const { runtime } = all.service;
     const id = randomUUID();
@@ -111,7 +95,7 @@ it('makes one backup in its window although the look at the schedules is killed 
       );
     const { killed, last } = await killedAt(writes, () => tick(runtime), save);
     seen.push(last);
-    const service = await restart(all);
+    const service = await all.restart();
     for (;;) {
       await service.tick();
       const runs = await runsOf(service, now(), id);
@@ -127,8 +111,7 @@ it('makes one backup in its window although the look at the schedules is killed 
     const images = all.glance.images().filter(({ status }) => status === 'active');
     expect(images, what).toHaveLength(1);
     expect(all.glance.images(), what).toHaveLength(1);
-    await service.settled();
-    expect(leftBehind(before, await lookAround(service, all.pool, 'demo')), what).toEqual([]);
+    expect(await all.leftBehind(), what).toEqual([]);
     if (!killed) break;
   }
   // The claim, the run, the job, the execution, and what lies between.
@@ -148,7 +131,7 @@ it('tells the truth of a killed run whose window is over', async () => {
       { ...runtime, clock: { now: () => new Date(now() - 4 * HOUR - 60_000) } },
     );
   await killedAt(100, () => tick(runtime), save);
-  const service = await restart(all);
+  const service = await all.restart();
   const late = { ...service.runtime, clock: { now: () => new Date(now() + 2 * HOUR) } };
   const open = await runsOf(service, now(), id);
   expect(open).toMatchObject([{ jobId: expect.any(String) }]);
@@ -162,18 +145,17 @@ it('tells the truth of a killed run whose window is over', async () => {
 it('leaves of a request that is killed anywhere before its execution a job that says so, or none, and a free VM', async () => {
   for (let writes = 1; ; writes++) {
     const all = await mortal();
-    const before = await lookAround(all.service, all.pool, 'demo');
     const vm = all.pool.vms()[0]?.uuid ?? '';
     const jobId = randomUUID();
     const { killed, last } = await killedAt(writes, () =>
       requestSnapshot({ vm, jobId, idempotency: { key: 'k', request: 'r' } }, all.service.runtime),
     );
-    const service = await restart(all);
+    const service = await all.restart();
     const what = `after ${writes} writes, the last ${last}`;
     const job = await service.runtime.store.jobs.get(jobId);
     if (job) expect(job, what).toMatchObject({ status: 'failed', error: { name: 'Interrupted' } });
     expect(all.glance.images(), what).toEqual([]);
-    expect(leftBehind(before, await lookAround(service, all.pool, 'demo')), what).toEqual([]);
+    expect(await all.leftBehind(), what).toEqual([]);
     if (!killed) break;
   }
 }, 600_000);

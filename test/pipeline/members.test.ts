@@ -1,14 +1,14 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import type { SimulatedPool } from '../../local/pool/pool.ts';
-import { startService } from '../../local/service.ts';
 import { type Link, startLink } from '../support/link.ts';
-import { glanceOf, POOL_NAME, poolOf, scenario } from '../support/scenario.ts';
+import { POOL_NAME, poolOf, scenario } from '../support/scenario.ts';
 
 /** A service that was told one way to a pool of three hosts, and that way; it ends when the test says so. */
-async function toldOneAddress(urlOf: (pool: SimulatedPool) => string) {
+async function toldOneAddress(urlOf: (pool: SimulatedPool) => string, leaves: readonly string[] = []) {
   let link: Link | undefined;
   const all = await scenario({
     pool: { hosts: 3, vms: 2, diskMib: 2 },
+    leaves,
     prepare: async (pool) => {
       link = await startLink(urlOf(pool), { afterBytes: Number.POSITIVE_INFINITY, effect: 'cut', times: 0 });
     },
@@ -20,7 +20,11 @@ async function toldOneAddress(urlOf: (pool: SimulatedPool) => string) {
 const vmOf = (pool: SimulatedPool, index = 0) => pool.vms()[index]?.uuid ?? '';
 
 it('images on when the one address that it was told dies: the pool has named the others', async () => {
-  const { pool, service, link, request, job, leftBehind } = await toldOneAddress(({ url }) => url);
+  // The session of the step that was at work: its logout went to the address that is dead. xapi ends it after a day.
+  const { pool, service, link, request, job } = await toldOneAddress(
+    ({ url }) => url,
+    ['pool: sessions: was 0, is 1'],
+  );
   await service.check();
   const scanning = Promise.withResolvers<void>();
   const dead = Promise.withResolvers<void>();
@@ -34,23 +38,13 @@ it('images on when the one address that it was told dies: the pool has named the
   await link.close();
   dead.resolve();
   expect(await job(jobId)).toMatchObject({ status: 'succeeded' });
-  // The session of the step that was at work: its logout went to the address that is dead. xapi ends it after a day.
-  expect(await leftBehind()).toEqual(['pool: sessions: was 0, is 1']);
 });
 
 it('finds the pool at its next start though the address is dead by then', async () => {
-  const { pool, glance, service, link, folder, clock } = await toldOneAddress(({ url }) => url);
+  const { pool, service, link, restart } = await toldOneAddress(({ url }) => url);
   await service.check();
-  await service.close();
   await link.close();
-  const again = await startService({
-    dataDir: `${folder}/service`,
-    pools: [{ ...poolOf(pool), addresses: [link.url] }],
-    glance: glanceOf(glance),
-    clock,
-    janitorSeconds: 86_400,
-  });
-  onTestFinished(() => again.close());
+  const again = await restart({ pools: [{ ...poolOf(pool), addresses: [link.url] }] });
   await again.check();
   const { hosts } = pool;
   expect((await again.runtime.store.pools.members(POOL_NAME))?.members).toHaveLength(hosts.length);

@@ -37,9 +37,17 @@ async function endedRuns(all: Scenario, id: string): Promise<Run[]> {
   for (;;) {
     await all.service.tick();
     const runs = await runsOf(all, id);
-    if (runs.length > 0 && runs.every(({ outcome }) => outcome !== undefined)) return runs;
+    if (runs.length > 0 && runs.every(({ outcome }) => outcome !== undefined)) {
+      await settled(all, runs);
+      return runs;
+    }
     await all.clock.sleep(2);
   }
+}
+
+/** A run may have its outcome a moment before its job is over. */
+async function settled({ service, job }: Scenario, runs: readonly Run[]): Promise<void> {
+  for (const { jobId = '' } of runs) if (await service.runtime.store.jobs.get(jobId)) await job(jobId);
 }
 
 const outcomes = (runs: readonly Run[]) => runs.map(({ outcome, reason }) => [outcome, reason?.name]);
@@ -62,7 +70,6 @@ it('makes one backup of a time whose trigger comes twice, also at once, and afte
     imageId: job.id,
     type: 'hourly',
   });
-  expect(await all.leftBehind()).toEqual([]);
 });
 
 it('backs up a VM whose name Glance would not take, by the disk and in the form that the schedule says', async () => {
@@ -86,7 +93,6 @@ it('backs up a VM whose name Glance would not take, by the disk and in the form 
   ]);
   const [run] = await runsOf(all, id);
   expect(await all.job(run?.jobId ?? '')).toMatchObject({ device: '1', readsChain: false });
-  expect(await all.leftBehind()).toEqual([]);
 });
 
 it('finishes what a tick that died half-way has begun, with the same job', async () => {
@@ -129,7 +135,14 @@ it('skips a run when more than half of the time to the next has passed', async (
 });
 
 it('disables the schedule of a VM that is gone, and says so', async () => {
-  const all = await scenario({ pool: { vms: 2, diskMib: 2 } });
+  const all = await scenario({
+    pool: { vms: 2, diskMib: 2 },
+    // Whoever destroys a VM leaves its disk.
+    leaves: [
+      expect.stringMatching(/^pool: vdis: more: [^;]*"short-lived 0"[^;]*$/),
+      expect.stringMatching(/^pool: files: more: [^;]*$/),
+    ],
+  });
   const { service, pool } = all;
   const { uuid } = await pool.addVm({ name: 'short-lived', diskMib: 2, powerState: 'Halted' });
   const id = await dueSince(all, 1, { vm: uuid });
@@ -198,7 +211,6 @@ it('asks with a new job when Glance did not take the image', async () => {
   expect(outcomes(runs)).toEqual([['succeeded', undefined]]);
   expect(runs[0]?.jobId).not.toBe(first?.jobId);
   expect(all.glance.images().map((image) => image.id)).toEqual([runs[0]?.jobId]);
-  expect(await all.leftBehind()).toEqual([]);
 });
 
 it('skips a run whose VM is busy until the next is due', async () => {
@@ -218,6 +230,8 @@ it('skips a run whose VM is busy until the next is due', async () => {
   await all.service.runtime.store.schedules.remove(id);
   release.resolve();
   expect(await all.job(manual)).toMatchObject({ status: 'succeeded' });
+  // The next may have been due meanwhile.
+  await settled(all, await runsOf(all, id));
 });
 
 it('skips a run that has not begun when its schedule is removed', async () => {

@@ -1,18 +1,17 @@
 import { X509Certificate } from 'node:crypto';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished, vi } from 'vitest';
-import { isFinished, type Job } from '../../functions/job.ts';
+import { expect, onTestFinished, vi } from 'vitest';
+import type { Job } from '../../functions/job.ts';
 import { type LocalClock, localClock } from '../../local/clock.ts';
 import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../local/glance/server.ts';
 import { leftBehind, lookAround } from '../../local/leftovers.ts';
 import { type PoolOptions, type SimulatedPool, startPool, type VmSpec } from '../../local/pool/pool.ts';
 import { type LocalService, startService } from '../../local/service.ts';
 import type { ServiceOptions } from '../../local/service-options.ts';
+import { isSettled, jobWhen } from './job-when.ts';
 
 // A scenario starts many servers and processes, which takes a busy machine its time.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
@@ -32,9 +31,17 @@ export interface ScenarioOptions {
   /** How fast the clock runs; 5 by default. More, and a busy machine's steps seem to take longer than they may. */
   readonly speed?: number;
   readonly slots?: number;
+  /**
+   * What is left behind at the end, in the words of `leftBehind`, of which each may be a matcher; by default nothing.
+   * `unknown` is for what is cut off in the middle: nobody looks then.
+   */
+  readonly leaves?: readonly unknown[] | 'unknown';
   /** Takes what ends the scenario's parts, the last one first; by default they end with the test. */
-  readonly atEnd?: (close: () => Promise<unknown>) => void;
+  readonly atEnd?: (close: Close) => void;
 }
+
+/** Ends a part; of a test that has failed already it says that it did, as vitest's hooks are told. */
+type Close = (context?: { task: { result?: { state: string } } }) => Promise<unknown>;
 
 /** What is there when the service starts. */
 export interface Servers {
@@ -42,7 +49,10 @@ export interface Servers {
   readonly glance: GlanceServer;
 }
 
-/** A pool, a Glance and the service on them, all over their real protocols. Gone when the test is over. */
+/**
+ * A pool, a Glance and the service on them, all over their real protocols. Gone when the test is over, which fails if
+ * anything is left behind then.
+ */
 export interface Scenario extends Servers {
   readonly service: LocalService;
   readonly clock: LocalClock;
@@ -54,6 +64,8 @@ export interface Scenario extends Servers {
   request(vm: string, more?: object): Promise<string>;
   /** The job once `until` holds; by default once it is finished and nothing is owed. */
   job(jobId: string, until?: (job: Job) => boolean): Promise<Job>;
+  /** Ends the service, and starts another one on the same folder. */
+  restart(options?: Partial<ServiceOptions>): Promise<LocalService>;
   /** What is there now that was not when the scenario began. */
   leftBehind(): Promise<string[]>;
 }
@@ -64,9 +76,6 @@ export interface Answer {
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever the API says
   readonly body: any;
 }
-
-/** Whether nothing more will happen to a job. */
-export const isSettled = (job: Job): boolean => isFinished(job) && job.open === undefined;
 
 export async function scenario(options: ScenarioOptions = {}): Promise<Scenario> {
   const atEnd = options.atEnd ?? onTestFinished;
@@ -88,18 +97,32 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
   const glance = await startGlance({ dataDir: join(folder, 'glance'), clock, ...options.glance });
   atEnd(() => glance.close());
   const logs: string[] = [];
-  const service = await startService({
-    dataDir: join(folder, 'service'),
-    pools: [{ ...poolOf(pool, options.slots), ...pinned(options.pool?.tls) }],
-    glance: glanceOf(glance, options.glance),
-    clock,
-    logLine: (line) => logs.push(line),
-    // A day: tests ask for rounds themselves. One that began by itself would be found at work by `leftBehind`.
-    janitorSeconds: 86_400,
-    ...(typeof options.service === 'function' ? options.service({ pool, glance }) : options.service),
-  });
-  atEnd(() => service.close());
+  const start = (more: Partial<ServiceOptions> = {}) =>
+    startService({
+      dataDir: join(folder, 'service'),
+      pools: [{ ...poolOf(pool, options.slots), ...pinned(options.pool?.tls) }],
+      glance: glanceOf(glance, options.glance),
+      clock,
+      logLine: (line) => logs.push(line),
+      // A day: tests ask for rounds themselves. One that began by itself would be found at work by `leftBehind`.
+      janitorSeconds: 86_400,
+      ...more,
+    });
+  const service = await start(
+    typeof options.service === 'function' ? options.service({ pool, glance }) : options.service,
+  );
+  let current = service;
+  atEnd(() => current.close());
   const before = await lookAround(service, pool, POOL_NAME);
+  const look = async () => {
+    await current.settled();
+    return leftBehind(before, await lookAround(current, pool, POOL_NAME));
+  };
+  const { leaves = [] } = options;
+  atEnd(async (context) => {
+    if (leaves === 'unknown' || context?.task.result?.state === 'fail') return;
+    expect(await look(), 'left behind').toEqual(leaves);
+  });
   const ask: Scenario['ask'] = (...request) => askApi(service, ...request);
   return {
     pool,
@@ -115,10 +138,12 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
       return body.id;
     },
     job: (jobId, until = isSettled) => jobWhen(service, jobId, until),
-    async leftBehind() {
-      await service.settled();
-      return leftBehind(before, await lookAround(service, pool, POOL_NAME));
+    async restart(more) {
+      await current.close();
+      current = await start(more);
+      return current;
     },
+    leftBehind: look,
   };
 }
 
@@ -166,38 +191,4 @@ export async function askApi(
     headers: response.headers,
     body: text === '' ? undefined : JSON.parse(text),
   };
-}
-
-/** Resolves at the next answer of a table in this process to a write, or after a while in which there is none. */
-function nextWrite(): Promise<void> {
-  return new Promise((resolve) => {
-    const over = () => {
-      unsubscribe(ANSWERED, look);
-      clearTimeout(timer);
-      resolve();
-    };
-    const look = (answered: unknown) => {
-      const target = (answered as { request: IncomingMessage }).request.headers['x-amz-target'];
-      if (/^DynamoDB\w+\.(Put|Update|Delete)Item$/.test(String(target))) over();
-    };
-    const timer = setTimeout(over, 250);
-    subscribe(ANSWERED, look);
-  });
-}
-
-const ANSWERED = 'http.server.response.finish';
-
-/** Looks at a job whenever something is written, until `until` holds. The test's own timeout ends it otherwise. */
-export async function jobWhen(
-  service: LocalService,
-  jobId: string,
-  until: (job: Job) => boolean,
-): Promise<Job> {
-  for (;;) {
-    // From before the look, so that no write falls in between.
-    const written = nextWrite();
-    const job = await service.runtime.store.jobs.get(jobId);
-    if (job && until(job)) return job;
-    await written;
-  }
 }

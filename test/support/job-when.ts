@@ -1,0 +1,41 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { IncomingMessage } from 'node:http';
+import { isFinished, type Job } from '../../functions/job.ts';
+import type { LocalService } from '../../local/service.ts';
+
+/** Whether nothing more will happen to a job. */
+export const isSettled = (job: Job): boolean => isFinished(job) && job.open === undefined;
+
+/** Resolves at the next answer of a table in this process to a write, or after a while in which there is none. */
+function nextWrite(): Promise<void> {
+  return new Promise((resolve) => {
+    const over = () => {
+      unsubscribe(ANSWERED, look);
+      clearTimeout(timer);
+      resolve();
+    };
+    const look = (answered: unknown) => {
+      const target = (answered as { request: IncomingMessage }).request.headers['x-amz-target'];
+      if (/^DynamoDB\w+\.(Put|Update|Delete)Item$/.test(String(target))) over();
+    };
+    const timer = setTimeout(over, 250);
+    subscribe(ANSWERED, look);
+  });
+}
+
+const ANSWERED = 'http.server.response.finish';
+
+/** Looks at a job whenever something is written, until `until` holds. The test's own timeout ends it otherwise. */
+export async function jobWhen(
+  service: LocalService,
+  jobId: string,
+  until: (job: Job) => boolean,
+): Promise<Job> {
+  for (;;) {
+    // From before the look, so that no write falls in between.
+    const written = nextWrite();
+    const job = await service.runtime.store.jobs.get(jobId);
+    if (job && until(job)) return job;
+    await written;
+  }
+}
