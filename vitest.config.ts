@@ -13,7 +13,7 @@ export default defineConfig({
     sequence: { shuffle: { files: true } },
     setupFiles: ['./test/support/each-file.ts'],
     // Most of a test's time is waiting; vitest's own choice on two cores is one worker.
-    maxWorkers: 3,
+    maxWorkers: 4,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default', './test/support/reporter.ts'],
