@@ -9,11 +9,9 @@ const XENSNAP = fileURLToPath(new URL('../../bin/xensnap.ts', import.meta.url));
 
 /** In place of the user's own; it goes when the tests of a file are over. */
 const STATE = mkdtempSync(join(tmpdir(), 'xensnap-state-'));
+process.once('exit', () => rmSync(STATE, { recursive: true, force: true }));
 /** Where Node keeps what it has compiled: each start would take it as long again. */
-const COMPILED = mkdtempSync(join(tmpdir(), 'xensnap-compiled-'));
-process.once('exit', () => {
-  for (const folder of [STATE, COMPILED]) rmSync(folder, { recursive: true, force: true });
-});
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 
 /** How a run of the command line ended. */
 export interface Ended {
