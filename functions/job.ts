@@ -120,7 +120,7 @@ export interface Job {
   readonly readsChain?: boolean;
   /** `vm-data/allowvssprovider` as it was before the job; null when absent. */
   readonly lockBefore?: string | null;
-  /** Whether the guest was running when it was unlocked, so that its live key went too. */
+  /** Whether the guest's live key went too, or may have: not where it was paused when the VM was unlocked. */
   readonly unlockedLive?: boolean;
 
   /** When the snapshot call went out; set before it goes, for it must never go twice. */

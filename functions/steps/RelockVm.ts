@@ -1,10 +1,8 @@
 import type { Ref } from '../../xapi/types.ts';
-import type { Config } from '../config.ts';
 import { XensnapError } from '../errors.ts';
-import type { Job } from '../job.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { giveUpHost, isHostAway } from '../pool/host-away.ts';
-import { closeLock, forgetOpening, LOCK_KEY } from '../pool/lock.ts';
+import { closeLock, forgetOpening, isClosedInDatabase } from '../pool/lock.ts';
 import { keysIn, untag } from '../pool/tags.ts';
 import { type StepDeps, step } from '../step.ts';
 
@@ -42,13 +40,11 @@ async function close({ job, xapi, config, clock }: StepDeps, ref: Ref<'VM'>): Pr
       job.id,
       keys.length > 0 ? keys : undefined,
     );
-  const wanted = lockAfter(job, config);
-  const { installation } = config;
-  const closed = await closeLock(xapi, { ref, record }, wanted, {
-    installation,
+  const closed = await closeLock(xapi, { ref, record }, [job], {
+    config,
     now: clock.now(),
-    // It is, if it was never changed.
-    isRight: !job.unlockedLive && job.lockBefore === wanted,
+    // A guest that was paused when the VM was opened has kept it.
+    liveKey: job.unlockedLive ? undefined : job.lockBefore,
   });
   if (closed !== 'closed') throw new XensnapError('StillOwed', STILL_OPEN[closed](record.name_label));
   if (mayCome)
@@ -66,8 +62,7 @@ async function close({ job, xapi, config, clock }: StepDeps, ref: Ref<'VM'>): Pr
 async function leaveToHost(deps: StepDeps, ref: Ref<'VM'>, error: unknown): Promise<'left'> {
   const { job, xapi, store, config } = deps;
   if (!isHostAway(error)) throw error;
-  const { xenstore_data } = await xapi.call('VM.get_record', ref);
-  if ((xenstore_data[LOCK_KEY] ?? null) !== lockAfter(job, config)) throw error;
+  if (!isClosedInDatabase(await xapi.call('VM.get_record', ref), [job], config)) throw error;
   await store.jobs.record(job.id, { relockAwaitsHost: true });
   if (!(await giveUpHost(deps))) throw error;
   return 'left';
@@ -79,8 +74,3 @@ const STILL_OPEN = {
   others: (vm: string) =>
     `Another installation of xensnap is making a snapshot of "${vm}": it is locked once that is done.`,
 };
-
-/** The value of the lock's key after the job; null: no key. */
-function lockAfter(job: Job, config: Config): string | null {
-  return config.relock === 'restore' ? (job.lockBefore ?? null) : 'false';
-}

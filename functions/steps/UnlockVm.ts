@@ -2,15 +2,14 @@ import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { known } from '../known.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
-import { LOCK_KEY, lockBefore, noteOpening } from '../pool/lock.ts';
+import { lockBefore, mayLoseLiveKey, noteOpening, openLock } from '../pool/lock.ts';
 import { tag } from '../pool/tags.ts';
 import { owe, type StepDeps, step } from '../step.ts';
 
 /**
- * Unlocks the VM's snapshots: takes the lock's key out of its xenstore data. VM.set_xenstore_data alone reaches a
- * running guest; it replaces the whole map, hence the read before it. The tags come first, so that a snapshot that
- * is made of the VM from here on carries them, and that another installation that reads the VM after us leaves it
- * open; what one did that read it before us, the second read tells.
+ * Unlocks the VM's snapshots. The tags come first, so that a snapshot that is made of the VM from here on carries them,
+ * and that another installation that reads the VM after us leaves it open; what one did that read it before us, the
+ * second read tells.
  */
 export const handler = step('UnlockVm', async (_state, deps) => {
   const { job, xapi } = deps;
@@ -26,10 +25,9 @@ async function open(deps: StepDeps, vmRef: Ref<'VM'>): Promise<void> {
   const vm = await xapi.call('VM.get_record', vmRef);
   // What an earlier try of this step found: it may have opened the lock.
   const before = job.lockBefore === undefined ? lockBefore(vm) : job.lockBefore;
-  const unlockedLive = vm.power_state === 'Running' || job.unlockedLive === true;
+  const unlockedLive = mayLoseLiveKey(vm) || job.unlockedLive === true;
   await owe(deps, 'relock', { lockBefore: before, unlockedLive });
   await noteOpening(xapi, vmRef, { jobId: job.id, installation, before, now: clock.now() });
   await tag(xapi, vmRef, known(job, 'taggedDisks'), { jobId: job.id, installation });
-  const { [LOCK_KEY]: lock, ...rest } = await xapi.call('VM.get_xenstore_data', vmRef);
-  if (lock !== undefined) await xapi.call('VM.set_xenstore_data', vmRef, rest);
+  await openLock(xapi, vmRef);
 }

@@ -220,32 +220,40 @@ describe('a VM is imaged and stays as it was', () => {
   });
 });
 
-it('locks a VM that was paused while it was unlocked once it runs again', async () => {
-  const { pool, service, request, job } = await scenario({
-    pool: { vms: 0 },
-    vms: [{ name: 'napping', ...small }],
-    speed: 20,
-    service: {
-      onState: (_job, state) => {
-        if (state === 'StartUpload') pool.vm('napping').setPowerState('Paused');
+it.each(['Running', 'Halted'] as const)(
+  'locks a VM that was %s, and is paused, once it runs',
+  async (before) => {
+    const { pool, service, request, job } = await scenario({
+      pool: { vms: 0 },
+      vms: [{ name: 'napping', powerState: before, ...small }],
+      speed: 20,
+      service: {
+        onState: (_job, state) => {
+          if (state !== 'StartUpload') return;
+          // One that is started while it is open has no key in its guest either.
+          pool.vm('napping').setPowerState('Running');
+          pool.vm('napping').setPowerState('Paused');
+        },
       },
-    },
-  });
-  const vm = pool.vm('napping');
-  const told = await job(await request('napping'), ({ finishedAt }) => finishedAt !== undefined);
-  expect(told.status).toBe('succeeded');
-  const warned = await job(told.id, ({ warnings = [] }) => warnings.length > 0);
-  expect(warned.warnings?.[0]).toMatch(/"napping" is paused, and xapi can't lock a paused guest/);
-  // xapi cannot reach the live key of a paused guest, so the debt and the lease stay.
-  expect(vm.liveXenstore()).not.toHaveProperty(LOCK);
-  await service.settled();
-  await service.janitor();
-  expect((await job(told.id, () => true)).debts).toEqual(new Set(['relock']));
-  vm.setPowerState('Running');
-  await service.janitor();
-  await job(told.id);
-  expect(vm.liveXenstore()?.[LOCK]).toBe('false');
-}, 120_000);
+    });
+    const vm = pool.vm('napping');
+    const told = await job(await request('napping'), ({ finishedAt }) => finishedAt !== undefined);
+    expect(told.status).toBe('succeeded');
+    const warned = await job(told.id, ({ warnings = [] }) => warnings.length > 0);
+    expect(warned.warnings?.[0]).toMatch(/"napping" is paused, and xapi can't lock a paused guest/);
+    // xapi cannot reach the live key of a paused guest, so the debt and the lease stay.
+    expect(vm.liveXenstore()).not.toHaveProperty(LOCK);
+    await service.settled();
+    await service.janitor();
+    expect((await job(told.id, () => true)).debts).toEqual(new Set(['relock']));
+    vm.setPowerState('Running');
+    await service.janitor();
+    await job(told.id);
+    expect(vm.liveXenstore()?.[LOCK]).toBe('false');
+    vm.setPowerState(before);
+  },
+  120_000,
+);
 
 it('images a VM whose host gets our plugin after it was missing', async () => {
   const { pool, request, job } = await scenario({ pool: { vms: 1, diskMib: 2 } });
