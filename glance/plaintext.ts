@@ -1,6 +1,6 @@
 import { shorten } from './shorten.ts';
 
-const longest = 300;
+const LONGEST = 300;
 const entities: Record<string, string> = {
   lt: '<',
   gt: '>',
@@ -25,7 +25,7 @@ export function plainText(body: string): string {
     .replace(/^\s*\d{3} [A-Z][\w ]+\n/, '') // the status line that opens a text body
     .replace(/\s+/g, ' ')
     .trim();
-  return shorten(words, longest);
+  return shorten(words, LONGEST);
 }
 
 /** Elements of a page whose text is not the sentence. */

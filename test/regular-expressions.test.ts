@@ -10,7 +10,7 @@ process.env.RECHECK_SYNC_BACKEND = 'pure';
 const { checkSync } = await import('recheck');
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
-const shipped = /^(bin|cdk|cost|functions|glance|http|local|statemachine|xapi)\//;
+const SHIPPED = /^(bin|cdk|cost|functions|glance|http|local|statemachine|xapi)\//;
 
 /** `linear`, or what the checker says instead, also of what it cannot prove. */
 function verdictOn(literal: string): string {
@@ -26,7 +26,7 @@ function verdictOn(literal: string): string {
     : `not proved: ${JSON.stringify(found.error)}`;
 }
 
-const found = expressionsIn(root, (file) => shipped.test(file));
+const found = expressionsIn(root, (file) => SHIPPED.test(file));
 
 it('has no expression in what is shipped that could take more than linear time', () => {
   const where = new Map<string, string[]>();

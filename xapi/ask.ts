@@ -5,7 +5,7 @@ import type { Reply, WireValue } from './codec.ts';
 export type Ask = (member: URL, method: string, args: readonly WireValue[]) => Promise<Reply>;
 
 /** How often a call is passed on; a pool that is choosing a new master may point in a circle for a while. */
-const maxHops = 3;
+const MAX_HOPS = 3;
 
 /**
  * Asks a member, and where it answers HOST_IS_SLAVE, its master: xapi says so before it does anything, so that the
@@ -21,7 +21,7 @@ export async function askMaster(
   let asked = member;
   for (let hops = 0; ; hops += 1) {
     const reply = await ask(asked, method, args);
-    const master = hops < maxHops ? masterNamedIn(reply, asked) : undefined;
+    const master = hops < MAX_HOPS ? masterNamedIn(reply, asked) : undefined;
     if (master === undefined) return { member: asked, reply };
     asked = master;
   }

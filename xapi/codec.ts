@@ -48,7 +48,7 @@ export async function decodeReply(
 class WireString extends CustomType {}
 WireString.prototype.tagName = 'string';
 
-const unsendable = /[^\t\n\r\u0020-\uFFFD]/;
+const UNSENDABLE = /[^\t\n\r\u0020-\uFFFD]/;
 
 /**
  * Wraps each string so that it is escaped. Left alone the package would put some into CDATA sections, where a
@@ -58,7 +58,7 @@ const unsendable = /[^\t\n\r\u0020-\uFFFD]/;
 function wired(value: WireValue, where: string): unknown {
   if (typeof value === 'boolean') return value;
   if (typeof value === 'string') {
-    if (unsendable.test(value) || !value.isWellFormed())
+    if (UNSENDABLE.test(value) || !value.isWellFormed())
       throw new XapiRequestInvalid(`${where} holds a character that XML cannot carry`);
     return value === '' ? value : new WireString(value);
   }
@@ -70,9 +70,9 @@ function wired(value: WireValue, where: string): unknown {
 }
 
 /** What is read without giving way to other work: some 5 ms of it. */
-const sliceBytes = 16_384;
+const SLICE_BYTES = 16_384;
 /** Of what the package says of an answer, which it may quote. */
-const longestReason = 200;
+const LONGEST_REASON = 200;
 
 /**
  * The package reads from a stream. It gets one of our making instead, so that nothing is read any more once it has found
@@ -108,13 +108,15 @@ async function decodeResponse(xml: readonly Buffer[], source: string, deadline: 
     return found.value;
   } catch (error) {
     if (error instanceof TimeUp || error === deadline.signal?.reason) throw error;
-    throw new XapiProtocolError(`${source}: this is not XML-RPC: ${reasonOf(error).slice(0, longestReason)}`);
+    throw new XapiProtocolError(
+      `${source}: this is not XML-RPC: ${reasonOf(error).slice(0, LONGEST_REASON)}`,
+    );
   }
 }
 
 function* slices(pieces: readonly Buffer[]): Generator<Buffer> {
   for (const piece of pieces)
-    for (let at = 0; at < piece.length; at += sliceBytes) yield piece.subarray(at, at + sliceBytes);
+    for (let at = 0; at < piece.length; at += SLICE_BYTES) yield piece.subarray(at, at + SLICE_BYTES);
 }
 
 /** The package's deserializer, with the four readings that it gets wrong for xapi. */

@@ -2,7 +2,7 @@ import { HIDDEN, hide } from '../http/hide.ts';
 import type { TaskRecord } from './types.ts';
 
 /** Of a refusal's message, which goes into logs and records; a parameter may be a plugin's whole output. */
-const longestMessage = 1000;
+const LONGEST_MESSAGE = 1000;
 
 /**
  * A pool's refusal, or the end of a failed task. `code` and `params` are those of xapi's ErrorDescription, with
@@ -28,7 +28,7 @@ export class XapiError extends Error {
 }
 
 function shortened(text: string): string {
-  return text.length > longestMessage ? `${text.slice(0, longestMessage - 1)}…` : text;
+  return text.length > LONGEST_MESSAGE ? `${text.slice(0, LONGEST_MESSAGE - 1)}…` : text;
 }
 
 /** Whether `error` is a {@link XapiError} with one of these codes. */

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { reasonOf } from '../http/reason.ts';
 import { XapiUnreachable } from './transport-errors.ts';
 
-const seconds = 3;
+const SECONDS = 3;
 
 /**
  * Those of the members that take a connection, in their order: all are knocked at at once and nothing is sent, since
@@ -32,7 +32,7 @@ function knock({ hostname, port, protocol }: URL): Promise<void> {
       host: hostname.replace(/^\[|\]$/g, ''),
       port: Number(port) || (protocol === 'https:' ? 443 : 80),
     });
-    const timer = setTimeout(() => fail(new Error(`no connection within ${seconds} s`)), seconds * 1000);
+    const timer = setTimeout(() => fail(new Error(`no connection within ${SECONDS} s`)), SECONDS * 1000);
     const fail = (error: Error) => {
       clearTimeout(timer);
       socket.destroy();

@@ -3,13 +3,13 @@
  * or a snapshot's, has some 11 KB of XML. 128 MiB are those of 12,000, which a whole core reads in 15 s of the 24 that
  * a call has. What is read takes half of its text again.
  */
-export const maxRecordsBytes = 128 * 2 ** 20;
+export const MAX_RECORDS_BYTES = 128 * 2 ** 20;
 /** One record has 11 KB, what the plugin answers less; a list of references, which have 62 bytes each, is the longest. */
-const maxOtherBytes = 2 * 2 ** 20;
+const MAX_OTHER_BYTES = 2 * 2 ** 20;
 
 /** How many bytes the answer to a call may have. */
 export function maxAnswerBytes(method: string, recordsBytes: number): number {
-  return /\.get_all_records(?:_where)?$/.test(method) ? recordsBytes : maxOtherBytes;
+  return /\.get_all_records(?:_where)?$/.test(method) ? recordsBytes : MAX_OTHER_BYTES;
 }
 
 /**

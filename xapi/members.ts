@@ -18,7 +18,7 @@ export interface MemberMemory {
 }
 
 /** Hosts that a pool may have: more than that no release supports. */
-const mostMembers = 64;
+const MOST_MEMBERS = 64;
 
 /** Where no host has its management interface: the link itself (cloud metadata too), groups, nowhere, this machine. */
 const nowhere = new BlockList();
@@ -150,7 +150,7 @@ export class Members {
           isIP(bare(url)) !== 0 &&
           !isIn(nowhere, url),
       )
-      .slice(0, mostMembers);
+      .slice(0, MOST_MEMBERS);
   }
 }
 

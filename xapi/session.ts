@@ -28,7 +28,7 @@ export interface OpenSession {
   end(): Promise<void>;
 }
 
-const sessionIsOver = 'the session is over';
+const SESSION_IS_OVER = 'the session is over';
 
 /** How long one exchange may take, its answer read and understood, and what ends it before. */
 export interface Limit {
@@ -59,7 +59,7 @@ export function openSession(
   const ask = within((method) => ({ seconds: timing.secondsFor(method), signal }));
 
   const loggedIn = (): Promise<Login> => {
-    if (over) throw new Error(sessionIsOver);
+    if (over) throw new Error(SESSION_IS_OVER);
     if (current) return current;
     const login = logIn(ask, pool, credentials, signal);
     // One that failed stays: who makes many calls in a session must not wait for a dead pool at each of them.
@@ -73,7 +73,7 @@ export function openSession(
 
   const askInSession = async (login: Login, method: Method, args: readonly WireValue[]) => {
     const attempt = async () => {
-      if (over) throw new Error(sessionIsOver);
+      if (over) throw new Error(SESSION_IS_OVER);
       return askMaster(ask, login.member, method, [login.sessionRef, ...args]);
     };
     const { member, reply } = await attempt().catch((error: unknown) => {

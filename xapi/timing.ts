@@ -9,12 +9,12 @@ export interface Timeouts {
 }
 
 /** Who logs out of a pool that does not answer has waited long enough before. */
-const maxLogoutSeconds = 5;
+const MAX_LOGOUT_SECONDS = 5;
 /**
  * No call is sent for less: nobody answers in that time, and Node's timers may end up to a millisecond early, so that a
  * call which took all of a session's time would leave a rest of it.
  */
-const minSeconds = 0.005;
+const MIN_SECONDS = 0.005;
 
 /** The time of one session. */
 export interface Timing {
@@ -36,9 +36,9 @@ export function timing(
   return {
     secondsFor(method) {
       const left = (until - performance.now()) / 1000;
-      if (left < minSeconds) throw new XapiTimeUp(method, sessionSeconds);
+      if (left < MIN_SECONDS) throw new XapiTimeUp(method, sessionSeconds);
       return Math.min(left, takesLong(method) ? longCallSeconds : callSeconds);
     },
-    logoutSeconds: Math.min(callSeconds, maxLogoutSeconds),
+    logoutSeconds: Math.min(callSeconds, MAX_LOGOUT_SECONDS),
   };
 }

@@ -6,7 +6,7 @@ import type { Deadline } from '../http/deadline.ts';
 import { AGENT_LIMITS, exchange, NoAnswer } from '../http/exchange.ts';
 import { reasonOf } from '../http/reason.ts';
 import type { Trust } from '../http/trust.ts';
-import { maxAnswerBytes, maxRecordsBytes } from './limits.ts';
+import { MAX_RECORDS_BYTES, maxAnswerBytes } from './limits.ts';
 import {
   XapiCertificateMismatch,
   XapiProtocolError,
@@ -16,13 +16,13 @@ import {
 } from './transport-errors.ts';
 
 /** `constants.ml`, http_limit_max_rpc_size. */
-const maxRequestBytes = 300 * 1024;
+const MAX_REQUEST_BYTES = 300 * 1024;
 /** A dead member makes place for the next within this; a SYN is sent again after 1 and after 3 s. */
-const maxConnectSeconds = 5;
+const MAX_CONNECT_SECONDS = 5;
 /** Idle connections go before xapi, which waits 10 s for a header, can close one under a request. */
-const idleConnectionSeconds = 4;
+const IDLE_CONNECTION_SECONDS = 4;
 /** Of one host, which takes 800 from everybody. */
-const maxConnections = 20;
+const MAX_CONNECTIONS = 20;
 
 /** Sends XML to a pool's members and brings back XML; knows nothing of sessions or of what calls mean. */
 export interface Transport {
@@ -42,19 +42,20 @@ export interface Transport {
 }
 
 /** @param recordsBytes the most that is taken of a class's records */
-export function createTransport(trust: Trust, recordsBytes = maxRecordsBytes): Transport {
+export function createTransport(trust: Trust, recordsBytes = MAX_RECORDS_BYTES): Transport {
   const agent = new Agent({
     ...AGENT_LIMITS,
-    connect: trustingConnector(trust, maxConnectSeconds * 1000),
-    connections: maxConnections,
+    connect: trustingConnector(trust, MAX_CONNECT_SECONDS * 1000),
+    connections: MAX_CONNECTIONS,
     pipelining: 1,
-    keepAliveTimeout: idleConnectionSeconds * 1000,
-    keepAliveMaxTimeout: idleConnectionSeconds * 1000,
+    keepAliveTimeout: IDLE_CONNECTION_SECONDS * 1000,
+    keepAliveMaxTimeout: IDLE_CONNECTION_SECONDS * 1000,
   });
   return {
     async post(address, method, xml, deadline) {
       const body = Buffer.from(xml);
-      if (body.length > maxRequestBytes) throw new XapiRequestTooLarge(method, body.length, maxRequestBytes);
+      if (body.length > MAX_REQUEST_BYTES)
+        throw new XapiRequestTooLarge(method, body.length, MAX_REQUEST_BYTES);
       // undici frees a connection one turn after the answer; a call made at once would open another.
       await nextTurn();
       deadline.signal?.throwIfAborted();

@@ -1,15 +1,15 @@
-import { longestTimerSeconds } from './states/definition.ts';
+import { LONGEST_TIMER_SECONDS } from './states/definition.ts';
 import { type Asl, isObject, isQueueCallback, machinesIn, statesOf, stringsIn } from './states/walk.ts';
 
-const everyState = ['Type', 'Comment', 'QueryLanguage'];
-const flow = [...everyState, 'Next', 'End', 'InputPath', 'OutputPath'];
-const failing = ['ResultPath', 'ResultSelector', 'Retry', 'Catch'];
+const EVERY_STATE = ['Type', 'Comment', 'QueryLanguage'];
+const FLOW = [...EVERY_STATE, 'Next', 'End', 'InputPath', 'OutputPath'];
+const FAILING = ['ResultPath', 'ResultSelector', 'Retry', 'Catch'];
 const knownFields: Record<string, string[]> = {
-  Task: [...flow, ...failing, 'Resource', 'Parameters', 'TimeoutSeconds'],
-  Parallel: [...flow, ...failing, 'Parameters', 'Branches'],
+  Task: [...FLOW, ...FAILING, 'Resource', 'Parameters', 'TimeoutSeconds'],
+  Parallel: [...FLOW, ...FAILING, 'Parameters', 'Branches'],
   Map: [
-    ...flow,
-    ...failing,
+    ...FLOW,
+    ...FAILING,
     'Parameters',
     'ItemSelector',
     'ItemsPath',
@@ -18,15 +18,15 @@ const knownFields: Record<string, string[]> = {
     'MaxConcurrency',
     'MaxConcurrencyPath',
   ],
-  Pass: [...flow, 'Parameters', 'Result', 'ResultPath'],
-  Wait: [...flow, 'Seconds', 'SecondsPath', 'Timestamp', 'TimestampPath'],
-  Choice: [...everyState, 'InputPath', 'OutputPath', 'Choices', 'Default'],
-  Succeed: [...everyState, 'InputPath', 'OutputPath'],
-  Fail: [...everyState, 'Error', 'ErrorPath', 'Cause', 'CausePath'],
+  Pass: [...FLOW, 'Parameters', 'Result', 'ResultPath'],
+  Wait: [...FLOW, 'Seconds', 'SecondsPath', 'Timestamp', 'TimestampPath'],
+  Choice: [...EVERY_STATE, 'InputPath', 'OutputPath', 'Choices', 'Default'],
+  Succeed: [...EVERY_STATE, 'InputPath', 'OutputPath'],
+  Fail: [...EVERY_STATE, 'Error', 'ErrorPath', 'Cause', 'CausePath'],
 };
-const machineFields = ['Comment', 'StartAt', 'States', 'Version', 'TimeoutSeconds', 'QueryLanguage'];
-const innerMachineFields = ['Comment', 'StartAt', 'States', 'QueryLanguage', 'ProcessorConfig'];
-const retrierFields = [
+const MACHINE_FIELDS = ['Comment', 'StartAt', 'States', 'Version', 'TimeoutSeconds', 'QueryLanguage'];
+const INNER_MACHINE_FIELDS = ['Comment', 'StartAt', 'States', 'QueryLanguage', 'ProcessorConfig'];
+const RETRIER_FIELDS = [
   'Comment',
   'ErrorEquals',
   'IntervalSeconds',
@@ -35,27 +35,28 @@ const retrierFields = [
   'MaxDelaySeconds',
   'JitterStrategy',
 ];
-const catcherFields = ['Comment', 'ErrorEquals', 'Next', 'ResultPath'];
+const CATCHER_FIELDS = ['Comment', 'ErrorEquals', 'Next', 'ResultPath'];
 
-const comparison =
+const COMPARISON =
   /^(String|Numeric|Timestamp)(Equals|LessThan|GreaterThan|LessThanEquals|GreaterThanEquals)(Path)?$|^BooleanEquals(Path)?$|^StringMatches$|^Is(Null|Present|Numeric|String|Boolean|Timestamp)$|^(And|Or|Not|Variable|Next|Comment)$/;
-const contextPath = /\$\$[\w.[\]'"]*/g;
-const knownContext = /^\$\$\.(Execution\.(Id|Name|StartTime|RoleArn|Input(\..+)?)|StateMachine\.(Id|Name))$/;
-const lambdaResource = /^(arn:[^:]+:lambda:|\$\{\w+\}$)/;
-const resultPath = /^\$$|^\$(\.[\w-]+)(\.[\w-]+|\[\d+\])*$/;
+const CONTEXT_PATH = /\$\$[\w.[\]'"]*/g;
+const KNOWN_CONTEXT = /^\$\$\.(Execution\.(Id|Name|StartTime|RoleArn|Input(\..+)?)|StateMachine\.(Id|Name))$/;
+const LAMBDA_RESOURCE = /^(arn:[^:]+:lambda:|\$\{\w+\}$)/;
+const RESULT_PATH = /^\$$|^\$(\.[\w-]+)(\.[\w-]+|\[\d+\])*$/;
 
 /**
  * Everything in a document that the local engine would ignore or run otherwise than AWS, one line each; empty when it
  * runs the same here and there. What each rule stands on was read in, or tried with, aws-local-stepfunctions 3.0.0.
  */
 export function unsupportedFeatures(definition: Asl): string[] {
-  const problems: string[] = [...machineProblems('state machine', definition, machineFields)];
+  const problems: string[] = [...machineProblems('state machine', definition, MACHINE_FIELDS)];
   const seen = new Set<string>();
   for (const [name, state] of statesOf(definition)) {
     if (seen.has(name)) problems.push(`${name}: two states have this name; handlers are found by it`);
     seen.add(name);
     problems.push(...stateProblems(state).map((problem) => `${name}: ${problem}`));
-    for (const inner of machinesIn(state)) problems.push(...machineProblems(name, inner, innerMachineFields));
+    for (const inner of machinesIn(state))
+      problems.push(...machineProblems(name, inner, INNER_MACHINE_FIELDS));
   }
   return problems;
 }
@@ -74,8 +75,8 @@ function stateProblems(state: Asl): string[] {
   return [
     ...unknown(state, fields).map((field) => `${field} is ignored`),
     ...(isJsonata(state) ? ['QueryLanguage JSONata is ignored'] : []),
-    ...objects(state.Retry).flatMap((retrier) => handlerProblems('Retry', retrier, retrierFields)),
-    ...objects(state.Catch).flatMap((catcher) => handlerProblems('Catch', catcher, catcherFields)),
+    ...objects(state.Retry).flatMap((retrier) => handlerProblems('Retry', retrier, RETRIER_FIELDS)),
+    ...objects(state.Catch).flatMap((catcher) => handlerProblems('Catch', catcher, CATCHER_FIELDS)),
     ...[state, ...objects(state.Catch)].flatMap(resultPathProblems),
     ...objects(state.Choices).flatMap(choiceProblems),
     ...contextProblems(state),
@@ -99,14 +100,14 @@ function handlerProblems(kind: string, handler: Asl, fields: string[]): string[]
 }
 
 function resultPathProblems({ ResultPath }: Asl): string[] {
-  if (ResultPath === undefined || ResultPath === null || resultPath.test(String(ResultPath))) return [];
+  if (ResultPath === undefined || ResultPath === null || RESULT_PATH.test(String(ResultPath))) return [];
   return [`ResultPath ${String(ResultPath)} is not read as a path`];
 }
 
 function choiceProblems(rule: Asl): string[] {
   return [
     ...Object.keys(rule)
-      .filter((key) => !comparison.test(key))
+      .filter((key) => !COMPARISON.test(key))
       .map((key) => `the comparison ${key} is never true`),
     ...[...objects(rule.And), ...objects(rule.Or), rule.Not].filter(isObject).flatMap(choiceProblems),
   ];
@@ -114,17 +115,17 @@ function choiceProblems(rule: Asl): string[] {
 
 function contextProblems(state: Asl): string[] {
   const { Branches: _branches, ItemProcessor: _processor, Iterator: _iterator, ...own } = state;
-  const paths = [...stringsIn(own)].flatMap((text) => text.match(contextPath) ?? []);
+  const paths = [...stringsIn(own)].flatMap((text) => text.match(CONTEXT_PATH) ?? []);
   return paths
-    .filter((path) => !knownContext.test(path))
+    .filter((path) => !KNOWN_CONTEXT.test(path))
     .filter((path) => !(path === '$$.Task.Token' && isQueueCallback(state)))
     .filter((path) => !(state.Type === 'Map' && /^\$\$\.Map\.Item\.(Index|Value)/.test(path)))
     .map((path) => `${path} is not in the context`);
 }
 
 function timerProblems(field: string, seconds: unknown): string[] {
-  return typeof seconds === 'number' && seconds > longestTimerSeconds
-    ? [`${field} ends after ${longestTimerSeconds}, the longest timer`]
+  return typeof seconds === 'number' && seconds > LONGEST_TIMER_SECONDS
+    ? [`${field} ends after ${LONGEST_TIMER_SECONDS}, the longest timer`]
     : [];
 }
 
@@ -133,7 +134,7 @@ function resourceProblems(state: Asl): string[] {
     const token = [...stringsIn(state.Parameters)].some((text) => text.includes('$$.Task.Token'));
     return token ? [] : ['Parameters do not contain $$.Task.Token, so that nobody can return it'];
   }
-  return lambdaResource.test(String(state.Resource))
+  return LAMBDA_RESOURCE.test(String(state.Resource))
     ? []
     : [`Resource ${String(state.Resource)} cannot be called`];
 }

@@ -2,8 +2,8 @@ import { buildApp } from 'fauxqs';
 import type { LocalClock } from '../clock.ts';
 import { serveInProcess } from './in-process.ts';
 
-const account = '000000000000';
-const fourteenDays = '1209600';
+const ACCOUNT = '000000000000';
+const FOURTEEN_DAYS = '1209600';
 
 /** A FIFO queue that the SQS client reaches at `endpoint`; `queueUrl` names the same address. */
 export interface LocalQueue {
@@ -62,7 +62,7 @@ export async function startQueue({
         FifoQueue: 'true',
         ContentBasedDeduplication: 'true',
         VisibilityTimeout: String(visibilitySeconds),
-        MessageRetentionPeriod: fourteenDays,
+        MessageRetentionPeriod: FOURTEEN_DAYS,
       },
     }),
   });
@@ -72,8 +72,8 @@ export async function startQueue({
   }
   return {
     endpoint,
-    queueUrl: `${endpoint}/${account}/${name}`,
-    queueArn: `arn:aws:sqs:us-east-1:${account}:${name}`,
+    queueUrl: `${endpoint}/${ACCOUNT}/${name}`,
+    queueArn: `arn:aws:sqs:us-east-1:${ACCOUNT}:${name}`,
     async depth() {
       const response = await app.inject({ method: 'GET', url: `/_fauxqs/queues/${name}` });
       const { ready, delayed, inflight } = response.json<{ messages: Record<string, unknown[]> }>().messages;

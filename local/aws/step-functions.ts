@@ -45,7 +45,7 @@ export interface LocalStepFunctions extends Pick<LocalServer, 'endpoint'> {
   close(): Promise<void>;
 }
 
-const placeholderArn = 'arn:aws:lambda:us-east-1:000000000000:function:placeholder';
+const PLACEHOLDER_ARN = 'arn:aws:lambda:us-east-1:000000000000:function:placeholder';
 
 /** The document cannot run here as it would in AWS. */
 export class UnsupportedDefinitionError extends Error {
@@ -174,7 +174,7 @@ function refuseUnsupported(definition: Asl, resources: Record<string, Handler>):
   // The validator wants ARNs; a handler is found by its state's name, so that a placeholder is as good here.
   // A queue's address, which is another one at each start, is a text like any other to it.
   const withArns = mapStrings(definition, (text) =>
-    text.replace(/^\$\{\w+\}$/, placeholderArn).replace(/^http:\/\/.*/, 'http://placeholder'),
+    text.replace(/^\$\{\w+\}$/, PLACEHOLDER_ARN).replace(/^http:\/\/.*/, 'http://placeholder'),
   );
   const document = JSON.stringify(withArns);
   if (valid.has(document)) return;

@@ -1,5 +1,5 @@
 import { Refused } from './answer.ts';
-import { serverError } from './body.ts';
+import { SERVER_ERROR } from './body.ts';
 
 /** The part of JSON Schema that Glance's image schema uses. */
 interface Attribute {
@@ -59,7 +59,7 @@ export const attributes: Record<string, Attribute> = {
   stores: text('Stores that hold the data', fixed),
 };
 
-const reserved = ['location', 'locations', 'deleted', 'deleted_at'];
+const RESERVED = ['location', 'locations', 'deleted', 'deleted_at'];
 const custom = text('Custom property');
 
 /** The base attribute of this name; undefined for a property, whatever it is called. */
@@ -70,13 +70,13 @@ function attributeOf(key: string): Attribute | undefined {
 /** @throws Refused 403 for what only Glance writes */
 export function checkWritable(key: string): void {
   if (attributeOf(key)?.readOnly) throw new Refused(403, `Attribute '${key}' is read-only.`);
-  if (reserved.includes(key) || key.startsWith('os_glance'))
+  if (RESERVED.includes(key) || key.startsWith('os_glance'))
     throw new Refused(403, `Attribute '${key}' is reserved.`);
 }
 
 /** @throws Refused 400 for a value that the schema does not allow, also where nobody may write it */
 export function checkValue(key: string, value: unknown): void {
-  if (reserved.includes(key)) return;
+  if (RESERVED.includes(key)) return;
   if (lengthOf(key) > 255)
     throw new Refused(400, 'Custom property should not be greater than 255 characters.');
   const complaint = complaintAbout(value, attributeOf(key) ?? custom);
@@ -107,7 +107,7 @@ export function checkCharacters(values: Readonly<Record<string, unknown>>): void
       text.isWellFormed(),
     )
   )
-    throw new Refused(500, serverError);
+    throw new Refused(500, SERVER_ERROR);
 }
 
 const FOUR_BYTES = /[\u{10000}-\u{10ffff}]/u;

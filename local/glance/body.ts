@@ -69,7 +69,7 @@ export function receive(req: IncomingMessage, take: (piece: Buffer) => Promise<v
       if (ending === 'after-last-chunk') {
         cutShort = true;
         finish();
-      } else if (ending === 'inside-data') settle(() => reject(new Refused(500, serverError)));
+      } else if (ending === 'inside-data') settle(() => reject(new Refused(500, SERVER_ERROR)));
       else settle(() => reject(new Refused(400, "invalid literal for int() with base 16: b''")));
     };
     if (reading.stopped && !req.complete) reading.tell(reading.stopped);
@@ -105,5 +105,5 @@ export async function receiveJson(req: IncomingMessage): Promise<unknown> {
   }
 }
 
-export const serverError =
+export const SERVER_ERROR =
   'The server has either erred or is incapable of performing the requested operation.';

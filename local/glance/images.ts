@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { type Answer, Refused } from './answer.ts';
 import { checkCharacters, checkCounts, checkValue, checkWritable } from './attributes.ts';
-import { receiveJson, serverError } from './body.ts';
+import { receiveJson, SERVER_ERROR } from './body.ts';
 import { type Exchange, saveChanged, timestamp } from './exchange.ts';
 import type { ImageRecord } from './records.ts';
 import { imageJson } from './wire.ts';
@@ -13,7 +13,7 @@ export async function create(exchange: Exchange): Promise<Answer> {
   exchange.proceed();
   const body = await receiveJson(exchange.req);
   // Zed answers 500 to JSON that is no object.
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Refused(500, serverError);
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Refused(500, SERVER_ERROR);
   let record = emptyRecord(timestamp(service));
   // The schema comes first: a read-only attribute of the wrong type is 400, of the right one 403.
   for (const [key, value] of Object.entries(body)) checkValue(key, value);

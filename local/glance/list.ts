@@ -4,7 +4,7 @@ import type { Exchange } from './exchange.ts';
 import type { ImageRecord } from './records.ts';
 import { imageJson } from './wire.ts';
 
-const sortKeys = [
+const SORT_KEYS = [
   'name',
   'status',
   'container_format',
@@ -14,7 +14,7 @@ const sortKeys = [
   'created_at',
   'updated_at',
 ] as const;
-type SortKey = (typeof sortKeys)[number];
+type SortKey = (typeof SORT_KEYS)[number];
 type Order = { key: SortKey; descending: boolean }[];
 
 /** GET /v2/images: 25 a page if not told, at most 1000; everything that is no parameter or attribute is a property. */
@@ -72,11 +72,11 @@ function readOrder(query: URLSearchParams): Order {
 }
 
 function sortKey(text: string | undefined): SortKey {
-  const key = sortKeys.find((one) => one === text);
+  const key = SORT_KEYS.find((one) => one === text);
   if (key) return key;
   throw new Refused(
     400,
-    `Invalid sort key: ${text}. It must be one of the following: ${sortKeys.join(', ')}.`,
+    `Invalid sort key: ${text}. It must be one of the following: ${SORT_KEYS.join(', ')}.`,
   );
 }
 

@@ -6,15 +6,15 @@ import { found, withAttribute } from './images.ts';
 import type { ImageRecord } from './records.ts';
 import { imageJson } from './wire.ts';
 
-const mediaType = 'application/openstack-images-v2.1-json-patch';
+const MEDIA_TYPE = 'application/openstack-images-v2.1-json-patch';
 
 /** PATCH /v2/images/{id}: add, replace, remove; all or nothing. Allowed while an upload runs. */
 export async function patch(exchange: Exchange, id: string): Promise<Answer> {
   const { service, req } = exchange;
   const type = req.headers['content-type'];
-  if (type !== mediaType) {
+  if (type !== MEDIA_TYPE) {
     const detail = `The request media type ${type} is not supported by this server.`;
-    throw new Refused(415, detail, { 'Accept-Patch': mediaType });
+    throw new Refused(415, detail, { 'Accept-Patch': MEDIA_TYPE });
   }
   exchange.proceed();
   const operations = await receiveJson(req);

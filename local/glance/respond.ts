@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Refusal } from '../own-callers.ts';
 import { type Answer, commonHeaders, Refused, refusalAnswer, titleOf } from './answer.ts';
-import { beginRequest, ConnectionLost, endRequest, serverError } from './body.ts';
+import { beginRequest, ConnectionLost, endRequest, SERVER_ERROR } from './body.ts';
 import type { Exchange, Service } from './exchange.ts';
 import type { Fault } from './faults.ts';
 import { strike } from './midway.ts';
@@ -83,7 +83,7 @@ async function answerOf(front: Front, exchange: Exchange, method: string, path: 
     return { ...answer, headers: { ...commonHeaders(), ...answer.headers } };
   } catch (error) {
     if (error instanceof ConnectionLost) throw error;
-    const refused = error instanceof Refused ? error : new Refused(500, serverError);
+    const refused = error instanceof Refused ? error : new Refused(500, SERVER_ERROR);
     const answer = refusalAnswer(refused, req.headers.accept);
     return { ...answer, headers: { ...commonHeaders(), ...answer.headers } };
   }

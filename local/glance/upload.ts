@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { type Answer, Refused } from './answer.ts';
-import { ConnectionLost, receive, serverError } from './body.ts';
+import { ConnectionLost, receive, SERVER_ERROR } from './body.ts';
 import { type Exchange, type Service, saveChanged } from './exchange.ts';
 import { strike } from './midway.ts';
 import type { ImageRecord } from './records.ts';
@@ -81,7 +81,7 @@ async function store(exchange: Exchange, id: string, add: (bytes: number) => voi
     await rm(path, { force: true });
     if (error instanceof Refused || error instanceof ConnectionLost) throw error;
     const full = error instanceof Error && 'code' in error && error.code === 'ENOSPC';
-    throw full ? new Refused(413, 'Image storage media is full') : new Refused(500, serverError);
+    throw full ? new Refused(413, 'Image storage media is full') : new Refused(500, SERVER_ERROR);
   } finally {
     over.abort();
     await file.close();

@@ -1,4 +1,4 @@
-const supported = [
+const SUPPORTED = [
   'v2.13',
   'v2.12',
   'v2.11',
@@ -22,5 +22,5 @@ export function versionList(baseUrl: string): unknown {
     status,
     links: [{ rel: 'self', href: `${baseUrl}/v2/` }],
   });
-  return { versions: [version('v2.15', 'CURRENT'), ...supported.map((id) => version(id, 'SUPPORTED'))] };
+  return { versions: [version('v2.15', 'CURRENT'), ...SUPPORTED.map((id) => version(id, 'SUPPORTED'))] };
 }

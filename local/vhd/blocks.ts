@@ -1,17 +1,17 @@
 import type { FileHandle } from 'node:fs/promises';
 import {
-  bitmapBytes,
-  blockBytes,
+  BITMAP_BYTES,
+  BLOCK_BYTES,
+  SECTOR_BYTES,
+  SECTORS_PER_BLOCK,
   sectorAligned,
-  sectorBytes,
-  sectorsPerBlock,
-  unusedBlock,
+  UNUSED_BLOCK,
 } from './format.ts';
 import type { Header } from './header.ts';
 import { readExactly, writeExactly } from './io.ts';
 
-const zeros = Buffer.alloc(blockBytes);
-const batChunkEntries = 16 * 1024;
+const zeros = Buffer.alloc(BLOCK_BYTES);
+const BAT_CHUNK_ENTRIES = 16 * 1024;
 
 /** A part of one block: what a read or a write of sectors falls into. */
 export interface Piece {
@@ -25,10 +25,10 @@ export interface Piece {
 /** Cuts `count` sectors from `sector` on at the borders of blocks. */
 export function* pieces(sector: number, count: number): Generator<Piece> {
   for (let done = 0; done < count; ) {
-    const firstSector = (sector + done) % sectorsPerBlock;
-    const sectors = Math.min(count - done, sectorsPerBlock - firstSector);
-    const block = Math.floor((sector + done) / sectorsPerBlock);
-    yield { block, firstSector, sectors, dataOffset: done * sectorBytes };
+    const firstSector = (sector + done) % SECTORS_PER_BLOCK;
+    const sectors = Math.min(count - done, SECTORS_PER_BLOCK - firstSector);
+    const block = Math.floor((sector + done) / SECTORS_PER_BLOCK);
+    yield { block, firstSector, sectors, dataOffset: done * SECTOR_BYTES };
     done += sectors;
   }
 }
@@ -44,15 +44,15 @@ export async function findBlock(
 ): Promise<number | undefined> {
   const entry = await readExactly(file, header.batOffset + 4 * block, 4);
   const sector = entry.readUInt32BE(0);
-  return sector === unusedBlock ? undefined : sector * sectorBytes;
+  return sector === UNUSED_BLOCK ? undefined : sector * SECTOR_BYTES;
 }
 
 /** The numbers of all blocks that the file holds, in ascending order. */
 export async function* heldBlocks(file: FileHandle, header: Header): AsyncGenerator<number> {
-  for (let first = 0; first < header.batEntries; first += batChunkEntries) {
-    const entries = Math.min(batChunkEntries, header.batEntries - first);
+  for (let first = 0; first < header.batEntries; first += BAT_CHUNK_ENTRIES) {
+    const entries = Math.min(BAT_CHUNK_ENTRIES, header.batEntries - first);
     const chunk = await readExactly(file, header.batOffset + 4 * first, 4 * entries);
-    for (let i = 0; i < entries; i++) if (chunk.readUInt32BE(4 * i) !== unusedBlock) yield first + i;
+    for (let i = 0; i < entries; i++) if (chunk.readUInt32BE(4 * i) !== UNUSED_BLOCK) yield first + i;
   }
 }
 
@@ -70,14 +70,14 @@ export async function readPiece(
 ): Promise<void> {
   const at = await findBlock(file, header, piece.block);
   if (at === undefined) return;
-  const bitmap = await readExactly(file, at, bitmapBytes);
-  const dataAt = at + bitmapBytes + piece.firstSector * sectorBytes;
-  const data = await readExactly(file, dataAt, piece.sectors * sectorBytes);
+  const bitmap = await readExactly(file, at, BITMAP_BYTES);
+  const dataAt = at + BITMAP_BYTES + piece.firstSector * SECTOR_BYTES;
+  const data = await readExactly(file, dataAt, piece.sectors * SECTOR_BYTES);
   for (let i = 0; i < piece.sectors; i++) {
     if (!isPresent(bitmap, piece.firstSector + i)) continue;
-    const from = i * sectorBytes;
-    data.copy(into, piece.dataOffset + from, from, from + sectorBytes);
-    present[piece.dataOffset / sectorBytes + i] = true;
+    const from = i * SECTOR_BYTES;
+    data.copy(into, piece.dataOffset + from, from, from + SECTOR_BYTES);
+    present[piece.dataOffset / SECTOR_BYTES + i] = true;
   }
 }
 
@@ -86,8 +86,8 @@ export async function readPiece(
  * moment is still a valid one.
  */
 export async function writePiece(file: FileHandle, at: number, piece: Piece, data: Buffer): Promise<void> {
-  await writeExactly(file, partOf(piece, data), at + bitmapBytes + piece.firstSector * sectorBytes);
-  const bitmap = await readExactly(file, at, bitmapBytes);
+  await writeExactly(file, partOf(piece, data), at + BITMAP_BYTES + piece.firstSector * SECTOR_BYTES);
+  const bitmap = await readExactly(file, at, BITMAP_BYTES);
   for (let i = piece.firstSector; i < piece.firstSector + piece.sectors; i++)
     bitmap[i >> 3] = (bitmap[i >> 3] ?? 0) | (0x80 >> (i & 7));
   await writeExactly(file, bitmap, at);
@@ -100,7 +100,7 @@ export function isZero(piece: Piece, data: Buffer): boolean {
 }
 
 function partOf({ dataOffset, sectors }: Piece, data: Buffer): Buffer {
-  return data.subarray(dataOffset, dataOffset + sectors * sectorBytes);
+  return data.subarray(dataOffset, dataOffset + sectors * SECTOR_BYTES);
 }
 
 /**
@@ -113,11 +113,11 @@ export async function appendBlock(
   block: number,
   end: number,
 ): Promise<number> {
-  const next = end + bitmapBytes + blockBytes;
-  await writeExactly(file, zeros.subarray(0, bitmapBytes), end);
+  const next = end + BITMAP_BYTES + BLOCK_BYTES;
+  await writeExactly(file, zeros.subarray(0, BITMAP_BYTES), end);
   await file.truncate(next);
   const entry = Buffer.alloc(4);
-  entry.writeUInt32BE(end / sectorBytes);
+  entry.writeUInt32BE(end / SECTOR_BYTES);
   await writeExactly(file, entry, header.batOffset + 4 * block);
   return next;
 }
@@ -128,7 +128,7 @@ export function endOfData({ batOffset, batEntries, parent }: Header, bat: Buffer
   for (const { offset, spaceBytes } of parent?.locators ?? []) end = Math.max(end, offset + spaceBytes);
   for (let i = 0; i < batEntries; i++) {
     const sector = bat.readUInt32BE(4 * i);
-    if (sector !== unusedBlock) end = Math.max(end, sector * sectorBytes + bitmapBytes + blockBytes);
+    if (sector !== UNUSED_BLOCK) end = Math.max(end, sector * SECTOR_BYTES + BITMAP_BYTES + BLOCK_BYTES);
   }
   return end;
 }

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { headerOffset, sectorBytes, sectorsPerBlock, VhdError } from './format.ts';
+import { HEADER_OFFSET, SECTOR_BYTES, SECTORS_PER_BLOCK, VhdError } from './format.ts';
 import { encodeHeader } from './header.ts';
 import { writeExactly } from './io.ts';
 import { refitLocators, writeLocators } from './locators.ts';
@@ -21,7 +21,7 @@ export async function reparent(path: string, parentPath: string): Promise<void> 
     if (!header.parent) throw new VhdError(`${path} is a dynamic disk and cannot have a parent`);
     const locators = refitLocators(header.parent.locators, path, parentPath);
     await writeLocators(file, locators, path, parentPath);
-    await writeExactly(file, encodeHeader({ ...header, parent: { ...described, locators } }), headerOffset);
+    await writeExactly(file, encodeHeader({ ...header, parent: { ...described, locators } }), HEADER_OFFSET);
   } finally {
     await file.close();
   }
@@ -56,13 +56,13 @@ export async function coalesceIntoParent(childPath: string, parentPath: string):
 }
 
 async function copyBlock(child: Vhd, parent: Vhd, block: number): Promise<void> {
-  const first = block * sectorsPerBlock;
-  const count = Math.min(sectorsPerBlock, child.virtualBytes / sectorBytes - first);
+  const first = block * SECTORS_PER_BLOCK;
+  const count = Math.min(SECTORS_PER_BLOCK, child.virtualBytes / SECTOR_BYTES - first);
   const { data, present } = await child.readSectors(first, count);
   for (let from = present.indexOf(true); from >= 0; from = present.indexOf(true, from)) {
     const gap = present.indexOf(false, from);
     const end = gap < 0 ? count : gap;
-    await parent.writeSectors(first + from, data.subarray(from * sectorBytes, end * sectorBytes));
+    await parent.writeSectors(first + from, data.subarray(from * SECTOR_BYTES, end * SECTOR_BYTES));
     from = end;
   }
 }

@@ -1,10 +1,10 @@
 import {
   decodeUuid,
   encodeUuid,
-  footerBytes,
+  FOOTER_BYTES,
   fromVhdTime,
-  headerOffset,
-  sectorBytes,
+  HEADER_OFFSET,
+  SECTOR_BYTES,
   toVhdTime,
   VhdError,
   verify,
@@ -27,18 +27,18 @@ const typeCodes = { dynamic: 3, differencing: 4 } as const;
  * 1.1, although vhd-util writes 1.3 today: from 1.2 on, libvhd takes a batmap for granted and refuses a file without
  * one; in 1.1 it may be missing (vhd_has_batmap).
  */
-const creatorVersion = 0x00010001;
+const CREATOR_VERSION = 0x00010001;
 
 /** A footer of 512 bytes; a creation time in the future is written as now. */
 export function encodeFooter(footer: Footer): Buffer {
-  const bytes = Buffer.alloc(footerBytes);
+  const bytes = Buffer.alloc(FOOTER_BYTES);
   bytes.write('conectix', 0, 'latin1');
   bytes.writeUInt32BE(2, 8);
   bytes.writeUInt32BE(0x00010000, 12);
-  bytes.writeBigUInt64BE(BigInt(headerOffset), 16);
+  bytes.writeBigUInt64BE(BigInt(HEADER_OFFSET), 16);
   bytes.writeUInt32BE(toVhdTime(footer.createdAt), 24);
   bytes.write('tap\0', 28, 'latin1');
-  bytes.writeUInt32BE(creatorVersion, 32);
+  bytes.writeUInt32BE(CREATOR_VERSION, 32);
   bytes.writeBigUInt64BE(BigInt(footer.virtualBytes), 40);
   bytes.writeBigUInt64BE(BigInt(footer.virtualBytes), 48);
   bytes.writeUInt32BE(geometry(footer.virtualBytes), 56);
@@ -72,7 +72,7 @@ export function decodeFooter(bytes: Buffer): Footer {
   const typeCode = bytes.readUInt32BE(60);
   const type = typeCode === 3 ? 'dynamic' : typeCode === 4 ? 'differencing' : undefined;
   if (!type) throw new VhdError(`VHD type ${typeCode} is neither dynamic nor differencing`);
-  if (bytes.readBigUInt64BE(16) !== BigInt(headerOffset))
+  if (bytes.readBigUInt64BE(16) !== BigInt(HEADER_OFFSET))
     throw new VhdError(`A VHD header at ${bytes.readBigUInt64BE(16)} is not supported`);
   return {
     uuid: decodeUuid(bytes, footerField.uuid),
@@ -85,7 +85,7 @@ export function decodeFooter(bytes: Buffer): Footer {
 
 /** Cylinders, heads and sectors a track by the specification's appendix: what a BIOS would be told. */
 function geometry(virtualBytes: number): number {
-  const sectors = Math.min(Math.ceil(virtualBytes / sectorBytes), 65535 * 16 * 255);
+  const sectors = Math.min(Math.ceil(virtualBytes / SECTOR_BYTES), 65535 * 16 * 255);
   const large = sectors >= 65535 * 16 * 63;
   let perTrack = large ? 255 : 17;
   let tracks = Math.floor(sectors / perTrack);

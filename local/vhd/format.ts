@@ -3,20 +3,20 @@
  * lays them out and XenServer's vhd-util fills them in (blktap: include/vhd.h, vhd/lib/libvhd.c).
  */
 
-export const sectorBytes = 512;
-export const blockBytes = 2 * 1024 * 1024;
-export const sectorsPerBlock = blockBytes / sectorBytes;
+export const SECTOR_BYTES = 512;
+export const BLOCK_BYTES = 2 * 1024 * 1024;
+export const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES;
 /** One bit for each of a block's 4,096 sectors: exactly one sector, so vhd-util's padding to 512 bytes adds nothing. */
-export const bitmapBytes = sectorsPerBlock / 8;
+export const BITMAP_BYTES = SECTORS_PER_BLOCK / 8;
 
-export const footerBytes = 512;
-export const headerOffset = 512;
-export const headerBytes = 1024;
-export const batOffset = headerOffset + headerBytes;
+export const FOOTER_BYTES = 512;
+export const HEADER_OFFSET = 512;
+export const HEADER_BYTES = 1024;
+export const BAT_OFFSET = HEADER_OFFSET + HEADER_BYTES;
 /** BAT entry of a block that this file does not hold. */
-export const unusedBlock = 0xffffffff;
+export const UNUSED_BLOCK = 0xffffffff;
 /** The largest disk that XenServer keeps in a VHD: the rest of 2 TiB is left for metadata (xapi.md, section 5). */
-export const maxVirtualBytes = 2040 * 1024 ** 3;
+export const MAX_VIRTUAL_BYTES = 2040 * 1024 ** 3;
 
 /** A VHD file that cannot be read, or was asked for something it cannot do. */
 export class VhdError extends Error {
@@ -25,19 +25,19 @@ export class VhdError extends Error {
 
 /** Rounds up to whole sectors. */
 export function sectorAligned(bytes: number): number {
-  return Math.ceil(bytes / sectorBytes) * sectorBytes;
+  return Math.ceil(bytes / SECTOR_BYTES) * SECTOR_BYTES;
 }
 
 export function blockCount(virtualBytes: number): number {
-  return Math.ceil(virtualBytes / blockBytes);
+  return Math.ceil(virtualBytes / BLOCK_BYTES);
 }
 
 /** Where the space for blocks begins in a file without parent locators. */
 export function endOfBat(batEntries: number): number {
-  return batOffset + sectorAligned(4 * batEntries);
+  return BAT_OFFSET + sectorAligned(4 * batEntries);
 }
 
-const epochSeconds = Date.UTC(2000, 0, 1) / 1000;
+const EPOCH_SECONDS = Date.UTC(2000, 0, 1) / 1000;
 
 /** The one's complement of the sum of all bytes but the checksum's own four. */
 function checksum(bytes: Buffer, at: number): number {
@@ -75,10 +75,10 @@ export function decodeUuid(bytes: Buffer, at: number): string {
  * (nova-snapshots.md, section 4), and a simulated clock may run ahead.
  */
 export function toVhdTime(time: Date): number {
-  const seconds = Math.floor(Math.min(time.getTime(), Date.now()) / 1000) - epochSeconds;
+  const seconds = Math.floor(Math.min(time.getTime(), Date.now()) / 1000) - EPOCH_SECONDS;
   return Math.max(0, seconds);
 }
 
 export function fromVhdTime(seconds: number): Date {
-  return new Date((seconds + epochSeconds) * 1000);
+  return new Date((seconds + EPOCH_SECONDS) * 1000);
 }

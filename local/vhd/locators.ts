@@ -5,7 +5,7 @@ import type { Locator } from './header.ts';
 import { writeExactly } from './io.ts';
 
 /** The three that vhd-util writes, in its order; each in a space of its own between the BAT and the first block. */
-const codes = ['MacX', 'W2ku', 'W2ru'] as const;
+const CODES = ['MacX', 'W2ku', 'W2ru'] as const;
 
 /**
  * Where a child's parent is, in the three spellings of vhd-util. All three are relative to the child's folder, `W2ku`
@@ -14,7 +14,7 @@ const codes = ['MacX', 'W2ku', 'W2ru'] as const;
  */
 export function planLocators(childPath: string, parentPath: string, offset: number): Locator[] {
   let at = offset;
-  return codes.map((code) => {
+  return CODES.map((code) => {
     const dataBytes = locatorText(code, childPath, parentPath).length;
     const locator = { code, dataBytes, spaceBytes: sectorAligned(dataBytes), offset: at };
     at += locator.spaceBytes;

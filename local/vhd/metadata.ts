@@ -2,7 +2,7 @@ import { type FileHandle, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { endOfData } from './blocks.ts';
 import { decodeFooter, type Footer } from './footer.ts';
-import { blockCount, footerBytes, headerBytes, headerOffset, VhdError } from './format.ts';
+import { blockCount, FOOTER_BYTES, HEADER_BYTES, HEADER_OFFSET, VhdError } from './format.ts';
 import { decodeHeader, type Header, type Parent } from './header.ts';
 import { readExactly, writeExactly } from './io.ts';
 
@@ -23,14 +23,14 @@ export interface Metadata {
 export async function readMetadata(path: string, file: FileHandle): Promise<Metadata> {
   try {
     const { size } = await file.stat();
-    const atEnd = await footerAt(file, Math.max(0, size - footerBytes));
-    const footer = atEnd ?? decodeFooter(await readExactly(file, 0, footerBytes));
-    const header = decodeHeader(await readExactly(file, headerOffset, headerBytes), footer.type);
+    const atEnd = await footerAt(file, Math.max(0, size - FOOTER_BYTES));
+    const footer = atEnd ?? decodeFooter(await readExactly(file, 0, FOOTER_BYTES));
+    const header = decodeHeader(await readExactly(file, HEADER_OFFSET, HEADER_BYTES), footer.type);
     if (header.batEntries < blockCount(footer.virtualBytes))
       throw new VhdError(
         `A BAT of ${header.batEntries} entries is too short for ${footer.virtualBytes} bytes`,
       );
-    if (atEnd) return { footer, header, end: size - footerBytes, hasFooter: true };
+    if (atEnd) return { footer, header, end: size - FOOTER_BYTES, hasFooter: true };
     const bat = await readExactly(file, header.batOffset, 4 * header.batEntries);
     return { footer, header, end: endOfData(header, bat), hasFooter: false };
   } catch (error) {
@@ -40,7 +40,7 @@ export async function readMetadata(path: string, file: FileHandle): Promise<Meta
 
 async function footerAt(file: FileHandle, at: number): Promise<Footer | undefined> {
   try {
-    return decodeFooter(await readExactly(file, at, footerBytes));
+    return decodeFooter(await readExactly(file, at, FOOTER_BYTES));
   } catch (error) {
     if (error instanceof VhdError) return undefined;
     throw error;
@@ -49,8 +49,8 @@ async function footerAt(file: FileHandle, at: number): Promise<Footer | undefine
 
 /** Puts the footer, as its copy at the beginning has it, to the end of the data; nothing follows it. */
 export async function restoreFooter(file: FileHandle, end: number): Promise<void> {
-  await writeExactly(file, await readExactly(file, 0, footerBytes), end);
-  await file.truncate(end + footerBytes);
+  await writeExactly(file, await readExactly(file, 0, FOOTER_BYTES), end);
+  await file.truncate(end + FOOTER_BYTES);
 }
 
 /** What a child's header says of its parent, but for the locators, which depend on the child's place. */

@@ -2,14 +2,14 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { endOfData } from './blocks.ts';
 import { withVirtualBytes } from './footer.ts';
 import {
-  bitmapBytes,
-  blockBytes,
+  BITMAP_BYTES,
+  BLOCK_BYTES,
   blockCount,
-  footerBytes,
-  headerOffset,
+  FOOTER_BYTES,
+  HEADER_OFFSET,
+  SECTOR_BYTES,
   sectorAligned,
-  sectorBytes,
-  unusedBlock,
+  UNUSED_BLOCK,
   VhdError,
 } from './format.ts';
 import { encodeHeader, type Header } from './header.ts';
@@ -37,8 +37,8 @@ export async function growVhd(path: string, virtualBytes: number): Promise<void>
     for (const [at, { offset }] of (grown.parent?.locators ?? []).entries())
       await writeExactly(file, texts[at] ?? Buffer.alloc(0), offset);
     await writeExactly(file, bat, grown.batOffset);
-    await writeExactly(file, encodeHeader(grown), headerOffset);
-    await writeExactly(file, withVirtualBytes(await readExactly(file, 0, footerBytes), virtualBytes), 0);
+    await writeExactly(file, encodeHeader(grown), HEADER_OFFSET);
+    await writeExactly(file, withVirtualBytes(await readExactly(file, 0, FOOTER_BYTES), virtualBytes), 0);
     await restoreFooter(file, endOfData(grown, bat));
   } finally {
     await file.close();
@@ -59,15 +59,15 @@ function withEntries(header: Header, batEntries: number): Header {
 
 /** Copies each block that begins before `from` to the file's end, and says so in the BAT. */
 async function moveBlocks(file: FileHandle, bat: Buffer, from: number): Promise<void> {
-  const whole = bitmapBytes + blockBytes;
+  const whole = BITMAP_BYTES + BLOCK_BYTES;
   const places: number[] = [];
   for (let at = 0; at < bat.length; at += 4) places.push(bat.readUInt32BE(at));
-  const held = places.filter((sector) => sector !== unusedBlock);
-  let end = Math.max(from, ...held.map((sector) => sector * sectorBytes + whole));
+  const held = places.filter((sector) => sector !== UNUSED_BLOCK);
+  let end = Math.max(from, ...held.map((sector) => sector * SECTOR_BYTES + whole));
   for (const [block, sector] of places.entries()) {
-    if (sector === unusedBlock || sector * sectorBytes >= from) continue;
-    await writeExactly(file, await readExactly(file, sector * sectorBytes, whole), end);
-    bat.writeUInt32BE(end / sectorBytes, 4 * block);
+    if (sector === UNUSED_BLOCK || sector * SECTOR_BYTES >= from) continue;
+    await writeExactly(file, await readExactly(file, sector * SECTOR_BYTES, whole), end);
+    bat.writeUInt32BE(end / SECTOR_BYTES, 4 * block);
     end += whole;
   }
 }

@@ -1,11 +1,11 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { endOfData } from './blocks.ts';
 import { decodeFooter } from './footer.ts';
-import { footerBytes, headerBytes, headerOffset, VhdError } from './format.ts';
+import { FOOTER_BYTES, HEADER_BYTES, HEADER_OFFSET, VhdError } from './format.ts';
 import { decodeHeader } from './header.ts';
 
 /** What tapdisk writes over the footer of a disk that it opens for writing (block-vhd.c, vhd_kill_footer). */
-const KILLED = Buffer.alloc(footerBytes, 0xc7);
+const KILLED = Buffer.alloc(FOOTER_BYTES, 0xc7);
 
 /**
  * Leaves the end of a disk's file as tapdisk does: without a footer while it has the disk open for writing, with the copy
@@ -25,17 +25,17 @@ export function settleFooter(path: string, isOpen: boolean): void {
 }
 
 function settle(file: number, isOpen: boolean): void {
-  const copy = readSyncExactly(file, 0, footerBytes);
+  const copy = readSyncExactly(file, 0, FOOTER_BYTES);
   const { type } = decodeFooter(copy);
-  const at = fstatSync(file).size - footerBytes;
+  const at = fstatSync(file).size - FOOTER_BYTES;
   const hasFooter = at > 0 && readSyncExactly(file, at, 8).equals(copy.subarray(0, 8));
   if (isOpen) {
-    if (hasFooter) writeSync(file, KILLED, 0, footerBytes, at);
+    if (hasFooter) writeSync(file, KILLED, 0, FOOTER_BYTES, at);
   } else if (!hasFooter) {
-    const header = decodeHeader(readSyncExactly(file, headerOffset, headerBytes), type);
+    const header = decodeHeader(readSyncExactly(file, HEADER_OFFSET, HEADER_BYTES), type);
     const end = endOfData(header, readSyncExactly(file, header.batOffset, 4 * header.batEntries));
-    writeSync(file, copy, 0, footerBytes, end);
-    ftruncateSync(file, end + footerBytes);
+    writeSync(file, copy, 0, FOOTER_BYTES, end);
+    ftruncateSync(file, end + FOOTER_BYTES);
   }
 }
 

@@ -12,12 +12,12 @@ import {
 } from './blocks.ts';
 import { encodeFooter, type Footer, withHidden } from './footer.ts';
 import {
-  batOffset,
+  BAT_OFFSET,
   blockCount,
   endOfBat,
-  footerBytes,
-  maxVirtualBytes,
-  sectorBytes,
+  FOOTER_BYTES,
+  MAX_VIRTUAL_BYTES,
+  SECTOR_BYTES,
   VhdError,
 } from './format.ts';
 import { encodeHeader, type Parent } from './header.ts';
@@ -112,7 +112,7 @@ export async function setHidden(path: string, hidden: boolean): Promise<void> {
   const file = await open(path, 'r+');
   try {
     const { end } = await readMetadata(path, file);
-    await writeExactly(file, withHidden(await readExactly(file, 0, footerBytes), hidden), 0);
+    await writeExactly(file, withHidden(await readExactly(file, 0, FOOTER_BYTES), hidden), 0);
     await restoreFooter(file, end);
   } finally {
     await file.close();
@@ -126,16 +126,20 @@ export async function physicalBytes(path: string): Promise<number> {
 
 async function create(path: string, footer: Footer, parentPath?: string, parent?: Omit<Parent, 'locators'>) {
   const { virtualBytes } = footer;
-  if (virtualBytes <= 0 || virtualBytes > maxVirtualBytes || virtualBytes % sectorBytes !== 0)
+  if (virtualBytes <= 0 || virtualBytes > MAX_VIRTUAL_BYTES || virtualBytes % SECTOR_BYTES !== 0)
     throw new VhdError(`A VHD cannot have ${virtualBytes} bytes`);
   const batEntries = blockCount(virtualBytes);
   const blocksAt = endOfBat(batEntries);
   const locators = parentPath === undefined ? [] : planLocators(path, parentPath, blocksAt);
-  const header = encodeHeader({ batOffset, batEntries, parent: parent && { ...parent, locators } });
+  const header = encodeHeader({
+    batOffset: BAT_OFFSET,
+    batEntries,
+    parent: parent && { ...parent, locators },
+  });
   const file = await open(path, 'wx');
   try {
     const copy = encodeFooter(footer);
-    const bat = Buffer.alloc(blocksAt - batOffset, 0xff);
+    const bat = Buffer.alloc(blocksAt - BAT_OFFSET, 0xff);
     await writeExactly(file, Buffer.concat([copy, header, bat]), 0);
     if (parentPath !== undefined) await writeLocators(file, locators, path, parentPath);
     const end = locators.reduce((at, { spaceBytes }) => at + spaceBytes, blocksAt);
@@ -153,7 +157,7 @@ function vhdOf(file: FileHandle, path: string, metadata: Metadata, asTapdisk: bo
   let { end, hasFooter } = metadata;
   let lastWrite: Promise<unknown> = Promise.resolve();
   const check = (sector: number, sectors: number) => {
-    if (!Number.isInteger(sectors) || sector < 0 || (sector + sectors) * sectorBytes > footer.virtualBytes)
+    if (!Number.isInteger(sectors) || sector < 0 || (sector + sectors) * SECTOR_BYTES > footer.virtualBytes)
       throw new VhdError(`${resolve(path)}: ${sectors} sectors from ${sector} on are not within the disk`);
   };
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -184,9 +188,9 @@ function vhdOf(file: FileHandle, path: string, metadata: Metadata, asTapdisk: bo
         return true;
       }),
     async writeSectors(sector, data) {
-      check(sector, data.length / sectorBytes);
+      check(sector, data.length / SECTOR_BYTES);
       await inTurn(async () => {
-        for (const piece of pieces(sector, data.length / sectorBytes)) await write(piece, data);
+        for (const piece of pieces(sector, data.length / SECTOR_BYTES)) await write(piece, data);
         if (asTapdisk || hasFooter) return;
         await restoreFooter(file, end);
         hasFooter = true;
@@ -194,7 +198,7 @@ function vhdOf(file: FileHandle, path: string, metadata: Metadata, asTapdisk: bo
     },
     async readSectors(sector, count) {
       check(sector, count);
-      const data = Buffer.alloc(count * sectorBytes);
+      const data = Buffer.alloc(count * SECTOR_BYTES);
       const present = new Array<boolean>(count).fill(false);
       for (const piece of pieces(sector, count)) await readPiece(file, header, piece, data, present);
       return { data, present };

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { modelledChain, pattern, type Write } from '../local/vhd/modelled-chain.ts';
 
 /** Neither whole blocks nor whole bytes of a sector bitmap: the last block holds 3 sectors. */
-export const virtualBytes = 3 * 2 ** 21 + 3 * 512;
-const lastSector = virtualBytes / 512 - 1;
+export const VIRTUAL_BYTES = 3 * 2 ** 21 + 3 * 512;
+const LAST_SECTOR = VIRTUAL_BYTES / 512 - 1;
 const threeLayers: Write[][] = [
   [
     { sector: 0, data: pattern(1, 1) },
@@ -15,7 +15,7 @@ const threeLayers: Write[][] = [
   [
     { sector: 4095, data: pattern(3, 2) },
     { sector: 5000, data: Buffer.alloc(3 * 512) },
-    { sector: lastSector, data: pattern(4, 1) },
+    { sector: LAST_SECTOR, data: pattern(4, 1) },
   ],
   [],
 ];
@@ -24,7 +24,7 @@ const threeLayers: Write[][] = [
 export async function bundleFolder(
   dir: string,
   layers: readonly (readonly Write[])[] = threeLayers,
-  bytes = virtualBytes,
+  bytes = VIRTUAL_BYTES,
 ): Promise<{ folder: string; rawPath: string; names: string[] }> {
   const chain = await modelledChain(dir, bytes, layers);
   const folder = join(dir, 'bundle');

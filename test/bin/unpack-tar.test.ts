@@ -33,25 +33,25 @@ async function expectDisk(path: string, rawPath: string): Promise<string[]> {
 }
 
 const uuids = ['5f1c', '0a2b', 'c3d4'].map((hex) => `${hex}0000-1111-4222-8333-444444444444.vhd`);
-const numbers = ['0.vhd', '1.vhd', '2.vhd'];
+const NUMBERS = ['0.vhd', '1.vhd', '2.vhd'];
 
 describe('unpack reads what OpenStack has written:', () => {
   it.each<[string, string[], string[]]>([
-    ['the folder itself, as Nova packs it', numbers, ['.']],
+    ['the folder itself, as Nova packs it', NUMBERS, ['.']],
     ['the oldest names, snap on image on base', ['snap.vhd', 'image.vhd', 'base.vhd'], []],
     ['UUIDs as names', uuids, []],
-    ['the base first', numbers, ['2.vhd', '1.vhd', '0.vhd']],
-    ['the leaf between the others', numbers, ['1.vhd', '0.vhd', '2.vhd']],
-    ['the leaf first, and then the base', numbers, ['0.vhd', '2.vhd', '1.vhd']],
-    ['v7', numbers, ['--format=v7', ...numbers]],
-    ['ustar', numbers, ['--format=ustar', './0.vhd', './1.vhd', './2.vhd']],
-    ['pax', numbers, ['--format=pax', '.']],
-    ['pax with a global header', numbers, ['--format=pax', '--pax-option=globexthdr.name=g,comment=x', '.']],
+    ['the base first', NUMBERS, ['2.vhd', '1.vhd', '0.vhd']],
+    ['the leaf between the others', NUMBERS, ['1.vhd', '0.vhd', '2.vhd']],
+    ['the leaf first, and then the base', NUMBERS, ['0.vhd', '2.vhd', '1.vhd']],
+    ['v7', NUMBERS, ['--format=v7', ...NUMBERS]],
+    ['ustar', NUMBERS, ['--format=ustar', './0.vhd', './1.vhd', './2.vhd']],
+    ['pax', NUMBERS, ['--format=pax', '.']],
+    ['pax with a global header', NUMBERS, ['--format=pax', '--pax-option=globexthdr.name=g,comment=x', '.']],
     ['GNU’s, with long names', ['s', 'i', 'b'].map((c) => `${c.repeat(150)}.vhd`), ['--format=gnu', '.']],
     [
       'ustar, with a name in two parts',
-      numbers,
-      ['--format=ustar', `--transform=s,^,${'./'.repeat(60)},`, ...numbers],
+      NUMBERS,
+      ['--format=ustar', `--transform=s,^,${'./'.repeat(60)},`, ...NUMBERS],
     ],
   ])('%s', async (_, names, tar) => {
     await using dir = await temporaryFolder();
@@ -72,7 +72,7 @@ describe('unpack reads what OpenStack has written:', () => {
 
   it('a swap disk beside, which it passes over and says so', async () => {
     await using dir = await temporaryFolder();
-    const { folder, rawPath } = await image(dir.path, numbers);
+    const { folder, rawPath } = await image(dir.path, NUMBERS);
     for (const name of ['swap.vhd', 'vm.json']) await writeFile(join(folder, name), 'no VHD');
     const path = await packed(folder, ['vm.json', '0.vhd', 'swap.vhd', '1.vhd', '2.vhd']);
     await expectDisk(path, rawPath);
@@ -84,7 +84,7 @@ describe('unpack reads what OpenStack has written:', () => {
 describe('VHDs that do not come leaf first', () => {
   it('are refused from standard input, with what to do, and checked there where no disk is asked for', async () => {
     await using dir = await temporaryFolder();
-    const { path } = await image(dir.path, numbers, '2.vhd', '1.vhd', '0.vhd');
+    const { path } = await image(dir.path, NUMBERS, '2.vhd', '1.vhd', '0.vhd');
     const ended = async (args: string[]) => {
       const running = startXensnap(['unpack', '-', ...args]);
       running.stdin.end(await readFile(path));
@@ -103,7 +103,7 @@ describe('VHDs that do not come leaf first', () => {
 
   it('are refused when the file is another in the next pass', async () => {
     await using dir = await temporaryFolder();
-    const { path } = await image(dir.path, numbers, '2.vhd', '1.vhd', '0.vhd');
+    const { path } = await image(dir.path, NUMBERS, '2.vhd', '1.vhd', '0.vhd');
     const data = await readFile(path);
     const other = join(dir.path, 'other.tgz');
     await writeFile(other, gzipSync(gunzipSync(data), { level: 1 }));
@@ -119,7 +119,7 @@ describe('unpack refuses by name', () => {
       'a symbolic link',
       /"1\.vhd" is a symbolic link/,
       (f) => run('ln', ['-sf', '/etc/passwd', join(f, '1.vhd')]),
-      numbers,
+      NUMBERS,
     ],
     [
       'a hard link',
@@ -127,7 +127,7 @@ describe('unpack refuses by name', () => {
       (f) => run('ln', [join(f, '0.vhd'), join(f, '3.vhd')]),
       ['0.vhd', '3.vhd'],
     ],
-    ['a pipe', /"3\.vhd" is a pipe/, (f) => run('mkfifo', [join(f, '3.vhd')]), [...numbers, '3.vhd']],
+    ['a pipe', /"3\.vhd" is a pipe/, (f) => run('mkfifo', [join(f, '3.vhd')]), [...NUMBERS, '3.vhd']],
     ['a folder', /"more\/" is a folder/, (f) => mkdir(join(f, 'more')), ['0.vhd', 'more']],
     [
       'a file in a folder',
@@ -163,7 +163,7 @@ describe('unpack refuses by name', () => {
       'another disk beside',
       /0\.vhd and x\.vhd are two disks/,
       (f) => writeFile(join(f, 'x.vhd'), buildVhd({ id: 9, virtualBytes: 2 ** 21 }).bytes),
-      [...numbers, 'x.vhd'],
+      [...NUMBERS, 'x.vhd'],
     ],
   ])('%s', async (_, says, prepare, tar) => {
     await using dir = await temporaryFolder();

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { unpack } from '../../bin/unpack/unpack.ts';
 import { anyWrite } from '../local/vhd/any-write.ts';
 import { temporaryFolder } from '../local/vhd/modelled-chain.ts';
-import { bundleFolder, packed, virtualBytes } from './bundle-folder.ts';
+import { bundleFolder, packed, VIRTUAL_BYTES } from './bundle-folder.ts';
 import { type Ended, startXensnap, xensnap } from './command-line.ts';
 
 describe('an image that is whole', () => {
@@ -21,11 +21,11 @@ describe('an image that is whole', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       bytes: data.length,
       sha512: createHash('sha512').update(data).digest('hex'),
-      virtualBytes,
+      virtualBytes: VIRTUAL_BYTES,
       layers: names.map((name) => ({ name })),
     });
     expect((await readFile(disk)).equals(await readFile(rawPath))).toBe(true);
-    expect((await stat(disk)).blocks * 512).toBeLessThan(virtualBytes / 2);
+    expect((await stat(disk)).blocks * 512).toBeLessThan(VIRTUAL_BYTES / 2);
   });
 
   it('is only read where no disk is asked for, from standard input too', async () => {

@@ -14,10 +14,10 @@ import 'aws-sdk-client-mock-vitest/extend';
 
 expect.extend(allCustomMatcher);
 
-const machine = 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap';
-const execution = 'arn:aws:states:us-east-1:123456789012:execution:xensnap:job1';
+const MACHINE = 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap';
+const EXECUTION = 'arn:aws:states:us-east-1:123456789012:execution:xensnap:job1';
 const sfn = mockedClass(SFNClient);
-const executions = createExecutions(new SFNClient({ region: 'us-east-1' }), machine);
+const executions = createExecutions(new SFNClient({ region: 'us-east-1' }), MACHINE);
 const ofSdk = { message: 'x', $metadata: {} };
 
 beforeEach(() => sfn.reset());
@@ -26,7 +26,7 @@ it('starts an execution that is named after its job, with nothing but its id', a
   sfn.on(StartExecutionCommand).resolves({});
   await executions.start('job1');
   expect(sfn).toHaveReceivedCommandExactlyOnceWith(StartExecutionCommand, {
-    stateMachineArn: machine,
+    stateMachineArn: MACHINE,
     name: 'job1',
     input: '{"jobId":"job1"}',
   });
@@ -38,7 +38,7 @@ it('takes an execution that is there already for started', async () => {
 });
 
 it('says how an execution stands, with what it failed of', async () => {
-  sfn.on(DescribeExecutionCommand, { executionArn: execution }).resolvesOnce({ status: 'RUNNING' }).resolves({
+  sfn.on(DescribeExecutionCommand, { executionArn: EXECUTION }).resolvesOnce({ status: 'RUNNING' }).resolves({
     status: 'FAILED',
     error: 'JobNotSucceeded',
     cause: 'why',
@@ -60,7 +60,7 @@ it('stops an execution with the reason, and leaves alone one that is not there',
   sfn.on(StopExecutionCommand).resolvesOnce({}).rejects(new ExecutionDoesNotExist(ofSdk));
   await executions.stop('job1', 'cancelled by its caller');
   expect(sfn).toHaveReceivedCommandExactlyOnceWith(StopExecutionCommand, {
-    executionArn: execution,
+    executionArn: EXECUTION,
     error: 'JobCancelled',
     cause: 'cancelled by its caller',
   });

@@ -2,14 +2,14 @@ import { expect, it } from 'vitest';
 import { CREDENTIAL, stubKeystone } from '../glance-client/stub-keystone.ts';
 import { serveApi } from './api/served-api.ts';
 
-const token = 'planted-keystone-token';
+const TOKEN = 'planted-keystone-token';
 
 /** The API on a Glance that takes one token, which the Keystone is to give. */
 async function behindKeystone(credential: object = CREDENTIAL) {
   const keystone = await stubKeystone();
   const api = await serveApi({
     pool: { vms: 1 },
-    glance: { token },
+    glance: { token: TOKEN },
     config: { glance: { keystone: { url: keystone.url }, secretId: 'glance' } },
     secrets: { glance: JSON.stringify(credential) },
   });
@@ -19,7 +19,7 @@ async function behindKeystone(credential: object = CREDENTIAL) {
 it('asks Glance with a token of Keystone, and keeps it', async () => {
   const { keystone, api } = await behindKeystone();
   await using _ = api;
-  keystone.next.push(token);
+  keystone.next.push(TOKEN);
   expect((await api.ask('POST', '/snapshots', { vm: 'web-1' })).status).toBe(202);
   await api.runtime.glance.check();
   expect(keystone.requests).toEqual(['POST']);
@@ -28,9 +28,9 @@ it('asks Glance with a token of Keystone, and keeps it', async () => {
 it('gets a new token when Glance refuses the present one, once', async () => {
   const { keystone, api } = await behindKeystone();
   await using _ = api;
-  keystone.next.push('revoked', token);
+  keystone.next.push('revoked', TOKEN);
   expect((await api.ask('POST', '/snapshots', { vm: 'web-1' })).status).toBe(202);
-  keystone.next.push('revoked', 'revoked as well', token);
+  keystone.next.push('revoked', 'revoked as well', TOKEN);
   await api.runtime.glanceToken();
   await expect(api.runtime.glance.check()).rejects.toMatchObject({ name: 'GlanceUnauthorized' });
 });
@@ -45,7 +45,7 @@ it('hands each upload a token of its own', async () => {
 it('goes on with the token that it has while Keystone gives none for an upload', async () => {
   const { keystone, api } = await behindKeystone();
   await using _ = api;
-  keystone.next.push(token);
+  keystone.next.push(TOKEN);
   await api.runtime.glance.check();
   keystone.answer = (_req, res) => res.writeHead(503).end();
   await expect(api.runtime.glanceToken()).rejects.toMatchObject({ name: 'KeystoneUnavailable' });

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { API_VERSION } from '../../functions/pool/dom0.ts';
 import { CHAIN_SR_TYPES, formatOf, MAX_VHD_BYTES } from '../../functions/pool/inspect.ts';
 import { DEFAULT_FORMAT, IMAGE_FORMATS } from '../../functions/words.ts';
-import { maxVirtualBytes } from '../../local/vhd/format.ts';
+import { MAX_VIRTUAL_BYTES } from '../../local/vhd/format.ts';
 
 /** What SM may say of a disk's format, by any of its keys. */
 const SM_CONFIGS: readonly Record<string, string>[] = [
@@ -67,7 +67,7 @@ it('asks for formats that the plugin makes', () => {
 });
 
 it('holds a VHD to be as large as the plugin does, and as the simulated pool does', () => {
-  expect([MAX_VHD_BYTES, maxVirtualBytes]).toEqual([plugin.maxVhdBytes, plugin.maxVhdBytes]);
+  expect([MAX_VHD_BYTES, MAX_VIRTUAL_BYTES]).toEqual([plugin.maxVhdBytes, plugin.maxVhdBytes]);
 });
 
 it.each(SM_CONFIGS.map((config, at) => [config, at] as const))(

@@ -11,8 +11,8 @@ import { tableDefinition } from '../../local/table-definition.ts';
 import { CREDENTIAL, stubKeystone } from '../glance-client/stub-keystone.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
-const password = 'planted-pool-password';
-const token = 'planted-glance-token';
+const PASSWORD = 'planted-pool-password';
+const TOKEN = 'planted-glance-token';
 
 /** The command line of every process, as `ps` shows it. */
 function commandLines(): string[] {
@@ -75,13 +75,13 @@ async function itemsOf(dataDir: string): Promise<unknown[]> {
 it('keeps passwords, tokens, credentials and sessions out of logs, metrics, records, histories, answers, arguments and files', async () => {
   const keystone = await stubKeystone();
   // Every token that it gives is the one that Glance takes.
-  keystone.next.push(...Array.from({ length: 50 }, () => token));
+  keystone.next.push(...Array.from({ length: 50 }, () => TOKEN));
   const metrics: Measured[] = [];
   const { pool, glance, service, folder, logs, ask, request, job, leftBehind } = await scenario({
     // Its table is read once the service is closed.
     leaves: 'unknown',
-    pool: { password },
-    glance: { token },
+    pool: { password: PASSWORD },
+    glance: { token: TOKEN },
     service: ({ glance }) => ({
       glance: { url: glance.url, keystone: { url: keystone.url, credential: CREDENTIAL } },
       metrics: collectMetrics((measured) => metrics.push(measured)),
@@ -108,7 +108,7 @@ it('keeps passwords, tokens, credentials and sessions out of logs, metrics, reco
     method: 'PUT',
     path: /\/file$/,
     status: 403,
-    body: `X-Auth-Token: ${token} is no good`,
+    body: `X-Auth-Token: ${TOKEN} is no good`,
   });
   pool.faults.add({
     method: 'VM.destroy',
@@ -126,13 +126,13 @@ it('keeps passwords, tokens, credentials and sessions out of logs, metrics, reco
     method: 'GET',
     path: /\/v2\/images$/,
     status: 403,
-    body: `X-Auth-Token: ${token} is no good`,
+    body: `X-Auth-Token: ${TOKEN} is no good`,
   });
   glance.faults.add({
     method: 'GET',
     path: /\/v2\/images$/,
     status: 401,
-    body: `${token} is no good`,
+    body: `${TOKEN} is no good`,
     times: 2,
   });
   keystone.answer = (req, res) => {
@@ -167,8 +167,8 @@ it('keeps passwords, tokens, credentials and sessions out of logs, metrics, reco
     // Or nothing was looked at.
     expect(text, place).toContain(failing);
     expect(text, place).toContain(succeeding);
-    expect(text, place).not.toContain(password);
-    expect(text, place).not.toContain(token);
+    expect(text, place).not.toContain(PASSWORD);
+    expect(text, place).not.toContain(TOKEN);
     expect(text, place).not.toContain(CREDENTIAL.secret);
     expect(
       [...sessions].filter((session) => text.includes(session)),

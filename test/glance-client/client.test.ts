@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { aClient, anImage, aServer, failure } from './fake.ts';
 
-const token = 'gAAAA-secret';
+const TOKEN = 'gAAAA-secret';
 
 it('sends the token before each request afresh, and none when there is none', async () => {
   const seen: unknown[] = [];
@@ -72,21 +72,21 @@ it.each([
       '<html><head><title>T</title></head><body><h1>Oh</h1>It is &lt;so&gt;.<br /><br /></body></html>',
     );
   });
-  const glance = aClient({ url, token: async () => token });
+  const glance = aClient({ url, token: async () => TOKEN });
   const said = await failure(glance.updateImage('i', { a: '1' }));
   expect(said).toContain(`${name}: PATCH ${url}/v2/images/i was answered ${status} (It is <so>.)`);
-  expect(said).not.toContain(token);
+  expect(said).not.toContain(TOKEN);
   expect(asked).toBe(1);
 });
 
 it('hides the token in what a refusal quotes of the request, also where the text is cut off in it', async () => {
   for (const before of ['', 'x'.repeat(290)]) {
     const url = await aServer(
-      (_, res) => void res.writeHead(403).end(`${before} X-Auth-Token: ${token} is no good`),
+      (_, res) => void res.writeHead(403).end(`${before} X-Auth-Token: ${TOKEN} is no good`),
     );
-    const said = await failure(aClient({ url, token: async () => token }).getImage('i'));
+    const said = await failure(aClient({ url, token: async () => TOKEN }).getImage('i'));
     expect(said).toMatch(/^GlanceForbidden: /);
-    expect(said).not.toContain(token.slice(0, 4));
+    expect(said).not.toContain(TOKEN.slice(0, 4));
   }
 });
 
@@ -111,9 +111,9 @@ it('says whether a 401 means that the token is bad or that one is missing', asyn
 
 it('refuses a token that cannot stand in a header, without showing it', async () => {
   const url = await aServer((_, res) => void res.end());
-  const said = await failure(aClient({ url, token: async () => `${token}\n` }).getImage('i'));
+  const said = await failure(aClient({ url, token: async () => `${TOKEN}\n` }).getImage('i'));
   expect(said).toMatch(/^GlanceUnauthorized: .*cannot stand in a header/);
-  expect(said).not.toContain(token);
+  expect(said).not.toContain(TOKEN);
 });
 
 it('calls a server that is not there unavailable, with the cause', async () => {

@@ -13,7 +13,7 @@ import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
 import { expired, type RawServer, selfSigned, startRawServer } from '../xapi/raw-server.ts';
 import { answerToAny, askOnce, CLIENTS } from './asking.ts';
 
-const clients = ['Pool', 'Glance', 'Keystone'] as const;
+const CLIENT_NAMES = ['Pool', 'Glance', 'Keystone'] as const;
 
 let own: ReturnType<typeof selfSigned>;
 let other: ReturnType<typeof selfSigned>;
@@ -102,7 +102,8 @@ const notPinned = (pinned: string) =>
   `its certificate is not the pinned one: SHA-256 ${pinned} is pinned, ${own.fingerprint} was shown. ` +
   'Find out why it changed before you pin the new one';
 
-const each = <T>(rows: readonly T[]) => rows.flatMap((row) => clients.map((client) => ({ client, ...row })));
+const each = <T>(rows: readonly T[]) =>
+  rows.flatMap((row) => CLIENT_NAMES.map((client) => ({ client, ...row })));
 
 describe('a certificate', () => {
   it.each(each(accepted))('that is $what is taken by the client of $client', async (row) => {
@@ -128,7 +129,7 @@ describe('a certificate', () => {
   );
 });
 
-it.each(clients)('asks anew at each connection which CA counts for %s', async (name) => {
+it.each(CLIENT_NAMES)('asks anew at each connection which CA counts for %s', async (name) => {
   const server = await aServer();
   let ca: string | undefined = other.cert;
   const client = CLIENTS[name](server.url, { ca: () => ca });
@@ -154,7 +155,7 @@ describe.each<[string, string, () => TrustOptions, string]>([
   ['an empty fingerprint', 'https', () => ({ fingerprint: '' }), 'not a SHA-256 certificate fingerprint'],
   ['a fingerprint and no TLS', 'http', () => ({ fingerprint: own.fingerprint }), 'no certificate to compare'],
 ])('with %s', (_, scheme, trust, says) => {
-  it.each(clients)('no client of %s is made', (client) => {
+  it.each(CLIENT_NAMES)('no client of %s is made', (client) => {
     let thrown: unknown;
     expect(() => {
       try {
@@ -177,14 +178,14 @@ describe.each(['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'])('the authorities of %s',
     const file = join(folder, 'ca.pem');
     await writeFile(file, own.cert);
     expect(await inProcess(server.url, { [variable]: file })).toEqual(
-      clients.map((name) => `${name} accepted`),
+      CLIENT_NAMES.map((name) => `${name} accepted`),
     );
     await writeFile(file, other.cert);
     const said = await inProcess(server.url, { [variable]: file });
     for (const [at, line] of said.entries()) {
       expect(line).toMatch(/^\w+ (Xapi|Glance|Keystone)CertificateMismatch: /);
       expect(line).toContain(`${server.url}: ${refused[0]?.says()}`);
-      expect(line.startsWith(clients[at] ?? '?')).toBe(true);
+      expect(line.startsWith(CLIENT_NAMES[at] ?? '?')).toBe(true);
     }
     expect(said).toHaveLength(3);
   });

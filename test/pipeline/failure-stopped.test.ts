@@ -7,7 +7,7 @@ const states = Object.keys(definition.States);
 const takesTime = (state: string) => ['Task', 'Wait'].includes(stateType(state));
 const stateType = (state: string) => definition.States[state as keyof typeof definition.States].Type;
 /** Not entered by a snapshot that goes well, on demand, on a VM without a chain. */
-const notEntered = [
+const NOT_ENTERED = [
   'RotateBackups',
   'WaitForVm',
   'WaitForCoalesce',
@@ -16,7 +16,7 @@ const notEntered = [
   'DiscardImage',
   'JobFailed',
 ];
-const entered = states.filter((state) => takesTime(state) && !notEntered.includes(state));
+const entered = states.filter((state) => takesTime(state) && !NOT_ENTERED.includes(state));
 const afterCommit = states.slice(states.indexOf('DestroySnapshot'));
 
 it('tidies up after an execution that was stopped in any of its states', async () => {

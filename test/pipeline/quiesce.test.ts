@@ -90,18 +90,18 @@ it('images a VM that is not running, and warns, where quiescing is only preferre
 });
 
 // The guest reports an error after its snapshot is made; never answers; answers too late; has no provider.
-const failing = ['half', 'silent', 'timeout', 'none'] as const;
+const FAILING = ['half', 'silent', 'timeout', 'none'] as const;
 
 it.each(['require', 'prefer'] as const)(
   'leaves nothing behind when the guest fails to quiesce and the caller says "%s"',
   async (quiesce) => {
     const { pool, glance, request, job, leftBehind } = await scenario({
       pool: { quiesce: true, vms: 0 },
-      vms: failing.map((vss) => ({ name: vss, vss, diskMib: 2 })),
-      slots: failing.length,
+      vms: FAILING.map((vss) => ({ name: vss, vss, diskMib: 2 })),
+      slots: FAILING.length,
       speed: 20,
     });
-    const ids = await Promise.all(failing.map((name) => request(name, { quiesce })));
+    const ids = await Promise.all(FAILING.map((name) => request(name, { quiesce })));
     const jobs = await Promise.all(ids.map((id) => job(id)));
     const ended = jobs.map(({ vmName, status, consistency, error }) => ({
       vmName,
@@ -110,7 +110,7 @@ it.each(['require', 'prefer'] as const)(
       error: error?.name,
     }));
     expect(ended).toEqual(
-      failing.map((vmName) =>
+      FAILING.map((vmName) =>
         quiesce === 'prefer'
           ? { vmName, status: 'succeeded', consistency: 'crash-consistent', error: undefined }
           : {
@@ -128,8 +128,8 @@ it.each(['require', 'prefer'] as const)(
       expect.stringContaining('VM_SNAPSHOT_WITH_QUIESCE_TIMEOUT'),
       expect.stringContaining('VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED'),
     ]);
-    expect(glance.images()).toHaveLength(quiesce === 'prefer' ? failing.length : 0);
-    expect(pool.vms().map((vm) => vm.liveXenstore()?.[LOCK])).toEqual(failing.map(() => 'false'));
+    expect(glance.images()).toHaveLength(quiesce === 'prefer' ? FAILING.length : 0);
+    expect(pool.vms().map((vm) => vm.liveXenstore()?.[LOCK])).toEqual(FAILING.map(() => 'false'));
     // On a clock so fast a round of the janitor may have a session just then.
     await expect.poll(leftBehind, { timeout: 60_000 }).toEqual([]);
   },

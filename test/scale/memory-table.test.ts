@@ -16,11 +16,11 @@ type Operation = readonly [name: string, run: (store: Store, world: string) => P
 
 const time = (n: number) => new Date(Date.UTC(2026, 4, 5, 12, 0, n));
 /** Few jobs, VMs and places, so that operations meet. */
-const jobs = ['a', 'b', 'c'];
+const JOBS = ['a', 'b', 'c'];
 const operations: fc.Arbitrary<Operation> = fc
   .record({
-    job: fc.constantFrom(...jobs),
-    other: fc.constantFrom(...jobs),
+    job: fc.constantFrom(...JOBS),
+    other: fc.constantFrom(...JOBS),
     debt: fc.constantFrom(...DEBTS),
     n: fc.integer({ min: 0, max: 5 }),
     text: fc.constantFrom('x', 'y'),
@@ -33,7 +33,7 @@ const operations: fc.Arbitrary<Operation> = fc
         `create ${job}`,
         (s, w) =>
           s.jobs.create(
-            aJob({ id: w + job, vmUuid: 'vm', createdAt: time(jobs.indexOf(job)).toISOString() }),
+            aJob({ id: w + job, vmUuid: 'vm', createdAt: time(JOBS.indexOf(job)).toISOString() }),
           ),
       ],
       [`begin ${job}`, (s, w) => s.jobs.begin(w + job, 'PollUpload', 'running', time(n))],
@@ -88,7 +88,7 @@ const operations: fc.Arbitrary<Operation> = fc
 
 /** Shows all that the operations can have left. */
 const LOOKS: readonly Operation[] = [
-  ...jobs.map((job): Operation => [`get ${job}`, (s, w) => s.jobs.get(w + job)]),
+  ...JOBS.map((job): Operation => [`get ${job}`, (s, w) => s.jobs.get(w + job)]),
   ...['x', 'y'].flatMap((text): Operation[] => [
     [`holders ${text}`, async (s, w) => (await s.counters.holders(`host#demo/${text}${w}`)).toSorted()],
     [`holderOfVm ${text}`, (s, w) => s.leases.holderOfVm(w, text)],
@@ -105,9 +105,10 @@ it('answers whatever the store asks as the real table does', async () => {
     fc.asyncProperty(fc.array(operations, { minLength: 30, maxLength: 100 }), async (chosen) => {
       // Keys of its own for each run: the real table stays.
       const world = `${++worlds}-`;
-      const start: Operation[] = jobs
-        .slice(0, 2)
-        .map((id) => [`create ${id}`, ({ jobs: all }) => all.create(aJob({ id: world + id, vmUuid: 'vm' }))]);
+      const start: Operation[] = JOBS.slice(0, 2).map((id) => [
+        `create ${id}`,
+        ({ jobs: all }) => all.create(aJob({ id: world + id, vmUuid: 'vm' })),
+      ]);
       for (const [name, run] of [...start, ...chosen, ...LOOKS])
         expect([name, await run(memory, world)]).toEqual([name, await run(real, world)]);
     }),

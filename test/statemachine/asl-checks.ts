@@ -13,9 +13,9 @@ import { edgesOf, entriesFromTasks, objectsIn, reachable, statesIn } from './asl
 
 const cleanup: readonly string[] = CLEANUP_STEPS;
 const [firstOfCleanup, lastOfCleanup] = [cleanup[0] ?? '', cleanup.at(-1) ?? ''];
-const lambdaTask = /^\$\{(\w+)Arn\}$/;
+const LAMBDA_TASK = /^\$\{(\w+)Arn\}$/;
 /** Errors of AWS's own on which a Retry may stand, as Step Functions names them. */
-const awsErrors =
+const AWS_ERRORS =
   /^(Lambda\.\w+|Runtime\.(ExitError|OutOfMemory)|States\.(Timeout|TaskFailed)|Sandbox\.Timedout)$/;
 
 /** What the document breaks of the rules by which this state machine is written, a line each. */
@@ -46,13 +46,13 @@ function stepProblems(document: Asl, handlerFiles: readonly string[]): string[] 
 
 export function lambdaTasksOf(document: Asl): string[] {
   return statesIn(document)
-    .filter(([, { Type, Resource }]) => Type === 'Task' && lambdaTask.test(String(Resource)))
+    .filter(([, { Type, Resource }]) => Type === 'Task' && LAMBDA_TASK.test(String(Resource)))
     .map(([name]) => name);
 }
 
 function* taskProblems(name: string, state: Asl, document: Asl): Generator<string> {
   const step = STEPS[name as StepName];
-  const lambda = lambdaTask.exec(String(state.Resource))?.[1];
+  const lambda = LAMBDA_TASK.exec(String(state.Resource))?.[1];
   if (lambda !== undefined && lambda !== name) yield `calls the Lambda ${lambda}`;
   if (lambda !== undefined && step) {
     const writes = step.writes === null ? null : `$.${step.writes}`;
@@ -107,7 +107,7 @@ function* retryProblems(retrier: Asl): Generator<string> {
   const errors = Array.isArray(retrier.ErrorEquals) ? retrier.ErrorEquals.map(String) : [];
   if (errors.length === 0) yield 'has a Retry of no error';
   for (const error of errors)
-    if (!(RETRYABLE_ERRORS as readonly string[]).includes(error) && !awsErrors.test(error))
+    if (!(RETRYABLE_ERRORS as readonly string[]).includes(error) && !AWS_ERRORS.test(error))
       yield `tries again on ${error}, which no step throws or which no other try mends`;
   const attempts = Number(retrier.MaxAttempts);
   if (!(Number.isInteger(attempts) && attempts > 0 && attempts <= 120)) yield 'has a Retry without a bound';

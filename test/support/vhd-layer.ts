@@ -136,14 +136,14 @@ async function parse(path: string, file: FileHandle): Promise<LayerInfo> {
   };
 }
 
-const platforms = ['Wi2r', 'Wi2k', 'W2ru', 'W2ku', 'Mac ', 'MacX'];
+const PLATFORMS = ['Wi2r', 'Wi2k', 'W2ru', 'W2ku', 'Mac ', 'MacX'];
 
 async function readLocators(file: FileHandle, header: Buffer) {
   const found = [];
   for (let at = 576; at < 768; at += 24) {
     const code = header.toString('latin1', at, at + 4);
     if (code === '\0\0\0\0') continue;
-    if (!platforms.includes(code)) throw new Error(`no platform has the locator code ${code}`);
+    if (!PLATFORMS.includes(code)) throw new Error(`no platform has the locator code ${code}`);
     const offset = Number(header.readBigUInt64BE(at + 16));
     const data = await readAt(file, offset, header.readUInt32BE(at + 8));
     const text = new TextDecoder(code === 'MacX' ? 'utf-8' : 'utf-16le').decode(data);

@@ -9,7 +9,7 @@ const short = {
   runs: [{ sector: end(3 * MIB) - 9, count: 10, seed: 6 }],
 };
 /** XenServer's largest disk; something in its first and its last sector. */
-const largest = 2040 * 1024 * MIB;
+const LARGEST = 2040 * 1024 * MIB;
 const atEnds = (bytes: number, seed: number) => [
   { sector: 0, count: 1, seed },
   { sector: end(bytes), count: 1, seed },
@@ -43,11 +43,11 @@ export const whole: readonly Case[] = [
   good('a disk of one sector', { virtualBytes: 512, runs: atEnds(512, 1) }),
   good('a disk of one block', { virtualBytes: BLOCK, runs: atEnds(BLOCK, 1) }),
   good('a disk of a block and a sector', { virtualBytes: BLOCK + 512, runs: atEnds(BLOCK + 512, 1) }),
-  good('the largest disk', { virtualBytes: largest, runs: atEnds(largest, 1) }),
+  good('the largest disk', { virtualBytes: LARGEST, runs: atEnds(LARGEST, 1) }),
   good(
     'the largest disk on a parent',
-    { virtualBytes: largest },
-    { virtualBytes: largest, runs: atEnds(largest, 1) },
+    { virtualBytes: LARGEST },
+    { virtualBytes: LARGEST, runs: atEnds(LARGEST, 1) },
   ),
   good('a child that has grown', grown, plain),
   good('a grown child of a parent with rubbish behind its end', grown, short),

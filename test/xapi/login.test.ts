@@ -5,7 +5,7 @@ import { failure, selfSigned, startRawServer, success } from './raw-server.ts';
 const started = startedThings();
 afterEach(() => started.close());
 
-const getAll = 'VM.get_all';
+const GET_ALL = 'VM.get_all';
 const noVms = () => success('<array><data></data></array>');
 
 describe('a session', () => {
@@ -16,15 +16,15 @@ describe('a session', () => {
   });
 
   it('begins with the first call, under our originator, and ends with a logout', async () => {
-    const host = await started.member({ [getAll]: noVms });
+    const host = await started.member({ [GET_ALL]: noVms });
     const calls: string[] = [];
     const client = started.client([host], { onCall: (method) => calls.push(method) });
     const count = await client.withSession(credentials, async (session) => {
-      expect(await session.call(getAll)).toEqual([]);
+      expect(await session.call(GET_ALL)).toEqual([]);
       return session.callCount;
     });
     expect(count).toBe(2);
-    expect(calls).toEqual(['session.login_with_password', getAll, 'session.logout']);
+    expect(calls).toEqual(['session.login_with_password', GET_ALL, 'session.logout']);
     expect(host.methods).toEqual(calls);
     const strings = host.requests[0]?.body.match(/(?<=<string>)[^<]*/g);
     expect(strings).toEqual(['root', 'hunter2', '1.0', 'xensnap']);
@@ -35,7 +35,7 @@ describe('a session', () => {
     const host = await started.member();
     const error = new Error('the step failed');
     const run = started.client([host]).withSession(credentials, async (session) => {
-      await session.call(getAll);
+      await session.call(GET_ALL);
       throw error;
     });
     await expect(run).rejects.toBe(error);
@@ -48,7 +48,7 @@ describe('a session', () => {
   ])('gives its result although the logout %s', async (_, answer) => {
     const host = await started.member({ 'session.logout': () => answer });
     const run = started.client([host]).withSession(credentials, async (session) => {
-      await session.call(getAll);
+      await session.call(GET_ALL);
       return 'done';
     });
     expect(await run).toBe('done');
@@ -62,7 +62,7 @@ describe('a session', () => {
       asked += 1;
       return { username: 'root', password: `password-${asked}` };
     };
-    for (let i = 0; i < 2; i += 1) await client.withSession(source, (session) => session.call(getAll));
+    for (let i = 0; i < 2; i += 1) await client.withSession(source, (session) => session.call(GET_ALL));
     const logins = host.requests.filter(({ method }) => method.includes('login'));
     expect(logins.map(({ body }) => /password-\d/.exec(body)?.[0])).toEqual(['password-1', 'password-2']);
   });
@@ -77,11 +77,11 @@ describe('a session', () => {
     let inside = 0;
     const run = () =>
       client.withSession(credentials, async (session) => {
-        await session.call(getAll);
+        await session.call(GET_ALL);
         inside += 1;
         if (inside === 2) meet();
         await met;
-        await session.call(getAll);
+        await session.call(GET_ALL);
         return session.callCount;
       });
     expect(await Promise.all([run(), run()])).toEqual([3, 3]);
@@ -93,7 +93,7 @@ describe('a session', () => {
     const host = await started.member();
     let leftBehind: Promise<unknown> = Promise.resolve();
     await started.client([host]).withSession(credentials, async (session) => {
-      leftBehind = session.call(getAll).catch((error: unknown) => error);
+      leftBehind = session.call(GET_ALL).catch((error: unknown) => error);
     });
     expect(await leftBehind).toMatchObject({ message: 'the session is over' });
     expect(host.methods).toEqual(['session.login_with_password', 'session.logout']);
@@ -105,14 +105,14 @@ describe('a session', () => {
     const run = started.client([host]).withSession(
       credentials,
       async (session) => {
-        await session.call(getAll);
+        await session.call(GET_ALL);
         abort.abort(new Error('closing'));
-        await session.call(getAll);
+        await session.call(GET_ALL);
       },
       { signal: abort.signal },
     );
     await expect(run).rejects.toThrow('closing');
-    expect(host.methods).toEqual(['session.login_with_password', getAll, 'session.logout']);
+    expect(host.methods).toEqual(['session.login_with_password', GET_ALL, 'session.logout']);
   });
 });
 
@@ -123,7 +123,7 @@ describe('a wrong password', () => {
     });
     const error: unknown = await started
       .client([host])
-      .withSession(credentials, (session) => session.call(getAll))
+      .withSession(credentials, (session) => session.call(GET_ALL))
       .catch((caught: unknown) => caught);
     expect(error).toMatchObject({ name: 'XapiError', code: 'SESSION_AUTHENTICATION_FAILED' });
     expect(JSON.stringify([error, String(error), (error as Error).stack])).not.toContain('hunter2');
@@ -136,9 +136,9 @@ describe('a member', () => {
     const master = await started.member();
     const slave = await started.member(slaveOf(master));
     const client = started.client([slave, master]);
-    for (let i = 0; i < 2; i += 1) await client.withSession(credentials, (session) => session.call(getAll));
+    for (let i = 0; i < 2; i += 1) await client.withSession(credentials, (session) => session.call(GET_ALL));
     expect(slave.methods).toEqual(['session.login_with_password']);
-    expect(master.methods.filter((method) => method === getAll)).toHaveLength(2);
+    expect(master.methods.filter((method) => method === GET_ALL)).toHaveLength(2);
     expect(master.sessions).toEqual(new Set());
   });
 
@@ -149,10 +149,10 @@ describe('a member', () => {
     });
     await started.client([oldMaster]).withSession(credentials, async (session) => {
       await session.call('VM.destroy', 'OpaqueRef:1' as never);
-      await session.call(getAll);
+      await session.call(GET_ALL);
     });
     expect(oldMaster.methods).toEqual(['session.login_with_password', 'VM.destroy']);
-    expect(newMaster.methods).toEqual(['VM.destroy', getAll, 'session.logout']);
+    expect(newMaster.methods).toEqual(['VM.destroy', GET_ALL, 'session.logout']);
   });
 
   it('that sends in a circle is left after three hops', async () => {
@@ -161,7 +161,7 @@ describe('a member', () => {
       'session.login_with_password': () => failure('HOST_IS_SLAVE', `127.0.0.1:${self.port}`),
     });
     self.port = host.port;
-    const run = started.client([host]).withSession(credentials, (session) => session.call(getAll));
+    const run = started.client([host]).withSession(credentials, (session) => session.call(GET_ALL));
     await expect(run).rejects.toMatchObject({ code: 'HOST_IS_SLAVE' });
     expect(host.methods).toHaveLength(4);
   });
@@ -183,8 +183,8 @@ describe('a member that is away', () => {
     ['hanging up', hangingUp],
   ])('(%s) makes place for the next', async (_, absent) => {
     const [first, second] = [await absent(), await started.member()];
-    await started.client([first, second]).withSession(credentials, (session) => session.call(getAll));
-    expect(second.methods).toEqual(['session.login_with_password', getAll, 'session.logout']);
+    await started.client([first, second]).withSession(credentials, (session) => session.call(GET_ALL));
+    expect(second.methods).toEqual(['session.login_with_password', GET_ALL, 'session.logout']);
   });
 
   it('and was the master makes place for the members that were configured', async () => {
@@ -195,15 +195,15 @@ describe('a member that is away', () => {
         failure('HOST_IS_SLAVE', `127.0.0.1:${nth === 1 ? master.port : successor.port}`),
     });
     const client = started.client([slave]);
-    await client.withSession(credentials, (session) => session.call(getAll));
+    await client.withSession(credentials, (session) => session.call(GET_ALL));
     await master.close();
-    await client.withSession(credentials, (session) => session.call(getAll));
-    expect(successor.methods).toContain(getAll);
+    await client.withSession(credentials, (session) => session.call(GET_ALL));
+    expect(successor.methods).toContain(GET_ALL);
   });
 
   it('like all the others makes the pool XapiUnreachable, with every reason', async () => {
     const members = [await aClosedMember(), await booting()];
-    const run = started.client(members).withSession(credentials, (session) => session.call(getAll));
+    const run = started.client(members).withSession(credentials, (session) => session.call(GET_ALL));
     await expect(run).rejects.toMatchObject({
       name: 'XapiUnreachable',
       message: expect.stringMatching(/no login at .*ECONNREFUSED.*HOST_STILL_BOOTING/),
@@ -212,7 +212,9 @@ describe('a member that is away', () => {
   });
 
   it('makes a pool of one XapiUnreachable also while it boots, with the refusal as the cause', async () => {
-    const run = started.client([await booting()]).withSession(credentials, (session) => session.call(getAll));
+    const run = started
+      .client([await booting()])
+      .withSession(credentials, (session) => session.call(GET_ALL));
     await expect(run).rejects.toMatchObject({
       name: 'XapiUnreachable',
       cause: { name: 'XapiError', code: 'HOST_STILL_BOOTING' },
@@ -230,7 +232,7 @@ describe('a member that is away', () => {
     const second = await started.member();
     const run = started
       .client([first, second])
-      .withSession(credentials, (session) => session.call(getAll), { signal: abort.signal });
+      .withSession(credentials, (session) => session.call(GET_ALL), { signal: abort.signal });
     await expect(run).rejects.toMatchObject({ name: 'XapiReplyLost' });
     expect(second.connections).toBe(0);
   });
@@ -250,8 +252,8 @@ describe('over TLS', () => {
     const fingerprint = [stranger.fingerprint, host.fingerprint.toLowerCase()];
     await started
       .client([slave], { fingerprint })
-      .withSession(credentials, (session) => session.call(getAll));
-    expect(master.methods).toContain(getAll);
+      .withSession(credentials, (session) => session.call(GET_ALL));
+    expect(master.methods).toContain(GET_ALL);
   });
 
   it('a member with another certificate gets no password, and no other member is asked instead', async () => {
@@ -259,7 +261,7 @@ describe('over TLS', () => {
     const second = await started.member({}, host);
     const run = started
       .client([first, second], { fingerprint: host.fingerprint })
-      .withSession(credentials, (session) => session.call(getAll));
+      .withSession(credentials, (session) => session.call(GET_ALL));
     await expect(run).rejects.toMatchObject({
       name: 'XapiCertificateMismatch',
       cause: { actual: stranger.fingerprint },

@@ -12,7 +12,7 @@ import { pageOf } from './paging.ts';
 import { isTrue, last, PageQuery, refuseOtherParameters, wholeNumber } from './query.ts';
 import { serversOf } from './servers.ts';
 
-const tags = ['Compute v2.1'];
+const TAGS = ['Compute v2.1'];
 const query = z.object({
   ...PageQuery,
   minRam: z.string().optional().openapi({ type: 'integer', minimum: 0, description: 'MiB.' }),
@@ -62,7 +62,7 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/flavors',
       operationId: 'listComputeFlavors',
-      tags,
+      tags: TAGS,
       summary: 'Lists the sizes that the VMs have',
       request: { query },
       responses: { 200: page(FlavorEntry), ...refusals },
@@ -75,7 +75,7 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/flavors/detail',
       operationId: 'listComputeFlavorsDetail',
-      tags,
+      tags: TAGS,
       summary: 'Lists the sizes that the VMs have, with what they are',
       request: { query },
       responses: { 200: page(FlavorView), ...refusals },
@@ -96,7 +96,7 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/flavors/{id}',
       operationId: 'getComputeFlavor',
-      tags,
+      tags: TAGS,
       summary: 'Tells what a size is',
       request: { params },
       responses: {
@@ -117,7 +117,7 @@ export function routeFlavors(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/flavors/{id}/os-extra_specs',
       operationId: 'getComputeFlavorExtraSpecs',
-      tags,
+      tags: TAGS,
       summary: 'Tells that there is no more to say of a size',
       request: { params },
       responses: {

@@ -15,7 +15,7 @@ import { findServer, jobOn, type Server, serversOf } from './servers.ts';
 /** Leases and jobs read at a time. */
 const READS_AT_ONCE = 16;
 
-const tags = ['Compute v2.1'];
+const TAGS = ['Compute v2.1'];
 function page<T extends z.ZodType>(server: T) {
   return {
     description: 'The newest first. A parameter of Nova that is not named here is refused with 400.',
@@ -54,7 +54,7 @@ export function routeServers(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/servers',
       operationId: 'listComputeServers',
-      tags,
+      tags: TAGS,
       summary: 'Lists the VMs of every pool as servers',
       request: { query: ServerQuery },
       responses: { 200: page(ServerEntry), ...refusals },
@@ -67,7 +67,7 @@ export function routeServers(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/servers/detail',
       operationId: 'listComputeServersDetail',
-      tags,
+      tags: TAGS,
       summary: 'Lists the VMs of every pool as servers, with all that is known of them',
       request: { query: ServerQuery },
       responses: { 200: page(ServerView), ...refusals },
@@ -80,7 +80,7 @@ export function routeServers(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/servers/{id}',
       operationId: 'getComputeServer',
-      tags,
+      tags: TAGS,
       summary: 'Tells all that is known of a server',
       request: {
         params: z.object({

@@ -14,7 +14,7 @@ import { CLOUD_SERVERS } from './faults.ts';
 import { ImageView, viewOfImage, viewOfJob } from './image-view.ts';
 import { checked } from './input.ts';
 
-const tags = ['Cloud Servers v1.0'];
+const TAGS = ['Cloud Servers v1.0'];
 
 const NewImage = z
   .object({ image: z.object({ serverId: line(60), name: line(255) }) })
@@ -31,7 +31,7 @@ export function routeImages(app: OpenAPIHono, runtime: Runtime): void {
       method: 'post',
       path: '/images',
       operationId: 'createCloudServersImage',
-      tags,
+      tags: TAGS,
       summary: 'Takes an image of a server',
       request: { body: { required: true, content: { 'application/json': { schema: NewImage } } } },
       responses: {
@@ -55,7 +55,7 @@ export function routeImages(app: OpenAPIHono, runtime: Runtime): void {
       method: 'get',
       path: '/images/{id}',
       operationId: 'getCloudServersImage',
-      tags,
+      tags: TAGS,
       summary: 'Tells how an image stands',
       description: 'QUEUED, PREPARING, SAVING, and then ACTIVE or FAILED.',
       request: { params: z.object({ id: z.string() }) },

@@ -2,9 +2,9 @@ import type { StateMachineDefinition } from 'aws-local-stepfunctions';
 import { type Asl, isObject, isQueueCallback, machinesIn, mapStrings, statesOf } from './walk.ts';
 
 /** Node's timers hold 31 bits of milliseconds; beyond that they fire at once. */
-export const longestTimerSeconds = 2_147_483;
+export const LONGEST_TIMER_SECONDS = 2_147_483;
 
-const waitResource = 'arn:aws:lambda:us-east-1:000000000000:function:wait';
+const WAIT_RESOURCE = 'arn:aws:lambda:us-east-1:000000000000:function:wait';
 
 /** What the front has to know of a state, apart from what the engine does with it. */
 export interface StateFacts {
@@ -64,8 +64,8 @@ function waitAsTask({ Seconds, SecondsPath, Timestamp, TimestampPath, ...rest }:
   return {
     ...rest,
     Type: 'Task',
-    Resource: waitResource,
-    TimeoutSeconds: longestTimerSeconds,
+    Resource: WAIT_RESOURCE,
+    TimeoutSeconds: LONGEST_TIMER_SECONDS,
     Parameters: {
       'input.$': '$',
       ...(Seconds !== undefined && { seconds: Seconds }),
@@ -77,7 +77,10 @@ function waitAsTask({ Seconds, SecondsPath, Timestamp, TimestampPath, ...rest }:
 }
 
 function timerSeconds(seconds: unknown, speed: number): number {
-  return Math.min(typeof seconds === 'number' ? seconds / speed : longestTimerSeconds, longestTimerSeconds);
+  return Math.min(
+    typeof seconds === 'number' ? seconds / speed : LONGEST_TIMER_SECONDS,
+    LONGEST_TIMER_SECONDS,
+  );
 }
 
 function objects(value: unknown): Asl[] {

@@ -24,7 +24,7 @@ export interface ExecutionsOptions {
 }
 
 /** How long the name of an execution that has ended can't be used again. */
-const nameKeptMs = 90 * 86_400_000;
+const NAME_KEPT_MS = 90 * 86_400_000;
 
 /** Runs executions of one state machine on aws-local-stepfunctions and remembers them. */
 export function executions(options: ExecutionsOptions) {
@@ -79,7 +79,7 @@ export function executions(options: ExecutionsOptions) {
 
   function isTaken(name: string): boolean {
     const ended = usedNames.get(name);
-    return ended !== undefined && clock.now().getTime() - ended.getTime() < nameKeptMs;
+    return ended !== undefined && clock.now().getTime() - ended.getTime() < NAME_KEPT_MS;
   }
 
   const arnOf = (name: string) => `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;

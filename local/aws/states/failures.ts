@@ -1,5 +1,5 @@
 /** What an input, a result or an output may measure, in bytes of UTF-8 (Step Functions' quota for payloads). */
-export const payloadLimitBytes = 262_144;
+export const PAYLOAD_LIMIT_BYTES = 262_144;
 
 /**
  * An error that ends an execution past Retry and Catch, as AWS has it for States.Runtime and
@@ -55,6 +55,6 @@ export function checkPayload(stateName: string, json: string): void {
 
 /** Says why `json` cannot be a state's payload, if it cannot. */
 export function tooLarge(stateName: string, json: string): string | undefined {
-  if (Buffer.byteLength(json) <= payloadLimitBytes) return undefined;
+  if (Buffer.byteLength(json) <= PAYLOAD_LIMIT_BYTES) return undefined;
   return `The state/task '${stateName}' returned a result with a size exceeding the maximum number of bytes service limit.`;
 }

@@ -16,7 +16,7 @@ export type EngineEvent =
   ReturnType<StateMachine['run']>['eventLogs'] extends AsyncGenerator<infer Event> ? Event : never;
 
 /** An execution's events; one that has not ended by the last but one fails with the last. */
-export const historyLimit = 25_000;
+export const HISTORY_LIMIT = 25_000;
 
 /** Shapes one event. State events of every type share the names of their details. */
 export function historyEvent(

@@ -1,5 +1,5 @@
 import { ServiceError } from '../json-service.ts';
-import { payloadLimitBytes } from './failures.ts';
+import { PAYLOAD_LIMIT_BYTES } from './failures.ts';
 
 /**
  * The name of a new execution: the one asked for, or a UUID.
@@ -20,10 +20,10 @@ export function executionName(name: unknown): string {
  * @throws ServiceError ValidationException when it is too long for a payload, else one of the given type
  */
 export function checkJson(json: string, type: string, message: string): unknown {
-  if (Buffer.byteLength(json) > payloadLimitBytes)
+  if (Buffer.byteLength(json) > PAYLOAD_LIMIT_BYTES)
     throw new ServiceError(
       'ValidationException',
-      `${message}: Member must have length less than or equal to ${payloadLimitBytes}`,
+      `${message}: Member must have length less than or equal to ${PAYLOAD_LIMIT_BYTES}`,
     );
   try {
     return JSON.parse(json);

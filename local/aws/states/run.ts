@@ -3,7 +3,7 @@ import type { LocalClock } from '../../clock.ts';
 import type { StateFacts } from './definition.ts';
 import type { Execution } from './execution.ts';
 import { tooLarge } from './failures.ts';
-import { type AppendEvent, appendEngineEvent, historyEvent, historyLimit } from './history.ts';
+import { type AppendEvent, appendEngineEvent, HISTORY_LIMIT, historyEvent } from './history.ts';
 import {
   callbackTask,
   type Handler,
@@ -47,7 +47,7 @@ export interface ExecutionOptions {
   readonly onEnded: (execution: Execution) => void;
 }
 
-const roleArn = 'arn:aws:iam::000000000000:role/local';
+const ROLE_ARN = 'arn:aws:iam::000000000000:role/local';
 const finalEvent = {
   SUCCEEDED: 'ExecutionSucceeded',
   FAILED: 'ExecutionFailed',
@@ -66,8 +66,8 @@ export function runExecution(execution: Execution, options: ExecutionOptions): R
 
   const append: AppendEvent = (type, details) => {
     if (over.signal.aborted) return;
-    if (history.length < historyLimit - 1) write(type, details);
-    else end({ status: 'FAILED', error: 'States.Runtime', cause: historyFull });
+    if (history.length < HISTORY_LIMIT - 1) write(type, details);
+    else end({ status: 'FAILED', error: 'States.Runtime', cause: HISTORY_FULL });
   };
 
   function end(outcome: End): void {
@@ -112,12 +112,12 @@ export function runExecution(execution: Execution, options: ExecutionOptions): R
     return handlers as Record<string, never>;
   }
 
-  write('ExecutionStarted', { input: execution.input, roleArn });
+  write('ExecutionStarted', { input: execution.input, roleArn: ROLE_ARN });
   const engine = machine.run(JSON.parse(execution.input), {
     noThrowOnAbort: true,
     overrides: { taskResourceLocalHandlers: localHandlers() },
     context: {
-      Execution: { Id: execution.arn, Name: execution.name, RoleArn: roleArn },
+      Execution: { Id: execution.arn, Name: execution.name, RoleArn: ROLE_ARN },
       StateMachine: { Id: stateMachineArn, Name: stateMachineArn.split(':').at(-1) },
       // The engine puts the real time into Execution.StartTime; localDefinition leads the path here.
       Local: { StartTime: execution.startDate.toISOString() },
@@ -145,7 +145,7 @@ export function runExecution(execution: Execution, options: ExecutionOptions): R
   return { end, abandon };
 }
 
-const historyFull = `The execution reached the maximum number of history events (${historyLimit}).`;
+const HISTORY_FULL = `The execution reached the maximum number of history events (${HISTORY_LIMIT}).`;
 
 function succeeded(output: unknown): End {
   return { status: 'SUCCEEDED', output: JSON.stringify(output) };

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LocalClock } from '../../clock.ts';
-import { longestTimerSeconds, type StateFacts } from './definition.ts';
+import { LONGEST_TIMER_SECONDS, type StateFacts } from './definition.ts';
 import {
   checkPayload,
   ExecutionOver,
@@ -137,7 +137,7 @@ export function waitTask(
         `${stateName} cannot wait for ${JSON.stringify(seconds ?? until)}`,
       );
     if (left > 0)
-      await clock.sleep(Math.min(left, longestTimerSeconds * clock.speed), over).catch(() => {
+      await clock.sleep(Math.min(left, LONGEST_TIMER_SECONDS * clock.speed), over).catch(() => {
         throw new ExecutionOver();
       });
     return input;

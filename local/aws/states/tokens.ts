@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { ServiceError } from '../json-service.ts';
 import { TaskFailure } from './failures.ts';
 
-const tokenShape = /^AAAAKgAAAAI[A-Za-z0-9_-]{64}$/;
-const rememberedTokens = 10_000;
+const TOKEN_SHAPE = /^AAAAKgAAAAI[A-Za-z0-9_-]{64}$/;
+const REMEMBERED_TOKENS = 10_000;
 
 /** Task tokens: made for one attempt of one task, good for one answer. */
 export interface TaskTokens {
@@ -27,7 +27,7 @@ export function taskTokens(): TaskTokens {
     if (!open.delete(token)) return;
     closed.add(token);
     const [oldest] = closed;
-    if (closed.size > rememberedTokens && oldest !== undefined) closed.delete(oldest);
+    if (closed.size > REMEMBERED_TOKENS && oldest !== undefined) closed.delete(oldest);
   }
 
   function take(token: string): PromiseWithResolvers<unknown> {
@@ -37,7 +37,7 @@ export function taskTokens(): TaskTokens {
       return waiting;
     }
     if (closed.has(token)) throw new ServiceError('TaskTimedOut', 'Provided task does not exist anymore');
-    if (tokenShape.test(token)) throw new ServiceError('TaskDoesNotExist', 'Provided task does not exist');
+    if (TOKEN_SHAPE.test(token)) throw new ServiceError('TaskDoesNotExist', 'Provided task does not exist');
     throw new ServiceError('InvalidToken', 'Invalid token');
   }
 

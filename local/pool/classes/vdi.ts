@@ -1,4 +1,4 @@
-import { blockBytes, blockCount, maxVirtualBytes } from '../../vhd/format.ts';
+import { BLOCK_BYTES, blockCount, MAX_VIRTUAL_BYTES } from '../../vhd/format.ts';
 import { growVhd } from '../../vhd/resize.ts';
 import { physicalBytes } from '../../vhd/vhd.ts';
 import { XapiFailure } from '../failure.ts';
@@ -33,9 +33,9 @@ async function resizeVdi(context: Context, vdi: string, size: string): Promise<v
   await withVdiOperation(context, vdi, 'resize', async () => {
     const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
     if (smConfig(pool, vdi).type === 'raw') throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
-    const bytes = blockCount(Number(size)) * blockBytes;
+    const bytes = blockCount(Number(size)) * BLOCK_BYTES;
     const before = Number(pool.db.text('VDI', vdi, 'virtual_size'));
-    if (bytes > maxVirtualBytes) throw invalidSize('VDI size must be between 1 MB and 2088960 MB');
+    if (bytes > MAX_VIRTUAL_BYTES) throw invalidSize('VDI size must be between 1 MB and 2088960 MB');
     if (Number(size) < before) throw invalidSize('shrinking not allowed');
     const uuid = pool.db.text('VDI', vdi, 'uuid');
     const path = diskPath(storage, uuid);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { encodeFooter } from '../../vhd/footer.ts';
-import { bitmapBytes, blockBytes, blockCount, sectorAligned, sectorBytes } from '../../vhd/format.ts';
+import { BITMAP_BYTES, BLOCK_BYTES, blockCount, SECTOR_BYTES, sectorAligned } from '../../vhd/format.ts';
 import { encodeHeader } from '../../vhd/header.ts';
 import type { FlatDisk } from './flat-disk.ts';
 
@@ -13,7 +13,7 @@ export async function* asVhd(disk: FlatDisk): AsyncGenerator<Buffer> {
   const bat = Buffer.alloc(sectorAligned(4 * entries), 0xff);
   const blocksAt = BAT_OFFSET + bat.length;
   for (const [place, block] of disk.blocks.entries())
-    bat.writeUInt32BE((blocksAt + place * (bitmapBytes + blockBytes)) / sectorBytes, 4 * block);
+    bat.writeUInt32BE((blocksAt + place * (BITMAP_BYTES + BLOCK_BYTES)) / SECTOR_BYTES, 4 * block);
   const footer = encodeFooter({
     uuid: randomUUID(),
     type: 'dynamic',
@@ -22,10 +22,10 @@ export async function* asVhd(disk: FlatDisk): AsyncGenerator<Buffer> {
     hidden: false,
   });
   const header = encodeHeader({ batOffset: BAT_OFFSET, batEntries: entries, parent: undefined });
-  yield Buffer.concat([footer, header, Buffer.alloc(sectorBytes), bat]);
+  yield Buffer.concat([footer, header, Buffer.alloc(SECTOR_BYTES), bat]);
   for (const block of disk.blocks) {
     const data = await disk.read(block);
-    yield Buffer.concat([Buffer.alloc(bitmapBytes, 0xff), data, Buffer.alloc(blockBytes - data.length)]);
+    yield Buffer.concat([Buffer.alloc(BITMAP_BYTES, 0xff), data, Buffer.alloc(BLOCK_BYTES - data.length)]);
   }
   yield footer;
 }
@@ -33,9 +33,9 @@ export async function* asVhd(disk: FlatDisk): AsyncGenerator<Buffer> {
 /** Every byte of the disk, zeros too. */
 export async function* asRaw(disk: FlatDisk): AsyncGenerator<Buffer> {
   const held = new Set(disk.blocks);
-  const zeros = Buffer.alloc(blockBytes);
+  const zeros = Buffer.alloc(BLOCK_BYTES);
   for (let block = 0; block < blockCount(disk.virtualBytes); block += 1) {
-    const bytes = Math.min(blockBytes, disk.virtualBytes - block * blockBytes);
+    const bytes = Math.min(BLOCK_BYTES, disk.virtualBytes - block * BLOCK_BYTES);
     yield held.has(block) ? await disk.read(block) : zeros.subarray(0, bytes);
   }
 }

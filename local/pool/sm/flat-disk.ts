@@ -1,4 +1,4 @@
-import { blockBytes, sectorBytes, sectorsPerBlock } from '../../vhd/format.ts';
+import { BLOCK_BYTES, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../vhd/format.ts';
 import { openVhd, type Vhd } from '../../vhd/vhd.ts';
 import type { PoolState } from '../state.ts';
 import { smConfig } from './records.ts';
@@ -50,18 +50,18 @@ async function withChain<T>(
 }
 
 async function readBlock(chain: readonly Vhd[], block: number, virtualBytes: number): Promise<Buffer> {
-  const bytes = Math.min(blockBytes, virtualBytes - block * blockBytes);
+  const bytes = Math.min(BLOCK_BYTES, virtualBytes - block * BLOCK_BYTES);
   const result = Buffer.alloc(bytes);
-  const missing = new Set(Array.from({ length: bytes / sectorBytes }, (_, sector) => sector));
+  const missing = new Set(Array.from({ length: bytes / SECTOR_BYTES }, (_, sector) => sector));
   for (const vhd of chain) {
     if (missing.size === 0) break;
     // A base copy may be the smaller disk.
-    const sectors = Math.min(bytes, vhd.virtualBytes - block * blockBytes) / sectorBytes;
+    const sectors = Math.min(bytes, vhd.virtualBytes - block * BLOCK_BYTES) / SECTOR_BYTES;
     if (sectors <= 0) continue;
-    const { data, present } = await vhd.readSectors(block * sectorsPerBlock, sectors);
+    const { data, present } = await vhd.readSectors(block * SECTORS_PER_BLOCK, sectors);
     for (const sector of missing) {
       if (!present[sector]) continue;
-      data.copy(result, sector * sectorBytes, sector * sectorBytes, (sector + 1) * sectorBytes);
+      data.copy(result, sector * SECTOR_BYTES, sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
       missing.delete(sector);
     }
   }

@@ -1,4 +1,4 @@
-import { blockBytes } from '../../vhd/format.ts';
+import { BLOCK_BYTES } from '../../vhd/format.ts';
 import { heldBitmap } from '../../vhd/query.ts';
 import type { PoolState, Storage } from '../state.ts';
 import { journalsOf } from './journal.ts';
@@ -119,7 +119,7 @@ const LIVE_LEAF_BYTES = 20 * 1024 * 1024;
 export async function canMergeLive(pool: PoolState, { uuid, path }: Node): Promise<boolean> {
   const vdi = vdiOfUuid(pool, uuid);
   const isForced = vdi && pool.db.map('VDI', vdi, 'other_config')['leaf-coalesce'] === 'force';
-  return isForced === true || countBits(await heldBitmap(path)) * blockBytes < LIVE_LEAF_BYTES;
+  return isForced === true || countBits(await heldBitmap(path)) * BLOCK_BYTES < LIVE_LEAF_BYTES;
 }
 
 /** Whether the parent may grow by what it has to take, and the SR by `extra` beside it. */
@@ -127,13 +127,13 @@ async function hasSpace({ freeBytes }: Storage, { path, parent, virtualBytes }: 
   if (!parent || freeBytes === Number.POSITIVE_INFINITY) return true;
   const [own, its] = [await heldBitmap(path), await heldBitmap(parent.path)];
   const blocks = countBits(own.map((byte, at) => byte | (its[at] ?? 0)));
-  const merged = blocks * (blockBytes + 4096) + emptyBytes(virtualBytes);
+  const merged = blocks * (BLOCK_BYTES + 4096) + emptyBytes(virtualBytes);
   return merged - parent.bytes + extra <= freeBytes;
 }
 
 /** What an empty VHD of the size is taken to need (vhdutil.py, calcOverheadEmpty). */
 function emptyBytes(virtualBytes: number): number {
-  const blocks = Math.ceil(virtualBytes / blockBytes);
+  const blocks = Math.ceil(virtualBytes / BLOCK_BYTES);
   return Math.ceil((3072 + 4 * blocks + blocks / 8) / 4096) * 4096;
 }
 

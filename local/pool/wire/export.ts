@@ -1,4 +1,4 @@
-import { maxVirtualBytes } from '../../vhd/format.ts';
+import { MAX_VIRTUAL_BYTES } from '../../vhd/format.ts';
 import { logCall } from '../call-log.ts';
 import { completeTask, createTask, failTask } from '../classes/task.ts';
 import { asFailure, ConnectionCut, XapiFailure } from '../failure.ts';
@@ -97,8 +97,8 @@ async function withTask(
   const body = new SocketBody(request.socket, fault);
   try {
     await body.write(head(task, format, `${pool.db.text('VDI', vdi, 'uuid')}.${format}`), 'head');
-    if (format === 'vhd' && Number(pool.db.text('VDI', vdi, 'virtual_size')) > maxVirtualBytes)
-      throw new XapiFailure('VDI_TOO_LARGE', vdi, String(maxVirtualBytes));
+    if (format === 'vhd' && Number(pool.db.text('VDI', vdi, 'virtual_size')) > MAX_VIRTUAL_BYTES)
+      throw new XapiFailure('VDI_TOO_LARGE', vdi, String(MAX_VIRTUAL_BYTES));
     await withFault(startFault(fault), pool.clock, async () => {
       const detach = attachToControlDomain(pool, host, vdi);
       try {

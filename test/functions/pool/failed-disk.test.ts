@@ -38,33 +38,33 @@ function sessionTo(smConfig: object = {}): Session {
   return { call } as unknown as Session;
 }
 
-const system = '0 ("system", 1.0 GiB on "fast")';
-const data = '1 ("data", 1.0 GiB on "slow")';
+const SYSTEM = '0 ("system", 1.0 GiB on "fast")';
+const DATA = '1 ("data", 1.0 GiB on "slow")';
 
 it.each<[string[], object, string, string]>([
-  [['SR_OPERATION_NOT_SUPPORTED', 'OpaqueRef:slow'], {}, 'StorageUnsupported', `The disk at ${data} can't`],
+  [['SR_OPERATION_NOT_SUPPORTED', 'OpaqueRef:slow'], {}, 'StorageUnsupported', `The disk at ${DATA} can't`],
   [
     ['UNIMPLEMENTED_IN_SM_BACKEND', 'OpaqueRef:slow'],
     { type: 'raw' },
     'DiskFormatUnsupported',
-    `The disk at ${data} can't`,
+    `The disk at ${DATA} can't`,
   ],
   [
     ['SR_BACKEND_FAILURE_38', '', 'not permitted', ''],
     { type: 'raw' },
     'DiskFormatUnsupported',
-    `The disk at ${data} can't`,
+    `The disk at ${DATA} can't`,
   ],
   [
     ['SR_BACKEND_FAILURE_44', '', 'no space', ''],
     {},
     'StorageFull',
-    `One of the disks ${system}, ${data} can't`,
+    `One of the disks ${SYSTEM}, ${DATA} can't`,
   ],
   [['VDI_IN_USE', 'OpaqueRef:vdi0', 'x'], {}, 'SnapshotFailed', `allow it (VDI_IN_USE, x).`],
-  [['SR_FULL', 'OpaqueRef:slow'], {}, 'StorageFull', `The disk at ${data} can't`],
-  [['VDI_IN_USE', 'OpaqueRef:vdi1', 'snapshot'], {}, 'SnapshotFailed', `The disk at ${data} can't`],
-  [['SR_HAS_NO_PBDS', 'OpaqueRef:slow'], {}, 'SnapshotFailed', `The disk at ${data} can't`],
+  [['SR_FULL', 'OpaqueRef:slow'], {}, 'StorageFull', `The disk at ${DATA} can't`],
+  [['VDI_IN_USE', 'OpaqueRef:vdi1', 'snapshot'], {}, 'SnapshotFailed', `The disk at ${DATA} can't`],
+  [['SR_HAS_NO_PBDS', 'OpaqueRef:slow'], {}, 'SnapshotFailed', `The disk at ${DATA} can't`],
 ])('tells of %j which disk it is about', async (description, smConfig, name, message) => {
   const error = new XapiError('Async.VM.snapshot', description);
   const told = await failureOfDisk(sessionTo(smConfig), VM, error, '0');

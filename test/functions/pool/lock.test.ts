@@ -13,7 +13,7 @@ import type { Ref } from '../../../xapi/types.ts';
 import { poolSession } from './pool-session.ts';
 
 const LOCK = 'vm-data/allowvssprovider';
-const installation = 'ours';
+const INSTALLATION = 'ours';
 const now = new Date('2026-01-01T00:00:00Z');
 
 /** A pool whose only VM has that value of the key; what closes it for jobs, and what is there then. */
@@ -26,7 +26,11 @@ async function vmWith(key: string | null) {
   await xapi.call('VM.set_xenstore_data', ref, data);
   const close = async (jobs: readonly LockingJob[], relock: 'lock' | 'restore', liveKey?: string | null) => {
     const record = await xapi.call('VM.get_record', ref);
-    return closeLock(xapi, { ref, record }, jobs, { config: { relock, installation }, now, liveKey });
+    return closeLock(xapi, { ref, record }, jobs, {
+      config: { relock, installation: INSTALLATION },
+      now,
+      liveKey,
+    });
   };
   return { pool, xapi, vm, ref, close };
 }
@@ -60,9 +64,10 @@ it.each<
 ])('%s, under "%s"', async (_, relock, key, onRecord, noted, expected) => {
   const { xapi, vm, ref, close } = await vmWith(key);
   const job = { id: randomUUID(), ...(onRecord !== undefined && { lockBefore: onRecord }) };
-  if (noted !== undefined) await noteOpening(xapi, ref, { jobId: job.id, installation, before: noted, now });
+  if (noted !== undefined)
+    await noteOpening(xapi, ref, { jobId: job.id, installation: INSTALLATION, before: noted, now });
   // Another job's note says nothing of this one.
-  await noteOpening(xapi, ref, { jobId: randomUUID(), installation, before: 'another', now });
+  await noteOpening(xapi, ref, { jobId: randomUUID(), installation: INSTALLATION, before: 'another', now });
   expect(await close([job], relock)).toBe('closed');
   const data = { 'vm-data/other': 'x', ...(expected !== null && { [LOCK]: expected }) };
   expect(vm.liveXenstore()).toEqual(data);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openUpload, type RawUpload } from './raw-upload.ts';
 import { type Bench, limits, openBench, type Target } from './target.ts';
 
-const tooMuch = limits.sizeCapBytes + 65536;
+const TOO_MUCH = limits.sizeCapBytes + 65536;
 
 /** image_size_cap, user_storage_quota and client_socket_timeout. */
 export function limitsContract(target: Target): void {
@@ -15,7 +15,7 @@ export function limitsContract(target: Target): void {
 
     it('refuses a chunked upload past the size cap on the way, and takes a smaller one', async () => {
       const { id } = await bench.anImage();
-      const answer = await sent(await openUpload(bench.url, id), tooMuch);
+      const answer = await sent(await openUpload(bench.url, id), TOO_MUCH);
       expect(answer).toMatchObject({
         status: 413,
         text: expect.stringContaining('The incoming image is too large'),
@@ -26,10 +26,10 @@ export function limitsContract(target: Target): void {
 
     it('does not look at an announced length for the size cap', async () => {
       const { id } = await bench.anImage();
-      const put = await openUpload(bench.url, id, tooMuch, { Expect: '100-continue' });
+      const put = await openUpload(bench.url, id, TOO_MUCH, { Expect: '100-continue' });
       await put.continued();
       const answering = put.answer();
-      await put.raw(Buffer.alloc(tooMuch));
+      await put.raw(Buffer.alloc(TOO_MUCH));
       expect((await answering).status).toBe(413);
       put.close();
       expect(await bench.glance.getImage(id)).toMatchObject({ status: 'queued' });

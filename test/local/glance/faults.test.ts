@@ -4,12 +4,12 @@ import { openUpload } from '../../glance/contract/raw-upload.ts';
 import { aGlance, anImage, upload } from './bench.ts';
 
 const patience = { timeout: 30_000, interval: 10 };
-const anyFile = /\/file$/;
+const ANY_FILE = /\/file$/;
 
 it('answers with the ordered status as often as ordered, before any work', async () => {
   const { server, glance } = await aGlance();
   const { id } = await anImage(glance);
-  server.faults.add({ method: 'PUT', path: anyFile, status: 503, body: 'Come back later', times: 2 });
+  server.faults.add({ method: 'PUT', path: ANY_FILE, status: 503, body: 'Come back later', times: 2 });
   expect(await upload(server.url, id)).toBe(503);
   expect(await glance.getImage(id)).toMatchObject({ status: 'queued' });
   expect(await upload(server.url, id)).toBe(503);
@@ -41,7 +41,7 @@ it('cuts the connection after the work, so that only the answer is lost', async 
   await expect(anImage(glance)).rejects.toMatchObject({ name: 'GlanceUnavailable' });
   const [image] = server.images();
   expect(image).toMatchObject({ status: 'queued' });
-  server.faults.add({ method: 'PUT', path: anyFile, drop: 'after' });
+  server.faults.add({ method: 'PUT', path: ANY_FILE, drop: 'after' });
   expect(await upload(server.url, image?.id ?? '')).toBe('cut');
   expect(server.images()).toMatchObject([{ status: 'active', size: 3 }]);
 });
@@ -49,7 +49,7 @@ it('cuts the connection after the work, so that only the answer is lost', async 
 it('cuts an upload at the ordered byte', async () => {
   const { server, glance } = await aGlance();
   const { id } = await anImage(glance);
-  server.faults.add({ method: 'PUT', path: anyFile, drop: 'during', afterBytes: 100_000 });
+  server.faults.add({ method: 'PUT', path: ANY_FILE, drop: 'during', afterBytes: 100_000 });
   expect(await upload(server.url, id, 'x'.repeat(300_000))).toBe('cut');
   await expect.poll(() => server.images()[0]?.status, patience).toBe('queued');
   expect(await upload(server.url, id, 'x'.repeat(300_000))).toBe(204);
@@ -58,7 +58,7 @@ it('cuts an upload at the ordered byte', async () => {
 it('refuses an upload at the ordered byte', async () => {
   const { server, glance } = await aGlance();
   const { id } = await anImage(glance);
-  server.faults.add({ method: 'PUT', path: anyFile, status: 413, afterBytes: 3 });
+  server.faults.add({ method: 'PUT', path: ANY_FILE, status: 413, afterBytes: 3 });
   const put = await openUpload(server.url, id);
   await put.chunk('ab');
   await put.chunk('cd');
@@ -71,7 +71,7 @@ it('cuts a download and a record in the middle', async () => {
   const { server, glance } = await aGlance();
   const { id } = await anImage(glance);
   await upload(server.url, id, 'abcdef');
-  server.faults.add({ method: 'GET', path: anyFile, drop: 'during', afterBytes: 3 });
+  server.faults.add({ method: 'GET', path: ANY_FILE, drop: 'during', afterBytes: 3 });
   const response = await fetch(`${server.url}/v2/images/${id}/file`);
   expect(response.headers.get('content-length')).toBe('6');
   await expect(response.text()).rejects.toThrow();
@@ -92,7 +92,7 @@ it('holds a request until it is let go, before the work or at a byte of an uploa
   expect((await reading)?.properties).toMatchObject({ note: 'while it waits' });
 
   const second = Promise.withResolvers<void>();
-  server.faults.add({ method: 'PUT', path: anyFile, afterBytes: 1, hold: second.promise });
+  server.faults.add({ method: 'PUT', path: ANY_FILE, afterBytes: 1, hold: second.promise });
   const uploading = upload(server.url, id);
   await expect.poll(() => server.uploads(), patience).toEqual([{ imageId: id, bytes: 0 }]);
   // Longer than a client may stall: it is the server that waits here.

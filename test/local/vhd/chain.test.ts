@@ -10,8 +10,8 @@ import { readChain } from '../../support/vhd-reader.ts';
 import { modelledChain, pattern, temporaryFolder, type Write } from './modelled-chain.ts';
 
 /** Neither whole blocks nor whole bytes of a sector bitmap: the last block holds 3 sectors. */
-const virtualBytes = 3 * 2 ** 21 + 3 * 512;
-const lastSector = virtualBytes / 512 - 1;
+const VIRTUAL_BYTES = 3 * 2 ** 21 + 3 * 512;
+const LAST_SECTOR = VIRTUAL_BYTES / 512 - 1;
 
 const base: Write[] = [
   { sector: 0, data: pattern(1, 1) },
@@ -23,7 +23,7 @@ const children: Write[][] = [
     { sector: 4095, data: pattern(4, 2) },
     { sector: 9003, data: pattern(5, 1) },
     { sector: 9008, data: Buffer.alloc(3 * 512) },
-    { sector: lastSector, data: pattern(6, 1) },
+    { sector: LAST_SECTOR, data: pattern(6, 1) },
   ],
   [
     { sector: 9009, data: pattern(7, 1) },
@@ -31,7 +31,7 @@ const children: Write[][] = [
     { sector: 4000, data: pattern(9, 5000) },
   ],
   [],
-  [{ sector: lastSector - 2, data: pattern(10, 2) }],
+  [{ sector: LAST_SECTOR - 2, data: pattern(10, 2) }],
 ];
 
 describe.each([3, 5])('a chain of %i', (depth) => {
@@ -39,7 +39,7 @@ describe.each([3, 5])('a chain of %i', (depth) => {
 
   it('reads as the raw model did when each layer was the leaf', async () => {
     await using dir = await temporaryFolder();
-    const chain = await modelledChain(dir.path, virtualBytes, layers);
+    const chain = await modelledChain(dir.path, VIRTUAL_BYTES, layers);
     for (const [i, { rawPath }] of chain.entries()) {
       const seen = await readChain(chain.slice(i).map(({ path }) => path));
       expect(await seen.compareWith(rawPath)).toBeNull();
@@ -48,7 +48,7 @@ describe.each([3, 5])('a chain of %i', (depth) => {
 
   it.runIf(sevenZip())('reads the same to 7-Zip, base copies hidden', async () => {
     await using dir = await temporaryFolder();
-    const chain = await modelledChain(dir.path, virtualBytes, layers);
+    const chain = await modelledChain(dir.path, VIRTUAL_BYTES, layers);
     for (const { path } of chain.slice(1)) await setHidden(path, true);
     for (const [i, { rawPath }] of chain.entries()) {
       const out = join(dir.path, '7zip.raw');
@@ -62,7 +62,7 @@ describe.each([3, 5])('a chain of %i', (depth) => {
 
   it.runIf(qemuImg())('has a base that qemu-img reads', async () => {
     await using dir = await temporaryFolder();
-    const leafFirst = await modelledChain(dir.path, virtualBytes, layers);
+    const leafFirst = await modelledChain(dir.path, VIRTUAL_BYTES, layers);
     const bottom = leafFirst.at(-1);
     const out = join(dir.path, 'qemu.raw');
     await promisify(execFile)(qemuImg() ?? '', [
@@ -103,7 +103,7 @@ describe('coalesceIntoParent', () => {
 
   it('writes a child’s zeros over its base’s data', async () => {
     await using dir = await temporaryFolder();
-    const [child, bottom] = await modelledChain(dir.path, virtualBytes, [
+    const [child, bottom] = await modelledChain(dir.path, VIRTUAL_BYTES, [
       base,
       [{ sector: 4094, data: Buffer.alloc(4 * 512) }],
     ]);
@@ -146,14 +146,14 @@ describe('reparent', () => {
     const [leaf] = await chainOfFour(dir.path);
     const long = join(dir.path, 'folder', `${'x'.repeat(250)}.vhd`);
     await mkdir(join(dir.path, 'folder'));
-    const [parent] = await modelledChain(dir.path, virtualBytes, [[]]);
+    const [parent] = await modelledChain(dir.path, VIRTUAL_BYTES, [[]]);
     await rename(parent?.path ?? '', long);
     await expect(reparent(leaf.path, long)).rejects.toThrow('No room');
   });
 });
 
 async function chainOfFour(dir: string) {
-  const [leaf, middle, below, bottom] = await modelledChain(dir, virtualBytes, [
+  const [leaf, middle, below, bottom] = await modelledChain(dir, VIRTUAL_BYTES, [
     base,
     ...children.slice(0, 2),
     [{ sector: 9004, data: pattern(11, 2) }],

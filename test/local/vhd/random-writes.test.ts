@@ -8,15 +8,15 @@ import { readChain } from '../../support/vhd-reader.ts';
 import { anyWrite } from './any-write.ts';
 import { modelledChain, temporaryFolder } from './modelled-chain.ts';
 
-const sectors = 2 * 4096 + 77;
+const SECTORS = 2 * 4096 + 77;
 
-const someLayers = fc.array(fc.array(anyWrite(sectors), { maxLength: 5 }), { minLength: 2, maxLength: 4 });
+const someLayers = fc.array(fc.array(anyWrite(SECTORS), { maxLength: 5 }), { minLength: 2, maxLength: 4 });
 
 it('reads every layer as the raw model, whatever was written, also after a coalesce', async () => {
   await fc.assert(
     fc.asyncProperty(someLayers, fc.nat(), async (layers, pick) => {
       await using dir = await temporaryFolder();
-      const chain = await modelledChain(dir.path, sectors * 512, layers);
+      const chain = await modelledChain(dir.path, SECTORS * 512, layers);
       await expectModel(chain);
 
       const at = pick % (chain.length - 1);
@@ -36,7 +36,7 @@ it.runIf(sevenZip())('reads the same to 7-Zip', async () => {
   await fc.assert(
     fc.asyncProperty(someLayers, async (layers) => {
       await using dir = await temporaryFolder();
-      const chain = await modelledChain(dir.path, sectors * 512, layers);
+      const chain = await modelledChain(dir.path, SECTORS * 512, layers);
       const paths = chain.map(({ path }) => path);
       const out = join(dir.path, '7zip.raw');
       await extractWith7zip(paths, out);

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readChain } from '../../support/vhd-reader.ts';
 import { modelledChain, pattern, temporaryFolder } from './modelled-chain.ts';
 
-const virtualBytes = 5 * 2 ** 20;
+const VIRTUAL_BYTES = 5 * 2 ** 20;
 
 /** Changes bytes of a structure (footers: both of them) and, unless told not to, mends its checksum. */
 async function tamper(
@@ -76,7 +76,7 @@ describe('the test’s own reader', () => {
 });
 
 async function threeLayers(dir: string): Promise<{ paths: [string, string, string]; raw: string }> {
-  const [leaf, middle, base] = await modelledChain(dir, virtualBytes, [
+  const [leaf, middle, base] = await modelledChain(dir, VIRTUAL_BYTES, [
     [{ sector: 4000, data: pattern(1, 200) }],
     [{ sector: 4095, data: pattern(2, 2) }],
     [{ sector: 10239, data: pattern(3, 1) }],

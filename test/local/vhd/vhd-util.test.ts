@@ -14,7 +14,7 @@ const fromVhdUtil = {
   'child.vhd':
     'H4sIAAAAAAACA0vOz0tNLsmsYGBgYGJgZIACJgaj6X9XlSQWMADFmGGiDA5IdAWLIJBk+f//43vbx2zu/AIOASu01UWPf2xoZBgFQwYkVxQXJBYVp/6HAogoGwM0LTAxKDAw/P//+EyqjXjocXa3Bdu6nmzii+GoAqUPsIokhkSGYoZUBj2GMoYMhpTREB1ZwDcxOQKUTIBAECHKwxBulF0KFRdBiPMBxYuwiAuMBuQAAdR8PwpGGihJSUosyQVV9CDABSIYgZBpNE2MglEw/EFaZk6qlb6+nn5SYnGqXlnGaANuZAE9hpjRJvxo/I/G/0jt/4+O/4xoAACfYTZEABQAAA==',
 };
-const virtualBytes = 4 * 2 ** 20;
+const VIRTUAL_BYTES = 4 * 2 ** 20;
 
 describe('files that vhd-util made', () => {
   it('are read, written, reparented and coalesced like our own', async () => {
@@ -36,7 +36,11 @@ describe('files that vhd-util made', () => {
     await original.close();
     await using ownDir = await temporaryFolder();
     const [base, child] = [join(ownDir.path, 'base.vhd'), join(ownDir.path, 'child.vhd')];
-    await createDynamicVhd(base, { uuid: original.uuid, virtualBytes, createdAt: original.createdAt });
+    await createDynamicVhd(base, {
+      uuid: original.uuid,
+      virtualBytes: VIRTUAL_BYTES,
+      createdAt: original.createdAt,
+    });
     await createChildVhd(child, { uuid: original.uuid, parentPath: base, createdAt: original.createdAt });
     expect(await comparable(base)).toEqual(await comparable(theirs));
     expect(await comparable(child)).toEqual(await comparable(theirChild));

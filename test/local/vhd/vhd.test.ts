@@ -11,15 +11,15 @@ import {
 import { readChain } from '../../support/vhd-reader.ts';
 import { pattern, temporaryFolder, write } from './modelled-chain.ts';
 
-const mebibyte = 2 ** 20;
-const uuid = '01234567-89ab-4cde-8f01-23456789abcd';
+const MEBIBYTE = 2 ** 20;
+const UUID = '01234567-89ab-4cde-8f01-23456789abcd';
 const createdAt = new Date('2026-03-01T12:34:56Z');
 
 describe('a new dynamic disk', () => {
   it('is what vhd-util makes: cookies, creator, sizes, geometry, time', async () => {
     await using dir = await temporaryFolder();
     const path = join(dir.path, 'disk.vhd');
-    await createDynamicVhd(path, { uuid, virtualBytes: 64 * mebibyte, createdAt });
+    await createDynamicVhd(path, { uuid: UUID, virtualBytes: 64 * MEBIBYTE, createdAt });
     const bytes = await readFile(path);
     expect(bytes.toString('latin1', 0, 8)).toBe('conectix');
     expect(bytes.toString('latin1', 28, 32)).toBe('tap\0');
@@ -30,7 +30,7 @@ describe('a new dynamic disk', () => {
     expect(bytes.readUInt32BE(512 + 28)).toBe(32);
     expect(bytes.subarray(-512)).toEqual(bytes.subarray(0, 512));
     expect((await readChain([path])).layers[0]).toMatchObject({
-      uuid,
+      uuid: UUID,
       type: 'dynamic',
       hidden: false,
       createdAt,
@@ -41,8 +41,8 @@ describe('a new dynamic disk', () => {
     await using dir = await temporaryFolder();
     const path = join(dir.path, 'disk.vhd');
     await createDynamicVhd(path, {
-      uuid,
-      virtualBytes: mebibyte,
+      uuid: UUID,
+      virtualBytes: MEBIBYTE,
       createdAt: new Date(Date.now() + 86_400_000),
     });
     const [layer] = (await readChain([path])).layers;
@@ -52,20 +52,20 @@ describe('a new dynamic disk', () => {
   it('may have 2040 GiB, all usable, and no more', async () => {
     await using dir = await temporaryFolder();
     const path = join(dir.path, 'disk.vhd');
-    const virtualBytes = 2040 * 1024 * mebibyte;
-    await createDynamicVhd(path, { uuid, virtualBytes, createdAt });
+    const virtualBytes = 2040 * 1024 * MEBIBYTE;
+    await createDynamicVhd(path, { uuid: UUID, virtualBytes, createdAt });
     await write(path, [{ sector: virtualBytes / 512 - 1, data: pattern(1, 1) }]);
     expect(await (await readChain([path])).read(virtualBytes - 512, 512)).toEqual(pattern(1, 1));
     await expect(
-      createDynamicVhd(join(dir.path, 'b.vhd'), { uuid, virtualBytes: virtualBytes + 512, createdAt }),
+      createDynamicVhd(join(dir.path, 'b.vhd'), { uuid: UUID, virtualBytes: virtualBytes + 512, createdAt }),
     ).rejects.toThrow('cannot have');
   });
 
   it('is not written over a file that is there', async () => {
     await using dir = await temporaryFolder();
     const path = join(dir.path, 'disk.vhd');
-    await createDynamicVhd(path, { uuid, virtualBytes: mebibyte, createdAt });
-    await expect(createDynamicVhd(path, { uuid, virtualBytes: mebibyte, createdAt })).rejects.toThrow(
+    await createDynamicVhd(path, { uuid: UUID, virtualBytes: MEBIBYTE, createdAt });
+    await expect(createDynamicVhd(path, { uuid: UUID, virtualBytes: MEBIBYTE, createdAt })).rejects.toThrow(
       'EEXIST',
     );
   });
@@ -78,8 +78,8 @@ describe('an empty child', () => {
     const { layers } = await readChain([path, parentPath]);
     expect(layers[0]).toMatchObject({
       type: 'differencing',
-      virtualBytes: 5 * mebibyte,
-      parentUuid: uuid,
+      virtualBytes: 5 * MEBIBYTE,
+      parentUuid: UUID,
       parentName: 'parent.vhd',
       locators: { MacX: 'file://./parent.vhd', W2ku: '.\\parent.vhd', W2ru: '.\\parent.vhd' },
     });
@@ -94,8 +94,8 @@ describe('an empty child', () => {
     await using stack = new AsyncDisposableStack();
     const child = stack.adopt(await openVhd(path), (vhd) => vhd.close());
     const parent = stack.adopt(await openVhd(parentPath), (vhd) => vhd.close());
-    expect(child).toMatchObject({ type: 'differencing', parentUuid: uuid, parentName: 'parent.vhd' });
-    expect(parent).toMatchObject({ type: 'dynamic', parentUuid: null, parentName: null, uuid });
+    expect(child).toMatchObject({ type: 'differencing', parentUuid: UUID, parentName: 'parent.vhd' });
+    expect(parent).toMatchObject({ type: 'dynamic', parentUuid: null, parentName: null, uuid: UUID });
   });
 });
 
@@ -103,13 +103,13 @@ describe('the size on disk', () => {
   it.each([1, 3])('is what Nova computes from the BAT with %i blocks held', async (blocks) => {
     await using dir = await temporaryFolder();
     const path = join(dir.path, 'disk.vhd');
-    await createDynamicVhd(path, { uuid, virtualBytes: 300 * mebibyte, createdAt });
+    await createDynamicVhd(path, { uuid: UUID, virtualBytes: 300 * MEBIBYTE, createdAt });
     await write(
       path,
       Array.from({ length: blocks }, (_, i) => ({ sector: (7 - 2 * i) * 4096 + 5, data: pattern(i, 1) })),
     );
     const dataOffset = Math.ceil((1536 + 4 * 150) / 512) * 512;
-    expect(await physicalBytes(path)).toBe(dataOffset + (512 + 2 * mebibyte) * blocks + 512);
+    expect(await physicalBytes(path)).toBe(dataOffset + (512 + 2 * MEBIBYTE) * blocks + 512);
   });
 
   it('does not grow by zeros in a dynamic disk, but by zeros that hide a parent’s data', async () => {
@@ -120,7 +120,7 @@ describe('the size on disk', () => {
     await write(parentPath, zeros);
     await write(path, zeros);
     const after = [await physicalBytes(path), await physicalBytes(parentPath)];
-    expect(after).toEqual([(before[0] ?? 0) + 512 + 2 * mebibyte, before[1]]);
+    expect(after).toEqual([(before[0] ?? 0) + 512 + 2 * MEBIBYTE, before[1]]);
   });
 });
 
@@ -186,7 +186,7 @@ describe('a damaged file', () => {
     await truncate(path, (await physicalBytes(path)) - 100);
     const vhd = await openVhd(path);
     await vhd.close();
-    expect(vhd.uuid).toBe(uuid);
+    expect(vhd.uuid).toBe(UUID);
   });
 
   it('gets a whole end again with the next block that is written', async () => {
@@ -207,7 +207,7 @@ describe('a damaged file', () => {
 
 async function childOfADisk(dir: string): Promise<[child: string, parent: string]> {
   const parentPath = join(dir, 'parent.vhd');
-  await createDynamicVhd(parentPath, { uuid, virtualBytes: 5 * mebibyte, createdAt });
+  await createDynamicVhd(parentPath, { uuid: UUID, virtualBytes: 5 * MEBIBYTE, createdAt });
   const path = join(dir, 'child.vhd');
   await createChildVhd(path, { uuid: crypto.randomUUID(), parentPath, createdAt });
   return [path, parentPath];
