@@ -2,7 +2,6 @@ import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { Job } from '../functions/job.ts';
 import { DRIVERS } from '../functions/words.ts';
 import { type Access, accessLine, accessOf } from './access.ts';
 import { type BackendFlags, checkBackendFlags, glanceOf, poolOf } from './backends.ts';
@@ -112,7 +111,12 @@ function dataFolder({ data, pool }: LocalFlags): string | undefined {
 /** So many jobs are named that still owe something when the service stops. */
 const MOST_TOLD = 5;
 
-type Owing = Pick<Job, 'id' | 'vmName' | 'debts'>;
+/** As much of a job as tells whose it is and what it owes. */
+interface Owing {
+  readonly id: string;
+  readonly vmName: string;
+  readonly debts?: ReadonlySet<string>;
+}
 
 /** The jobs that a stopping service undoes, each with its VM and what it owes. */
 function named(jobs: readonly Owing[]): string {
