@@ -12,6 +12,9 @@ export interface Surroundings {
   readonly queue: number;
 }
 
+/** A plugin that is still there after that is left behind. */
+const EXIT_SECONDS = 5;
+
 /** Looks at everything that a job could leave behind. `pool` is the pool's name in the service. */
 export async function lookAround(
   service: Pick<LocalService, 'runtime' | 'queue'>,
@@ -26,6 +29,7 @@ export async function lookAround(
   const jobs: string[] = [];
   for await (const { id } of store.jobs.open()) jobs.push(id);
   const { waiting, inFlight } = await service.queue.depth();
+  await pool.pluginsEnded(EXIT_SECONDS);
   return {
     pool: await pool.inventory(),
     leases: leases.filter((job) => job !== undefined),

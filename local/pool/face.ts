@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { addVm } from './build/add-vm.ts';
 import { setPlugged } from './classes/pbd.ts';
+import { pluginsEnded } from './classes/plugin.ts';
 import { forgetTasks } from './classes/task.ts';
 import { installPlugin } from './dom0.ts';
 import { vmHandle } from './handle.ts';
@@ -80,6 +81,7 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
       await Promise.all(ports().map((listener) => (reachable ? listener.start() : listener.stop())));
     },
     inventory: () => takeInventory(pool),
+    pluginsEnded: (seconds) => pluginsEnded(pool, seconds),
     baseCopies: () => listBaseCopies(pool),
     record: (className, ref) => db.record(className, ref),
     records: (className) =>

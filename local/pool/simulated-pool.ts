@@ -70,6 +70,8 @@ export interface SimulatedPool {
   /** False: all hosts cut their connections and refuse new ones; the control domains' sockets stay. */
   setReachable(reachable: boolean): Promise<void>;
   inventory(): Promise<PoolInventory>;
+  /** Waits until no plugin runs, but not longer: one that has written its result takes a moment to exit. */
+  pluginsEnded(seconds: number): Promise<void>;
   /** UUIDs of the base copies by SR UUID. */
   baseCopies(): Record<string, string[]>;
   /** A record by reference, without a session. */

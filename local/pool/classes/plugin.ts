@@ -116,6 +116,14 @@ async function exitOf(child: ChildProcess): Promise<[number | null, NodeJS.Signa
 
 const CANNOT_EXECUTE = 126;
 
+/** Waits until no plugin runs: one that has written its result takes a moment to exit. Not longer than `seconds`. */
+export async function pluginsEnded({ plugins }: PoolState, seconds: number): Promise<void> {
+  const signal = AbortSignal.timeout(seconds * 1000);
+  await Promise.allSettled(
+    [...plugins.keys()].filter(isRunning).map((child) => once(child, 'exit', { signal })),
+  );
+}
+
 /** Ends the plugins that still run, with what they have started; those of one host, or all. */
 export async function endPlugins(pool: PoolState, host?: Host): Promise<void> {
   const running = [...pool.plugins].filter(([, on]) => !host || on === host).map(([child]) => child);
