@@ -1,4 +1,4 @@
-import type { StepName } from '../statemachine/contract.ts';
+import type { FactName, StepName } from '../statemachine/contract.ts';
 import type { Ref } from '../xapi/types.ts';
 import type { Reason } from './errors.ts';
 import type { Consistency, Debt, ImageFormat, JobStatus, Quiesce, UploadSource } from './words.ts';
@@ -48,12 +48,9 @@ export interface BundledVhd {
   readonly bytes: number;
 }
 
-/** The record of one run. Sizes are bytes, times ISO 8601 UTC. Refs are handles only; the UUIDs are the identity. */
-export interface Job {
+/** What the request fixed. Times are ISO 8601 UTC. */
+export interface JobIdentity {
   readonly id: string;
-  readonly status: JobStatus;
-  /** The step that runs or ran last. */
-  readonly phase: StepName | 'QueueForHost' | 'Requested';
   readonly request: JobRequest;
   /** The caller's project, where the API is for projects. */
   readonly project?: string;
@@ -63,10 +60,9 @@ export interface Job {
   readonly requestDigest?: string;
   readonly pool: string;
   readonly vmUuid: string;
+  /** As the VM was called then; InspectVm notes what it is called once the job begins. */
   readonly vmName: string;
   readonly createdAt: string;
-  readonly startedAt?: string;
-  readonly finishedAt?: string;
   /** After this time a step gives up instead of trying again. */
   readonly deadline: string;
   /** A job started by a schedule waits for its VM until then; one on demand has no such time. */
@@ -75,8 +71,16 @@ export interface Job {
   readonly startAfter?: string;
   /** Of the schedule that asked for the job. */
   readonly run?: ScheduledRun;
+}
 
+/** Who may do what with the job, and what became of it. Each is written by a method of the store that has its condition. */
+export interface JobDecisions {
+  readonly status: JobStatus;
+  /** The step that runs or ran last. */
+  readonly phase: StepName | 'QueueForHost' | 'Requested';
   readonly debts?: ReadonlySet<Debt>;
+  /** Why what is owed could not be paid the last time; absent once it is. */
+  readonly owesBecause?: string;
   /** Present until nothing is owed and the VM's lease is back: what the janitor looks at. */
   readonly open?: 'open';
   /** No step but those of the cleanup line may have an effect any more. */
@@ -98,78 +102,91 @@ export interface Job {
   readonly claimedUntil?: string;
   /** While a step's Lambda runs: when it has surely ended. */
   readonly stepUntil?: string;
-
-  /** `pool/host` whose line the job stands in, and its ticket there. */
-  readonly group?: string;
-  readonly ticket?: string;
   readonly ticketState?: 'waiting' | 'granted';
-  readonly requeues?: number;
-
-  readonly vmRef?: Ref<'VM'>;
-  readonly hostRef?: Ref<'host'>;
-  readonly hostUuid?: string;
-  readonly hostName?: string;
-  readonly srRef?: Ref<'SR'>;
-  readonly srUuid?: string;
-  /** Position of the disk that is imaged, as xapi has it in `userdevice`. */
-  readonly device?: string;
-  /** Refs of the VM's disks that carry our tags, the root's first. */
-  readonly taggedDisks?: readonly Ref<'VDI'>[];
-  readonly virtualBytes?: number;
-  /** Whether the plugin will read the disk's chain of files, and not what xapi exports. */
-  readonly readsChain?: boolean;
-  /** `vm-data/allowvssprovider` as it was before the job; null when absent. */
-  readonly lockBefore?: string | null;
-  /** Whether the guest's live key went too, or may have: not where it was paused when the VM was unlocked. */
-  readonly unlockedLive?: boolean;
-
-  /** When the snapshot call went out; set before it goes, for it must never go twice. */
-  readonly snapshotSentAt?: string;
-  readonly snapshotTask?: Ref<'task'>;
-  readonly quiesceFailure?: string;
-  readonly templateUuid?: string;
-  readonly templateRef?: Ref<'VM'>;
-  /** UUIDs of the template's disks, the root's first. */
-  readonly snapshotDisks?: readonly string[];
-  readonly consistency?: Consistency;
-
-  readonly uploadTask?: Ref<'task'>;
-  readonly uploadAttempts?: number;
-  readonly uploadStartedAt?: string;
-  readonly firstUploadAt?: string;
-  /** What the plugin reads: the chain's files, or what xapi exports, for which the disk is attached in dom0. */
-  readonly uploadSource?: UploadSource;
-  /** Since when the host does not say how the upload stands, or that it has ended, although it is asked. */
-  readonly hostAwaySince?: string;
-  /** Whether the VM is locked in the database, but its running guest is that host's to lock. */
-  readonly relockAwaitsHost?: boolean;
-  /** How often the chain changed under an upload, and the plugin's name of the try that last found so. */
-  readonly chainChanges?: number;
-  readonly chainChangedAttempt?: string;
-  readonly chainChangedAt?: string;
-  /** `uploadStartedAt` of the try whose token Glance did not take: one may be revoked before it is used, but not each. */
-  readonly tokenRefused?: string;
-  /** The plugin's name of the try before this one: how that ended is not how this one does. */
-  readonly earlierAttempt?: string;
-  readonly secretUuid?: string;
-  readonly bytesRead?: number;
-  readonly bytesSent?: number;
-  readonly bytesTotal?: number;
-  readonly etaSeconds?: number;
-  readonly sha512?: string;
-  readonly imageBytes?: number;
-  readonly vhds?: readonly BundledVhd[];
-
-  /** Why what is owed could not be paid the last time; absent once it is. */
-  readonly owesBecause?: string;
+  readonly finishedAt?: string;
+  readonly error?: Reason;
   /** For operators, and the same in words for all callers. */
   readonly warnings?: readonly string[];
   readonly warningsForAll?: readonly string[];
-  readonly error?: Reason;
   readonly xapiCalls?: number;
   /** How often a step of it has run. */
   readonly stepRuns?: number;
 }
+
+/**
+ * What steps find out and put on record; which of them a step writes stands in the contract. Sizes are bytes. Refs are
+ * handles only; the UUIDs are the identity.
+ */
+export interface Facts {
+  readonly startedAt: string;
+  /** `pool/host` whose line the job stands in, and its ticket there. */
+  readonly group: string;
+  readonly ticket: string;
+  readonly requeues: number;
+
+  readonly vmRef: Ref<'VM'>;
+  readonly vmName: string;
+  readonly hostRef: Ref<'host'>;
+  readonly hostUuid: string;
+  readonly hostName: string;
+  readonly srRef: Ref<'SR'>;
+  readonly srUuid: string;
+  /** Position of the disk that is imaged, as xapi has it in `userdevice`. The request found it, and its size, before. */
+  readonly device: string;
+  readonly virtualBytes: number;
+  /** Refs of the VM's disks that carry our tags, the root's first. */
+  readonly taggedDisks: readonly Ref<'VDI'>[];
+  /** Whether the plugin will read the disk's chain of files, and not what xapi exports. */
+  readonly readsChain: boolean;
+  /** `vm-data/allowvssprovider` as it was before the job; null when absent. */
+  readonly lockBefore: string | null;
+  /** Whether the guest's live key went too, or may have: not where it was paused when the VM was unlocked. */
+  readonly unlockedLive: boolean;
+
+  /** When the snapshot call went out; set before it goes, for it must never go twice. */
+  readonly snapshotSentAt: string;
+  readonly snapshotTask: Ref<'task'>;
+  readonly quiesceFailure: string;
+  readonly templateUuid: string;
+  readonly templateRef: Ref<'VM'>;
+  /** UUIDs of the template's disks, the root's first. */
+  readonly snapshotDisks: readonly string[];
+  readonly consistency: Consistency;
+
+  readonly uploadTask: Ref<'task'>;
+  readonly uploadAttempts: number;
+  readonly uploadStartedAt: string;
+  readonly firstUploadAt: string;
+  /** What the plugin reads: the chain's files, or what xapi exports, for which the disk is attached in dom0. */
+  readonly uploadSource: UploadSource;
+  /** Since when the host does not say how the upload stands, or that it has ended, although it is asked. */
+  readonly hostAwaySince: string;
+  /** Whether the VM is locked in the database, but its running guest is that host's to lock. */
+  readonly relockAwaitsHost: boolean;
+  /** How often the chain changed under an upload, and the plugin's name of the try that last found so. */
+  readonly chainChanges: number;
+  readonly chainChangedAttempt: string;
+  readonly chainChangedAt: string;
+  /** `uploadStartedAt` of the try whose token Glance did not take: one may be revoked before it is used, but not each. */
+  readonly tokenRefused: string;
+  /** The plugin's name of the try before this one: how that ended is not how this one does. */
+  readonly earlierAttempt: string;
+  readonly secretUuid: string;
+  readonly bytesRead: number;
+  readonly bytesSent: number;
+  readonly bytesTotal: number;
+  readonly etaSeconds: number;
+  readonly sha512: string;
+  readonly imageBytes: number;
+  /** Empty for a raw image. */
+  readonly vhds: readonly BundledVhd[];
+}
+
+/** The record of one run, as it lies in the table: flat. */
+export type Job = JobIdentity & JobDecisions & Partial<Facts>;
+
+/** A job whose record surely has these facts. */
+export type JobWith<F extends FactName> = Job & Pick<Facts, F>;
 
 /** The label of a job's snapshot template: whoever finds it has found the job. */
 export function snapshotLabel(jobId: string): string {

@@ -4,7 +4,7 @@ import type { CounterKey } from './store/counters.ts';
 import type { Store } from './store.ts';
 
 type Kind = 'schedules' | 'jobs';
-type Deps = Pick<BaseRuntime, 'store' | 'config' | 'clock'>;
+type Deps = Pick<BaseRuntime, 'config' | 'clock'> & { readonly store: Store };
 
 const WORDS = {
   schedules: { setting: 'maxSchedules', what: 'schedules', mend: 'Remove some' },

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EventBridgeEvent } from 'aws-lambda';
+import type { CLEANUP_STEPS } from '../statemachine/contract.ts';
 import { mapBounded } from './bounded.ts';
 import { END_OF_TIME } from './clock.ts';
 import { type Reason, XensnapError } from './errors.ts';
@@ -8,7 +9,7 @@ import type { Job } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { sentence } from './sentence.ts';
-import { type StepDeps, secondsSince } from './step.ts';
+import { type DepsOf, secondsSince } from './step.ts';
 import { cancelUpload } from './steps/CancelUpload.ts';
 import { destroySnapshot } from './steps/DestroySnapshot.ts';
 import { discardImage } from './steps/DiscardImage.ts';
@@ -42,8 +43,10 @@ export async function reconcileEvent(event: StatusChange, runtime: Runtime): Pro
     throw new XensnapError('StillOwed', `Job ${event.detail.name} still owes ${result.owes.join(', ')}.`);
 }
 
+type CleanupDeps = DepsOf<(typeof CLEANUP_STEPS)[number]>;
+
 /** Each debt's payment; the same functions that the steps of the cleanup line run. */
-const PAYMENTS: readonly [Debt | 'close', (deps: StepDeps) => Promise<void>][] = [
+const PAYMENTS: readonly [Debt | 'close', (deps: CleanupDeps) => Promise<void>][] = [
   ['close', cancelUpload],
   ['image', discardImage],
   ['snapshot', destroySnapshot],
@@ -55,7 +58,7 @@ const PAYMENTS: readonly [Debt | 'close', (deps: StepDeps) => Promise<void>][] =
  * A job that waits for its host has given the VM's lease back, and the next one may have opened the VM for a snapshot:
  * that one locks it again.
  */
-async function relockUnderLease(deps: StepDeps): Promise<void> {
+async function relockUnderLease(deps: DepsOf<'RelockVm'>): Promise<void> {
   const { store, job, clock } = deps;
   if (!(await store.jobs.get(job.id))?.debts?.has('relock')) return;
   const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
@@ -130,7 +133,7 @@ async function settle(job: Job, end: Reason, runtime: Runtime): Promise<Reconcil
   const metrics = runtime.metrics.with({ jobId: job.id });
   const problems: string[] = [];
   await runtime.withSession(job.pool, async (xapi) => {
-    const deps: StepDeps = { ...runtime, log, metrics, job, xapi };
+    const deps: CleanupDeps = { ...runtime, log, metrics, job, xapi };
     for (const [debt, pay] of PAYMENTS)
       try {
         await pay(deps);
@@ -141,7 +144,7 @@ async function settle(job: Job, end: Reason, runtime: Runtime): Promise<Reconcil
       }
     if (problems.length > 0) {
       const why = problems.join(' ');
-      await runtime.store.jobs.record(job.id, { owesBecause: why });
+      await runtime.store.jobs.noteOwing(job.id, why);
       if (job.finishedAt === undefined)
         await runtime.store.jobs.warn(job.id, `Not tidied up yet: ${why} ${GOES_ON}`, NOT_TIDIED_UP);
     }

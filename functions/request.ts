@@ -155,7 +155,7 @@ async function undo(job: Job, runtime: Runtime): Promise<boolean> {
     // The VM stays this job's until it is paid: by the next request for the VM, or by the janitor.
     const { message } = translate(problem);
     log.warn('a refused job is left for the janitor', { jobId: job.id, reason: message });
-    await store.jobs.record(job.id, { owesBecause: message });
+    await store.jobs.noteOwing(job.id, message);
     return false;
   }
 }

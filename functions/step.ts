@@ -1,5 +1,8 @@
 import {
   CLEANUP_STEPS,
+  type FactBefore,
+  type FactName,
+  type FactOf,
   type JobInput,
   type ResultOf,
   STEPS,
@@ -8,28 +11,34 @@ import {
 } from '../statemachine/contract.ts';
 import type { Session } from '../xapi/session.ts';
 import { XensnapError } from './errors.ts';
-import type { Job } from './job.ts';
+import type { Job, JobWith } from './job.ts';
 import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
+import type { Store } from './store.ts';
 import { translate } from './translate.ts';
 import type { Debt } from './words.ts';
 
 /** Of a step's Lambda, for what comes after the last call to the pool: the logout, and what is put on record. */
 const RESERVE_SECONDS = 10;
 
-/** What a step works with: the job as it was when the step began, and a session of the job's pool. */
-export interface StepDeps
-  extends Pick<
-    BaseRuntime,
-    'config' | 'store' | 'glance' | 'glanceToken' | 'clock' | 'wait' | 'log' | 'metrics'
-  > {
-  readonly job: Job;
+/**
+ * What a step works with: the job as it was when the step began, and a session of the job's pool.
+ * @typeParam Writes the facts that may be put on record: none unless said
+ * @typeParam Has the facts that are surely on the job's record
+ */
+export interface StepDeps<in Writes extends FactName = never, Has extends FactName = never>
+  extends Pick<BaseRuntime, 'config' | 'glance' | 'glanceToken' | 'clock' | 'wait' | 'log' | 'metrics'> {
+  readonly store: Store<Writes>;
+  readonly job: JobWith<Has>;
   readonly xapi: Session;
 }
 
-export type StepFunction<S extends StepName> = (
+/** What a step of that name works with; the facts that it needs it has. */
+export type DepsOf<S extends StepName, Needs extends FactName = never> = StepDeps<FactOf<S>, Needs>;
+
+export type StepFunction<S extends StepName, Needs extends FactName> = (
   state: StateBefore<S>,
-  deps: StepDeps,
+  deps: DepsOf<S, Needs>,
 ) => Promise<ResultOf<S>>;
 
 /** A Lambda handler; `in` gives the same handler within another runtime than the process's own. */
@@ -39,13 +48,18 @@ export interface StepHandler<S extends StepName> {
 }
 
 /**
- * Makes the handler of a step: checks that the job still lives, marks that a step runs and until when, opens one
- * session, always logs out, and gives every error the name on which the state machine routes.
+ * Makes the handler of a step: checks that the job still lives and has the facts that the step needs, marks that a step
+ * runs and until when, opens one session, always logs out, and gives every error the name on which the state machine
+ * routes.
  */
-export function step<S extends StepName>(name: S, run: StepFunction<S>): StepHandler<S> {
+export function step<S extends StepName, const Needs extends FactBefore<S> = never>(
+  name: S,
+  { needs }: { readonly needs: readonly Needs[] },
+  run: StepFunction<S, Needs>,
+): StepHandler<S> {
   const running = async (state: StateBefore<S>, runtime: BaseRuntime) => {
     try {
-      return await runStep(name, run, state, runtime);
+      return await runStep(name, needs, run, state, runtime);
     } catch (error) {
       // The table's own errors too, before and after the step's work.
       throw translate(error);
@@ -57,9 +71,10 @@ export function step<S extends StepName>(name: S, run: StepFunction<S>): StepHan
   });
 }
 
-async function runStep<S extends StepName>(
+async function runStep<S extends StepName, Needs extends FactName>(
   name: S,
-  run: StepFunction<S>,
+  needs: readonly Needs[],
+  run: StepFunction<S, Needs>,
   state: StateBefore<S>,
   runtime: BaseRuntime,
 ): Promise<ResultOf<S>> {
@@ -70,7 +85,7 @@ async function runStep<S extends StepName>(
   let xapiCalls = 0;
   const inSession = async (xapi: Session) => {
     try {
-      return await run(state, { ...runtime, log, metrics, job, xapi });
+      return await run(state, { ...runtime, log, metrics, job: withFacts(job, needs), xapi });
     } finally {
       // The logout is still to come.
       xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;
@@ -129,6 +144,13 @@ async function begin(name: StepName, { jobId }: JobInput, { store, clock }: Base
   throw new XensnapError('JobClosing', 'The job is being closed: the step does not start.');
 }
 
+/** The same job, which has these facts. Throws where one is missing: then its record is damaged. */
+function withFacts<F extends FactName>(job: Job, needs: readonly F[]): JobWith<F> {
+  const missing = needs.find((fact) => job[fact] === undefined);
+  if (missing === undefined) return job as JobWith<F>;
+  throw new XensnapError('Internal', `The record of job ${job.id} lacks "${missing}".`);
+}
+
 async function notePoolUnreachable(
   pool: string,
   reason: string,
@@ -139,14 +161,21 @@ async function notePoolUnreachable(
 }
 
 /** Puts a debt on record before its effect. Throws when the job is being closed: then the effect must not be. */
-export async function owe({ store, job }: StepDeps, debt: Debt, facts: JobFacts = {}): Promise<Job> {
+export async function owe<F extends FactName>(
+  { store, job }: StepDeps<F>,
+  debt: Debt,
+  facts: JobFacts<F> = {},
+): Promise<Job> {
   const owing = await store.jobs.owe(job.id, debt, facts);
   if (owing) return owing;
   throw new XensnapError('JobClosing', 'The job is being closed: nothing new is begun.');
 }
 
 /** Puts facts on record. */
-export async function record({ store, job }: StepDeps, facts: JobFacts): Promise<void> {
+export async function record<F extends FactName>(
+  { store, job }: StepDeps<F>,
+  facts: JobFacts<F>,
+): Promise<void> {
   await store.jobs.record(job.id, facts);
 }
 

@@ -1,4 +1,5 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { FactName } from '../statemachine/contract.ts';
 import { Backups } from './store/backups.ts';
 import { Counters } from './store/counters.ts';
 import { JanitorReports } from './store/janitor-reports.ts';
@@ -10,8 +11,9 @@ import { Schedules } from './store/schedules.ts';
 import { Table } from './store/table.ts';
 
 /** The table: the only memory that outlives a Lambda. Its parts are the only users of DynamoDB. */
-export interface Store {
-  readonly jobs: Jobs;
+export interface Store<in F extends FactName = never> {
+  /** Where a job's facts are written, as far as `F` says which. */
+  readonly jobs: Jobs<F>;
   readonly leases: Leases;
   readonly counters: Counters;
   readonly pools: Pools;
@@ -21,12 +23,12 @@ export interface Store {
   readonly backups: Backups;
 }
 
-export function createStore(client: DynamoDBClient, tableName: string): Store {
+export function createStore(client: DynamoDBClient, tableName: string): Store<FactName> {
   return storeIn(new Table(client, tableName));
 }
 
 /** The store in a table that is there already. */
-export function storeIn(table: Table): Store {
+export function storeIn(table: Table): Store<FactName> {
   return {
     jobs: new Jobs(table),
     leases: new Leases(table),

@@ -40,6 +40,21 @@ export const STEPS = {
 /** A step: a Lambda task of the state machine. */
 export type StepName = keyof typeof STEPS;
 
+/** The steps that do the job, in their order: each begins only once all before it have ended well. */
+export const FORWARD_STEPS = [
+  'TakeVm',
+  'InspectVm',
+  'ConfirmHost',
+  'UnlockVm',
+  'StartSnapshot',
+  'PollSnapshot',
+  'AwaitCoalesce',
+  'StartUpload',
+  'PollUpload',
+  'VerifyImage',
+  'RotateBackups',
+] as const satisfies readonly StepName[];
+
 /** The steps that failure and success both pass, in this order. They run although the job is closing. */
 export const CLEANUP_STEPS = [
   'CancelUpload',
@@ -48,6 +63,77 @@ export const CLEANUP_STEPS = [
   'RelockVm',
   'ReleaseHost',
 ] as const satisfies readonly StepName[];
+
+/** The names of the facts that a step puts on the job's record. */
+export interface StepFacts {
+  /** Those that are there once it has ended well. Later steps may need them, and nobody may take them back. */
+  readonly certain: readonly string[];
+  /** Those that it writes only if there is something to write, or that are taken back again. */
+  readonly possible: readonly string[];
+}
+
+/** Which step finds out what. The types of the facts are in functions/job.ts. */
+export const FACTS = {
+  TakeVm: { certain: [], possible: [] },
+  InspectVm: {
+    certain: [
+      'startedAt',
+      'group',
+      'ticket',
+      'vmRef',
+      'vmName',
+      'hostRef',
+      'hostUuid',
+      'hostName',
+      'srRef',
+      'srUuid',
+      'device',
+      'taggedDisks',
+      'virtualBytes',
+      'readsChain',
+    ],
+    possible: [],
+  },
+  ConfirmHost: { certain: [], possible: ['group', 'ticket', 'requeues', 'hostRef', 'hostUuid', 'hostName'] },
+  UnlockVm: { certain: ['lockBefore', 'unlockedLive'], possible: [] },
+  StartSnapshot: { certain: [], possible: ['snapshotSentAt', 'snapshotTask', 'quiesceFailure'] },
+  PollSnapshot: {
+    certain: ['templateRef', 'templateUuid', 'snapshotDisks', 'consistency'],
+    possible: ['snapshotSentAt', 'snapshotTask', 'quiesceFailure'],
+  },
+  AwaitCoalesce: { certain: [], possible: [] },
+  StartUpload: {
+    certain: ['uploadAttempts', 'uploadStartedAt', 'firstUploadAt', 'bytesRead', 'bytesSent'],
+    possible: ['uploadTask', 'earlierAttempt', 'secretUuid', 'hostAwaySince'],
+  },
+  PollUpload: {
+    certain: [
+      'sha512',
+      'imageBytes',
+      'vhds',
+      'uploadSource',
+      'bytesRead',
+      'bytesSent',
+      'bytesTotal',
+      'etaSeconds',
+    ],
+    possible: [
+      'readsChain',
+      'chainChanges',
+      'chainChangedAttempt',
+      'chainChangedAt',
+      'tokenRefused',
+      'hostAwaySince',
+    ],
+  },
+  VerifyImage: { certain: [], possible: [] },
+  RotateBackups: { certain: [], possible: [] },
+  CancelUpload: { certain: [], possible: ['hostAwaySince'] },
+  DiscardImage: { certain: [], possible: [] },
+  DestroySnapshot: { certain: [], possible: ['templateRef', 'templateUuid', 'snapshotDisks'] },
+  RelockVm: { certain: [], possible: ['relockAwaitsHost', 'hostAwaySince'] },
+  ReleaseHost: { certain: [], possible: [] },
+} as const satisfies Record<StepName, StepFacts>;
 
 /** What an execution is started with; its name is the job's id as well. */
 export interface JobInput {
@@ -95,31 +181,31 @@ export interface Caught {
   readonly Cause: string;
 }
 
-/** Which steps have surely ended when a step starts. The cleanup line can be entered from everywhere, so it lists none. */
-interface StepsBefore {
-  TakeVm: never;
-  InspectVm: 'TakeVm';
-  ConfirmHost: 'TakeVm' | 'InspectVm';
-  UnlockVm: 'TakeVm' | 'ConfirmHost';
-  StartSnapshot: 'TakeVm' | 'ConfirmHost';
-  PollSnapshot: 'TakeVm' | 'ConfirmHost';
-  AwaitCoalesce: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot';
-  StartUpload: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce';
-  PollUpload: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce';
-  VerifyImage: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce' | 'PollUpload';
-  RotateBackups: 'TakeVm' | 'ConfirmHost' | 'PollSnapshot' | 'AwaitCoalesce' | 'PollUpload' | 'VerifyImage';
-  CancelUpload: never;
-  DiscardImage: never;
-  DestroySnapshot: never;
-  RelockVm: never;
-  ReleaseHost: never;
-}
+/** The steps of a line that have surely ended when one of it starts. */
+type Before<Line extends readonly unknown[], Step> = Line extends readonly [...infer Earlier, infer Last]
+  ? Step extends Last
+    ? Earlier[number]
+    : Before<Earlier, Step>
+  : never;
+
+/** Which steps have surely ended when a step starts; none for the cleanup line, which can be entered from everywhere. */
+type StepsBefore<S extends StepName> = Extract<Before<typeof FORWARD_STEPS, S>, StepName>;
+
+/** The facts that a step may write. */
+export type FactOf<S extends StepName> = (typeof FACTS)[S]['certain' | 'possible'][number];
+
+/** The facts that are surely on record when a step starts. */
+export type FactBefore<S extends StepName> = (typeof FACTS)[StepsBefore<S>]['certain'][number];
+
+/** Any fact on the record of a job, and those on which some step may rely. */
+export type FactName = FactOf<StepName>;
+export type CertainFact = (typeof FACTS)[StepName]['certain'][number];
 
 type Written<S extends StepName> = Exclude<(typeof STEPS)[S]['writes'], null>;
 
 /** The execution's state as a step receives it: what earlier steps wrote is certain, all else may be there. */
 export type StateBefore<S extends StepName> = JobInput &
-  Pick<StepResults, Written<StepsBefore[S]>> &
+  Pick<StepResults, Written<StepsBefore<S>>> &
   Partial<StepResults> & {
     readonly failure?: Caught;
     readonly rotationFailure?: Caught;

@@ -1,5 +1,5 @@
+import type { Ref } from '../../xapi/types.ts';
 import { snapshotLabel } from '../job.ts';
-import { known } from '../known.ts';
 import type { StepDeps } from '../step.ts';
 import { destroyTemplate } from './destroy.ts';
 import { GONE, unlessGone, unlessUnknown } from './gone.ts';
@@ -10,8 +10,11 @@ import { tagsIn } from './tags.ts';
  * (xapi renames it last). It is provably ours only by its transportable id, which no other snapshot call sets;
  * one without it may be an operator's, made in the same moment, and is only reported.
  */
-export async function removeHalfMade({ job, xapi, store, config }: StepDeps): Promise<void> {
-  const source = { class: 'VM', ref: known(job, 'vmRef'), uuid: job.vmUuid } as const;
+export async function removeHalfMade(
+  { job, xapi, store, config }: StepDeps,
+  vmRef: Ref<'VM'>,
+): Promise<void> {
+  const source = { class: 'VM', ref: vmRef, uuid: job.vmUuid } as const;
   const snapshots = await unlessGone(xapi, source, (ref) => xapi.call('VM.get_snapshots', ref));
   for (const ref of snapshots === GONE ? [] : snapshots) {
     const vm = await unlessUnknown('VM', ref, () => xapi.call('VM.get_record', ref));

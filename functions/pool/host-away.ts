@@ -14,7 +14,7 @@ export function isHostAway(error: unknown): boolean {
 }
 
 /** Notes that the host was asked in vain, since when if it was asked in vain before; answers the seconds since. */
-async function noteHostAway({ job, store, clock }: StepDeps): Promise<number> {
+async function noteHostAway({ job, store, clock }: StepDeps<'hostAwaySince'>): Promise<number> {
   const now = clock.now().toISOString();
   const since = (await store.jobs.get(job.id))?.hostAwaySince ?? now;
   await store.jobs.record(job.id, { hostAwaySince: since });
@@ -27,12 +27,12 @@ function patience(job: Job, { config }: Pick<StepDeps, 'config'>): number {
 }
 
 /** Notes that the host was asked in vain; answers whether that has been so for too long. */
-export async function giveUpHost(deps: StepDeps): Promise<boolean> {
+export async function giveUpHost(deps: StepDeps<'hostAwaySince'>): Promise<boolean> {
   return (await noteHostAway(deps)) >= patience(deps.job, deps);
 }
 
 /** @throws HostUnreachable when the host has been away for too long; the pool answers all the while */
-export async function refuseAfterLong(deps: StepDeps, cause: unknown): Promise<void> {
+export async function refuseAfterLong(deps: StepDeps<'hostAwaySince'>, cause: unknown): Promise<void> {
   const seconds = await noteHostAway(deps);
   if (seconds < patience(deps.job, deps)) return;
   throw new XensnapError(
@@ -43,7 +43,7 @@ export async function refuseAfterLong(deps: StepDeps, cause: unknown): Promise<v
 }
 
 /** The host has answered. */
-export async function noteHostBack({ job, store }: StepDeps): Promise<void> {
+export async function noteHostBack({ job, store }: StepDeps<'hostAwaySince'>): Promise<void> {
   if (job.hostAwaySince !== undefined) await store.jobs.record(job.id, {}, ['hostAwaySince']);
 }
 

@@ -3,6 +3,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { createGlance, type Glance } from '../../glance/client.ts';
 import type { Keystone } from '../../glance/keystone.ts';
+import type { FactName } from '../../statemachine/contract.ts';
 import { createPoolClient, type PoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
 import { type Clock, systemClock } from '../clock.ts';
@@ -24,7 +25,7 @@ import { secretReader } from './secret-reader.ts';
 /** What a step works with; made once for a process. Reaches the table, the secrets, the pools and Glance. */
 export interface BaseRuntime {
   readonly config: Config;
-  readonly store: Store;
+  readonly store: Store<FactName>;
   readonly glance: Glance;
   readonly clock: Clock;
   readonly log: Log;

@@ -3,9 +3,10 @@ import type { Job } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { RunKey } from '../store/runs.ts';
+import type { Store } from '../store.ts';
 import type { RunOutcome } from './run.ts';
 
-type Deps = Pick<BaseRuntime, 'store' | 'clock' | 'log' | 'metrics'>;
+type Deps = Pick<BaseRuntime, 'clock' | 'log' | 'metrics'> & { readonly store: Store };
 
 const METRIC: { readonly [O in RunOutcome]?: CountName } = {
   failed: 'BackupFailed',

@@ -1,7 +1,6 @@
 import { XapiError } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { Ref, VdiRecord } from '../../xapi/types.ts';
-import { known } from '../known.ts';
 import { type StepDeps, secondsSince, step } from '../step.ts';
 import { asJobError, isReplyLost } from '../translate.ts';
 
@@ -19,7 +18,7 @@ interface Chain {
  * A scan only nudges the coalescer and refreshes `vhd-parent`: whatever becomes of it (one damaged VHD of somebody else's
  * fails it), the job goes on. Between scans, only the chain's own records are looked at.
  */
-export const handler = step('AwaitCoalesce', async (state, deps) => {
+export const handler = step('AwaitCoalesce', { needs: ['snapshotDisks', 'srRef'] }, async (state, deps) => {
   const { job, xapi, config, clock } = deps;
   const { coalescePollSeconds, coalesceScanSeconds, coalesceMaxSeconds } = config.timings;
   const now = clock.now().toISOString();
@@ -38,7 +37,7 @@ export const handler = step('AwaitCoalesce', async (state, deps) => {
   const before =
     state.coalesce && state.coalesce.since >= (job.chainChangedAt ?? '') ? state.coalesce : undefined;
   const since = before?.since ?? now;
-  const leaf = known(job, 'snapshotDisks')[0] ?? '';
+  const leaf = job.snapshotDisks[0] ?? '';
   const scanned =
     before && (before.scanFailed || secondsSince({ clock }, before.scannedAt) < coalesceScanSeconds)
       ? { scannedAt: before.scannedAt, scanFailed: before.scanFailed }
@@ -46,7 +45,7 @@ export const handler = step('AwaitCoalesce', async (state, deps) => {
   const { chain, mergeable } =
     before && scanned.scannedAt === before.scannedAt
       ? { chain: await parentsOf(xapi, leaf), mergeable: before.mergeable }
-      : await chainOf(xapi, leaf, known(job, 'srRef'));
+      : await chainOf(xapi, leaf, job.srRef);
   const isStill = before !== undefined && chain.join() === before.chain.join();
   const settled =
     chain.length <= 1 || (isStill && !mergeable) || secondsSince({ clock }, since) >= coalesceMaxSeconds;
@@ -54,9 +53,9 @@ export const handler = step('AwaitCoalesce', async (state, deps) => {
 });
 
 /** True if it went well. After one that did not there is no other: they would queue up behind sm's lock. */
-async function scan({ job, xapi, store }: StepDeps): Promise<boolean> {
+async function scan({ job, xapi, store }: StepDeps<never, 'srRef'>): Promise<boolean> {
   try {
-    await xapi.call('SR.scan', known(job, 'srRef'));
+    await xapi.call('SR.scan', job.srRef);
     return true;
   } catch (error) {
     if (!(error instanceof XapiError || isReplyLost(error))) throw error;

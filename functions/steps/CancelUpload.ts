@@ -1,18 +1,17 @@
 import { isCode } from '../../xapi/errors.ts';
 import { XensnapError } from '../errors.ts';
-import { known } from '../known.ts';
 import { cancelPlugin } from '../pool/dom0.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { giveUpHost, hostNamed, isHostAway, noteHostBack } from '../pool/host-away.ts';
 import { paySecret } from '../pool/secrets.ts';
 import { forgetTask } from '../pool/tasks.ts';
-import { type StepDeps, step } from '../step.ts';
+import { type DepsOf, type StepDeps, step } from '../step.ts';
 
 /**
  * Closes the job, stops an upload that may run, and sees to it that the token is gone. Pays `plugin` and `secret`, each
  * whatever becomes of the other. A host that has been away for too long keeps the debt `plugin`, and nothing waits.
  */
-export async function cancelUpload(deps: StepDeps): Promise<void> {
+export async function cancelUpload(deps: DepsOf<'CancelUpload'>): Promise<void> {
   const { store } = deps;
   const job = (await store.jobs.close(deps.job.id)) ?? deps.job;
   const owing = { ...deps, job };
@@ -20,12 +19,12 @@ export async function cancelUpload(deps: StepDeps): Promise<void> {
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-export const handler = step('CancelUpload', async (_state, deps) => {
+export const handler = step('CancelUpload', { needs: [] }, async (_state, deps) => {
   await cancelUpload(deps);
   return undefined;
 });
 
-async function stopUpload(deps: StepDeps): Promise<void> {
+async function stopUpload(deps: DepsOf<'CancelUpload'>): Promise<void> {
   const { job, store } = deps;
   if (!job.debts?.has('plugin')) return;
   const problem = await stopPlugin(deps);
@@ -49,8 +48,9 @@ async function stopUpload(deps: StepDeps): Promise<void> {
  * plugin says so, or the host has no plugin.
  */
 async function stopPlugin({ job, xapi }: StepDeps): Promise<Error | typeof GONE | undefined> {
-  if (job.hostRef === undefined) return undefined;
-  const host = { class: 'host', ref: job.hostRef, uuid: known(job, 'hostUuid') } as const;
+  // Both go on record at once, before anything is begun on that host.
+  if (job.hostRef === undefined || job.hostUuid === undefined) return undefined;
+  const host = { class: 'host', ref: job.hostRef, uuid: job.hostUuid } as const;
   try {
     const status = await unlessGone(xapi, host, (ref) => cancelPlugin(xapi, ref, job.id));
     if (status === GONE) return GONE;

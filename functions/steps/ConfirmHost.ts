@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { NULL_REF } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
-import { known } from '../known.ts';
 import { requirePlugin } from '../pool/dom0.ts';
 import { chooseHost, hostsWithSr } from '../pool/host.ts';
 import { step } from '../step.ts';
@@ -14,37 +13,41 @@ const MAX_REQUEUES = 2;
  * The VM may have moved while the job queued. Where the SR is still attached to the granted host, that host uploads
  * all the same; else the slot, and only the slot, goes back, and the job takes a ticket for another host's line.
  */
-export const handler = step('ConfirmHost', async (_state, { job, xapi, store }) => {
-  const place = { group: known(job, 'group'), ticket: known(job, 'ticket') };
-  // An earlier run of this step has put the job in another line, where it has no slot yet.
-  if (job.ticketState !== 'granted') return { ...place, confirmed: false };
-  const srRef = known(job, 'srRef');
-  const attached = await hostsWithSr(xapi, srRef);
-  if (attached.includes(known(job, 'hostRef'))) return { ...place, confirmed: true };
-  const requeues = (job.requeues ?? 0) + 1;
-  if (requeues > MAX_REQUEUES)
-    throw new XensnapError(
-      'StorageNotAttached',
-      `The storage of "${job.vmName}" was detached from its host ${requeues} times while the job queued.`,
-    );
-  const vm = await xapi.call('VM.get_record', known(job, 'vmRef'));
-  const residentOn = vm.resident_on === NULL_REF ? undefined : vm.resident_on;
-  const host = await chooseHost(xapi, store, {
-    pool: job.pool,
-    srRef,
-    srName: (await xapi.call('SR.get_record', srRef)).name_label,
-    residentOn,
-  });
-  await requirePlugin(xapi, host.ref, host.record.name_label);
-  const next = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
-  await store.counters.release(slotsOfHost(place.group), job.id);
-  await store.counters.release(slotsOfSr(job.pool, known(job, 'srUuid')), job.id);
-  const queued = await store.jobs.queue(job.id, next, {
-    requeues,
-    hostRef: host.ref,
-    hostUuid: host.record.uuid,
-    hostName: host.record.name_label,
-  });
-  if (!queued) throw new XensnapError('JobClosing', 'The job is being closed: it does not queue again.');
-  return { ...next, confirmed: false };
-});
+export const handler = step(
+  'ConfirmHost',
+  { needs: ['group', 'ticket', 'vmRef', 'hostRef', 'srRef', 'srUuid'] },
+  async (_state, { job, xapi, store }) => {
+    const { srRef } = job;
+    const place = { group: job.group, ticket: job.ticket };
+    // An earlier run of this step has put the job in another line, where it has no slot yet.
+    if (job.ticketState !== 'granted') return { ...place, confirmed: false };
+    const attached = await hostsWithSr(xapi, srRef);
+    if (attached.includes(job.hostRef)) return { ...place, confirmed: true };
+    const requeues = (job.requeues ?? 0) + 1;
+    if (requeues > MAX_REQUEUES)
+      throw new XensnapError(
+        'StorageNotAttached',
+        `The storage of "${job.vmName}" was detached from its host ${requeues} times while the job queued.`,
+      );
+    const vm = await xapi.call('VM.get_record', job.vmRef);
+    const residentOn = vm.resident_on === NULL_REF ? undefined : vm.resident_on;
+    const host = await chooseHost(xapi, store, {
+      pool: job.pool,
+      srRef,
+      srName: (await xapi.call('SR.get_record', srRef)).name_label,
+      residentOn,
+    });
+    await requirePlugin(xapi, host.ref, host.record.name_label);
+    const next = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
+    await store.counters.release(slotsOfHost(place.group), job.id);
+    await store.counters.release(slotsOfSr(job.pool, job.srUuid), job.id);
+    const queued = await store.jobs.queue(job.id, next, {
+      requeues,
+      hostRef: host.ref,
+      hostUuid: host.record.uuid,
+      hostName: host.record.name_label,
+    });
+    if (!queued) throw new XensnapError('JobClosing', 'The job is being closed: it does not queue again.');
+    return { ...next, confirmed: false };
+  },
+);

@@ -8,14 +8,14 @@ import { maySnapshotGo } from '../pool/host-away.ts';
 import { paySecret } from '../pool/secrets.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, lookForTemplate, type Template } from '../pool/template.ts';
-import { housekeeping, type StepDeps, secondsSince, step } from '../step.ts';
+import { type DepsOf, housekeeping, type StepDeps, secondsSince, step } from '../step.ts';
 import { isQuiesced, snapshotCall } from './StartSnapshot.ts';
 
 /**
  * Destroys the template's disks, then the template, and nothing that is not provably ours. Pays `snapshot` once neither
  * is to be found any more: the disks by their UUIDs, the template by its UUID and its label.
  */
-export async function destroySnapshot(deps: StepDeps): Promise<void> {
+export async function destroySnapshot(deps: DepsOf<'DestroySnapshot'>): Promise<void> {
   const { xapi, store, config } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('snapshot') || !maySnapshotGo(job, deps)) return;
@@ -26,8 +26,8 @@ export async function destroySnapshot(deps: StepDeps): Promise<void> {
     template = await findTemplate(xapi, job, config.installation);
   }
   // A quiesced one that failed leaves a template without our label; PollSnapshot may not have come to it.
-  if (!template && job.snapshotSentAt !== undefined && isQuiesced(job))
-    await removeHalfMade({ ...deps, job });
+  if (!template && job.vmRef !== undefined && job.snapshotSentAt !== undefined && isQuiesced(job))
+    await removeHalfMade({ ...deps, job }, job.vmRef);
   const disks = job.snapshotDisks ?? (template ? await putOnRecord(deps, template) : []);
   const left = await destroyUntilGone(xapi, template?.record.uuid, disks);
   // By its UUID it was looked for just now.
@@ -42,7 +42,7 @@ export async function destroySnapshot(deps: StepDeps): Promise<void> {
   await store.jobs.pay(job.id, 'snapshot');
 }
 
-export const handler = step('DestroySnapshot', async (_state, deps) => {
+export const handler = step('DestroySnapshot', { needs: [] }, async (_state, deps) => {
   // After a success nobody else does, if PollUpload could not.
   await housekeeping(deps.log, "the upload's secret", () => paySecret(deps));
   await destroySnapshot(deps);
@@ -51,7 +51,7 @@ export const handler = step('DestroySnapshot', async (_state, deps) => {
 
 /** Before the first disk is gone: a template without its disks no longer says which they were. */
 async function putOnRecord(
-  { xapi, store, job }: StepDeps,
+  { xapi, store, job }: DepsOf<'DestroySnapshot'>,
   { ref, record }: Template,
 ): Promise<readonly string[]> {
   const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref, job.device));

@@ -17,7 +17,7 @@ export async function discardImage({ job, store, glance }: StepDeps): Promise<vo
   await store.jobs.pay(job.id, 'image');
 }
 
-export const handler = step('DiscardImage', async (_state, deps) => {
+export const handler = step('DiscardImage', { needs: [] }, async (_state, deps) => {
   await discardImage(deps);
   return undefined;
 });

@@ -9,7 +9,7 @@ import { type StepDeps, step } from '../step.ts';
 import { hostGroup } from '../store/counters.ts';
 
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
-export const handler = step('InspectVm', async (_state, deps) => {
+export const handler = step('InspectVm', { needs: [] }, async (_state, deps) => {
   const { job, xapi, store } = deps;
   const { vmRef, vm, rootVdi, device, diskRefs, sr, virtualBytes, readsChain, warnings } = await inspectVm(
     xapi,

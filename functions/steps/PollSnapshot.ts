@@ -1,30 +1,31 @@
 import { taskError, type XapiError } from '../../xapi/errors.ts';
 import { XensnapError } from '../errors.ts';
-import { known } from '../known.ts';
 import { uuidsOf } from '../pool/destroy.ts';
 import { failureOfDisk } from '../pool/failed-disk.ts';
 import { removeHalfMade } from '../pool/half-made.ts';
 import { untag } from '../pool/tags.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, type Template } from '../pool/template.ts';
-import { type StepDeps, secondsSince, step } from '../step.ts';
+import { type DepsOf, type StepDeps, secondsSince, step } from '../step.ts';
 import { isStorageFull } from '../translate.ts';
 import { isQuiesced, noteFallback, snapshotCall } from './StartSnapshot.ts';
 
 /** Looks whether the snapshot is there, and puts template and disks on record before anything else. */
-export const handler = step('PollSnapshot', async (_state, deps) => {
+export const handler = step('PollSnapshot', { needs: ['vmRef', 'taggedDisks'] }, async (_state, deps) => {
   const { job, config } = deps;
   const waitSeconds = Math.ceil(config.timings.snapshotPollSeconds);
   if (job.templateRef !== undefined) {
     await takeTagsOff(deps);
     return { next: 'done', waitSeconds };
   }
+  // An earlier run of this step has taken the failed call back, and its result was lost.
+  if (job.snapshotSentAt === undefined) return { next: 'again', waitSeconds };
   const task = job.snapshotTask && (await taskRecord(deps.xapi, job.snapshotTask));
   if (task?.status === 'pending' || task?.status === 'cancelling') return { next: 'wait', waitSeconds };
   if (task?.status === 'failure' || task?.status === 'cancelled') return afterFailure(deps, taskError(task));
   const template = await findTemplate(deps.xapi, job, config.installation);
   if (!template) {
-    await refuseIfLost(deps);
+    await refuseIfLost(deps, job.snapshotSentAt);
     return { next: 'wait', waitSeconds };
   }
   await adopt(deps, template);
@@ -33,7 +34,7 @@ export const handler = step('PollSnapshot', async (_state, deps) => {
 });
 
 /** Puts the template on record; the task that made it is forgotten, so that its reference need not stay there. */
-async function adopt(deps: StepDeps, { ref, record: vm }: Template): Promise<void> {
+async function adopt(deps: DepsOf<'PollSnapshot'>, { ref, record: vm }: Template): Promise<void> {
   const { xapi, job, store } = deps;
   const snapshotDisks = await uuidsOf(xapi, await disksOf(xapi, ref, job.device));
   const quiesced =
@@ -53,19 +54,22 @@ async function adopt(deps: StepDeps, { ref, record: vm }: Template): Promise<voi
  * Takes the tags off the VM again, so that no snapshot of an operator's inherits them. Housekeeping: RelockVm takes off
  * what could not be here.
  */
-async function takeTagsOff({ job, xapi, log }: StepDeps): Promise<void> {
+async function takeTagsOff({ job, xapi, log }: StepDeps<never, 'vmRef' | 'taggedDisks'>): Promise<void> {
   try {
-    await untag(xapi, { ref: known(job, 'vmRef'), uuid: job.vmUuid }, job.taggedDisks ?? [], job.id);
+    await untag(xapi, { ref: job.vmRef, uuid: job.vmUuid }, job.taggedDisks, job.id);
   } catch (error) {
     log.warn('the tags could not be taken off the VM yet', { reason: String(error) });
   }
 }
 
 /** Neither task nor template: the call may still be under way, or may never have arrived. */
-async function refuseIfLost({ job, xapi, config, ...deps }: StepDeps): Promise<void> {
-  const operations = await xapi.call('VM.get_current_operations', known(job, 'vmRef'));
+async function refuseIfLost(
+  { job, xapi, config, ...deps }: StepDeps<never, 'vmRef'>,
+  sentAt: string,
+): Promise<void> {
+  const operations = await xapi.call('VM.get_current_operations', job.vmRef);
   if (Object.values(operations).some((operation) => operation.startsWith('snapshot'))) return;
-  if (secondsSince(deps, known(job, 'snapshotSentAt')) < config.timings.snapshotLostSeconds) return;
+  if (secondsSince(deps, sentAt) < config.timings.snapshotLostSeconds) return;
   throw new XensnapError(
     'SnapshotLost',
     'The pool never confirmed the snapshot, and no snapshot of this job is to be found.',
@@ -73,17 +77,17 @@ async function refuseIfLost({ job, xapi, config, ...deps }: StepDeps): Promise<v
 }
 
 async function afterFailure(
-  deps: StepDeps,
+  deps: DepsOf<'PollSnapshot', 'vmRef'>,
   error: XapiError,
 ): Promise<{ next: 'again'; waitSeconds: number }> {
   const { job, store, config } = deps;
-  const ofDisk = await failureOfDisk(deps.xapi, known(job, 'vmRef'), error, job.device);
+  const ofDisk = await failureOfDisk(deps.xapi, job.vmRef, error, job.device);
   if (!isQuiesced(job)) {
     if (ofDisk) throw ofDisk;
     if (isStorageFull(error) || BY_STORAGE.has(error.code)) throw error;
     throw new XensnapError('SnapshotFailed', `The snapshot failed: ${error.message}`, { cause: error });
   }
-  await removeHalfMade(deps);
+  await removeHalfMade(deps, job.vmRef);
   if (job.request.quiesce === 'require') throw ofDisk ?? quiesceError(error);
   await noteFallback(deps, `the quiesced snapshot failed with ${error.code}`);
   // The last that is needed of the task: a step that is tried again must find once more how it ended.

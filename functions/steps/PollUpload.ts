@@ -2,7 +2,6 @@ import { uploadWaitSeconds } from '../../statemachine/contract.ts';
 import { taskError } from '../../xapi/errors.ts';
 import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
-import { known } from '../known.ts';
 import {
   pluginFailure,
   type UploadFailure,
@@ -13,54 +12,60 @@ import {
 import { isHostAway, noteHostBack, refuseAfterLong } from '../pool/host-away.ts';
 import { paySecret } from '../pool/secrets.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
-import { housekeeping, record, type StepDeps, secondsSince, step } from '../step.ts';
+import { type DepsOf, housekeeping, record, type StepDeps, secondsSince, step } from '../step.ts';
 import { translate } from '../translate.ts';
 
 /** Seconds after which an upload of which the plugin knows nothing counts as never begun. */
 const BEGIN_SECONDS = 120;
 
 /** Asks the plugin how the upload stands; what it says counts, for xapi's tasks do not outlive a restart of xapi. */
-export const handler = step('PollUpload', async (_state, deps) => {
-  const { job, config } = deps;
-  const { uploadMaxSeconds, uploadRetrySeconds, hostAwayPollSeconds } = config.timings;
-  const told = await statusOf(deps);
-  if (!told) return { next: 'wait', waitSeconds: Math.ceil(hostAwayPollSeconds) };
-  const status = ofThisTry(job, told);
-  await record(deps, progressOf(status));
-  if (status.state === 'succeeded') {
-    await conclude(deps, status);
-    return { next: 'done', waitSeconds: 1 };
-  }
-  const failure = await failureOf(deps, status);
-  const startedAt = known(job, 'uploadStartedAt');
-  if (failure) {
-    if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
-    if (failure.code === 'CHAIN_CHANGED') return coalesceFirst(deps, status, failure);
-    if (failure.code === 'GLANCE_UNAUTHORIZED' && (job.tokenRefused ?? startedAt) === startedAt) {
-      await record(deps, { tokenRefused: startedAt });
-      deps.log.warn('Glance did not take the token; the next try has a new one', { reason: failure.message });
+export const handler = step(
+  'PollUpload',
+  { needs: ['hostRef', 'uploadStartedAt', 'firstUploadAt', 'uploadAttempts'] },
+  async (_state, deps) => {
+    const { job, config } = deps;
+    const { uploadMaxSeconds, uploadRetrySeconds, hostAwayPollSeconds } = config.timings;
+    const told = await statusOf(deps);
+    if (!told) return { next: 'wait', waitSeconds: Math.ceil(hostAwayPollSeconds) };
+    const status = ofThisTry(job, told);
+    await record(deps, progressOf(status));
+    if (status.state === 'succeeded') {
+      await conclude(deps, status);
+      return { next: 'done', waitSeconds: 1 };
+    }
+    const failure = await failureOf(deps, status);
+    const startedAt = job.uploadStartedAt;
+    if (failure) {
+      if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
+      if (failure.code === 'CHAIN_CHANGED') return coalesceFirst(deps, status, failure);
+      if (failure.code === 'GLANCE_UNAUTHORIZED' && (job.tokenRefused ?? startedAt) === startedAt) {
+        await record(deps, { tokenRefused: startedAt });
+        deps.log.warn('Glance did not take the token; the next try has a new one', {
+          reason: failure.message,
+        });
+        return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
+      }
+      const uncounted = (job.chainChanges ?? 0) + (job.tokenRefused === undefined ? 0 : 1);
+      const attempts = job.uploadAttempts - uncounted;
+      if (!failure.retryable || attempts >= config.uploadAttempts) throw uploadError(failure);
+      deps.log.warn('the upload failed and is tried again', { reason: failure.message });
       return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
     }
-    const uncounted = (job.chainChanges ?? 0) + (job.tokenRefused === undefined ? 0 : 1);
-    const attempts = (job.uploadAttempts ?? 1) - uncounted;
-    if (!failure.retryable || attempts >= config.uploadAttempts) throw uploadError(failure);
-    deps.log.warn('the upload failed and is tried again', { reason: failure.message });
-    return { next: 'again', waitSeconds: Math.ceil(uploadRetrySeconds) };
-  }
-  const elapsed = secondsSince(deps, job.firstUploadAt ?? startedAt);
-  if (elapsed > uploadMaxSeconds)
-    throw new XensnapError(
-      'TimedOut',
-      `The upload took longer than ${Math.round(uploadMaxSeconds / 3600)} hours.`,
-    );
-  return { next: 'wait', waitSeconds: uploadWaitSeconds(status.etaSeconds ?? 0, elapsed, config.timings) };
-});
+    const elapsed = secondsSince(deps, job.firstUploadAt);
+    if (elapsed > uploadMaxSeconds)
+      throw new XensnapError(
+        'TimedOut',
+        `The upload took longer than ${Math.round(uploadMaxSeconds / 3600)} hours.`,
+      );
+    return { next: 'wait', waitSeconds: uploadWaitSeconds(status.etaSeconds ?? 0, elapsed, config.timings) };
+  },
+);
 
 /** What the plugin says; undefined while its host is away, which is no reason to end the job at once. */
-async function statusOf(deps: StepDeps): Promise<UploadStatus | undefined> {
+async function statusOf(deps: DepsOf<'PollUpload', 'hostRef'>): Promise<UploadStatus | undefined> {
   const { job, xapi } = deps;
   try {
-    const status = await uploadStatus(xapi, known(job, 'hostRef'), job.id);
+    const status = await uploadStatus(xapi, job.hostRef, job.id);
     await noteHostBack(deps);
     return status;
   } catch (error) {
@@ -78,7 +83,7 @@ const MAX_CHAIN_CHANGES = 2;
  * those that Glance or the storage made fail.
  */
 async function coalesceFirst(
-  { job, store, clock, log, config }: StepDeps,
+  { job, store, clock, log, config }: DepsOf<'PollUpload'>,
   { run }: UploadStatus,
   { message }: UploadFailure,
 ): Promise<{ next: 'coalesce'; waitSeconds: number }> {
@@ -115,7 +120,10 @@ function progressOf({ source, bytesRead, bytesSent, bytesTotal, etaSeconds }: Up
   };
 }
 
-async function failureOf(deps: StepDeps, status: UploadStatus): Promise<UploadFailure | undefined> {
+async function failureOf(
+  deps: StepDeps<never, 'uploadStartedAt'>,
+  status: UploadStatus,
+): Promise<UploadFailure | undefined> {
   if (status.state === 'running') return undefined;
   if (status.state === 'unknown') return failureBeforeBegin(deps);
   if (status.state === 'cancelled')
@@ -127,7 +135,9 @@ async function failureOf(deps: StepDeps, status: UploadStatus): Promise<UploadFa
 const PASSING: readonly string[] = ['XapiBusy', 'XapiFailure'];
 
 /** The plugin knows nothing of the upload: its task may say why. */
-async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undefined> {
+async function failureBeforeBegin(
+  deps: StepDeps<never, 'uploadStartedAt'>,
+): Promise<UploadFailure | undefined> {
   const { job, xapi } = deps;
   const task = job.uploadTask && (await taskRecord(xapi, job.uploadTask));
   if (task?.status === 'failure' || task?.status === 'cancelled') {
@@ -139,12 +149,12 @@ async function failureBeforeBegin(deps: StepDeps): Promise<UploadFailure | undef
     if (!PASSING.includes(name)) throw error;
     return { code: error.code, message, retryable: true };
   }
-  if (secondsSince(deps, known(job, 'uploadStartedAt')) < BEGIN_SECONDS) return undefined;
+  if (secondsSince(deps, job.uploadStartedAt) < BEGIN_SECONDS) return undefined;
   return { code: 'NEVER_BEGUN', message: 'the host never began it', retryable: true };
 }
 
 /** The plugin has ended: what it found goes on record, and task, secret and debt go. */
-async function conclude(deps: StepDeps, { result }: UploadStatus): Promise<void> {
+async function conclude(deps: DepsOf<'PollUpload'>, { result }: UploadStatus): Promise<void> {
   const { job, store, metrics } = deps;
   if (!result) throw new XensnapError('PluginFailure', 'The plugin says it succeeded, but not with what.');
   if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);

@@ -95,7 +95,7 @@ function isStillSaid({ warnings = [] }: Job): boolean {
 }
 
 /** Gives the slot back, tells the outcome, and frees the VM if nothing is owed; what is owed, reconcile pays. */
-export const handler = step('ReleaseHost', async (state, deps) => {
+export const handler = step('ReleaseHost', { needs: [] }, async (state, deps) => {
   await releaseSlot(deps);
   const job = await deps.store.jobs.get(deps.job.id);
   if (state.rotationFailure) {
@@ -115,7 +115,7 @@ export const handler = step('ReleaseHost', async (state, deps) => {
 async function warnOfDebts({ store }: StepDeps, job: Job | undefined, problem: Reason): Promise<void> {
   const owed = DEBTS.filter((debt) => job?.debts?.has(debt)).join(', ');
   if (owed === '' || !job) return;
-  await store.jobs.record(job.id, { owesBecause: problem.message });
+  await store.jobs.noteOwing(job.id, problem.message);
   await store.jobs.warn(
     job.id,
     `Not tidied up yet (${owed}): ${sentence(problem.message)} ${GOES_ON}`,

@@ -4,10 +4,10 @@ import { GONE, unlessGone } from '../pool/gone.ts';
 import { giveUpHost, isHostAway } from '../pool/host-away.ts';
 import { closeLock, forgetOpening, isClosedInDatabase } from '../pool/lock.ts';
 import { keysIn, untag } from '../pool/tags.ts';
-import { type StepDeps, step } from '../step.ts';
+import { type DepsOf, type StepDeps, step } from '../step.ts';
 
 /** Locks the VM's snapshots again, and sees to it that our tags are off. Pays `relock`. */
-export async function relockVm(deps: StepDeps): Promise<void> {
+export async function relockVm(deps: DepsOf<'RelockVm'>): Promise<void> {
   const { xapi, store } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('relock') || job.vmRef === undefined) return;
@@ -21,7 +21,7 @@ export async function relockVm(deps: StepDeps): Promise<void> {
   await store.jobs.pay(job.id, 'relock');
 }
 
-export const handler = step('RelockVm', async (_state, deps) => {
+export const handler = step('RelockVm', { needs: [] }, async (_state, deps) => {
   await relockVm(deps);
   return undefined;
 });
@@ -59,7 +59,7 @@ async function close({ job, xapi, config, clock }: StepDeps, ref: Ref<'VM'>): Pr
  * The guest runs, by the database, on the host that is away. xapi changes the database before it passes the map on, and
  * from there the VM is locked wherever it starts; the guest's own key is the host's to change once it is back.
  */
-async function leaveToHost(deps: StepDeps, ref: Ref<'VM'>, error: unknown): Promise<'left'> {
+async function leaveToHost(deps: DepsOf<'RelockVm'>, ref: Ref<'VM'>, error: unknown): Promise<'left'> {
   const { job, xapi, store, config } = deps;
   if (!isHostAway(error)) throw error;
   if (!isClosedInDatabase(await xapi.call('VM.get_record', ref), [job], config)) throw error;

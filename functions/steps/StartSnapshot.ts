@@ -3,15 +3,14 @@ import type { AsyncMethod } from '../../xapi/methods.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { type Job, snapshotLabel } from '../job.ts';
-import { known } from '../known.ts';
-import { owe, record, type StepDeps, step } from '../step.ts';
+import { type DepsOf, owe, record, type StepDeps, step } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
 
 /**
  * Sends the snapshot call, once in a job's life (once more after a quiesced one that failed for sure). A reply that
  * is lost is settled by PollSnapshot, which looks for the template.
  */
-export const handler = step('StartSnapshot', async (_state, deps) => {
+export const handler = step('StartSnapshot', { needs: ['vmRef', 'taggedDisks'] }, async (_state, deps) => {
   const { job, store, clock } = deps;
   if (job.templateUuid !== undefined || job.snapshotSentAt !== undefined) return undefined;
   await owe(deps, 'snapshot');
@@ -36,9 +35,9 @@ export const handler = step('StartSnapshot', async (_state, deps) => {
   return undefined;
 });
 
-async function send(deps: StepDeps): Promise<Ref<'task'>> {
+async function send(deps: DepsOf<'StartSnapshot', 'vmRef' | 'taggedDisks'>): Promise<Ref<'task'>> {
   const { job, xapi } = deps;
-  const vmRef = known(job, 'vmRef');
+  const { vmRef } = job;
   const label = snapshotLabel(job.id);
   const { quiesce } = job.request;
   if (isQuiesced(job)) {
@@ -52,7 +51,7 @@ async function send(deps: StepDeps): Promise<Ref<'task'>> {
       await noteFallback(deps, reason);
     }
   }
-  const [, ...others] = known(job, 'taggedDisks');
+  const [, ...others] = job.taggedDisks;
   if (others.length === 0) return xapi.call('Async.VM.snapshot', vmRef, label);
   try {
     return await xapi.call('Async.VM.snapshot', vmRef, label, others);
@@ -74,7 +73,10 @@ export function snapshotCall(job: Job): AsyncMethod {
 }
 
 /** Notes that the snapshot will not be quiesced although the caller would have liked it. */
-export async function noteFallback({ job, store }: StepDeps, reason: string): Promise<void> {
+export async function noteFallback(
+  { job, store }: StepDeps<'quiesceFailure'>,
+  reason: string,
+): Promise<void> {
   await store.jobs.record(job.id, { quiesceFailure: reason });
   const warning = 'Not quiesced, only crash-consistent';
   await store.jobs.warn(job.id, `${warning}: ${reason}.`, `${warning}.`);

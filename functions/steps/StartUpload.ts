@@ -1,10 +1,10 @@
+import type { FactOf } from '../../statemachine/contract.ts';
 import type { Ref } from '../../xapi/types.ts';
-import { known } from '../known.ts';
 import { putVdis, type UploadStatus, uploadStatus } from '../pool/dom0.ts';
 import { isHostAway, noteHostBack, refuseAfterLong } from '../pool/host-away.ts';
 import { destroySecret, destroySecretsOfJob } from '../pool/secrets.ts';
 import { tagsOf } from '../pool/tags.ts';
-import { housekeeping, owe, record, type StepDeps, step } from '../step.ts';
+import { type DepsOf, housekeeping, owe, record, step } from '../step.ts';
 import type { JobFacts } from '../store/jobs.ts';
 import { isReplyLost } from '../translate.ts';
 import { DEFAULT_FORMAT } from '../words.ts';
@@ -13,58 +13,61 @@ import { DEFAULT_FORMAT } from '../words.ts';
  * Has the plugin bundle and upload. The plugin refuses a second upload of the same job while the first runs, so
  * that a reply that was lost can't make two; that one runs or is over is seen from its status.
  */
-export const handler = step('StartUpload', async (_state, deps) => {
-  const { job, xapi, clock, config } = deps;
-  const hostRef = known(job, 'hostRef');
-  const { state, run } = await statusOf(deps, hostRef);
-  if (state === 'running' || state === 'succeeded') return undefined;
-  const now = clock.now().toISOString();
-  const token = await deps.glanceToken();
-  const begun: JobFacts = {
-    uploadAttempts: (job.uploadAttempts ?? 0) + 1,
-    uploadStartedAt: now,
-    firstUploadAt: job.firstUploadAt ?? now,
-    earlierAttempt: run ?? undefined,
-    uploadSource: undefined,
-    bytesRead: 0,
-    bytesSent: 0,
-  };
-  await owe(deps, 'plugin', token === undefined ? begun : {});
-  const { url, ca, fingerprint } = config.glance;
-  let sent = false;
-  let uploadTask: Ref<'task'>;
-  try {
-    // That it is begun goes on record last, so that what fails before it is no try of the upload.
-    const tokenSecret = token === undefined ? null : await makeTokenSecret(deps, token, begun);
-    sent = true;
-    uploadTask = await putVdis(xapi, hostRef, {
-      jobId: job.id,
-      imageId: job.id,
-      templateRef: known(job, 'templateRef'),
-      device: job.device ?? '0',
-      source: job.readsChain === false ? 'export' : 'auto',
-      format: job.request.format ?? DEFAULT_FORMAT,
-      glanceUrl: url,
-      tokenSecret,
-      ...(ca !== undefined && { caPem: ca }),
-      ...(fingerprint !== undefined && { fingerprint }),
-    });
-  } catch (error) {
-    if (sent && isReplyLost(error)) {
-      deps.log.warn('the reply to put_vdis was lost; asking the plugin itself', { reason: String(error) });
-      return undefined;
+export const handler = step(
+  'StartUpload',
+  { needs: ['hostRef', 'templateRef', 'device'] },
+  async (_state, deps) => {
+    const { job, xapi, clock, config } = deps;
+    const { hostRef, templateRef, device } = job;
+    const { state, run } = await statusOf(deps, hostRef);
+    if (state === 'running' || state === 'succeeded') return undefined;
+    const now = clock.now().toISOString();
+    const token = await deps.glanceToken();
+    const begun: JobFacts<FactOf<'StartUpload'>> = {
+      uploadAttempts: (job.uploadAttempts ?? 0) + 1,
+      uploadStartedAt: now,
+      firstUploadAt: job.firstUploadAt ?? now,
+      earlierAttempt: run ?? undefined,
+      bytesRead: 0,
+      bytesSent: 0,
+    };
+    await owe(deps, 'plugin', token === undefined ? begun : {});
+    const { url, ca, fingerprint } = config.glance;
+    let sent = false;
+    let uploadTask: Ref<'task'>;
+    try {
+      // That it is begun goes on record last, so that what fails before it is no try of the upload.
+      const tokenSecret = token === undefined ? null : await makeTokenSecret(deps, token, begun);
+      sent = true;
+      uploadTask = await putVdis(xapi, hostRef, {
+        jobId: job.id,
+        imageId: job.id,
+        templateRef,
+        device,
+        source: job.readsChain === false ? 'export' : 'auto',
+        format: job.request.format ?? DEFAULT_FORMAT,
+        glanceUrl: url,
+        tokenSecret,
+        ...(ca !== undefined && { caPem: ca }),
+        ...(fingerprint !== undefined && { fingerprint }),
+      });
+    } catch (error) {
+      if (sent && isReplyLost(error)) {
+        deps.log.warn('the reply to put_vdis was lost; asking the plugin itself', { reason: String(error) });
+        return undefined;
+      }
+      await housekeeping(deps.log, 'that no upload was begun', () =>
+        record(deps, { uploadAttempts: job.uploadAttempts ?? 0 }),
+      );
+      throw error;
     }
-    await housekeeping(deps.log, 'that no upload was begun', () =>
-      record(deps, { uploadAttempts: job.uploadAttempts ?? 0 }),
-    );
-    throw error;
-  }
-  await record(deps, { uploadTask });
-  return undefined;
-});
+    await record(deps, { uploadTask });
+    return undefined;
+  },
+);
 
 /** How an earlier try ended, if there was one. A host that is away is waited for, but not with the VM in hand for ever. */
-async function statusOf(deps: StepDeps, hostRef: Ref<'host'>): Promise<UploadStatus> {
+async function statusOf(deps: DepsOf<'StartUpload'>, hostRef: Ref<'host'>): Promise<UploadStatus> {
   try {
     const status = await uploadStatus(deps.xapi, hostRef, deps.job.id);
     await noteHostBack(deps);
@@ -76,7 +79,11 @@ async function statusOf(deps: StepDeps, hostRef: Ref<'host'>): Promise<UploadSta
 }
 
 /** Hands the Glance token to the plugin through a xapi secret, which the plugin destroys once it has read it. */
-async function makeTokenSecret(deps: StepDeps, token: string, begun: JobFacts): Promise<string> {
+async function makeTokenSecret(
+  deps: DepsOf<'StartUpload'>,
+  token: string,
+  begun: JobFacts<FactOf<'StartUpload'>>,
+): Promise<string> {
   const { job, xapi, config } = deps;
   // What stays of an earlier try, the cleanup or the janitor finds by its tag.
   await housekeeping(deps.log, 'the secret of an earlier try', async () => {

@@ -7,7 +7,7 @@ import { step } from '../step.ts';
  * a busy VM up to the window's end, and ends as `skipped` after that; a job on demand never waits, for its request was
  * refused already.
  */
-export const handler = step('TakeVm', async (_state, { job, store, clock, config }) => {
+export const handler = step('TakeVm', { needs: [] }, async (_state, { job, store, clock, config }) => {
   const early = job.startAfter === undefined ? 0 : Date.parse(job.startAfter) - clock.now().getTime();
   if (early > 0) return { taken: false, waitSeconds: Math.ceil(early / 1000) };
   const holder = await store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());

@@ -1,25 +1,24 @@
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
-import { known } from '../known.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { lockBefore, mayLoseLiveKey, noteOpening, openLock } from '../pool/lock.ts';
 import { tag } from '../pool/tags.ts';
-import { owe, type StepDeps, step } from '../step.ts';
+import { type DepsOf, owe, step } from '../step.ts';
 
 /**
  * Unlocks the VM's snapshots. The tags come first, so that a snapshot that is made of the VM from here on carries them,
  * and that another installation that reads the VM after us leaves it open; what one did that read it before us, the
  * second read tells.
  */
-export const handler = step('UnlockVm', async (_state, deps) => {
+export const handler = step('UnlockVm', { needs: ['vmRef', 'taggedDisks'] }, async (_state, deps) => {
   const { job, xapi } = deps;
-  const vm = { class: 'VM', ref: known(job, 'vmRef'), uuid: job.vmUuid } as const;
+  const vm = { class: 'VM', ref: job.vmRef, uuid: job.vmUuid } as const;
   if ((await unlessGone(xapi, vm, (ref) => open(deps, ref))) === GONE)
     throw new XensnapError('VmGone', `The VM "${job.vmName}" is no longer there.`);
   return undefined;
 });
 
-async function open(deps: StepDeps, vmRef: Ref<'VM'>): Promise<void> {
+async function open(deps: DepsOf<'UnlockVm', 'taggedDisks'>, vmRef: Ref<'VM'>): Promise<void> {
   const { job, xapi, config, clock } = deps;
   const { installation } = config;
   const vm = await xapi.call('VM.get_record', vmRef);
@@ -28,6 +27,6 @@ async function open(deps: StepDeps, vmRef: Ref<'VM'>): Promise<void> {
   const unlockedLive = mayLoseLiveKey(vm) || job.unlockedLive === true;
   await owe(deps, 'relock', { lockBefore: before, unlockedLive });
   await noteOpening(xapi, vmRef, { jobId: job.id, installation, before, now: clock.now() });
-  await tag(xapi, vmRef, known(job, 'taggedDisks'), { jobId: job.id, installation });
+  await tag(xapi, vmRef, job.taggedDisks, { jobId: job.id, installation });
   await openLock(xapi, vmRef);
 }

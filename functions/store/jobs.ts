@@ -1,45 +1,24 @@
-import type { FinalStatus } from '../../statemachine/contract.ts';
+import type { CertainFact, FactName, FinalStatus } from '../../statemachine/contract.ts';
 import type { Reason } from '../errors.ts';
-import type { Job } from '../job.ts';
+import type { Facts, Job } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Debt, JobStatus } from '../words.ts';
 import { indexOf, type JobItem, type JobList, jobKey, jobOf, newItem } from './job-item.ts';
 import { everyItem, type Page, type PageOptions, type Table } from './table.ts';
 
-/** Fields of a job that steps may write freely: facts they found, none that decide who may do what. */
-export type JobFacts = Facts<
-  Omit<
-    Job,
-    | 'id'
-    | 'status'
-    | 'debts'
-    | 'open'
-    | 'closing'
-    | 'cancelRequested'
-    | 'cancelledBy'
-    | 'committed'
-    | 'verifiedAt'
-    | 'imageOwner'
-    | 'imageGoneAt'
-    | 'discarding'
-    | 'claimedBy'
-    | 'claimedUntil'
-    | 'stepUntil'
-    | 'finishedAt'
-    | 'error'
-    | 'warnings'
-    | 'warningsForAll'
-    | 'xapiCalls'
-    | 'stepRuns'
-  >
->;
-type Facts<T> = { [K in keyof T]?: T[K] | undefined };
+/** Values for some of these facts, and nothing else of a job. What is `undefined` stays as it is. */
+export type JobFacts<F extends FactName> = { readonly [K in F]?: Facts[K] | undefined } & {
+  readonly [K in Exclude<keyof Job, F>]?: never;
+};
 
 /** A job may be worked on: it is there, not closing and has no outcome. */
 const ALIVE = 'attribute_exists(id) AND attribute_not_exists(closing) AND attribute_not_exists(finishedAt)';
 
-/** The job records. Every method is one conditional write; `undefined` and `false` say that its condition failed. */
-export class Jobs {
+/**
+ * The job records. Every method is one conditional write; `undefined` and `false` say that its condition failed.
+ * @typeParam F the facts that its holder may write: none unless said, a step's own in a step
+ */
+export class Jobs<in F extends FactName = never> {
   readonly #table: Table;
 
   constructor(table: Table) {
@@ -80,8 +59,8 @@ export class Jobs {
   /** Puts facts on record; without any it only looks, since an update must change something. */
   async record(
     jobId: string,
-    facts: JobFacts,
-    forget: readonly (keyof JobFacts)[] = [],
+    facts: JobFacts<F>,
+    forget: readonly Exclude<F, CertainFact>[] = [],
   ): Promise<Job | undefined> {
     if (forget.length === 0 && Object.values(facts).every((fact) => fact === undefined))
       return this.get(jobId);
@@ -89,12 +68,12 @@ export class Jobs {
   }
 
   /** Puts a debt on record before the effect that makes it; undefined when the job is not alive: then don't. */
-  async owe(jobId: string, debt: Debt, facts: JobFacts = {}): Promise<Job | undefined> {
+  async owe(jobId: string, debt: Debt, facts: JobFacts<F> = {}): Promise<Job | undefined> {
     return this.#change(jobId, { set: facts, add: { debts: new Set([debt]) }, when: ALIVE });
   }
 
   /** Strikes a debt, once it is proved paid. */
-  async pay(jobId: string, debt: Debt, facts: JobFacts = {}): Promise<Job | undefined> {
+  async pay(jobId: string, debt: Debt, facts: JobFacts<F> = {}): Promise<Job | undefined> {
     return this.#change(jobId, {
       set: facts,
       take: { debts: new Set([debt]) },
@@ -103,7 +82,7 @@ export class Jobs {
   }
 
   /** Claims the moment at which the snapshot call goes out; false when it went out before. */
-  async sendSnapshot(jobId: string, now: Date): Promise<boolean> {
+  async sendSnapshot(this: Jobs<'snapshotSentAt'>, jobId: string, now: Date): Promise<boolean> {
     const sent = { snapshotSentAt: now.toISOString() };
     const when = `${ALIVE} AND attribute_not_exists(snapshotSentAt)`;
     return (await this.#change(jobId, { set: sent, when })) !== undefined;
@@ -193,6 +172,11 @@ export class Jobs {
     });
   }
 
+  /** Notes why what is owed could not be paid. */
+  async noteOwing(jobId: string, owesBecause: string): Promise<void> {
+    await this.#change(jobId, { set: { owesBecause }, when: 'attribute_exists(id)' });
+  }
+
   /** Nothing is owed and the lease is back: the janitor need not look any more. */
   async settle(jobId: string): Promise<void> {
     await this.#change(jobId, {
@@ -206,9 +190,10 @@ export class Jobs {
    * @param options.first only where it stands in none; undefined then, too
    */
   async queue(
+    this: Jobs<'group' | 'ticket'>,
     jobId: string,
     place: { group: string; ticket: string },
-    facts: JobFacts = {},
+    facts: JobFacts<F> = {},
     { first = false } = {},
   ): Promise<Job | undefined> {
     return this.#change(jobId, {

@@ -1,7 +1,6 @@
 import { expect, it } from 'vitest';
 import { expiryOf } from '../../functions/clock.ts';
 import { isFinished, snapshotLabel } from '../../functions/job.ts';
-import { known } from '../../functions/known.ts';
 import { DEBTS } from '../../functions/words.ts';
 import { aJob } from './api/a-job.ts';
 
@@ -17,14 +16,6 @@ it('is finished when its outcome is told, whatever it still owes', () => {
 it('pays first what still reads the disk, and gives the slot back last', () => {
   expect(DEBTS.indexOf('plugin')).toBeLessThan(DEBTS.indexOf('snapshot'));
   expect(DEBTS.at(-1)).toBe('slot');
-});
-
-it('names the job and the fact when its record is damaged', () => {
-  const job = aJob({ id: 'j1', bytesSent: 0 });
-  expect(known(job, 'bytesSent')).toBe(0);
-  expect(() => known(job, 'hostRef')).toThrow(
-    expect.objectContaining({ name: 'Internal', message: 'The record of job j1 lacks "hostRef".' }),
-  );
 });
 
 it('lets the table forget a job after so many days, told in whole seconds', () => {

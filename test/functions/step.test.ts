@@ -3,7 +3,7 @@ import { XensnapError } from '../../functions/errors.ts';
 import type { Job } from '../../functions/job.ts';
 import { owe, step } from '../../functions/step.ts';
 import { Jobs } from '../../functions/store/jobs.ts';
-import { RETRYABLE_ERRORS, STEPS, type StepName } from '../../statemachine/contract.ts';
+import { type FactName, RETRYABLE_ERRORS, STEPS, type StepName } from '../../statemachine/contract.ts';
 import type { Session } from '../../xapi/session.ts';
 import { admissionsOfFile } from './queue/an-admission.ts';
 import { anOutcome, NOW, newJob } from './store/a-store.ts';
@@ -27,7 +27,7 @@ const named = (name: string) => Object.assign(new Error('why'), { name });
 it('is on record while it runs, until when it has surely ended, and no longer', async () => {
   const jobId = await newJob(store());
   let during: Job | undefined;
-  const handler = step('AwaitCoalesce', async () => {
+  const handler = step('AwaitCoalesce', { needs: [] }, async () => {
     during = await store().jobs.get(jobId);
     return {
       settled: true,
@@ -63,7 +63,7 @@ it('has a session that ends 10 s before its Lambda, with time for a call whose a
   for (const [name, { lambdaSeconds, reaches }] of Object.entries(STEPS)) {
     const jobId = await newJob(store());
     let given: number | undefined;
-    const handler = step(name as StepName, async () => undefined as never);
+    const handler = step(name as StepName, { needs: [] }, async () => undefined as never);
     const runtime = runtimeWith();
     const withSession: typeof runtime.withSession = (pool, use, { seconds } = {}) => {
       given = seconds;
@@ -78,7 +78,7 @@ it('has a session that ends 10 s before its Lambda, with time for a call whose a
   }
 });
 
-it.each<[string, string, (jobs: Jobs, id: string) => Promise<unknown>]>([
+it.each<[string, string, (jobs: Jobs<FactName>, id: string) => Promise<unknown>]>([
   ['was cancelled', 'JobCancelled', (jobs, id) => jobs.cancel(id)],
   ['is closing', 'JobClosing', (jobs, id) => jobs.close(id)],
   ['has ended', 'JobClosing', (jobs, id) => jobs.finish(id, anOutcome)],
@@ -86,7 +86,7 @@ it.each<[string, string, (jobs: Jobs, id: string) => Promise<unknown>]>([
   const jobId = await newJob(store());
   await end(store().jobs, jobId);
   let ran = false;
-  const handler = step('TakeVm', async () => {
+  const handler = step('TakeVm', { needs: [] }, async () => {
     ran = true;
     return { taken: true, waitSeconds: 1 };
   });
@@ -95,14 +95,33 @@ it.each<[string, string, (jobs: Jobs, id: string) => Promise<unknown>]>([
 });
 
 it('does not begin for a job that nobody knows', async () => {
-  const handler = step('TakeVm', async () => ({ taken: true, waitSeconds: 1 }));
+  const handler = step('TakeVm', { needs: [] }, async () => ({ taken: true, waitSeconds: 1 }));
   await expect(handler.in(runtimeWith())({ jobId: 'nobody' })).rejects.toMatchObject({ name: 'JobUnknown' });
+});
+
+it('does not do its work for a job whose record lacks a fact that it needs, and names both', async () => {
+  const jobId = await newJob(store());
+  let had: string | undefined;
+  const handler = step('ConfirmHost', { needs: ['group', 'srUuid'] }, async (_state, { job }) => {
+    had = job.srUuid;
+    return { group: job.group, ticket: '', confirmed: true };
+  });
+  const state = { jobId } as Parameters<typeof handler>[0];
+  await store().jobs.record(jobId, { group: 'demo/h1' });
+  await expect(handler.in(runtimeWith())(state)).rejects.toMatchObject({
+    name: 'Internal',
+    message: `The record of job ${jobId} lacks "srUuid".`,
+  });
+  expect(had).toBeUndefined();
+  await store().jobs.record(jobId, { srUuid: 's1' });
+  await handler.in(runtimeWith())(state);
+  expect(had).toBe('s1');
 });
 
 it('cleans up for a job that is closing', async () => {
   const jobId = await newJob(store());
   await store().jobs.close(jobId);
-  const handler = step('RelockVm', async (_state, { job }) => {
+  const handler = step('RelockVm', { needs: [] }, async (_state, { job }) => {
     expect(job).toMatchObject({ closing: true, phase: 'RelockVm' });
     return undefined;
   });
@@ -111,7 +130,7 @@ it('cleans up for a job that is closing', async () => {
 
 it('runs into no debt once the job is being closed, even while it runs', async () => {
   const jobId = await newJob(store());
-  const handler = step('TakeVm', async (_state, deps) => {
+  const handler = step('TakeVm', { needs: [] }, async (_state, deps) => {
     await store().jobs.close(jobId);
     await owe(deps, 'relock');
     return { taken: true, waitSeconds: 1 };
@@ -128,7 +147,7 @@ it.each([
   'fails with the name on which the state machine routes, and is not running then: $name',
   async (error, name) => {
     const jobId = await newJob(store());
-    const handler = step('TakeVm', async () => {
+    const handler = step('TakeVm', { needs: [] }, async () => {
       throw error;
     });
     await expect(handler.in(runtimeWith(1))({ jobId })).rejects.toMatchObject({ name, message: 'why' });
@@ -140,7 +159,7 @@ it.each([
 it('pauses the line of a pool that three steps in a row could not reach, until one can', async () => {
   const pool = 'demo';
   const jobId = await newJob(store(), { pool });
-  const failing = step('TakeVm', async () => {
+  const failing = step('TakeVm', { needs: [] }, async () => {
     throw named('XapiUnreachable');
   });
   for (let n = 0; n < 3; n++)
@@ -150,7 +169,7 @@ it('pauses the line of a pool that three steps in a row could not reach, until o
     reason: 'why',
     pausedUntil: new Date(NOW.getTime() + 60_000).toISOString(),
   });
-  const idle = step('TakeVm', async () => ({ taken: true, waitSeconds: 1 }));
+  const idle = step('TakeVm', { needs: [] }, async () => ({ taken: true, waitSeconds: 1 }));
   await idle.in(runtimeWith(0))({ jobId });
   // A step that asked the pool nothing knows nothing of it.
   expect((await store().pools.health(pool)).failures).toBe(3);
@@ -161,8 +180,8 @@ it('pauses the line of a pool that three steps in a row could not reach, until o
 it('does not begin once the job is past its deadline; the cleanup does', async () => {
   const jobId = await newJob(store(), { deadline: new Date(NOW.getTime() - 1).toISOString() });
   const began: string[] = [];
-  const forward = step('UnlockVm', async () => void began.push('UnlockVm'));
-  const cleanup = step('RelockVm', async () => void began.push('RelockVm'));
+  const forward = step('UnlockVm', { needs: [] }, async () => void began.push('UnlockVm'));
+  const cleanup = step('RelockVm', { needs: [] }, async () => void began.push('RelockVm'));
   const state = { jobId } as Parameters<typeof forward>[0];
   await expect(forward.in(runtimeWith())(state)).rejects.toMatchObject({ name: 'TimedOut' });
   await cleanup.in(runtimeWith())({ jobId });
@@ -175,7 +194,7 @@ it.each(['before', 'in'] as const)(
   async (where) => {
     const jobId = await newJob(store());
     const throttled = named('ProvisionedThroughputExceededException');
-    const handler = step('TakeVm', () => Promise.reject(throttled));
+    const handler = step('TakeVm', { needs: [] }, () => Promise.reject(throttled));
     if (where === 'before')
       vi.spyOn(Jobs.prototype, 'begin').mockImplementationOnce(() => Promise.reject(throttled));
     const running = handler.in(runtimeWith())({ jobId });

@@ -7,12 +7,13 @@ import { DEBTS } from '../../functions/words.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import { startTable } from '../../local/aws/table.ts';
 import { tableDefinition } from '../../local/table-definition.ts';
+import type { FactName } from '../../statemachine/contract.ts';
 import { aJob } from '../functions/api/a-job.ts';
 import { holds } from './condition.ts';
 import { MemoryTable } from './memory-table.ts';
 
 /** Something that the store can be asked for, with all arguments chosen. */
-type Operation = readonly [name: string, run: (store: Store, world: string) => Promise<unknown>];
+type Operation = readonly [name: string, run: (store: Store<FactName>, world: string) => Promise<unknown>];
 
 const time = (n: number) => new Date(Date.UTC(2026, 4, 5, 12, 0, n));
 /** Few jobs, VMs and places, so that operations meet. */
@@ -41,10 +42,10 @@ const operations: fc.Arbitrary<Operation> = fc
       [`end ${job} ${n}`, (s, w) => s.jobs.end(w + job, n)],
       [
         `record ${job}`,
-        (s, w) => s.jobs.record(w + job, { hostName: text, bytesSent: n, sha512: undefined }),
+        (s, w) => s.jobs.record(w + job, { secretUuid: text, bytesSent: n, sha512: undefined }),
       ],
-      [`forget ${job}`, (s, w) => s.jobs.record(w + job, {}, ['snapshotSentAt', 'hostName'])],
-      [`owe ${job} ${debt}`, (s, w) => s.jobs.owe(w + job, debt, { hostName: text })],
+      [`forget ${job}`, (s, w) => s.jobs.record(w + job, {}, ['snapshotSentAt', 'secretUuid'])],
+      [`owe ${job} ${debt}`, (s, w) => s.jobs.owe(w + job, debt, { secretUuid: text })],
       [`pay ${job} ${debt}`, (s, w) => s.jobs.pay(w + job, debt, { bytesRead: n })],
       [`sendSnapshot ${job}`, (s, w) => s.jobs.sendSnapshot(w + job, time(n))],
       [`commit ${job}`, (s, w) => s.jobs.commit(w + job, time(n))],
@@ -154,7 +155,7 @@ it.each([
   expect(() => holds(expression, {}, {})).toThrow(expression);
 });
 
-async function realTable(): Promise<Store> {
+async function realTable(): Promise<Store<FactName>> {
   const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });
   const client = new DynamoDBClient({ ...LOCAL_AWS, endpoint: table.endpoint });
   onTestFinished(async () => {

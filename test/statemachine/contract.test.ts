@@ -1,9 +1,14 @@
 import { expect, expectTypeOf, it } from 'vitest';
 import { ERROR_STATUS } from '../../functions/errors.ts';
-import { type StepHandler, step } from '../../functions/step.ts';
+import type { Facts, Job } from '../../functions/job.ts';
+import { owe, record, type StepHandler, step } from '../../functions/step.ts';
 import { STEP_HANDLERS } from '../../local/steps.ts';
 import {
   CLEANUP_STEPS,
+  FACTS,
+  type FactBefore,
+  type FactName,
+  FORWARD_STEPS,
   type JobInput,
   OUTCOME_OF_ERROR,
   RETRYABLE_ERRORS,
@@ -27,8 +32,10 @@ it('has a handler of its own for each step', () => {
   // @ts-expect-error a handler stands in another's place, whose result is another
   ({ ...STEP_HANDLERS, PollUpload: STEP_HANDLERS.InspectVm }) satisfies Handlers;
   // @ts-expect-error a handler reads what is not there yet in another's place
-  ({ ...STEP_HANDLERS, TakeVm: step('AwaitCoalesce', async () => aChain) }) satisfies Handlers;
+  ({ ...STEP_HANDLERS, TakeVm: step('AwaitCoalesce', { needs: [] }, async () => aChain) }) satisfies Handlers;
 });
+
+const aPlace = { group: 'demo/h1', ticket: 't', confirmed: true };
 
 const aChain = {
   settled: true,
@@ -44,30 +51,30 @@ it('has each step return what it writes, and nothing where it writes nothing', (
   expectTypeOf<ResultOf<'TakeVm'>>().toEqualTypeOf<StepResults['take']>();
   expectTypeOf<ResultOf<'ConfirmHost'>>().toEqualTypeOf<StepResults['place']>();
   expectTypeOf<ResultOf<'UnlockVm'>>().toEqualTypeOf<Record<string, never> | undefined>();
-  step('TakeVm', async () => ({ taken: true, waitSeconds: 1 }));
-  step('UnlockVm', async () => undefined);
+  step('TakeVm', { needs: [] }, async () => ({ taken: true, waitSeconds: 1 }));
+  step('UnlockVm', { needs: [] }, async () => undefined);
   // @ts-expect-error a field is missing
-  step('TakeVm', async () => ({ taken: true }));
+  step('TakeVm', { needs: [] }, async () => ({ taken: true }));
   // @ts-expect-error a field has another type
-  step('TakeVm', async () => ({ taken: 'yes', waitSeconds: 1 }));
+  step('TakeVm', { needs: [] }, async () => ({ taken: 'yes', waitSeconds: 1 }));
   // @ts-expect-error no such way on
-  step('PollUpload', async () => ({ next: 'retry', waitSeconds: 1 }));
+  step('PollUpload', { needs: [] }, async () => ({ next: 'retry', waitSeconds: 1 }));
   // @ts-expect-error it writes nothing
-  step('UnlockVm', async () => ({ unlocked: true }));
+  step('UnlockVm', { needs: [] }, async () => ({ unlocked: true }));
   // @ts-expect-error there is no such step
-  step('LockVm', async () => undefined);
+  step('LockVm', { needs: [] }, async () => undefined);
 });
 
 it('lets a step rely on what earlier steps surely wrote, and on nothing else', () => {
   expectTypeOf<StateBefore<'TakeVm'>>().toExtend<JobInput>();
   expectTypeOf<StateBefore<'ConfirmHost'>['place']>().toEqualTypeOf<StepResults['place']>();
   expectTypeOf<StateBefore<'VerifyImage'>['upload']>().toEqualTypeOf<StepResults['upload']>();
-  step('ConfirmHost', async ({ place }) => ({ ...place, confirmed: true }));
+  step('ConfirmHost', { needs: [] }, async ({ place }) => ({ ...place, confirmed: true }));
   // @ts-expect-error the line is chosen by a later step
-  step('TakeVm', async (state) => ({ taken: state.place.confirmed, waitSeconds: 1 }));
+  step('TakeVm', { needs: [] }, async (state) => ({ taken: state.place.confirmed, waitSeconds: 1 }));
   // @ts-expect-error a first look at the chain has no look before it
-  step('AwaitCoalesce', async (state) => ({ ...aChain, since: state.coalesce.since }));
-  step('ReleaseHost', async (state) => {
+  step('AwaitCoalesce', { needs: [] }, async (state) => ({ ...aChain, since: state.coalesce.since }));
+  step('ReleaseHost', { needs: [] }, async (state) => {
     // @ts-expect-error the cleanup line is entered from everywhere
     state.upload.next;
     // @ts-expect-error not every job fails
@@ -75,7 +82,58 @@ it('lets a step rely on what earlier steps surely wrote, and on nothing else', (
     return { status: 'succeeded' };
   });
   // @ts-expect-error a state's parts are not for a step to change
-  step('DiscardImage', async (state) => void delete state.take);
+  step('DiscardImage', { needs: [] }, async (state) => void delete state.take);
+});
+
+it('lets a step need the facts that steps before it surely found, and no others', () => {
+  expectTypeOf<FactBefore<'TakeVm'>>().toEqualTypeOf<never>();
+  expectTypeOf<FactBefore<'RelockVm'>>().toEqualTypeOf<never>();
+  step('StartUpload', { needs: ['templateUuid', 'vmRef'] }, async (_state, { job }) => {
+    expectTypeOf(job.templateUuid).toEqualTypeOf<string>();
+    expectTypeOf(job.uploadTask).toEqualTypeOf<Job['uploadTask']>();
+    return undefined;
+  });
+  // @ts-expect-error a later step finds it
+  step('UnlockVm', { needs: ['templateUuid'] }, async () => undefined);
+  // @ts-expect-error the step itself finds it
+  step('InspectVm', { needs: ['hostRef'] }, async () => aPlace);
+  // @ts-expect-error it is there only where the host was away
+  step('VerifyImage', { needs: ['hostAwaySince'] }, async () => ({ backup: false }));
+  // @ts-expect-error the cleanup line is entered from everywhere
+  step('RelockVm', { needs: ['vmRef'] }, async () => undefined);
+  // @ts-expect-error what is decided is no fact
+  step('VerifyImage', { needs: ['committed'] }, async () => ({ backup: false }));
+  step('StartUpload', { needs: [] }, async (_state, { job }) => {
+    // @ts-expect-error what is not needed may be absent
+    job.vmRef satisfies string;
+    return undefined;
+  });
+});
+
+it('lets a step write the facts that are its own, and no others', () => {
+  step('StartUpload', { needs: [] }, async (_state, deps) => {
+    await record(deps, { uploadAttempts: 1 });
+    // @ts-expect-error another step finds it
+    await record(deps, { templateUuid: 'x' });
+    // @ts-expect-error what is decided is written by the store's own methods
+    await record(deps, { committed: true });
+    // @ts-expect-error what the request fixed stays
+    await owe(deps, 'plugin', { pool: 'another' });
+    return undefined;
+  });
+});
+
+it('has each fact found by some step, and each step that finds one among the steps', () => {
+  expect(Object.keys(FACTS)).toEqual(Object.keys(STEPS));
+  expectTypeOf<FactName>().toEqualTypeOf<keyof Facts>();
+  for (const [name, { certain, possible }] of Object.entries(FACTS)) {
+    const all = [...certain, ...possible];
+    expect(new Set(all).size, name).toBe(all.length);
+  }
+});
+
+it('begins with the steps that do the job, in the order of the steps', () => {
+  expect(Object.keys(STEPS)).toEqual([...FORWARD_STEPS, ...CLEANUP_STEPS]);
 });
 
 it('does not let a step be declared without its settings', () => {
@@ -98,8 +156,4 @@ it('gives every Lambda a bounded time, and the ones without the pool or Glance n
     expect(memoryMib, name).toBeGreaterThanOrEqual(128);
     expect(new Set(reaches).size, name).toBe(reaches.length);
   }
-});
-
-it('ends with the cleanup line, in the order of the steps', () => {
-  expect(Object.keys(STEPS).slice(-CLEANUP_STEPS.length)).toEqual([...CLEANUP_STEPS]);
 });

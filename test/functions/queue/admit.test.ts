@@ -3,6 +3,7 @@ import { ChangeMessageVisibilityCommand } from '@aws-sdk/client-sqs';
 import { beforeEach, expect, it } from 'vitest';
 import { admitBatch } from '../../../functions/queue/admit.ts';
 import type { Jobs } from '../../../functions/store/jobs.ts';
+import type { FactName } from '../../../statemachine/contract.ts';
 import { anOutcome, later, NOW } from '../store/a-store.ts';
 import {
   admissionsOfFile,
@@ -90,7 +91,7 @@ it('lets a line wait while its pool is paused, and no longer', async () => {
   expect(await store().counters.holders(HOST)).toEqual([message.jobId]);
 });
 
-it.each<[string, (jobs: Jobs, id: string) => Promise<unknown>]>([
+it.each<[string, (jobs: Jobs<FactName>, id: string) => Promise<unknown>]>([
   ['closing', (jobs, id) => jobs.close(id)],
   ['finished', (jobs, id) => jobs.finish(id, anOutcome)],
   ['in another line', (jobs, id) => jobs.queue(id, { group: 'demo/h2', ticket: 'another' })],
@@ -197,7 +198,10 @@ it('keeps the slot when the table fails before the grant, and grants it when the
   const message = await aTicket(admissions);
   const { jobs, ...rest } = store();
   const throttled = Object.assign(new Error('slow down'), { name: 'ThrottlingException' });
-  const failing = { get: jobs.get.bind(jobs), grant: () => Promise.reject(throttled) } as unknown as Jobs;
+  const failing = {
+    get: jobs.get.bind(jobs),
+    grant: () => Promise.reject(throttled),
+  } as unknown as Jobs<FactName>;
   const runtime = { ...admissions.runtime, store: { ...rest, jobs: failing } };
   await expect(admitBatch({ Records: [aRecord(message)] }, runtime)).rejects.toBe(throttled);
   expect(admissions.sfn).not.toHaveReceivedAnyCommand();

@@ -5,11 +5,12 @@ import { createStore, type Store } from '../../../functions/store.ts';
 import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startTable } from '../../../local/aws/table.ts';
 import { tableDefinition } from '../../../local/table-definition.ts';
+import type { FactName } from '../../../statemachine/contract.ts';
 import { aJob } from '../api/a-job.ts';
 
 /** A store on a real table of the file's own. Filled before the first test; its `client` too. */
-export function storeOfFile(): { store: Store; client: DynamoDBClient } {
-  const parts = {} as { store: Store; client: DynamoDBClient };
+export function storeOfFile(): { store: Store<FactName>; client: DynamoDBClient } {
+  const parts = {} as { store: Store<FactName>; client: DynamoDBClient };
   let close = async () => {};
   beforeAll(async () => {
     const table = await startTable({ tableName: 'xensnap', definition: tableDefinition() });

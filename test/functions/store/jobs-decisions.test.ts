@@ -120,9 +120,14 @@ it('keeps every warning, in order, of several at once too', async () => {
 
 it('records facts, forgets them, and leaves alone what is not named', async () => {
   const id = await newJob(parts.store, { hostName: 'h1' });
-  await jobs().record(id, { srUuid: 's', bytesSent: 0, lockBefore: null, hostName: undefined });
-  expect(await jobs().get(id)).toMatchObject({ srUuid: 's', bytesSent: 0, lockBefore: null, hostName: 'h1' });
-  const without = await jobs().record(id, { bytesSent: 5 }, ['srUuid']);
+  await jobs().record(id, { secretUuid: 's', bytesSent: 0, lockBefore: null, hostName: undefined });
+  expect(await jobs().get(id)).toMatchObject({
+    secretUuid: 's',
+    bytesSent: 0,
+    lockBefore: null,
+    hostName: 'h1',
+  });
+  const without = await jobs().record(id, { bytesSent: 5 }, ['secretUuid']);
   expect(without).toMatchObject({ bytesSent: 5 });
-  expect(without?.srUuid).toBeUndefined();
+  expect(without?.secretUuid).toBeUndefined();
 });

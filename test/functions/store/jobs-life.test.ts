@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Job } from '../../../functions/job.ts';
 import type { Jobs } from '../../../functions/store/jobs.ts';
+import type { FactName } from '../../../statemachine/contract.ts';
 import { aJob } from '../api/a-job.ts';
 import { anOutcome, atOnce, later, NOW, newJob, storeOfFile } from './a-store.ts';
 
@@ -33,7 +34,7 @@ it('notes which step runs and until when, and its xapi calls when it ends', asyn
 });
 
 /** What only a job that is alive may do, by name; each answers undefined or false when it is refused. */
-const forward: [string, (jobs: Jobs, id: string) => Promise<unknown>][] = [
+const forward: [string, (jobs: Jobs<FactName>, id: string) => Promise<unknown>][] = [
   ['begin a step', (jobs, id) => jobs.begin(id, 'UnlockVm', 'running', later(60))],
   ['run into debt', (jobs, id) => jobs.owe(id, 'relock')],
   ['queue', (jobs, id) => jobs.queue(id, { group: 'demo/h1', ticket: 't2' })],
@@ -43,7 +44,7 @@ const forward: [string, (jobs: Jobs, id: string) => Promise<unknown>][] = [
 ];
 
 /** What ends a job's life. */
-const ends: [string, (jobs: Jobs, id: string) => Promise<unknown>][] = [
+const ends: [string, (jobs: Jobs<FactName>, id: string) => Promise<unknown>][] = [
   ['closing', (jobs, id) => jobs.close(id)],
   ['cancelled', (jobs, id) => jobs.cancel(id)],
   ['finished', (jobs, id) => jobs.finish(id, anOutcome)],
@@ -66,7 +67,7 @@ it.each(forward.flatMap(([what, act]) => ends.map(([how, end]) => [how, what, ac
   },
 );
 
-it.each<[string, (jobs: Jobs, id: string) => Promise<unknown>]>([
+it.each<[string, (jobs: Jobs<FactName>, id: string) => Promise<unknown>]>([
   ...forward,
   ...ends,
   ['begin the cleanup', (jobs, id) => jobs.beginCleanup(id, 'CancelUpload', later(60))],
