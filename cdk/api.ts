@@ -47,6 +47,7 @@ export function createApi(scope: Construct, surroundings: Surroundings, stateMac
   });
   allow(serving, ['states:StartExecution'], [stateMachine.stateMachineArn]);
   allowExecutions(serving, 'states:StopExecution', stateMachine);
+  allowExecutions(serving, 'states:GetExecutionHistory', stateMachine);
   const { authorizer, functions } = authorise(scope, surroundings);
   const integration = new HttpLambdaIntegration('ApiIntegration', serving);
   const api = new HttpApi(scope, 'HttpApi', {

@@ -2,6 +2,8 @@ import {
   DescribeExecutionCommand,
   ExecutionAlreadyExists,
   ExecutionDoesNotExist,
+  GetExecutionHistoryCommand,
+  type HistoryEvent,
   type SFNClient,
   StartExecutionCommand,
   StopExecutionCommand,
@@ -15,12 +17,53 @@ export interface ExecutionState {
   readonly cause?: string;
 }
 
+/** Something that happened to a Task state of an execution. */
+export interface Moment {
+  /** ISO 8601. */
+  readonly at: string;
+  /** `begun` and `failed` are of a try: a state has several where it is tried again. */
+  readonly what: 'entered' | 'begun' | 'failed' | 'left';
+  /** Of `entered`: its name. */
+  readonly state?: string;
+  /** Of `failed`: as a Catch would have it. */
+  readonly error?: string;
+  readonly cause?: string;
+}
+
+/** The types of events that tell of a failed try, and where each has its error. */
+const FAILS = {
+  LambdaFunctionFailed: 'lambdaFunctionFailedEventDetails',
+  LambdaFunctionScheduleFailed: 'lambdaFunctionScheduleFailedEventDetails',
+  LambdaFunctionStartFailed: 'lambdaFunctionStartFailedEventDetails',
+  LambdaFunctionTimedOut: 'lambdaFunctionTimedOutEventDetails',
+  TaskFailed: 'taskFailedEventDetails',
+  TaskStartFailed: 'taskStartFailedEventDetails',
+  TaskSubmitFailed: 'taskSubmitFailedEventDetails',
+  TaskTimedOut: 'taskTimedOutEventDetails',
+} as const satisfies Record<string, keyof HistoryEvent>;
+
+/** What an event of a history tells of a Task state; most tell nothing that is not told by another. */
+function* momentsOf(event: HistoryEvent): Generator<Moment> {
+  const { type = '', timestamp = new Date(0), stateEnteredEventDetails } = event;
+  const at = timestamp.toISOString();
+  if (type === 'TaskStateEntered') yield { at, what: 'entered', state: stateEnteredEventDetails?.name ?? '' };
+  else if (type === 'LambdaFunctionScheduled' || type === 'TaskScheduled') yield { at, what: 'begun' };
+  else if (type === 'TaskStateExited' || type.startsWith('Execution')) yield { at, what: 'left' };
+  else if (Object.hasOwn(FAILS, type)) {
+    const details = event[FAILS[type as keyof typeof FAILS]];
+    const { error = 'States.Timeout', cause = '' } = details ?? {};
+    yield { at, what: 'failed', error, cause };
+  }
+}
+
 /** The executions of the snapshot state machine; an execution's name is its job's id. */
 export interface Executions {
   /** Starts the job's execution. A second start of the same job changes nothing. */
   start(jobId: string): Promise<void>;
   /** Undefined when there is none (any more). */
   describe(jobId: string): Promise<ExecutionState | undefined>;
+  /** What has happened in it, oldest first; nothing when it is not there (any more). */
+  history(jobId: string): AsyncIterable<Moment>;
   /** Stops it without a Catch; one that is over or was never there is left as it is. */
   stop(jobId: string, cause: string): Promise<void>;
 }
@@ -48,6 +91,23 @@ export function createExecutions(client: SFNClient, stateMachineArn: string): Ex
         if (error instanceof ExecutionDoesNotExist) return undefined;
         throw error;
       }
+    },
+    async *history(jobId) {
+      let nextToken: string | undefined;
+      do {
+        const command = new GetExecutionHistoryCommand({
+          executionArn: executionArn(jobId),
+          includeExecutionData: false,
+          maxResults: 1000,
+          ...(nextToken !== undefined && { nextToken }),
+        });
+        const page = await client.send(command).catch((error: unknown) => {
+          if (error instanceof ExecutionDoesNotExist) return undefined;
+          throw error;
+        });
+        for (const event of page?.events ?? []) yield* momentsOf(event);
+        nextToken = page?.nextToken;
+      } while (nextToken !== undefined);
     },
     async stop(jobId, cause) {
       try {

@@ -126,7 +126,7 @@ it.each(Object.entries(wings))('lets %s import nothing of ours but itself and %j
 
 it('reads the state machine’s document in functions for what a job costs alone', () => {
   const reading = imports.filter(({ of }) => of === 'statemachine/snapshot.asl.json').map(({ file }) => file);
-  expect(reading.filter((file) => folderOf(file) === 'functions')).toEqual(['functions/cost/asl.ts']);
+  expect(reading.filter((file) => folderOf(file) === 'functions')).toEqual(['functions/asl.ts']);
 });
 
 it('has the contract import nothing at all', () => {

@@ -8,6 +8,7 @@ import { COMPUTE_PATH } from './compute/links.ts';
 import { COMPUTE_VERSION, routeVersions } from './compute/versions.ts';
 import { routeDocs } from './docs/route.ts';
 import { routeDoctor } from './doctor.ts';
+import { routeEvents } from './events.ts';
 import { failureHandler } from './failure.ts';
 import { gate, type Knows } from './gate.ts';
 import { routeHealth } from './health.ts';
@@ -47,6 +48,7 @@ export function createApi(runtime: Runtime, options: ApiOptions = {}): OpenAPIHo
   app.use(jsonAlone((c) => problem(c, NOT_JSON.name, NOT_JSON.message)));
   routeVersions(app, [RACKSPACE_VERSION, COMPUTE_VERSION]);
   routeSnapshots(app, runtime);
+  routeEvents(app, runtime);
   routeSchedules(app, runtime);
   routeReports(app, runtime);
   routeVms(app, runtime);

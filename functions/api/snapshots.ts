@@ -1,12 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { shorten } from '../../glance/shorten.ts';
 import { cancelJob } from '../cancel.ts';
-import { XensnapError } from '../errors.ts';
-import type { Job } from '../job.ts';
 import { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import type { SnapshotRequest } from '../snapshot-request.ts';
-import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
+import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { noteJob } from './changes.ts';
 import { idempotencyOf } from './idempotency.ts';
 import { listJobs } from './listing.ts';
@@ -15,9 +12,8 @@ import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
 import { ListQuery, NewSnapshot } from './snapshot-input.ts';
 import { JobPage, JobView, jobView } from './view.ts';
-import { visibleJob } from './visible-job.ts';
+import { JobId, seenJob } from './visible-job.ts';
 
-const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
 const ofJob = { 'application/json': { schema: JobView } };
 const Location = z.object({ Location: z.string().openapi({ example: '/snapshots/{id}' }) });
 
@@ -69,7 +65,7 @@ const get = createRoute({
   path: '/snapshots/{id}',
   operationId: 'getSnapshot',
   summary: 'Tells how a job stands',
-  request: { params: Id },
+  request: { params: JobId },
   responses: { 200: { description: 'The job.', content: ofJob }, ...problems(401, 403, 404, 500, 503) },
 });
 
@@ -79,7 +75,7 @@ const cancel = createRoute({
   operationId: 'cancelSnapshot',
   summary: 'Cancels a job that is not past its commit point',
   description: 'The job undoes what it has done and ends as cancelled.',
-  request: { params: Id },
+  request: { params: JobId },
   responses: {
     202: { description: 'It is being undone.', content: ofJob },
     ...problems(401, 403, 404, 409, 415, 500, 503),
@@ -115,22 +111,16 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
 
   app.openapi(get, async (c) => {
     const caller = callerOf(c, config);
-    const job = await jobOf(c.req.valid('param').id, caller);
+    const job = await seenJob(c.req.valid('param').id, caller, store);
     return c.json(jobView(await lookAtImage(job, runtime), caller), 200);
   });
 
   app.openapi(cancel, async (c) => {
     const caller = callerOf(c, config);
-    const { id } = await jobOf(c.req.valid('param').id, caller);
+    const { id } = await seenJob(c.req.valid('param').id, caller, store);
     noteJob(c, id);
     return c.json(jobView(await cancelJob(id, runtime, caller.actor), caller), 202);
   });
-
-  async function jobOf(id: string, caller: Caller): Promise<Job> {
-    const job = await visibleJob(id, caller, store);
-    if (job) return job;
-    throw new XensnapError('JobNotFound', `There is no job ${shorten(id, 60)}.`);
-  }
 }
 
 /** The object as it is: a validated body has no field whose value is undefined, only TypeScript can't know. */

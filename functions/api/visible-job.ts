@@ -1,4 +1,6 @@
 import { z } from '@hono/zod-openapi';
+import { shorten } from '../../glance/shorten.ts';
+import { XensnapError } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { Store } from '../store.ts';
 import { type Caller, confinedTo } from './caller.ts';
@@ -9,4 +11,14 @@ export async function visibleJob(id: string, caller: Caller, store: Store): Prom
   const job = z.uuid().safeParse(id).success ? await store.jobs.get(id) : undefined;
   const confines = confinedTo(caller);
   return job && (!confines || job.project === confines.id) ? job : undefined;
+}
+
+/** The parameter of every path that names a job. */
+export const JobId = z.object({ id: z.string().openapi({ format: 'uuid' }) });
+
+/** The same job. Throws JobNotFound where there is none that the caller may see. */
+export async function seenJob(id: string, caller: Caller, store: Store): Promise<Job> {
+  const job = await visibleJob(id, caller, store);
+  if (job) return job;
+  throw new XensnapError('JobNotFound', `There is no job ${shorten(id, 60)}.`);
 }

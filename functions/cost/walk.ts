@@ -1,5 +1,5 @@
 import { STEPS, type StepName } from '../../statemachine/contract.ts';
-import { choose, type Data, START, type State, stateOf, valueAt, withResult } from './asl.ts';
+import { choose, type Data, START, type State, stateOf, valueAt, withResult } from '../asl.ts';
 import { imaginedSteps } from './imagined-steps.ts';
 import { DEFAULT_TIMINGS, type JobModel, type PollTimings } from './model.ts';
 import { STEP_USE } from './step-use.ts';

@@ -12,6 +12,7 @@ import {
 import { describe, summary } from './states/descriptions.ts';
 import type { Execution } from './states/execution.ts';
 import { executions } from './states/executions.ts';
+import { withoutData } from './states/history.ts';
 import { page } from './states/paging.ts';
 import { checkJson, executionName, text } from './states/requests.ts';
 import type { StatusChangeEvent } from './states/status-event.ts';
@@ -105,7 +106,8 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
     },
     DescribeExecution: (request) => describe(find(request), stateMachineArn),
     GetExecutionHistory(request) {
-      const events = [...find(request).history];
+      const { history } = find(request);
+      const events = request.includeExecutionData === false ? history.map(withoutData) : [...history];
       if (request.reverseOrder === true) events.reverse();
       const { items, nextToken } = page(events, request, 1000);
       return { events: items, nextToken };

@@ -152,6 +152,36 @@ it('shows who asked for a job and who cancelled it', async () => {
   expect(stdout).toMatch(/^Requested by +keystone:anna@4f6c\nCancelled by +iam:arn:aws:iam::1:user\/ops$/m);
 });
 
+it('shows what a job has done, and why it waits', async () => {
+  const events = [
+    { state: 'TakeVm', from: '2026-01-02T03:04:05Z', to: '2026-01-02T03:04:06Z', tries: 1, failures: 0 },
+    {
+      ...{ state: 'StartUpload', from: '2026-01-02T03:05:00Z', tries: 4, failures: 4 },
+      failure: {
+        at: '2026-01-02T03:31:00Z',
+        name: 'KeystoneUnavailable',
+        message: 'Keystone does not answer.',
+      },
+      nextTryBy: '2026-01-02T03:36:00Z',
+    },
+  ].map((event) => ({ to: null, failure: null, nextTryBy: null, ...event }));
+  await using api = await stubApi({ [`GET /snapshots/${JOB_ID}/events`]: () => [200, { events }] });
+  const { status, stdout } = await xensnap(['job', JOB_ID, '--events', '--api', api.url]);
+  expect(status).toBe(0);
+  expect(
+    stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replaceAll(/ {2,}/g, ' | ')),
+  ).toEqual([
+    'FROM | TO | STATE | TRIES | FAILED | LAST FAILURE',
+    '2026-01-02 03:04:05Z | 2026-01-02 03:04:06Z | TakeVm | 1 | 0 | -',
+    '2026-01-02 03:05:00Z | - | StartUpload | 4 | 4 | KeystoneUnavailable: Keystone does not answer.',
+    '',
+    'StartUpload has failed 4 times, the last time at 2026-01-02 03:31:00Z. It is tried again by 2026-01-02 03:36:00Z at the latest.',
+  ]);
+});
+
 it('cancels a job', async () => {
   await using api = await stubApi({ [`DELETE /snapshots/${JOB_ID}`]: () => [202, aJobView()] });
   const { status, stdout } = await xensnap(['cancel', JOB_ID, '--api', api.url]);

@@ -127,6 +127,7 @@ it.each([
       'Query',
       'UpdateItem',
       SECRET,
+      'states:GetExecutionHistory',
       'states:StartExecution',
       'states:StopExecution',
     ],

@@ -2,6 +2,7 @@ import {
   DescribeExecutionCommand,
   ExecutionAlreadyExists,
   ExecutionDoesNotExist,
+  GetExecutionHistoryCommand,
   SFNClient,
   StartExecutionCommand,
   StopExecutionCommand,
@@ -49,6 +50,27 @@ it('says how an execution stands, with what it failed of', async () => {
     error: 'JobNotSucceeded',
     cause: 'why',
   });
+});
+
+it('reads a history to its end, without what went through the states; none of an execution that is not there', async () => {
+  const states = async () => {
+    const found: (string | undefined)[] = [];
+    for await (const { state } of executions.history('job1')) found.push(state);
+    return found;
+  };
+  const of = { executionArn: EXECUTION, includeExecutionData: false, maxResults: 1000 };
+  const event = (name: string) => ({
+    ...{ id: 1, timestamp: new Date(0), type: 'TaskStateEntered' as const },
+    stateEnteredEventDetails: { name },
+  });
+  sfn
+    .on(GetExecutionHistoryCommand, of)
+    .resolves({ events: [event('A'), event('B')], nextToken: 'next' })
+    .on(GetExecutionHistoryCommand, { ...of, nextToken: 'next' })
+    .resolves({ events: [event('C')] });
+  expect(await states()).toEqual(['A', 'B', 'C']);
+  sfn.on(GetExecutionHistoryCommand).rejects(new ExecutionDoesNotExist(ofSdk));
+  expect(await states()).toEqual([]);
 });
 
 it('says nothing of an execution that is not there', async () => {

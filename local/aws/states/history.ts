@@ -36,6 +36,18 @@ export function historyEvent(
   };
 }
 
+/** What went into states and tasks, and came out. */
+const DATA = new Set(['input', 'output', 'parameters']);
+
+/** An event as GetExecutionHistory gives it with `includeExecutionData: false`. */
+export function withoutData(event: HistoryEvent): HistoryEvent {
+  const kept = Object.entries(event).map(([name, value]) => {
+    if (!name.endsWith('EventDetails') || value === null || typeof value !== 'object') return [name, value];
+    return [name, Object.fromEntries(Object.entries(value).filter(([key]) => !DATA.has(key)))];
+  });
+  return Object.fromEntries(kept);
+}
+
 /**
  * Appends what an event of the engine's is in AWS's terms. The start and end of the execution and what happens inside
  * a task are written where they happen; the engine's notes of a failure, a retry or a catch have no event in AWS.

@@ -66,7 +66,12 @@ export function memoryRuntime(records: PoolRecords, logLine: (line: string) => v
     wait: async () => {},
     withSession: (_, use) => use(session),
     glanceToken: async () => undefined,
-    executions: { start: async () => {}, stop: async () => {}, describe: async () => undefined },
+    executions: {
+      start: async () => {},
+      stop: async () => {},
+      describe: async () => undefined,
+      history: async function* () {},
+    },
     close: async () => {},
   };
 }

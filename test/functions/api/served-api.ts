@@ -93,6 +93,7 @@ export async function serveApi(
     start: async (jobId) => void started.push(jobId),
     stop: async (jobId) => void stopped.push(jobId),
     describe: async () => undefined,
+    history: async function* () {},
   };
   const runtime = { ...real, executions };
   const server = serve({ fetch: createApi(runtime, settings.api).fetch, hostname: '127.0.0.1', port: 0 });

@@ -87,6 +87,7 @@ it.each(['nope', '00000000-0000-4000-8000-000000000000', 'x'.repeat(3000)])(
       const { status, body } = await api.ask(method, `/snapshots/${id}`);
       expect([status, body.error.name]).toEqual([404, 'JobNotFound']);
     }
+    expect((await api.ask('GET', `/snapshots/${id}/events`)).status).toBe(404);
   },
 );
 

@@ -159,6 +159,7 @@ const DONE: Record<string, () => Ask | Promise<Ask>> = {
   requestSnapshot: () => ({ body: { vm: vmUuid } }),
   getSnapshot: async () => ({ path: `/snapshots/${await newJob()}` }),
   cancelSnapshot: async () => ({ path: `/snapshots/${await newJob()}` }),
+  listEvents: async () => ({ path: `/snapshots/${await newJob()}/events` }),
   runJanitor: () => ({ body: { dryRun: true } }),
   getJanitorReport: async () => {
     await runtime.store.janitorReports.keep(REPORT);

@@ -1,6 +1,6 @@
-import definition from '../../statemachine/snapshot.asl.json' with { type: 'json' };
+import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
 
-/** A state of the document, as far as the reckoning reads it. */
+/** A state of the document, as far as it is read here. */
 export interface State {
   readonly Type: 'Task' | 'Choice' | 'Wait' | 'Succeed' | 'Fail';
   readonly Resource?: string;
@@ -9,7 +9,17 @@ export interface State {
   readonly Next?: string;
   readonly Default?: string;
   readonly Choices?: readonly Rule[];
+  readonly Retry?: readonly RetryRule[];
   readonly Catch?: readonly { readonly ResultPath: string; readonly Next: string }[];
+}
+
+/** After which errors a task is tried again, how often, and how long after (with full jitter: at the latest). */
+export interface RetryRule {
+  readonly ErrorEquals: readonly string[];
+  readonly IntervalSeconds: number;
+  readonly BackoffRate: number;
+  readonly MaxAttempts: number;
+  readonly MaxDelaySeconds: number;
 }
 
 /** The two comparisons that the document uses; another is an error. */
@@ -41,7 +51,7 @@ export function choose({ Choices = [], Default }: State, data: Data): string {
 function holds({ StringEquals, BooleanEquals }: Rule, value: unknown): boolean {
   if (StringEquals !== undefined) return value === StringEquals;
   if (BooleanEquals !== undefined) return value === BooleanEquals;
-  throw new Error('A Choice compares in a way that the reckoning does not know.');
+  throw new Error('A Choice compares in a way that is not known here.');
 }
 
 /** What stands at a path of names, such as `$.upload.waitSeconds`. */
