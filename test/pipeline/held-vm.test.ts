@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { scenario } from '../support/scenario.ts';
+import { type Scenario, scenario } from '../support/scenario.ts';
 
 const small = { pool: { vms: 1, diskMib: 2 } };
 const LIST = /^\/v2\/images$/;
@@ -85,4 +85,32 @@ it('names the janitor where it has the VM, and no job that there is not', async 
     name: 'SnapshotInProgress',
     message: expect.stringContaining('The janitor has the VM'),
   });
+});
+
+it('locks the VM again within a minute where Glance is away when the image of a failed job is to go', async () => {
+  const entered = new Map<string, number>();
+  const all: Scenario = await scenario({
+    ...small,
+    // Glance keeps the image until it is back.
+    leaves: 'unknown',
+    service: {
+      onState: (_job, state) => void entered.set(state, all.clock.now().getTime()),
+    },
+  });
+  const { pool, glance, request, job, service } = all;
+  glance.faults.add({ method: 'PUT', path: /\/file$/, status: 413, times: 9 });
+  glance.faults.add({ method: 'DELETE', path: ONE, status: 503, times: 1e6 });
+  const failed = await job(
+    await request(pool.vms()[0]?.uuid ?? ''),
+    ({ finishedAt }) => finishedAt !== undefined,
+  );
+  expect(failed).toMatchObject({ status: 'failed', error: { name: 'GlanceTooLarge' } });
+  const seconds = ((entered.get('RelockVm') ?? 0) - (entered.get('DiscardImage') ?? 0)) / 1000;
+  expect(seconds).toBeLessThan(60);
+  expect(pool.vms()[0]?.liveXenstore()).toMatchObject({ 'vm-data/allowvssprovider': 'false' });
+  glance.faults.clear();
+  await service.settled();
+  await service.janitor();
+  expect((await job(failed.id)).debts).toBeUndefined();
+  expect(glance.images()).toEqual([]);
 });
