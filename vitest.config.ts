@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 export default defineConfig({
   test: {
@@ -10,7 +11,7 @@ export default defineConfig({
     // Modules are loaded once for each worker, not once for each file, which took a third of the time. In an order of
     // chance, so that a file which needs another to have run before it, or not, does not go unseen.
     isolate: false,
-    sequence: { shuffle: { files: true } },
+    sequence: { shuffle: { files: true }, sequencer: LongestFirst },
     setupFiles: ['./test/support/each-file.ts'],
     // Most of a test's time is waiting; vitest's own choice on two cores is one worker.
     maxWorkers: 4,
