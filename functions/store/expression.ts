@@ -12,8 +12,15 @@ export interface Change {
   names?: readonly string[];
 }
 
-/** The change as DynamoDB's UpdateItem takes it. */
-export function expressionOf(change: Change) {
+/** The attribute that says which write was the last to an item; see {@link expressionOf}. */
+export const WRITE_ID = 'writeId';
+
+/**
+ * The change as DynamoDB's UpdateItem takes it.
+ * @param writeId random, of this write alone. The SDK sends a write again whose reply was lost: the second is refused
+ *   then, whatever it would do, and whoever finds the id in the item knows that the first was done
+ */
+export function expressionOf(change: Change, writeId: string) {
   const names: Record<string, string> = {};
   const values = Object.fromEntries(present(change.values).map(([key, content]) => [`:${key}`, content]));
   const name = (attribute: string) => {
@@ -25,7 +32,9 @@ export function expressionOf(change: Change) {
     return `:${attribute}`;
   };
   for (const attribute of change.names ?? []) name(attribute);
+  const isFirst = `(attribute_not_exists(${name(WRITE_ID)}) OR #${WRITE_ID} <> :${WRITE_ID})`;
   const sets = [
+    `#${WRITE_ID} = ${value(WRITE_ID, writeId)}`,
     ...present(change.set).map(([key, content]) => `${name(key)} = ${value(key, content)}`),
     ...present(change.append).map(
       ([key, content]) =>
@@ -47,9 +56,9 @@ export function expressionOf(change: Change) {
   ].filter((text) => text !== '');
   return {
     UpdateExpression: clauses.join(' '),
-    ...(change.when && { ConditionExpression: change.when }),
-    ...(Object.keys(names).length > 0 && { ExpressionAttributeNames: names }),
-    ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values }),
+    ConditionExpression: change.when === undefined ? isFirst : `${isFirst} AND (${change.when})`,
+    ExpressionAttributeNames: names,
+    ExpressionAttributeValues: values,
     ReturnValues: 'ALL_NEW' as const,
   };
 }

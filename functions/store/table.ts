@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConditionalCheckFailedException, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
@@ -10,7 +11,7 @@ import {
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
 import { XensnapError } from '../errors.ts';
-import { type Change, expressionOf } from './expression.ts';
+import { type Change, expressionOf, WRITE_ID } from './expression.ts';
 
 /**
  * The table's key and indexes; here and in the CDK stack. Every index is sorted by `createdAt` and holds keys alone: a
@@ -51,7 +52,10 @@ export const MOST_ON_PAGE = 100;
 const MOST_TRIES = 8;
 const FIRST_PAUSE_MS = 50;
 
-/** Reads and single-item conditional writes; a condition that fails is an answer, not an error. */
+/**
+ * Reads and single-item conditional writes; a condition that fails is an answer, not an error. A write whose reply was
+ * lost, which the SDK sends again, is done once and answers as if nothing had been lost.
+ */
 export class Table {
   readonly #client: DynamoDBDocumentClient;
   readonly #name: string;
@@ -71,25 +75,31 @@ export class Table {
     const { Item } = await this.#client.send(
       new GetCommand({ TableName: this.#name, Key: { id }, ConsistentRead: true }),
     );
-    return Item as T | undefined;
+    return withoutWriteId(Item) as T | undefined;
   }
 
   /** Writes a whole item if none with its id is there. Answers whether it did. */
   async create(item: Item & { id: string }): Promise<boolean> {
+    const writeId = randomUUID();
     const put = new PutCommand({
       TableName: this.#name,
-      Item: item,
+      Item: { ...item, [WRITE_ID]: writeId },
       ConditionExpression: 'attribute_not_exists(id)',
     });
-    return (await unlessRefused(this.#client.send(put))) !== undefined;
+    const { refused } = await unlessRefused(this.#client.send(put));
+    return refused === undefined || (await this.#writtenBefore(refused, item.id, writeId)) !== undefined;
   }
 
   /** Changes one item, making it if need be; answers it as it then is, or undefined when `when` did not hold. */
   async change<T>(id: string, change: Change): Promise<T | undefined> {
-    const answer = await unlessRefused(
-      this.#client.send(new UpdateCommand({ TableName: this.#name, Key: { id }, ...expressionOf(change) })),
+    const writeId = randomUUID();
+    const { answer, refused } = await unlessRefused(
+      this.#client.send(
+        new UpdateCommand({ TableName: this.#name, Key: { id }, ...expressionOf(change, writeId) }),
+      ),
     );
-    return answer?.Attributes as T | undefined;
+    const item = refused ? await this.#writtenBefore(refused, id, writeId) : answer?.Attributes;
+    return withoutWriteId(item) as T | undefined;
   }
 
   /** Removes an item when `attribute` has `value`; answers whether it did. */
@@ -101,7 +111,23 @@ export class Table {
       ExpressionAttributeNames: { '#attribute': attribute },
       ExpressionAttributeValues: { ':value': value },
     });
-    return (await unlessRefused(this.#client.send(command))) !== undefined;
+    const { refused } = await unlessRefused(this.#client.send(command));
+    if (refused === undefined) return true;
+    // What is not there any more was removed by the try whose reply was lost, or by another in that very moment.
+    return wasSentAgain(refused) && (await this.get(id)) === undefined;
+  }
+
+  /** The item, where a write of this id was done although the last try of it was refused. */
+  async #writtenBefore(
+    refused: ConditionalCheckFailedException,
+    id: string,
+    writeId: string,
+  ): Promise<Item | undefined> {
+    if (!wasSentAgain(refused)) return undefined;
+    const { Item } = await this.#client.send(
+      new GetCommand({ TableName: this.#name, Key: { id }, ConsistentRead: true }),
+    );
+    return Item?.[WRITE_ID] === writeId ? Item : undefined;
   }
 
   /**
@@ -183,7 +209,7 @@ export class Table {
       const { Responses, UnprocessedKeys } = await this.#client.send(
         new BatchGetCommand({ RequestItems: { [this.#name]: { Keys: keys, ConsistentRead: true } } }),
       );
-      for (const item of Responses?.[this.#name] ?? []) found.set(item.id as string, item);
+      for (const item of Responses?.[this.#name] ?? []) found.set(item.id as string, withoutWriteId(item));
       keys = UnprocessedKeys?.[this.#name]?.Keys ?? [];
     }
     return found;
@@ -205,11 +231,25 @@ export async function* everyItem<T>(
   } while (after);
 }
 
-async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
+async function unlessRefused<T>(
+  sent: Promise<T>,
+): Promise<
+  { answer: T; refused?: undefined } | { answer?: undefined; refused: ConditionalCheckFailedException }
+> {
   try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof ConditionalCheckFailedException) return undefined;
-    throw error;
+    return { answer: await sent };
+  } catch (refused) {
+    if (refused instanceof ConditionalCheckFailedException) return { refused };
+    throw refused;
   }
+}
+
+function wasSentAgain({ $metadata }: ConditionalCheckFailedException): boolean {
+  return ($metadata.attempts ?? 1) > 1;
+}
+
+function withoutWriteId<T extends Item | undefined>(item: T): T {
+  if (item === undefined) return item;
+  const { [WRITE_ID]: _, ...rest } = item;
+  return rest as T;
 }
