@@ -72,8 +72,8 @@ export async function logIn(
       members.answered(member);
       return login;
     } catch (error) {
-      if (signal?.aborted || !(meansAway(error) || (members.isLearned(address) && isStranger(error))))
-        throw error;
+      if (signal?.aborted) throw error instanceof XapiReplyLost ? notBegun(error) : error;
+      if (!(meansAway(error) || (members.isLearned(address) && isStranger(error)))) throw error;
       failures.add(error);
       return undefined;
     }
@@ -110,12 +110,18 @@ function meansAway(error: unknown): boolean {
     error instanceof XapiUnreachable ||
     error instanceof XapiReplyLost ||
     error instanceof XapiTimeUp ||
+    error instanceof XapiProtocolError ||
     isCode(error, 'HOST_STILL_BOOTING')
   );
 }
 
 function isStranger(error: unknown): boolean {
-  return error instanceof XapiCertificateMismatch || error instanceof XapiProtocolError;
+  return error instanceof XapiCertificateMismatch;
+}
+
+/** The time was up at the login: what was to be called was not sent, and must not be taken for under way. */
+function notBegun(error: XapiReplyLost): XapiUnreachable {
+  return new XapiUnreachable(`no login in time: ${reasonOf(error)}`, { cause: error });
 }
 
 function unreachable(asked: readonly URL[], failures: readonly unknown[]): XapiUnreachable {

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { credentials, slaveOf, startedThings } from './members.ts';
-import { failure, selfSigned, startRawServer, success } from './raw-server.ts';
+import { failure, http, selfSigned, startRawServer, success } from './raw-server.ts';
 
 const started = startedThings();
 afterEach(() => started.close());
@@ -221,6 +221,27 @@ describe('a member that is away', () => {
     });
   });
 
+  it.each([
+    ['HTTP 500', http('', 'HTTP/1.1 500 Internal Server Error')],
+    ['HTTP 503', http('', 'HTTP/1.1 503 Service Unavailable')],
+    ['no XML-RPC', http('<html>')],
+    ['no session', success('<array><data></data></array>')],
+  ])(
+    'by its answer to the login, %s, makes place for the next, and no call is taken for sent',
+    async (_what, bytes) => {
+      const script = { 'session.login_with_password': () => (bytes.startsWith('HTTP') ? { bytes } : bytes) };
+      const [odd, second] = [await started.member(script), await started.member()];
+      await started.client([odd, second]).withSession(credentials, (session) => session.call(GET_ALL));
+      expect(second.methods).toContain(GET_ALL);
+      const run = started.client([odd]).withSession(credentials, (session) => session.call(GET_ALL));
+      await expect(run).rejects.toMatchObject({
+        name: 'XapiUnreachable',
+        cause: { name: 'XapiProtocolError' },
+      });
+      expect(odd.methods).not.toContain(GET_ALL);
+    },
+  );
+
   it('while its signal is aborted makes place for nobody', async () => {
     const abort = new AbortController();
     const first = await started.member({
@@ -233,7 +254,9 @@ describe('a member that is away', () => {
     const run = started
       .client([first, second])
       .withSession(credentials, (session) => session.call(GET_ALL), { signal: abort.signal });
-    await expect(run).rejects.toMatchObject({ name: 'XapiReplyLost' });
+    // Nothing but the login was sent, so that nobody takes the call for under way.
+    await expect(run).rejects.toMatchObject({ name: 'XapiUnreachable', cause: { name: 'XapiReplyLost' } });
+    expect(first.methods).toEqual(['session.login_with_password']);
     expect(second.connections).toBe(0);
   });
 });
