@@ -37,9 +37,16 @@ export function awsFailure(error: Error): XensnapError | undefined {
 }
 
 function isPassing(error: OfSdk): boolean {
+  if (isUnreadable(error)) return true;
   if (PASSING.test(error.name) || error.$fault === 'server') return true;
   if (error.$metadata === undefined || error.$fault === 'client') return false;
   return (statusOf(error) ?? 500) >= 500;
+}
+
+/** An answer that is no JSON: of a proxy on the way, or broken off. What was asked may have been done. */
+function isUnreadable(error: Error): boolean {
+  // The SDK's own mark of what its deserializer could not make anything of.
+  return error instanceof SyntaxError && Object.hasOwn(error, '$response');
 }
 
 function statusOf({ $metadata }: OfSdk): number | undefined {

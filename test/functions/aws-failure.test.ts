@@ -43,6 +43,12 @@ const CASES: readonly [string, RequestListener, string | undefined][] = [
   ['503', saying(503, 'Unknown'), 'ServiceUnavailable'],
   ['a connection that is cut', (request) => request.socket.destroy(), 'ServiceUnavailable'],
   ['no answer', () => {}, 'ServiceUnavailable'],
+  ['200 that is no JSON', (_, response) => response.writeHead(200).end('<html>'), 'ServiceUnavailable'],
+  [
+    '200 that is cut short',
+    (_, response) => response.writeHead(200).end('{"Item":{"id"'),
+    'ServiceUnavailable',
+  ],
   ['throttling', saying(400, 'ThrottlingException'), 'Throttled'],
   ['429', saying(429, 'Whatever'), 'Throttled'],
   ['a conflict of transactions', saying(400, 'TransactionConflictException'), 'ServiceUnavailable'],
