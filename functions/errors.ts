@@ -82,6 +82,15 @@ export interface Reason {
   readonly message: string;
 }
 
+/**
+ * A reason under a documented name: one that nobody has documented (a service's own, JavaScript's) stands in the message.
+ * @param otherwise the name that it then has
+ */
+export function documented({ name, message }: Reason, otherwise: ErrorName = 'Internal'): Reason {
+  if (Object.hasOwn(ERROR_STATUS, name)) return { name, message };
+  return { name: otherwise, message: `${message} (${name})` };
+}
+
 /** An error of ours. The state machine and the API route on `name`; `message` is for the operator. */
 export class XensnapError extends Error {
   override readonly name: ErrorName;

@@ -1,5 +1,5 @@
 import { type Caught, type FinalStatus, OUTCOME_OF_ERROR } from '../statemachine/contract.ts';
-import { ERROR_STATUS, type Reason } from './errors.ts';
+import { documented, type Reason } from './errors.ts';
 import type { Job } from './job.ts';
 
 /** How a job ends: succeeded if it is committed, whatever came after; else what its failure means. */
@@ -16,9 +16,10 @@ export function errorOfCaught(caught: Caught | undefined): Reason {
   const { Error: name, Cause: cause } = caught;
   if (name === 'States.Timeout' || name === 'Sandbox.Timedout')
     return { name: 'TimedOut', message: 'A step, or the wait for a slot, took longer than it may.' };
-  const message = messageOf(cause);
-  if (Object.hasOwn(ERROR_STATUS, name)) return { name, message };
-  return { name: OF_AWS.test(name) ? 'ServiceUnavailable' : 'Internal', message: `${message} (${name})` };
+  return documented(
+    { name, message: messageOf(cause) },
+    OF_AWS.test(name) ? 'ServiceUnavailable' : 'Internal',
+  );
 }
 
 /** What Step Functions calls the failures of the services it asks: `Lambda.Unknown`, `SQS.InternalServerError`. */

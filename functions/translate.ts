@@ -1,6 +1,6 @@
 import { XapiError } from '../xapi/errors.ts';
 import { awsFailure } from './aws-failure.ts';
-import { type ErrorName, XensnapError } from './errors.ts';
+import { documented, type ErrorName, type Reason, XensnapError } from './errors.ts';
 
 /** xapi's codes by what they mean to a job: another try may help, or a person must. */
 const BY_CODE: Readonly<Record<string, [ErrorName, string]>> = {
@@ -94,8 +94,7 @@ export function isReplyLost(error: unknown): boolean {
   return error instanceof Error && (error.name === 'XapiReplyLost' || error.name === 'XapiProtocolError');
 }
 
-/** The error's own name and message, for a job's record. */
-export function asJobError(error: unknown): { name: string; message: string } {
-  const translated = translate(error);
-  return { name: translated.name, message: translated.message };
+/** The error as it goes on record, under a documented name. */
+export function asJobError(error: unknown): Reason {
+  return documented(translate(error));
 }

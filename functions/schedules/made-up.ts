@@ -1,5 +1,5 @@
 import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
-import { ERROR_STATUS, type Reason } from '../errors.ts';
+import type { Reason } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { Run } from './run.ts';
 
@@ -21,10 +21,16 @@ export function failedBeforeItBegan({ status, phase }: Pick<Job, 'status' | 'pha
 }
 
 /** What another try may mend, while the run's window lasts. */
-const PASSING: readonly string[] = [...RETRYABLE_ERRORS, 'SecretUnusable', 'QuotaExceeded', 'Interrupted'];
+const PASSING: readonly string[] = [
+  ...RETRYABLE_ERRORS,
+  'Internal',
+  'Interrupted',
+  'QuotaExceeded',
+  'SecretUnusable',
+];
 
 export function mayPass({ name }: Reason): boolean {
-  return PASSING.includes(name) || !Object.hasOwn(ERROR_STATUS, name);
+  return PASSING.includes(name);
 }
 
 export function isInTime({ startBefore = '' }: Run, now: Date): boolean {

@@ -100,3 +100,10 @@ it("keeps name and message for a job's record", () => {
   expect(asJobError(named('XapiUnreachable'))).toEqual({ name: 'PoolUnreachable', message: 'why' });
   expect(RETRYABLE_ERRORS).toContain('PoolUnreachable');
 });
+
+it('puts on record no name that nobody has documented', () => {
+  expect(asJobError(new SyntaxError('odd'))).toEqual({ name: 'Internal', message: 'odd (SyntaxError)' });
+  const denied = Object.assign(new Error('no right'), { name: 'AccessDeniedException' });
+  expect(asJobError(denied)).toEqual({ name: 'Internal', message: 'no right (AccessDeniedException)' });
+  expect(asJobError(new XensnapError('VmGone', 'gone'))).toEqual({ name: 'VmGone', message: 'gone' });
+});
