@@ -103,6 +103,8 @@ export interface JobDecisions {
   /** While a step's Lambda runs: when it has surely ended. */
   readonly stepUntil?: string;
   readonly ticketState?: 'waiting' | 'granted';
+  /** Why it is being undone: what a forward step failed of, on record with the first step of the cleanup line. */
+  readonly failure?: Reason;
   readonly finishedAt?: string;
   readonly error?: Reason;
   /** For operators, and the same in words for all callers. */

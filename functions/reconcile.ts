@@ -154,8 +154,9 @@ async function settle(job: Job, end: Reason, runtime: Runtime): Promise<Reconcil
   return owed.owes.length > 0 ? { state: 'owing', ...owed } : { state: 'settled' };
 }
 
-/** Why the execution ended without an outcome. */
+/** Why the execution ended without an outcome: the failure that it was already being undone for, before any other. */
 function endOf(job: Job, execution: ExecutionState | undefined): Reason {
+  if (job.failure) return job.failure;
   if (!execution)
     return job.status === 'starting'
       ? { name: 'Interrupted', message: 'The job was never started.' }

@@ -52,10 +52,16 @@ export async function requestSnapshot(
     if (wish.idempotency)
       await store.leases.takeKey(wish.idempotency.key, job.id, runtime.clock.now(), KEY_SECONDS.served);
   } catch (error) {
-    await abandon(job, wish, error, runtime);
-    throw translate(error);
+    const running = await abandon(job, wish, error, runtime);
+    if (!running) throw translate(error);
+    runtime.log.warn('a job runs although its request failed', {
+      jobId: job.id,
+      reason: translate(error).message,
+    });
+    return { job: running, created: true };
   }
-  return { job: (await store.jobs.get(job.id)) ?? job, created: true };
+  // It runs: that it cannot be read now is no reason to say otherwise.
+  return { job: (await store.jobs.get(job.id).catch(() => undefined)) ?? job, created: true };
 }
 
 /** The job as it is to be put on record; `other` is the one that another request with the key has made by now. */
@@ -121,18 +127,26 @@ const REFUSALS: ReadonlySet<string> = new Set<ErrorName>([
   'KeystoneUnavailable',
 ]);
 
-/** Undoes a request half-way: the job becomes terminal, never removed, so that an execution of it finds itself dead. */
-async function abandon(job: Job, wish: SnapshotRequest, error: unknown, runtime: Runtime): Promise<void> {
+/**
+ * Undoes a request half-way: the job becomes terminal, never removed, so that an execution of it finds itself dead. One
+ * whose execution is at work already, because only the reply to its start was lost, goes on, and is the answer.
+ */
+async function abandon(
+  job: Job,
+  wish: SnapshotRequest,
+  error: unknown,
+  runtime: Runtime,
+): Promise<Job | undefined> {
   const { store, clock } = runtime;
   const ttl = expiryOf(clock.now(), runtime.config.retainJobsDays);
-  await store.jobs.finish(job.id, {
-    status: 'failed',
-    error: asJobError(error),
-    finishedAt: clock.now(),
-    ttl,
-  });
+  const outcome = { status: 'failed', error: asJobError(error), finishedAt: clock.now(), ttl } as const;
+  if (!(await store.jobs.finish(job.id, outcome, { onlyInPhase: 'Requested' }))) {
+    const now = await store.jobs.get(job.id);
+    if (now && !isFinished(now)) return now;
+  }
   if (wish.idempotency) await store.leases.releaseKey(wish.idempotency.key, job.id);
   await undo(job, runtime);
+  return undefined;
 }
 
 /** Takes away what a request has made that came to nothing. False where that fails: its debt stays on record. */

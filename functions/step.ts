@@ -1,4 +1,5 @@
 import {
+  type Caught,
   CLEANUP_STEPS,
   type FactBefore,
   type FactName,
@@ -12,6 +13,7 @@ import {
 import type { Session } from '../xapi/session.ts';
 import { XensnapError } from './errors.ts';
 import type { Job, JobWith } from './job.ts';
+import { errorOfCaught } from './outcome.ts';
 import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
 import type { Store } from './store.ts';
@@ -126,12 +128,16 @@ export async function housekeeping(
   }
 }
 
-async function begin(name: StepName, { jobId }: JobInput, { store, clock }: BaseRuntime): Promise<Job> {
+async function begin(
+  name: StepName,
+  { jobId, failure }: JobInput & { readonly failure?: Caught },
+  { store, clock }: BaseRuntime,
+): Promise<Job> {
   const until = new Date(clock.now().getTime() + STEPS[name].lambdaSeconds * 1000);
   const cleanup = (CLEANUP_STEPS as readonly StepName[]).includes(name);
   const status = name === 'TakeVm' || name === 'InspectVm' ? 'queued' : 'running';
   const job = cleanup
-    ? await store.jobs.beginCleanup(jobId, name, until)
+    ? await store.jobs.beginCleanup(jobId, name, until, failure && errorOfCaught(failure))
     : await store.jobs.begin(jobId, name, status, until);
   if (job && !cleanup && clock.now().toISOString() > job.deadline) {
     await store.jobs.end(jobId, 0);

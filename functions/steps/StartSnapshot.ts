@@ -14,8 +14,12 @@ export const handler = step('StartSnapshot', { needs: ['vmRef', 'taggedDisks'] }
   const { job, store, clock } = deps;
   if (job.templateUuid !== undefined || job.snapshotSentAt !== undefined) return undefined;
   await owe(deps, 'snapshot');
-  if (!(await store.jobs.sendSnapshot(job.id, clock.now())))
+  if (!(await store.jobs.sendSnapshot(job.id, clock.now()))) {
+    const { closing, snapshotSentAt } = (await store.jobs.get(job.id)) ?? {};
+    // Another run of this step, which was taken for dead or begun twice, has sent it since.
+    if (!closing && snapshotSentAt !== undefined) return undefined;
     throw new XensnapError('JobClosing', 'The job is being closed: no snapshot is made.');
+  }
   let snapshotTask: Ref<'task'>;
   try {
     snapshotTask = await send(deps);

@@ -39,10 +39,15 @@ export class Jobs<in F extends FactName = never> {
     return this.#change(jobId, { set: { phase, status, stepUntil: until.toISOString() }, when: ALIVE });
   }
 
-  /** A step of the cleanup line starts: for every job that is there. */
-  async beginCleanup(jobId: string, phase: Job['phase'], until: Date): Promise<Job | undefined> {
+  /** A step of the cleanup line starts: for every job that is there. `failure` is what has led there, if a failure has. */
+  async beginCleanup(
+    jobId: string,
+    phase: Job['phase'],
+    until: Date,
+    failure?: Reason,
+  ): Promise<Job | undefined> {
     return this.#change(jobId, {
-      set: { phase, stepUntil: until.toISOString() },
+      set: { phase, stepUntil: until.toISOString(), failure },
       when: 'attribute_exists(id)',
     });
   }
@@ -131,15 +136,22 @@ export class Jobs<in F extends FactName = never> {
     );
   }
 
-  /** Tells the outcome, once; undefined when it has been told. */
+  /**
+   * Tells the outcome, once; undefined when it has been told.
+   * @param options.onlyInPhase undefined, too, where another phase has begun
+   */
   async finish(
     jobId: string,
     outcome: { status: FinalStatus; error?: Reason; finishedAt: Date; ttl: number },
+    { onlyInPhase }: { onlyInPhase?: Job['phase'] } = {},
   ): Promise<Job | undefined> {
     const { status, error, ttl } = outcome;
+    const untold = 'attribute_exists(id) AND attribute_not_exists(finishedAt)';
     return this.#change(jobId, {
       set: { status, error, ttl, finishedAt: outcome.finishedAt.toISOString(), closing: true },
-      when: 'attribute_exists(id) AND attribute_not_exists(finishedAt)',
+      ...(onlyInPhase === undefined
+        ? { when: untold }
+        : { when: `${untold} AND #phase = :phase`, names: ['phase'], values: { phase: onlyInPhase } }),
     });
   }
 

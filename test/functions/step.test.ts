@@ -128,6 +128,14 @@ it('cleans up for a job that is closing', async () => {
   await handler.in(runtimeWith())({ jobId });
 });
 
+it('puts on record what has led to the cleanup, with its first step', async () => {
+  const jobId = await newJob(store());
+  const handler = step('CancelUpload', { needs: [] }, async () => undefined);
+  const failure = { Error: 'StorageFull', Cause: '{"errorMessage":"It is full."}' };
+  await handler.in(runtimeWith())({ jobId, failure });
+  expect((await store().jobs.get(jobId))?.failure).toEqual({ name: 'StorageFull', message: 'It is full.' });
+});
+
 it('runs into no debt once the job is being closed, even while it runs', async () => {
   const jobId = await newJob(store());
   const handler = step('TakeVm', { needs: [] }, async (_state, deps) => {

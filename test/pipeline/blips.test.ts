@@ -232,23 +232,59 @@ it('gives no second request the job of a first one that was told of a failure', 
   expect(await at.job(second.body.id)).toMatchObject({ status: 'succeeded' });
 });
 
-it('keeps the VM for a job that began although its request was told that it did not', async () => {
+it('answers with the job that runs although the reply to its start was lost', async () => {
   const at = await scenario(withSteps());
   const vm = at.pool.vms()[0]?.uuid ?? '';
-  const holder = () => at.service.runtime.store.leases.holderOfVm('demo', vm);
-  let id = '';
   loseReply(
     SFNClient,
     (command) => command === 'StartExecutionCommand',
     async () => {
-      id = (await holder()) ?? '';
+      const id = (await at.service.runtime.store.leases.holderOfVm('demo', vm)) ?? '';
       await at.job(id, ({ debts }) => debts?.has('relock') ?? false);
     },
   );
+  const { status, body } = await at.ask('POST', '/snapshots', { vm });
+  expect(status).toBe(202);
+  expectUnharmed(at, await at.job(body.id));
+});
+
+it('lets no job run whose request failed before its execution had begun anything', async () => {
+  const at = await scenario(withSteps());
+  const vm = at.pool.vms()[0]?.uuid ?? '';
+  vi.spyOn(at.service.runtime.executions, 'start').mockRejectedValueOnce(failed());
   expect((await at.ask('POST', '/snapshots', { vm })).status).toBe(503);
-  const { debts } = await at.job(id, () => true);
-  // Nobody else gets it while it is unlocked.
-  expect([[...(debts ?? [])].includes('relock'), await holder()]).toEqual([true, id]);
-  expect(await at.job(id)).toMatchObject({ status: 'failed' });
+  expect(await at.service.runtime.store.leases.holderOfVm('demo', vm)).toBeUndefined();
   expect(at.glance.images()).toEqual([]);
 });
+
+it('answers with the job that runs although it cannot be read once more', async () => {
+  const at = await scenario(withSteps());
+  const { executions, store } = at.service.runtime;
+  const start = executions.start.bind(executions);
+  vi.spyOn(executions, 'start').mockImplementationOnce(async (jobId) => {
+    await start(jobId);
+    vi.spyOn(store.jobs, 'get').mockRejectedValueOnce(failed());
+  });
+  const { status, body } = await at.ask('POST', '/snapshots', { vm: at.pool.vms()[0]?.uuid });
+  expect([status, body.status]).toEqual([202, 'starting']);
+  expectUnharmed(at, await at.job(body.id));
+});
+
+it.each(['at once', 'one after the other'] as const)(
+  'makes one snapshot where StartSnapshot runs twice, %s',
+  async (how) => {
+    const at = await scenario({
+      pool: { vms: 1, diskMib: 2 },
+      service: {
+        async aroundStep(step, _jobId, run) {
+          if (step !== 'StartSnapshot') return run();
+          if (how === 'at once') return (await Promise.all([run(), run()]))[0];
+          await run();
+          return run();
+        },
+      },
+    });
+    expectUnharmed(at, await at.job(await at.request(at.pool.vms()[0]?.uuid ?? '')));
+    expect(at.pool.calls.filter(({ method }) => method === 'Async.VM.snapshot')).toHaveLength(1);
+  },
+);

@@ -89,3 +89,19 @@ it('keeps a committed image when the cleanup fails, warns, and pays what is owed
   );
   expect(glance.images().filter(({ status }) => status === 'active')).toHaveLength(cases.length);
 }, 300_000);
+
+it('tells what a job failed of although the step that tells the outcome fails, too', async () => {
+  const { pool, glance, job, request, service } = await scenario({
+    pool: { vms: 1, diskMib: 2 },
+    service: {
+      async aroundStep(step, _jobId, run) {
+        if (step === 'ReleaseHost') throw new Broken('before ReleaseHost');
+        return run();
+      },
+    },
+  });
+  glance.faults.add({ method: 'PUT', path: /\/file$/, status: 413, times: 9 });
+  const done = await job(await request(pool.vms()[0]?.uuid ?? ''));
+  expect(done).toMatchObject({ status: 'failed', error: { name: 'GlanceTooLarge' } });
+  await service.settled();
+});
