@@ -102,6 +102,8 @@ export interface JobDecisions {
   readonly claimedUntil?: string;
   /** While a step's Lambda runs: when it has surely ended. */
   readonly stepUntil?: string;
+  /** Of the run of a step that began last, random: what an earlier one still writes is refused. */
+  readonly fence?: string;
   readonly ticketState?: 'waiting' | 'granted';
   /** Why it is being undone: what a forward step failed of, on record with the first step of the cleanup line. */
   readonly failure?: Reason;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type Caught,
   CLEANUP_STEPS,
@@ -83,11 +84,13 @@ async function runStep<S extends StepName, Needs extends FactName>(
   const log = runtime.log.with({ jobId: state.jobId, step: name });
   const metrics = runtime.metrics.with({ jobId: state.jobId });
   const began = runtime.clock.now().toISOString();
-  const job = await begin(name, state, runtime);
+  const fence = randomUUID();
+  const job = await begin(name, state, fence, runtime);
+  const store = { ...runtime.store, jobs: runtime.store.jobs.behind(fence) };
   let xapiCalls = 0;
   const inSession = async (xapi: Session) => {
     try {
-      return await run(state, { ...runtime, log, metrics, job: withFacts(job, needs), xapi });
+      return await run(state, { ...runtime, store, log, metrics, job: withFacts(job, needs), xapi });
     } finally {
       // The logout is still to come.
       xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;
@@ -110,7 +113,7 @@ async function runStep<S extends StepName, Needs extends FactName>(
   } finally {
     metrics.seconds('StepSeconds', secondsSince(runtime, began), { step: name });
     // Without it, reconcile waits a little longer for a step that has ended.
-    await housekeeping(log, 'that the step has ended', () => runtime.store.jobs.end(job.id, xapiCalls));
+    await housekeeping(log, 'that the step has ended', () => store.jobs.end(job.id, xapiCalls));
   }
 }
 
@@ -131,14 +134,15 @@ export async function housekeeping(
 async function begin(
   name: StepName,
   { jobId, failure }: JobInput & { readonly failure?: Caught },
+  fence: string,
   { store, clock }: BaseRuntime,
 ): Promise<Job> {
   const until = new Date(clock.now().getTime() + STEPS[name].lambdaSeconds * 1000);
   const cleanup = (CLEANUP_STEPS as readonly StepName[]).includes(name);
   const status = name === 'TakeVm' || name === 'InspectVm' ? 'queued' : 'running';
   const job = cleanup
-    ? await store.jobs.beginCleanup(jobId, name, until, failure && errorOfCaught(failure))
-    : await store.jobs.begin(jobId, name, status, until);
+    ? await store.jobs.beginCleanup(jobId, name, until, { fence, failure: failure && errorOfCaught(failure) })
+    : await store.jobs.begin(jobId, name, status, until, fence);
   if (job && !cleanup && clock.now().toISOString() > job.deadline) {
     await store.jobs.end(jobId, 0);
     throw new XensnapError('TimedOut', 'The job took longer than it may.');

@@ -1,8 +1,9 @@
 import type { CertainFact, FactName, FinalStatus } from '../../statemachine/contract.ts';
-import type { Reason } from '../errors.ts';
+import { type Reason, XensnapError } from '../errors.ts';
 import type { Facts, Job } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Debt, JobStatus } from '../words.ts';
+import type { Change } from './expression.ts';
 import { indexOf, type JobItem, type JobList, jobKey, jobOf, newItem } from './job-item.ts';
 import { everyItem, type Page, type PageOptions, type Table } from './table.ts';
 
@@ -20,9 +21,19 @@ const ALIVE = 'attribute_exists(id) AND attribute_not_exists(closing) AND attrib
  */
 export class Jobs<in F extends FactName = never> {
   readonly #table: Table;
+  readonly #fence: string | undefined;
 
-  constructor(table: Table) {
+  constructor(table: Table, fence?: string) {
     this.#table = table;
+    this.#fence = fence;
+  }
+
+  /**
+   * The records for one run of a step, which has begun with this fence: once another run of a step of the same job has
+   * begun, every write throws ServiceUnavailable and changes nothing.
+   */
+  behind(fence: string): Jobs<F> {
+    return new Jobs(this.#table, fence);
   }
 
   async get(jobId: string): Promise<Job | undefined> {
@@ -34,9 +45,21 @@ export class Jobs<in F extends FactName = never> {
     return this.#table.create(newItem(job));
   }
 
-  /** A forward step starts: only for a job that is alive. `until` is when its Lambda has surely ended. */
-  async begin(jobId: string, phase: Job['phase'], status: JobStatus, until: Date): Promise<Job | undefined> {
-    return this.#change(jobId, { set: { phase, status, stepUntil: until.toISOString() }, when: ALIVE });
+  /**
+   * A forward step starts: only for a job that is alive. `until` is when its Lambda has surely ended; `fence` keeps out
+   * whatever ran before.
+   */
+  async begin(
+    jobId: string,
+    phase: Job['phase'],
+    status: JobStatus,
+    until: Date,
+    fence?: string,
+  ): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { phase, status, stepUntil: until.toISOString(), fence },
+      when: ALIVE,
+    });
   }
 
   /** A step of the cleanup line starts: for every job that is there. `failure` is what has led there, if a failure has. */
@@ -44,10 +67,10 @@ export class Jobs<in F extends FactName = never> {
     jobId: string,
     phase: Job['phase'],
     until: Date,
-    failure?: Reason,
+    { fence, failure }: { fence?: string; failure?: Reason | undefined } = {},
   ): Promise<Job | undefined> {
     return this.#change(jobId, {
-      set: { phase, stepUntil: until.toISOString(), failure },
+      set: { phase, stepUntil: until.toISOString(), fence, failure },
       when: 'attribute_exists(id)',
     });
   }
@@ -249,7 +272,26 @@ export class Jobs<in F extends FactName = never> {
     return this.#table.count(...indexOf('open'));
   }
 
-  async #change(jobId: string, change: Parameters<Table['change']>[1]): Promise<Job | undefined> {
-    return jobOf(await this.#table.change<JobItem>(jobKey(jobId), change));
+  async #change(jobId: string, change: Change & { when: string }): Promise<Job | undefined> {
+    const fence = this.#fence;
+    const guarded = fence === undefined ? change : fenced(change, fence);
+    const changed = jobOf(await this.#table.change<JobItem>(jobKey(jobId), guarded));
+    if (changed || fence === undefined) return changed;
+    const now = await this.get(jobId);
+    if (now && now.fence !== fence)
+      throw new XensnapError(
+        'ServiceUnavailable',
+        'Another run of a step of this job has begun since: this one has no effect any more.',
+      );
+    return undefined;
   }
+}
+
+function fenced(change: Change & { when: string }, fence: string): Change {
+  return {
+    ...change,
+    when: `(${change.when}) AND #fence = :fence`,
+    names: [...(change.names ?? []), 'fence'],
+    values: { ...change.values, fence },
+  };
 }

@@ -136,6 +136,39 @@ it('puts on record what has led to the cleanup, with its first step', async () =
   expect((await store().jobs.get(jobId))?.failure).toEqual({ name: 'StorageFull', message: 'It is full.' });
 });
 
+it('has no effect on the record any more once another run of a step has begun', async () => {
+  const jobId = await newJob(store());
+  const goOn = Promise.withResolvers<void>();
+  const began = Promise.withResolvers<void>();
+  const late = step('UnlockVm', { needs: [] }, async (_state, deps) => {
+    began.resolve();
+    await goOn.promise;
+    await owe(deps, 'relock', { unlockedLive: true });
+    return undefined;
+  });
+  const state = { jobId } as Parameters<typeof late>[0];
+  const running = late.in(runtimeWith(1))(state);
+  await began.promise;
+  let during: Job | undefined;
+  const next = step('StartSnapshot', { needs: [] }, async (_state, deps) => {
+    goOn.resolve();
+    await expect(running).rejects.toMatchObject({ name: 'ServiceUnavailable' });
+    during = await store().jobs.get(jobId);
+    await owe(deps, 'snapshot');
+    return undefined;
+  });
+  await next.in(runtimeWith(1))(state as Parameters<typeof next>[0]);
+  // The late one has neither owed anything nor said that no step runs.
+  expect(during).toMatchObject({ phase: 'StartSnapshot', stepUntil: expect.any(String) });
+  expect(during?.debts).toBeUndefined();
+  const after = await store().jobs.get(jobId);
+  expect([after?.debts, after?.stepUntil, after?.unlockedLive]).toEqual([
+    new Set(['snapshot']),
+    undefined,
+    undefined,
+  ]);
+});
+
 it('runs into no debt once the job is being closed, even while it runs', async () => {
   const jobId = await newJob(store());
   const handler = step('TakeVm', { needs: [] }, async (_state, deps) => {
