@@ -1,6 +1,7 @@
 import type { Session } from '../../xapi/session.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
+import { eachAlone } from './each-alone.ts';
 import { byUuid, GONE, unlessGone, unlessUnknown } from './gone.ts';
 import { disksOf } from './template.ts';
 
@@ -9,9 +10,11 @@ const ROUNDS = 3;
 
 /**
  * Destroys the disks of a snapshot, then its template, until none of them is found by its UUID any more. The caller has
- * proved that they are ours. A disk that is no snapshot any more is left. Answers the UUIDs of those.
+ * proved that they are ours. A disk that cannot be destroyed keeps its template, which tells whose it is, and no other
+ * disk. One that is no snapshot any more is left. Answers the UUIDs of those.
  * @param templateUuid undefined where only the disks are left
- * @throws XapiBusy when something is there although it was destroyed
+ * @throws what the first disk that cannot be destroyed was refused with, or XapiBusy when something is there although it
+ *   was destroyed
  */
 export async function destroyUntilGone(
   xapi: Session,
@@ -20,20 +23,10 @@ export async function destroyUntilGone(
 ): Promise<readonly string[]> {
   const left: string[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
-    const found = [];
-    for (const uuid of diskUuids) {
-      if (left.includes(uuid)) continue;
-      const ref = await byUuid(xapi, 'VDI', uuid);
-      if (ref === undefined) continue;
-      const vdi = { class: 'VDI', ref, uuid } as const;
-      const record = await unlessGone(xapi, vdi, (found) => xapi.call('VDI.get_record', found));
-      if (record === GONE) continue;
-      if (record.is_a_snapshot) found.push(vdi);
-      else left.push(uuid);
-    }
+    const found = await eachAlone(diskUuids, (uuid) => destroyDisk(xapi, uuid));
+    left.push(...diskUuids.filter((uuid, nth) => found[nth] === 'no snapshot' && !left.includes(uuid)));
     const template = templateUuid && (await byUuid(xapi, 'VM', templateUuid));
-    if (found.length === 0 && !template) return left;
-    for (const vdi of found) await unlessGone(xapi, vdi, (ref) => xapi.call('VDI.destroy', ref));
+    if (!template && !found.includes('destroyed')) return left;
     if (template)
       await unlessGone(xapi, { class: 'VM', ref: template, uuid: templateUuid }, (ref) =>
         xapi.call('VM.destroy', ref),
@@ -43,6 +36,17 @@ export async function destroyUntilGone(
     'XapiBusy',
     `The pool has destroyed the snapshot ${templateUuid ?? ''} with the disks ${diskUuids.join(', ')}, and still has some of it.`,
   );
+}
+
+async function destroyDisk(xapi: Session, uuid: string): Promise<typeof GONE | 'no snapshot' | 'destroyed'> {
+  const found = await byUuid(xapi, 'VDI', uuid);
+  if (found === undefined) return GONE;
+  return unlessGone(xapi, { class: 'VDI', ref: found, uuid }, async (ref) => {
+    const { is_a_snapshot } = await xapi.call('VDI.get_record', ref);
+    if (!is_a_snapshot) return 'no snapshot';
+    await xapi.call('VDI.destroy', ref);
+    return 'destroyed';
+  });
 }
 
 /** Destroys a template that has no job's record with its disks. */

@@ -1,5 +1,6 @@
 import type { Session } from '../../xapi/session.ts';
 import type { StepDeps } from '../step.ts';
+import { eachAlone } from './each-alone.ts';
 import { byUuid, unlessGone, unlessUnknown } from './gone.ts';
 import { tagsIn } from './tags.ts';
 
@@ -17,11 +18,13 @@ export async function destroySecret(xapi: Session, secretUuid: string): Promise<
  * reply or a crash kept off the record.
  */
 export async function destroySecretsOfJob(xapi: Session, jobId: string): Promise<void> {
-  for (const ref of await xapi.call('secret.get_all'))
-    await unlessUnknown('secret', ref, async () => {
+  await eachAlone(await xapi.call('secret.get_all'), (ref) =>
+    unlessUnknown('secret', ref, async () => {
       const tags = tagsIn(await xapi.call('secret.get_other_config', ref));
-      if (tags.some((tag) => tag.jobId === jobId)) await xapi.call('secret.destroy', ref);
-    });
+      if (!tags.some((tag) => tag.jobId === jobId)) return;
+      await destroySecret(xapi, await xapi.call('secret.get_uuid', ref));
+    }),
+  );
 }
 
 /** Sees to it that the token is no longer in xapi, if the job owes that. Pays `secret`. */

@@ -90,6 +90,8 @@ async function makeTokenSecret(
     if (job.secretUuid !== undefined) await destroySecret(xapi, job.secretUuid);
     else if (job.debts?.has('secret')) await destroySecretsOfJob(xapi, job.id);
   });
+  // Should the reply to the creation be lost, the UUID on record would be the earlier one's.
+  if (job.secretUuid !== undefined) await deps.store.jobs.record(job.id, {}, ['secretUuid']);
   await owe(deps, 'secret');
   const other_config = tagsOf(job.id, config.installation);
   const secretRef = await xapi.call('secret.create', { value: token, other_config });

@@ -197,6 +197,19 @@ it('begins an upload again whose task xapi ended before the plugin had begun', a
   expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 2 });
 });
 
+it('leaves no token in the pool where the second try’s secret is made and the reply to that is lost', async () => {
+  const at = await scenario(withSteps());
+  at.pool.faults.add({
+    ...{ method: 'host.call_plugin', code: 'INTERNAL_ERROR', params: ['x'], times: 1 },
+    when: (args) => args.includes('put_vdis'),
+  });
+  at.pool.faults.add({ method: 'secret.create', drop: 'after', skip: 1, times: 1 });
+  const done = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
+  expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 2 });
+  expect(at.pool.calls.filter(({ method }) => method === 'secret.create')).toHaveLength(3);
+  expect(await at.leftBehind()).toEqual([]);
+});
+
 /** Has the reply to the first command that fits be lost, `until` which is seen to when the command has been served. */
 function loseReply(
   client: { prototype: { send: unknown } },

@@ -157,6 +157,41 @@ it('goes on with the others when one snapshot cannot be destroyed, and names it'
   expect(await pool.inventory()).toEqual(before);
 });
 
+it('destroys each other disk of a snapshot whose first cannot be destroyed, and its template only after that one', async () => {
+  const at = await scenario({ vms: [{ name: 'several', sr: 'nfs', diskMib: 2, extraDisks: [2, 2] }] });
+  const { pool, service } = at;
+  const { installation } = service.runtime.config;
+  const jobId = randomUUID();
+  await asOperator(at, async (xapi) => {
+    const ref = pool.vm('several').ref as Ref<'VM'>;
+    await tag(xapi, ref, [], { jobId, installation });
+  });
+  const before = (await pool.inventory()).vdis.length;
+  await asOperator(at, (xapi) => snapshotBy(xapi, pool.vm('several').ref as Ref<'VM'>, snapshotLabel(jobId)));
+  const snapshotsOf = async () => {
+    const { vms, vdis } = await pool.inventory();
+    return [vms.filter(({ isSnapshot }) => isSnapshot).length, vdis.length - before];
+  };
+  expect(await snapshotsOf()).toEqual([1, 3]);
+  pool.faults.add({
+    method: 'VDI.destroy',
+    code: 'VDI_IN_USE',
+    params: ['OpaqueRef:x', 'destroy'],
+    times: 1,
+  });
+  const { findings } = await service.janitor();
+  expect(findings).toContainEqual(
+    expect.objectContaining({
+      kind: 'snapshot',
+      action: 'failed',
+      what: expect.stringContaining('VDI_IN_USE'),
+    }),
+  );
+  expect(await snapshotsOf()).toEqual([1, 1]);
+  await service.janitor();
+  expect(await snapshotsOf()).toEqual([0, 0]);
+});
+
 it('leaves a VM that was never locked unlocked, where the installation restores', async () => {
   const at = await scenario({
     vms: [{ name: 'free-1', locked: false }],
