@@ -187,6 +187,13 @@ it("keeps AWS's SDK to the parts that speak to AWS", () => {
   expect(wrong.map(line)).toEqual([]);
 });
 
+it('has one place lock and unlock a VM, and one destroy snapshots and disks', () => {
+  const ours = sources.filter((file) => /^functions\//.test(file));
+  const naming = (words: RegExp) => ours.filter((file) => words.test(read(file)));
+  expect(naming(/VM\.set_xenstore_data|allowvssprovider'/)).toEqual(['functions/pool/lock.ts']);
+  expect(naming(/'(VM|VDI)\.destroy'/)).toEqual(['functions/pool/destroy.ts']);
+});
+
 it('has one place look at certificates, and one hide secrets in texts', () => {
   const ours = sources.filter((file) => /^(bin|functions|glance|http|xapi)\//.test(file));
   const naming = (words: RegExp) => ours.filter((file) => words.test(read(file)));
