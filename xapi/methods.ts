@@ -68,6 +68,7 @@ export interface Methods {
 
   'task.get_record': (taskRef: Ref<'task'>) => TaskRecord;
   'task.get_all_records_where': (filter: string) => Records<'task', TaskRecord>;
+  'task.add_to_other_config': (taskRef: Ref<'task'>, key: string, value: string) => void;
   /** A pending task is removed only once it is complete. */
   'task.destroy': (taskRef: Ref<'task'>) => void;
 

@@ -115,6 +115,7 @@ export interface HostRecord {
 }
 
 export interface TaskRecord {
+  readonly uuid: string;
   /** The call's name, such as `Async.VM.snapshot`. */
   readonly name_label: string;
   /** Once it is not `pending` it never changes again; xapi itself never sets `cancelling`. */
@@ -123,6 +124,7 @@ export interface TaskRecord {
   readonly result: string;
   /** Code and parameters of the failure. */
   readonly error_info: readonly string[];
+  readonly other_config: StringMap;
 }
 
 /**

@@ -8,6 +8,7 @@ export const FINDING_KINDS = [
   'snapshot',
   'tag',
   'secret',
+  'task',
   'staging',
   'image',
   'pool',

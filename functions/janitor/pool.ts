@@ -5,6 +5,7 @@ import { findLeftovers } from './leftovers.ts';
 import { each, type Round } from './round.ts';
 import { sweepSecrets } from './secrets.ts';
 import { sweepDisks } from './snapshots.ts';
+import { sweepTasks } from './tasks.ts';
 import { sweepVms } from './vms.ts';
 
 /** Looks through one pool for what closed jobs of this installation left there. What can't be handled is named. */
@@ -13,7 +14,7 @@ export async function sweepPool(pool: string, runtime: Runtime, dryRun: boolean)
   try {
     await runtime.withSession(pool, async (xapi) => {
       const round: Round = { pool, xapi, runtime, dryRun };
-      for (const sweep of [sweepVms, sweepDisks, sweepSecrets])
+      for (const sweep of [sweepVms, sweepDisks, sweepSecrets, sweepTasks])
         await each(round, { kind: 'pool', id: pool }, findings, () => sweep(round, findings));
       findings.push(...(await findLeftovers(pool, xapi, runtime)));
     });

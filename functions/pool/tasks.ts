@@ -2,11 +2,28 @@ import type { Session } from '../../xapi/session.ts';
 import { entriesOf, type Ref, type TaskRecord } from '../../xapi/types.ts';
 import type { StepDeps } from '../step.ts';
 import { GONE, unlessUnknown } from './gone.ts';
+import { tagsOf } from './tags.ts';
 
 /** A task's record; undefined when xapi has forgotten it: after an hour, and a pending one when xapi restarts. */
 export async function taskRecord(xapi: Session, taskRef: Ref<'task'>): Promise<TaskRecord | undefined> {
   const found = await unlessUnknown('task', taskRef, () => xapi.call('task.get_record', taskRef));
   return found === GONE ? undefined : found;
+}
+
+/**
+ * Marks a task as a job's, so that the janitor finds its record, whatever becomes of the job's. Housekeeping: xapi
+ * removes the record of a task 65 minutes after its end.
+ */
+export async function tagTask(
+  { xapi, log, job, config }: Pick<StepDeps, 'xapi' | 'log' | 'job' | 'config'>,
+  taskRef: Ref<'task'>,
+): Promise<void> {
+  try {
+    for (const [key, value] of Object.entries(tagsOf(job.id, config.installation)))
+      await xapi.call('task.add_to_other_config', taskRef, key, value);
+  } catch (error) {
+    log.warn('a xapi task could not be tagged', { reason: String(error) });
+  }
 }
 
 /**

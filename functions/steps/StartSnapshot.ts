@@ -3,6 +3,7 @@ import type { AsyncMethod } from '../../xapi/methods.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { type Job, snapshotLabel } from '../job.ts';
+import { tagTask } from '../pool/tasks.ts';
 import { type DepsOf, owe, record, type StepDeps, step } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
 
@@ -34,6 +35,7 @@ export const handler = step('StartSnapshot', { needs: ['vmRef', 'taggedDisks'] }
     await store.jobs.record(job.id, {}, ['snapshotSentAt']);
     throw error;
   }
+  await tagTask(deps, snapshotTask);
   // It is sent: if this cannot be put on record, PollSnapshot looks for the template.
   await record(deps, { snapshotTask });
   return undefined;

@@ -4,6 +4,7 @@ import { putVdis, type UploadStatus, uploadStatus } from '../pool/dom0.ts';
 import { isHostAway, noteHostBack, refuseAfterLong } from '../pool/host-away.ts';
 import { destroySecret, destroySecretsOfJob } from '../pool/secrets.ts';
 import { tagsOf } from '../pool/tags.ts';
+import { tagTask } from '../pool/tasks.ts';
 import { type DepsOf, housekeeping, owe, record, step } from '../step.ts';
 import type { JobFacts } from '../store/jobs.ts';
 import { isReplyLost } from '../translate.ts';
@@ -61,6 +62,7 @@ export const handler = step(
       );
       throw error;
     }
+    await tagTask(deps, uploadTask);
     await record(deps, { uploadTask });
     return undefined;
   },

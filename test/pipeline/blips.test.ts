@@ -3,7 +3,9 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { afterEach, expect, it, vi } from 'vitest';
+import { XensnapError } from '../../functions/errors.ts';
 import type { Job } from '../../functions/job.ts';
+import { Jobs } from '../../functions/store/jobs.ts';
 import type { Fault } from '../../local/pool/faults.ts';
 import { STEPS, type StepName, type StepSettings } from '../../statemachine/contract.ts';
 import { type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
@@ -330,4 +332,20 @@ it('sends no second upload from a StartUpload that was taken for dead and goes o
   expect(uploads).toHaveLength(1);
   // What it made before it was told lies in the pool, with our tag.
   await at.service.janitor();
+});
+
+it('leaves no record of an upload’s task that could not be put on record', async () => {
+  const at = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  const record = Jobs.prototype.record;
+  vi.spyOn(Jobs.prototype, 'record').mockImplementation(function (this: Jobs, jobId, facts, forget) {
+    if (!('uploadTask' in facts)) return record.call(this, jobId, facts, forget);
+    return Promise.reject(new XensnapError('Internal', 'planted'));
+  });
+  const failed = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
+  expect(failed).toMatchObject({ status: 'failed', error: { message: 'planted' } });
+  // The task may still be about to end.
+  await vi.waitFor(async () => {
+    const { findings } = await at.service.janitor();
+    expect(findings).toMatchObject([{ kind: 'task', action: 'removed' }]);
+  });
 });
