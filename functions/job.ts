@@ -150,6 +150,8 @@ export interface Facts {
   /** When the snapshot call went out; set before it goes, for it must never go twice. */
   readonly snapshotSentAt: string;
   readonly snapshotTask: Ref<'task'>;
+  /** How often it was sent again because its task had failed of what passes by itself. */
+  readonly snapshotRetries: number;
   readonly quiesceFailure: string;
   readonly templateUuid: string;
   readonly templateRef: Ref<'VM'>;

@@ -99,7 +99,7 @@ export const FACTS = {
   StartSnapshot: { certain: [], possible: ['snapshotSentAt', 'snapshotTask', 'quiesceFailure'] },
   PollSnapshot: {
     certain: ['templateRef', 'templateUuid', 'snapshotDisks', 'consistency'],
-    possible: ['snapshotSentAt', 'snapshotTask', 'quiesceFailure'],
+    possible: ['snapshotSentAt', 'snapshotTask', 'snapshotRetries', 'quiesceFailure'],
   },
   AwaitCoalesce: { certain: [], possible: [] },
   StartUpload: {

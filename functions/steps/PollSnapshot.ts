@@ -7,7 +7,7 @@ import { untag } from '../pool/tags.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, type Template } from '../pool/template.ts';
 import { type DepsOf, type StepDeps, secondsSince, step } from '../step.ts';
-import { isStorageFull } from '../translate.ts';
+import { isStorageFull, translate } from '../translate.ts';
 import { isQuiesced, noteFallback, snapshotCall } from './StartSnapshot.ts';
 
 /** Looks whether the snapshot is there, and puts template and disks on record before anything else. */
@@ -80,9 +80,11 @@ async function afterFailure(
   deps: DepsOf<'PollSnapshot', 'vmRef'>,
   error: XapiError,
 ): Promise<{ next: 'again'; waitSeconds: number }> {
-  const { job, store, config } = deps;
+  const { job } = deps;
   const ofDisk = await failureOfDisk(deps.xapi, job.vmRef, error, job.device);
   if (!isQuiesced(job)) {
+    if (await mayTryAgain(deps, error))
+      return sendAgain(deps, { snapshotRetries: (job.snapshotRetries ?? 0) + 1 });
     if (ofDisk) throw ofDisk;
     if (isStorageFull(error) || BY_STORAGE.has(error.code)) throw error;
     throw new XensnapError('SnapshotFailed', `The snapshot failed: ${error.message}`, { cause: error });
@@ -90,9 +92,34 @@ async function afterFailure(
   await removeHalfMade(deps, job.vmRef);
   if (job.request.quiesce === 'require') throw ofDisk ?? quiesceError(error);
   await noteFallback(deps, `the quiesced snapshot failed with ${error.code}`);
+  return sendAgain(deps);
+}
+
+/** How often a snapshot is sent again whose task failed of what passes. xapi itself has waited for two hours by then. */
+const MOST_RETRIES = 3;
+const RETRY_SECONDS = 5;
+
+/** A failure that passes by itself, and of which a look proves that it has made nothing. */
+async function mayTryAgain(
+  { job, xapi, config, wait }: DepsOf<'PollSnapshot', 'vmRef'>,
+  error: XapiError,
+): Promise<boolean> {
+  const passes = error.code === 'INTERNAL_ERROR' || translate(error).name === 'XapiBusy';
+  if (!passes || (job.snapshotRetries ?? 0) >= MOST_RETRIES) return false;
+  if (await findTemplate(xapi, job, config.installation)) return false;
+  await wait(RETRY_SECONDS);
+  return true;
+}
+
+/** Takes back that the snapshot call was sent, since it is proved to have come to nothing. */
+async function sendAgain(
+  deps: DepsOf<'PollSnapshot', 'vmRef'>,
+  facts: { snapshotRetries?: number } = {},
+): Promise<{ next: 'again'; waitSeconds: number }> {
+  const { job, store, config } = deps;
   // The last that is needed of the task: a step that is tried again must find once more how it ended.
   if (job.snapshotTask !== undefined) await forgetTask(deps, job.snapshotTask);
-  await store.jobs.record(job.id, {}, ['snapshotSentAt', 'snapshotTask']);
+  await store.jobs.record(job.id, facts, ['snapshotSentAt', 'snapshotTask']);
   return { next: 'again', waitSeconds: Math.ceil(config.timings.snapshotPollSeconds) };
 }
 

@@ -349,3 +349,17 @@ it('leaves no record of an upload’s task that could not be put on record', asy
     expect(findings).toMatchObject([{ kind: 'task', action: 'removed' }]);
   });
 });
+
+it.each([
+  ['OTHER_OPERATION_IN_PROGRESS', 2, 'succeeded', ['VM', 'OpaqueRef:x']],
+  ['INTERNAL_ERROR', 3, 'succeeded', ['x']],
+  ['HOST_OFFLINE', 4, 'failed', ['OpaqueRef:x']],
+  ['SR_BACKEND_FAILURE_109', 1, 'failed', ['', 'full']],
+] as const)('ends after %s of %d snapshot tasks as %s', async (code, times, status, params) => {
+  const at = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  at.pool.faults.add({ method: 'VM.snapshot', code, params: [...params], times });
+  const done = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
+  expect(done.status).toBe(status);
+  const sent = at.pool.calls.filter(({ method }) => method === 'Async.VM.snapshot').length;
+  expect(sent).toBe(status === 'succeeded' ? times + 1 : times);
+});
