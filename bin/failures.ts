@@ -16,7 +16,7 @@ export class ApiUnreachable extends CommandFailure {
 /** The API refused, for the reason that the message gives. */
 export class ApiRefused extends CommandFailure {
   override readonly name = 'ApiRefused';
-  /** Of HTTP. */
+  /** The HTTP status. */
   readonly status: number;
 
   constructor(message: string, status: number) {

@@ -3,7 +3,7 @@ import { duration, size } from './format.ts';
 
 /** What a line of progress needs beside the job. */
 export interface ProgressState {
-  /** Of what is read, uncompressed; undefined while it is not known. */
+  /** How fast the disk is read, uncompressed; undefined while that is not known. */
   readonly bytesPerSecond?: number | undefined;
   /** Shown where no other time is. */
   readonly elapsedSeconds?: number | undefined;

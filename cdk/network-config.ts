@@ -22,7 +22,7 @@ const Existing = z.strictObject({
   routeTableIds: z.array(id('rtb')).min(1),
   /** The endpoints to make; leave out what the VPC has. */
   endpoints: z.array(z.enum(ENDPOINTS)).default([...ENDPOINTS]),
-  /** Of DynamoDB in this region (`aws ec2 describe-managed-prefix-lists`); without it, it is asked when deploying. */
+  /** The prefix list of DynamoDB in this region (`aws ec2 describe-managed-prefix-lists`); looked up while deploying if absent. */
   dynamodbPrefixListId: id('pl').optional(),
 });
 

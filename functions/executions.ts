@@ -23,9 +23,9 @@ export interface Moment {
   readonly at: string;
   /** `begun` and `failed` are of a try: a state has several where it is tried again. */
   readonly what: 'entered' | 'begun' | 'failed' | 'left';
-  /** Of `entered`: its name. */
+  /** For `entered`: the state's name. */
   readonly state?: string;
-  /** Of `failed`: as a Catch would have it. */
+  /** For `failed`: the error's name and cause, as a Catch would get them. */
   readonly error?: string;
   readonly cause?: string;
 }

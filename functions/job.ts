@@ -56,7 +56,7 @@ export interface JobIdentity {
   readonly project?: string;
   /** Who asked for it; of a schedule's job, who changed the schedule last. */
   readonly actor?: string;
-  /** Of all that was asked for, where the request had an Idempotency-Key. */
+  /** A digest of everything that was asked for, where the request had an Idempotency-Key. */
   readonly requestDigest?: string;
   readonly pool: string;
   readonly vmUuid: string;
@@ -69,7 +69,7 @@ export interface JobIdentity {
   readonly waitForVmUntil?: string;
   /** Not before: the VMs of a schedule are spread over its window. */
   readonly startAfter?: string;
-  /** Of the schedule that asked for the job. */
+  /** The schedule's run that asked for the job, if one did. */
   readonly run?: ScheduledRun;
 }
 
@@ -102,7 +102,7 @@ export interface JobDecisions {
   readonly claimedUntil?: string;
   /** While a step's Lambda runs: when it has surely ended. */
   readonly stepUntil?: string;
-  /** Of the run of a step that began last, random: what an earlier one still writes is refused. */
+  /** A random id of the step that began last: writes of an earlier one are refused. */
   readonly fence?: string;
   readonly ticketState?: 'waiting' | 'granted';
   /** Why it is being undone: what a forward step failed of, on record with the first step of the cleanup line. */

@@ -11,7 +11,7 @@ export interface BackupSet {
   readonly pool: string;
   readonly vmUuid: string;
   readonly type: string;
-  /** Of the callers whose backups these are; absent where the API is not for projects. */
+  /** The project whose backups these are; absent where the API is not for projects. */
   readonly project?: string;
   /**
    * Whose the images are in Glance. Properties are for everybody to write on images of his own: without this, a

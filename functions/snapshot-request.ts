@@ -43,9 +43,9 @@ export interface SnapshotRequest {
 
 /** A request that comes again with the same key is answered with the same job, if it asks for the same. */
 export interface Idempotency {
-  /** Of the caller and of what the caller has called the request: no two callers have the same. */
+  /** A digest of who asks and of the key that was sent: two callers never share one. */
   readonly key: string;
-  /** Digest of all that is asked for. */
+  /** A digest of everything that was asked for. */
   readonly request: string;
 }
 

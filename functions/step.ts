@@ -21,7 +21,7 @@ import type { Store } from './store.ts';
 import { translate } from './translate.ts';
 import type { Debt } from './words.ts';
 
-/** Of a step's Lambda, for what comes after the last call to the pool: the logout, and what is put on record. */
+/** The part of a Lambda's time that is kept for what follows the last call to the pool: the logout and the record. */
 const RESERVE_SECONDS = 10;
 
 /**

@@ -97,7 +97,7 @@ export function createKeystone(options: KeystoneOptions): Keystone {
     return renew();
   }
 
-  /** Of many callers at once one asks; a failure is not kept. */
+  /** Asks for a token once, however many callers want one at the same time; a failure is not kept. */
   async function renew(): Promise<string> {
     asked ??= issue().finally(() => {
       asked = undefined;

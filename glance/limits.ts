@@ -12,9 +12,9 @@ export const MAX_VERSIONS_BYTES = 2 ** 16;
 /** Glance's `api_limit_max`, as it is if nobody has changed it; more than that on a page is no answer of Glance's. */
 export const MOST_IMAGES_OF_A_PAGE = 1000;
 /**
- * Of one list. Every list here is of one VM's backups or of one installation's unfinished records: some hundreds. Who
- * collects it holds 4 KB for each, 40 MB, of a Lambda's 512 MiB.
+ * Images in one list. Every list here is of one VM's backups or of one installation's unfinished records: some hundreds.
+ * Collecting one takes 4 KB an image, 40 MB in all, out of a Lambda's 512 MiB.
  */
 export const MOST_IMAGES_OF_A_LIST = 10_000;
-/** Of all pages of a list together, whoever keeps what they hold: 10,000 images of 6 KB. */
+/** Bytes of all pages of a list together: 10,000 images of 6 KB. */
 export const MAX_LIST_BYTES = 64 * 2 ** 20;

@@ -8,7 +8,7 @@ import { CertificateMismatch } from '../http/connector.ts';
  */
 export function wasNeverSent(error: unknown): boolean {
   for (let cause = error, depth = 0; cause instanceof Error && depth < MOST_CAUSES; depth++) {
-    // Of a host with several addresses, each was tried.
+    // Where a host has several addresses, each was tried.
     if (cause instanceof AggregateError) return cause.errors.length > 0 && cause.errors.every(wasNeverSent);
     if (cause instanceof CertificateMismatch) return true;
     const { syscall, code } = cause as NodeJS.ErrnoException;

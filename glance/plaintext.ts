@@ -11,7 +11,7 @@ const entities: Record<string, string> = {
   nbsp: ' ',
 };
 
-/** Of a body, what a sentence is looked for in. */
+/** Length of the part of a body in which a sentence is looked for. */
 const MOST_LOOKED_AT = 20_000;
 
 /**

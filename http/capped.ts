@@ -1,4 +1,4 @@
-/** Of an answer's body; whatever the sender's pieces are, it is kept in such. */
+/** An answer's body is kept in pieces of this size, whatever the sender's pieces were. */
 const PIECE_BYTES = 65_536;
 
 /**

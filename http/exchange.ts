@@ -4,7 +4,7 @@ import type { Deadline } from './deadline.ts';
 
 /** xapi sends some 200 bytes of headers, Glance 400, Keystone, with a token in them, up to 9 KiB. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Of the kind 102 and 103, before the answer itself: none of those whom we ask sends any, a proxy one or two. */
+/** Interim answers (102, 103) before the real one: the services themselves send none, a proxy one or two. */
 const MOST_INTERIM_ANSWERS = 8;
 
 /**

@@ -76,7 +76,7 @@ export async function readPrivateFile(path: string): Promise<string | undefined>
   });
   if (!file) return undefined;
   try {
-    // Of what is open, and not of what the name means by then.
+    // The open file is looked at, since the name may mean another one by now.
     const found = await file.stat();
     if (!found.isFile()) throw new NotPrivateError(`${path} is no file`);
     requireOwn(path, found);

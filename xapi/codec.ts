@@ -71,7 +71,7 @@ function wired(value: WireValue, where: string): unknown {
 
 /** What is read without giving way to other work: some 5 ms of it. */
 const SLICE_BYTES = 16_384;
-/** Of what the package says of an answer, which it may quote. */
+/** Length of the XML parser's own message, which may quote the answer. */
 const LONGEST_REASON = 200;
 
 /**

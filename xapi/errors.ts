@@ -1,7 +1,7 @@
 import { HIDDEN, hide } from '../http/hide.ts';
 import type { TaskRecord } from './types.ts';
 
-/** Of a refusal's message, which goes into logs and records; a parameter may be a plugin's whole output. */
+/** Length of a refusal's message, which goes into logs and records: a parameter may be a plugin's whole output. */
 const LONGEST_MESSAGE = 1000;
 
 /**

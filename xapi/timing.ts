@@ -4,7 +4,7 @@ import { XapiTimeUp } from './transport-errors.ts';
 /** How long a request may take, in seconds, from waiting for a connection to the answer's end. */
 export interface Timeouts {
   readonly callSeconds: number;
-  /** Of a call that waits for an SR's driver: see `takesLong`. */
+  /** The limit of a call that waits for an SR's driver; see `takesLong`. */
   readonly longCallSeconds: number;
 }
 

@@ -21,7 +21,7 @@ const MAX_REQUEST_BYTES = 300 * 1024;
 const MAX_CONNECT_SECONDS = 5;
 /** Idle connections go before xapi, which waits 10 s for a header, can close one under a request. */
 const IDLE_CONNECTION_SECONDS = 4;
-/** Of one host, which takes 800 from everybody. */
+/** Connections to one host, which accepts 800 from all its clients together. */
 const MAX_CONNECTIONS = 20;
 
 /** Sends XML to a pool's members and brings back XML; knows nothing of sessions or of what calls mean. */

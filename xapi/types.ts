@@ -40,9 +40,9 @@ export interface VmRecord {
   readonly snapshot_of: Ref<'VM'>;
   /** 1970-01-01 for a VM that is no snapshot. */
   readonly snapshot_time: Date;
-  /** Of a snapshot: `power-state-at-snapshot` and `disk-snapshot-type` (`crash_consistent`, or `quiesced`). */
+  /** For a snapshot: `power-state-at-snapshot` and `disk-snapshot-type` (`crash_consistent` or `quiesced`). */
   readonly snapshot_info: StringMap;
-  /** Of a quiesced snapshot: what the guest's VSS requestor called it; else empty. */
+  /** For a quiesced snapshot, the name that the guest's VSS requestor gave it; empty otherwise. */
   readonly transportable_snapshot_id: string;
   readonly other_config: StringMap;
   /** The database's copy, which the guest's live xenstore may differ from. */

@@ -12,7 +12,7 @@ const LONGEST_ENTITY = 10;
  */
 export class XmlShape {
   readonly #open: string[] = [];
-  /** Of the tag or entity that is being read. */
+  /** The bytes of the tag or entity that is being read. */
   readonly #held = Buffer.alloc(xmlLimits.declarationBytes);
   #heldBytes = 0;
   #within: 'text' | 'tag' | 'entity' = 'text';

@@ -5,7 +5,7 @@ export interface Layer {
   readonly name: string;
   readonly uuid: string;
   readonly parentUuid: string | undefined;
-  /** Of the file. */
+  /** Size of the file. */
   readonly bytes: number;
   readonly virtualBytes: number;
   readonly blockBytes: number;

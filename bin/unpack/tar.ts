@@ -4,7 +4,7 @@ import { numberIn, type PaxFields, paxFields, textIn } from './tar-fields.ts';
 import { isZero } from './zeros.ts';
 
 const RECORD = 512;
-/** Of a long name or a pax header. */
+/** Size of a long name or a pax header. */
 const MOST_EXTRA_BYTES = 2 ** 20;
 
 /** A plain file in a tar. */

@@ -13,9 +13,9 @@ import { isZero } from './zeros.ts';
 
 /** What an image's data holds. */
 export interface Unpacked {
-  /** Of the data as it is in Glance. */
+  /** Size of the data as Glance has it. */
   readonly bytes: number;
-  /** Of the same, hexadecimal: Glance's `os_hash_value`. */
+  /** Its SHA-512 in hexadecimal, which is Glance's `os_hash_value`. */
   readonly sha512: string;
   /** The disk's size. */
   readonly virtualBytes: number;

@@ -7,9 +7,9 @@ const USUAL_BLOCK = 2 ** 21;
 
 /** A VHD, of which the head has been read. */
 export interface Vhd {
-  /** Of a fixed one it is known only when all of it is read. */
+  /** Undefined for a fixed VHD until all of it has been read. */
   readonly uuid: string | undefined;
-  /** Of a differencing VHD: the one that holds what it does not. */
+  /** For a differencing VHD: the one that holds what it does not. */
   readonly parentUuid: string | undefined;
   /** The disk's size. */
   readonly virtualBytes: number;

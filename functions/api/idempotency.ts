@@ -10,7 +10,7 @@ export function idempotencyOf({ id }: Caller, key: string, body: object): Idempo
   return { key: digestOf([id, key]), request: digestOf(sorted(body)) };
 }
 
-/** Of JSON, in which no text can pass for the end of another. */
+/** The digest of a value as JSON, in which no text can be mistaken for the end of another. */
 function digestOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }

@@ -23,9 +23,9 @@ const MOST_BYTES = {
   due: 500_000,
 } as const;
 type Listed = keyof typeof MOST_BYTES;
-/** Of one VM; the older ones say nothing more. */
+/** Lost backups told per VM; older ones would add nothing. */
 const MOST_LOST = 3;
-/** Of one reason; the job has the whole of it. */
+/** Length of a reason; the job's record has all of it. */
 const MOST_CHARACTERS = 1000;
 /** Each pool that is away is one. */
 const MOST_GAPS = 100;

@@ -38,7 +38,7 @@ export function strict<T extends z.core.$ZodLooseShape>(shape: T) {
   });
 }
 
-/** Of a list that cannot be narrowed: whoever would narrow it is told so, and does not take all for some. */
+/** The query of a list that takes no filter: a filter is refused, so that nobody takes the whole list for a part. */
 export const NoQuery = strict({});
 
 const PLACES: Readonly<Record<string, string>> = {

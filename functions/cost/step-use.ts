@@ -53,14 +53,14 @@ export const API = {
   memoryMib: 1024,
 } as const;
 
-/** Of the job's record, the mean over its life. */
+/** The mean size of the job's record over its life. */
 export const JOB_RECORD_KB = 2;
 /**
  * Writes to the indexes over a job's life, which hold keys alone: a write of the record that changes none costs nothing
  * there. Four when the job is made, two each time that its status changes, one when it is settled; a test counts them.
  */
 export const INDEX_WRITES = 11;
-/** Of a Lambda that starts anew. AWS charges it since August 2025. Assumed once for each function and job. */
+/** Time that a cold start takes. AWS has charged it since August 2025. Assumed once per function and job. */
 export const COLD_START_SECONDS = 0.5;
 /** Start, end and report in JSON, the function's own lines, and its metrics, which are lines too. */
 export const LOG_BYTES_A_RUN = 2000;

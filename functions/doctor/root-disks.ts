@@ -4,7 +4,7 @@ import type { Found } from './check.ts';
 /** VMs that are named; of the others there is only a number. */
 const SHOWN = 5;
 
-/** Of which VMs nobody can say which disk they boot from: their snapshots are refused unless somebody names it. */
+/** Names the VMs whose boot disk is not clear: their snapshots are refused unless the caller names the disk. */
 export function judgeRootDisks(vms: readonly PoolVm[]): Found {
   const doubtful = vms.flatMap(({ vm, rootDoubt }) =>
     rootDoubt === undefined ? [] : [`"${vm.name_label}" (${rootDoubt})`],

@@ -5,7 +5,7 @@ import type { KnownVm, VerifiedBackup } from '../store/backups.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
 
-/** Of the janitor's 900 s: so many for Glance's list, as many again for images that are asked for by themselves. */
+/** The share of the janitor's 900 s for Glance's list; images that are asked for one by one get as much again. */
 const LOOK: LookBound = { seconds: 120, singly: 2000 };
 
 /**

@@ -1,7 +1,7 @@
 /** How often the janitor makes its round. */
 export const ROUND_SECONDS = 900;
 
-/** Of what kind it is that ought not to be there. */
+/** The kinds of things that ought not to be there. */
 export const FINDING_KINDS = [
   'job',
   'slot',

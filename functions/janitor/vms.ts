@@ -54,7 +54,7 @@ async function clearVm(
 ): Promise<string | undefined> {
   const { store, config, clock } = runtime;
   const me = randomUUID();
-  // Of a janitor that dies with it nothing else would tell that it is nobody's.
+  // If the janitor dies while it holds the lease, nothing else tells that nobody has it: so it expires.
   const { claimSeconds } = config.timings;
   const holder = await store.leases.takeVm(pool, vm.uuid, me, clock.now(), claimSeconds);
   if (holder !== me) return `${holder} has the VM now`;

@@ -83,7 +83,7 @@ export function debtsOfHost(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>):
   return ['plugin', 'slot', 'snapshot', ...(job.relockAwaitsHost ? (['relock'] as const) : [])];
 }
 
-/** Of a host in words: what it was called when the job chose it. */
+/** The host's name when the job chose it, for messages. */
 export function hostNamed(job: Job): string {
   return `"${job.hostName ?? job.hostUuid ?? 'unknown'}"`;
 }

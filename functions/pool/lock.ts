@@ -77,7 +77,7 @@ export async function noteOpening(
   try {
     await add();
   } catch (error) {
-    // Of an earlier try of the same step, with a time that may be over.
+    // An earlier try of the same step has left it, with a time that may have passed.
     if (!isCode(error, 'MAP_DUPLICATE_KEY')) throw error;
     await forgetOpening(xapi, vmRef, jobId);
     await add();

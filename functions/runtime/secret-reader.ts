@@ -28,7 +28,7 @@ export function secretReader(client: SecretsManagerClient, nameOf: (secretId: st
 }
 
 function unreadable(secretId: string, cause: unknown): XensnapError {
-  // Of a secret that was made and never filled it says the same.
+  // AWS answers the same for a secret that was created and never filled.
   const why =
     cause instanceof ResourceNotFoundException
       ? 'is not there, or nothing has been written into it yet: docs/deploy.md says what is to be in it'

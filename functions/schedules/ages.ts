@@ -21,7 +21,7 @@ export interface Age {
   readonly lost: readonly VerifiedBackup[];
   /** When somebody last saw that it is there; undefined before the first look. ISO 8601 UTC. */
   readonly lookedAt: string | undefined;
-  /** Of the last one; without one, since the VM is scheduled. */
+  /** The age of the last backup; where there is none, the time since the VM was scheduled. */
   readonly ageHours: number;
 }
 
@@ -30,7 +30,7 @@ export interface ProtectedVm extends CoveredVm, Age {
   readonly overdue: boolean;
 }
 
-/** Of a VM that no schedule covers there is no time since which one is missed. */
+/** A VM that no schedule covers: there is no time since which a backup is missing. */
 export interface OtherVm extends ScheduledVm, Omit<Age, 'ageHours'> {
   readonly ageHours: number | undefined;
 }

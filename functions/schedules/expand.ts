@@ -36,7 +36,7 @@ export async function expandSchedule(id: string, runtime: Runtime): Promise<void
   }
 }
 
-/** Of several times that have come the newest counts, if it is not too late for it; the others are missed. */
+/** Where several times have come, the newest counts if it is not too late for it; the others are missed. */
 async function expand(schedule: Schedule, now: number, runtime: Runtime): Promise<Found> {
   if (schedule.nextAt === undefined || Date.parse(schedule.nextAt) > now) return schedule;
   let time = nominalTimeAt(schedule, Date.parse(schedule.nextAt));

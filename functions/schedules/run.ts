@@ -19,7 +19,7 @@ export interface Run {
   readonly vmUuid?: string;
   readonly vmName?: string;
   readonly backupType: string;
-  /** Of the backup; on record before the job is asked for. */
+  /** The backup's job: its id is on record before the job is asked for. */
   readonly jobId?: string;
   /** The VM's place in the window, and the window's end. */
   readonly startAfter?: string;

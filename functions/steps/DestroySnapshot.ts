@@ -75,6 +75,6 @@ async function mayStillCome(xapi: Session, job: Job): Promise<boolean> {
   if (job.vmRef === undefined) return false;
   const vm = { class: 'VM', ref: job.vmRef, uuid: job.vmUuid } as const;
   const operations = await unlessGone(xapi, vm, (ref) => xapi.call('VM.get_current_operations', ref));
-  // Of a VM that is gone nothing is made any more.
+  // Nothing more is made of a VM that is gone.
   return operations !== GONE && Object.values(operations).some((each) => each.startsWith('snapshot'));
 }

@@ -136,7 +136,10 @@ export class Backups {
     await this.#table.change(LOOK, { set: fields, remove: absent });
   }
 
-  /** Of what was read `edit` makes what is to be written, or undefined where nothing is; answers what then is there. */
+  /**
+   * Reads, lets `edit` say what is to be written (undefined: nothing), and writes it unless the record has changed
+   * meanwhile; answers what is there then.
+   */
   async #edit(
     pool: string,
     uuid: string,

@@ -37,7 +37,7 @@ export const LOCAL_AWS = {
  */
 export function serveInProcess(server: Server): { endpoint: string; close(): void } {
   served += 1;
-  // Of the domain that no resolver knows (RFC 6761): a client that goes another way gets nowhere.
+  // In the domain that no resolver knows (RFC 6761), so that a client with another agent reaches nothing.
   const host = `aws-${served}.invalid`;
   const connections = new Set<Duplex>();
   const follow = (connection: Duplex) => {

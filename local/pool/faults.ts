@@ -18,7 +18,7 @@ export interface Fault {
   readonly params?: readonly string[];
   /** Cuts the connection before or after the effect. */
   readonly drop?: 'before' | 'after';
-  /** Of the pool's clock, before the effect. */
+  /** Seconds of the pool's clock to wait before the effect. */
   readonly delaySeconds?: number;
   /** Looks at the arguments as the call log has them. */
   readonly when?: (args: readonly unknown[]) => boolean;
@@ -27,7 +27,7 @@ export interface Fault {
    * there, as if it were whole.
    */
   readonly afterBytes?: number;
-  /** Of an export: so many bytes follow the body's end. */
+  /** For an export: so many bytes follow the body's end. */
   readonly extraBytes?: number;
   /** The effect waits for this. */
   readonly hold?: Promise<void>;

@@ -3,7 +3,7 @@ import { resolved, type Schema, type Schemas } from './schema.ts';
 interface Asked {
   readonly path: string;
   readonly method: string;
-  /** Of the body, if it has one. */
+  /** The body's schema, if the operation has a body. */
   readonly schema?: Schema | undefined;
 }
 

@@ -144,7 +144,7 @@ export function routeBackupSchedule(app: OpenAPIHono, runtime: Runtime): void {
   );
 }
 
-/** Of the VM, the project and the kind alone, so that the same server always has the same two schedules. */
+/** The schedule's id, made from VM, project and kind alone, so that a server always has the same two schedules. */
 function scheduleId(kind: Kind, { pool, vm }: Server, { project }: Caller): string {
   const hash = createHash('sha256').update(
     JSON.stringify(['cloud-servers', project?.id, pool, vm.uuid, kind]),

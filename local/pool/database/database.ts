@@ -36,7 +36,7 @@ export class Database {
   readonly #uuids = new Map<string, string>();
   readonly #referrers = new Map<string, Map<string, Set<string>>>();
 
-  /** Of the data model's fields; what is beside it changes unnoticed. */
+  /** The history of the data model's fields; changes of any others are not recorded. */
   readonly history = new History();
   readonly #release: Release;
 

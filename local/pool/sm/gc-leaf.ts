@@ -108,7 +108,7 @@ async function* becomeOne(
   yield 'base copy renamed';
   const vdi = vdiOfUuid(pool, leaf.uuid);
   noteSmConfig(pool, vdi, 'vhd-blocks', undefined);
-  // Of a disk that still has a parent, the database names the one that is gone, until the next scan.
+  // Where the disk still has a parent, the database goes on naming the one that is gone until the next scan.
   if (!parent.parent) noteSmConfig(pool, vdi, 'vhd-parent', undefined);
   await setHidden(oldPath(leaf.path), true);
   await removeJournal(storage, 'leaf', leaf.uuid);
