@@ -36,7 +36,7 @@ export async function liveFile<T>(
 /** How often a watched file is looked at. */
 const WATCH_MS = 2000;
 
-/** The same for who cannot wait: tells at once what the file held when it was last looked at, some seconds ago. */
+/** A {@link liveFile} for callers that cannot wait: it gives at once what the file held when it was last read. */
 export async function watchedFile<T>(path: string, read: (path: string) => Promise<T>): Promise<() => T> {
   const tell = await liveFile(path, read);
   let last = await tell();

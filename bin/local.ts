@@ -108,7 +108,7 @@ function dataFolder({ data, pool }: LocalFlags): string | undefined {
   return data ?? (pool === undefined ? undefined : join(stateFolder(), hostname()));
 }
 
-/** So many jobs are named that still owe something when the service stops. */
+/** How many jobs are named that still owe something when the service stops. */
 const MOST_TOLD = 5;
 
 /** As much of a job as tells whose it is and what it owes. */

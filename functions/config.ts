@@ -110,7 +110,7 @@ const Timings = z.strictObject({
    * looks before it and the cleanup after it, snapshot and VM are free within 15 minutes.
    */
   hostAwaySeconds: seconds(420),
-  /** The same for a job that is being closed, which has nothing to wait for: its status event comes again within. */
+  /** The same time for a job that is being closed, which has nothing to wait for: its status event comes again within it. */
   hostAwayClosingSeconds: seconds(90),
   hostAwayPollSeconds: seconds(30),
   jobMaxSeconds: seconds(6 * 86400),
@@ -149,7 +149,7 @@ const Config = z.strictObject({
   projects: z.record(z.string(), Project).optional(),
   /** What the roles of their tokens let them do; whoever has none of these is refused. */
   roles: Roles.prefault({}),
-  /** Whose the images of a project's callers are in Glance; `caller` needs a credential with the role admin. */
+  /** Who owns the images of a project's callers in Glance; `caller` needs a credential with the role admin. */
   imagesBelongTo: z.enum(['caller', 'service']).default('caller'),
   /** After a job: `lock` the VM's snapshots, as the blueprint says, or `restore` what was found. */
   relock: z.enum(['lock', 'restore']).default('lock'),

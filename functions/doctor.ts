@@ -8,7 +8,7 @@ import type { BaseRuntime } from './runtime/base.ts';
 export type QueueDepth = () => Promise<{ readonly waiting: number; readonly inFlight: number }>;
 
 export interface DoctorReport {
-  /** That of the worst check. */
+  /** The status of the worst check. */
   readonly status: CheckStatus;
   readonly checks: readonly Check[];
 }

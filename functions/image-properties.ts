@@ -82,7 +82,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   'hw_firmware_type',
   'hw_vm_mode',
   'vm_mode',
-  // That Cinder has looked at the signature (cinder/image/image_utils.py).
+  // Set by Cinder once it has verified the signature (cinder/image/image_utils.py).
   'signature_verified',
   // An object with a field of that name is none that DynamoDB's client takes (convertToAttr in @aws-sdk/util-dynamodb).
   'constructor',

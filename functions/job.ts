@@ -3,7 +3,7 @@ import type { Ref } from '../xapi/types.ts';
 import type { Reason } from './errors.ts';
 import type { Consistency, Debt, ImageFormat, JobStatus, Quiesce, UploadSource } from './words.ts';
 
-/** That the image is a backup, and how many verified ones of its type the VM keeps. */
+/** Makes the image a backup, and says how many verified ones of its type the VM keeps. */
 export interface Backup {
   /** Each type rotates by itself, as in Nova: `daily`, `weekly`, or any name. */
   readonly type: string;
@@ -54,7 +54,7 @@ export interface JobIdentity {
   readonly request: JobRequest;
   /** The caller's project, where the API is for projects. */
   readonly project?: string;
-  /** Who asked for it; of a schedule's job, who changed the schedule last. */
+  /** Who asked for it; for a schedule's job, who changed the schedule last. */
   readonly actor?: string;
   /** A digest of everything that was asked for, where the request had an Idempotency-Key. */
   readonly requestDigest?: string;
@@ -86,13 +86,13 @@ export interface JobDecisions {
   /** No step but those of the cleanup line may have an effect any more. */
   readonly closing?: boolean;
   readonly cancelRequested?: boolean;
-  /** Who wanted no more of it. */
+  /** Who cancelled it. */
   readonly cancelledBy?: string;
   /** The image is verified and stays. Excludes `discarding`. */
   readonly committed?: boolean;
   /** When it was: with the commit. */
   readonly verifiedAt?: string;
-  /** Whose the image was in Glance then. */
+  /** The image's owner in Glance at that time. */
   readonly imageOwner?: string | null;
   /** When the image was found to be gone, or a rotation deleted it. */
   readonly imageGoneAt?: string;

@@ -27,7 +27,7 @@ export interface SnapshotRequest {
   readonly flatten?: boolean;
   /** Makes the image a backup, which replaces older ones. */
   readonly backup?: Backup;
-  /** That a schedule asks, and from when until when the job may begin. It waits for a busy VM. */
+  /** Present if a schedule asks: from when until when the job may begin. It waits for a busy VM. */
   readonly scheduled?: ScheduledRun & { readonly startAfter: Date; readonly startBefore: Date };
   /** The new job's id, where somebody has put it on record before; the same id makes the same job. */
   readonly jobId?: string;
@@ -37,7 +37,7 @@ export interface SnapshotRequest {
   readonly actor?: string;
   /** The VMs that the caller may touch; all if absent. */
   readonly allows?: (vm: VmRecord) => boolean;
-  /** That the request must not act twice. */
+  /** Present if the request must not act twice. */
   readonly idempotency?: Idempotency;
 }
 

@@ -154,7 +154,7 @@ async function begin(
   throw new XensnapError('JobClosing', 'The job is being closed: the step does not start.');
 }
 
-/** The same job, which has these facts. Throws where one is missing: then its record is damaged. */
+/** The job, known to have these facts. Throws if one is missing: its record is damaged then. */
 function withFacts<F extends FactName>(job: Job, needs: readonly F[]): JobWith<F> {
   const missing = needs.find((fact) => job[fact] === undefined);
   if (missing === undefined) return job as JobWith<F>;

@@ -9,7 +9,7 @@ import { DEFAULT_QUIESCE } from './words.ts';
 /** A VM that can be imaged, and the pool it is in. */
 export interface Target extends Inspection {
   readonly pool: string;
-  /** That it took to find and inspect it, with login and logout. */
+  /** The xapi calls that it took to find and inspect the VM, login and logout included. */
   readonly xapiCalls: number;
 }
 

@@ -79,7 +79,7 @@ function ofCode(error: XapiError): XensnapError {
   return new XensnapError('XapiFailure', `The pool answered ${error.message}.`, { cause: error });
 }
 
-/** The same, naming the pool where it is the pool that is at fault. */
+/** Translates like {@link translate}, and names the pool where the pool is at fault. */
 export function translateOfPool(pool: string, error: unknown): Error {
   const translated = translate(error);
   if (!(translated instanceof XensnapError) || !/^(Pool|Xapi)/.test(translated.name)) return translated;

@@ -45,7 +45,7 @@ export interface Glance {
    * @throws GlanceUnavailable also for what is no list, or none that ends (limits.ts)
    */
   listImages(filter?: ImageFilter): AsyncGenerator<Image, void, undefined>;
-  /** That Glance is there and takes our token; `version` is the newest API it names, null if it names none. */
+  /** Checks that Glance is there and takes our token; `version` is the newest API that it names, null if it names none. */
   check(): Promise<{ version: string | null }>;
   /** Ends the kept connections once their requests are over. */
   close(): Promise<void>;

@@ -35,7 +35,7 @@ export interface KeystoneOptions extends TrustOptions {
   readonly timeoutSeconds?: number | undefined;
 }
 
-/** Whose a token is. */
+/** Whom a token belongs to. */
 export interface Identity {
   readonly userId: string;
   readonly userName?: string | undefined;
@@ -58,7 +58,7 @@ export interface Keystone {
   renew(): Promise<string>;
   /** The token was refused where it was used: the next one is a new one. */
   forget(): void;
-  /** Whose a caller's token is; undefined for one that is not (or no more) valid. */
+  /** Whom a caller's token belongs to; undefined for a token that is not, or no longer, valid. */
   identify(callersToken: string): Promise<Identity | undefined>;
   close(): Promise<void>;
 }

@@ -11,7 +11,7 @@ export interface TrustOptions {
   readonly ca?: string | (() => string | undefined) | undefined;
 }
 
-/** The same, read and found usable; {@link trustingConnector} acts on it. */
+/** A trust that was read and found usable; {@link trustingConnector} acts on it. */
 export interface Trust {
   /** As node:tls gives them, `AB:CD:…`. */
   readonly fingerprints: readonly string[];

@@ -95,7 +95,7 @@ export function writePrivateFile(path: string, text: string): Promise<void> {
   return written(path, text, (whole) => rename(whole, path));
 }
 
-/** The same, where there is nothing yet: what is there already stays. */
+/** Writes the file only if there is none yet. */
 export function keepPrivateFile(path: string, text: string): Promise<void> {
   return written(path, text, (whole) =>
     link(whole, path).catch((error) => {

@@ -37,7 +37,7 @@ export interface LocalService {
   janitor(dryRun?: boolean, actor?: string): Promise<JanitorReport>;
   /** One look at the schedules, now. */
   tick(): Promise<void>;
-  /** That every pool and Glance answer and take the login. @throws an error with a message for the operator */
+  /** Checks that every pool and Glance answer and take the login. @throws an error with a message for the operator */
   check(): Promise<void>;
   /** Stops every job and tidies up after it, as far as that can be done now, and in a minute at most. */
   drain(): Promise<void>;

@@ -66,9 +66,9 @@ export const CLEANUP_STEPS = [
 
 /** The names of the facts that a step puts on the job's record. */
 export interface StepFacts {
-  /** Those that are there once it has ended well. Later steps may need them, and nobody may take them back. */
+  /** The facts that are there once it has ended well. Later steps may need them, and nobody may take them back. */
   readonly certain: readonly string[];
-  /** Those that it writes only if there is something to write, or that are taken back again. */
+  /** The facts that it writes only if there is something to write, or that may be taken back. */
   readonly possible: readonly string[];
 }
 
@@ -268,7 +268,7 @@ export const RETRY_OF_AWS = {
   ...JITTER,
 };
 
-/** The same for a step that was begun and did not come to its end: it may be the step itself that is at fault. */
+/** In the Retry of every step, too: it was begun and did not come to its end, and may itself be at fault. */
 export const RETRY_OF_BROKEN_OFF = {
   ErrorEquals: [
     'Lambda.Unknown',

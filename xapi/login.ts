@@ -11,7 +11,7 @@ import {
   XapiUnreachable,
 } from './transport-errors.ts';
 
-/** Who logs in. */
+/** User name and password of the account that logs in. */
 export interface Credentials {
   readonly username: string;
   readonly password: string;

@@ -7,7 +7,7 @@ export interface RememberedMembers {
   readonly members: readonly string[];
   /** UUID of the pool that named them. A host that left it has another, and maybe the same password. */
   readonly pool?: string;
-  /** Who answered the last login. */
+  /** The member that answered the last login. */
   readonly master?: string;
 }
 

@@ -8,7 +8,7 @@ export interface Timeouts {
   readonly longCallSeconds: number;
 }
 
-/** Who logs out of a pool that does not answer has waited long enough before. */
+/** Short, since whoever logs out of a pool that does not answer has waited long enough already. */
 const MAX_LOGOUT_SECONDS = 5;
 /**
  * No call is sent for less: nobody answers in that time, and Node's timers may end up to a millisecond early, so that a

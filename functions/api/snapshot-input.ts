@@ -5,7 +5,7 @@ import { DeviceInput, line, strict } from './validation.ts';
 /** Glance takes 128 properties of an image; Nova's and our own need room beside the caller's. */
 const MOST_METADATA = 100;
 
-/** That an image is a backup, as Nova's createBackup has it. */
+/** Makes the image a backup, as Nova's createBackup does. */
 export const BackupInput = strict({
   type: line(255).openapi({ description: 'Each type rotates by itself.', example: 'daily' }),
   keep: z.int().min(0).max(10_000).openapi({

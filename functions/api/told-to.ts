@@ -8,7 +8,7 @@ import { isStranger } from './gate.ts';
 /** Who hears what; `undefined` is a stranger. */
 export type Listener = Caller | undefined;
 
-/** Who asks, if anybody known does. */
+/** The caller, if it is one that is known. */
 export function listenerOf(c: Context, config: Config): Listener {
   if (isStranger(c)) return undefined;
   try {

@@ -16,7 +16,7 @@ export async function visibleJob(id: string, caller: Caller, store: Store): Prom
 /** The parameter of every path that names a job. */
 export const JobId = z.object({ id: z.string().openapi({ format: 'uuid' }) });
 
-/** The same job. Throws JobNotFound where there is none that the caller may see. */
+/** The job of that id. Throws JobNotFound where there is none that the caller may see. */
 export async function seenJob(id: string, caller: Caller, store: Store): Promise<Job> {
   const job = await visibleJob(id, caller, store);
   if (job) return job;

@@ -9,7 +9,7 @@ export type CheckStatus = (typeof CHECK_STATUSES)[number];
 
 /** One thing that was looked at. */
 export interface Check {
-  /** Whose it is: `pool demo`, `Glance`, `service`. */
+  /** What was checked: `pool demo`, `Glance`, `service`. */
   readonly area: string;
   /** What was looked at, such as `plugin on xen1`. */
   readonly what: string;

@@ -30,7 +30,7 @@ export interface Finding {
 /** What the janitor did in one round. */
 export interface JanitorReport {
   readonly dryRun: boolean;
-  /** Who asked for the round; absent for one of its schedule. */
+  /** Who asked for the round; absent if the schedule did. */
   readonly actor?: string;
   readonly startedAt: string;
   readonly finishedAt: string;

@@ -14,7 +14,7 @@ export interface Round {
 /** What was found and done; undefined where there is nothing to tell. */
 export type Found = Pick<Finding, 'what' | 'action'> | undefined;
 
-/** That it is the pool that is away: nothing else in it can be handled either. */
+/** Errors which say that the pool itself is away: nothing else in it can be handled either. */
 const AWAY = new Set(['PoolUnreachable', 'PoolLoginRefused', 'PoolCertificateMismatch']);
 
 /** Handles one thing: what goes wrong with it is a finding and stops no other, unless the pool is away. */

@@ -3,7 +3,7 @@ import type { Session } from '../../xapi/session.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 
-/** That an object was looked for and is not there. */
+/** The answer that an object was looked for and is not there. */
 export const GONE = Symbol('gone');
 
 /** The call that looks an object of a class up by its UUID. */

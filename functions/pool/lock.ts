@@ -21,7 +21,7 @@ const Opening = z.object({
   until: z.iso.datetime(),
 });
 
-/** That a job has opened a VM's lock and has not closed it yet. */
+/** A job's note on a VM that it has opened the lock and has not closed it yet. */
 export interface Opening extends z.infer<typeof Opening> {
   readonly jobId: string;
 }

@@ -67,7 +67,7 @@ function orderOf({ HVM_boot_params }: BootSettings): string {
   return HVM_boot_params.order ?? '';
 }
 
-/** That nobody can say which disk a VM boots from, with the disks among which its operator can. */
+/** The error that it is not clear which disk a VM boots from, with the disks to choose from. */
 export function rootDiskAmbiguous(vmName: string, disks: readonly Disk[], doubt: string): XensnapError {
   return new XensnapError(
     'RootDiskAmbiguous',
@@ -76,7 +76,7 @@ export function rootDiskAmbiguous(vmName: string, disks: readonly Disk[], doubt:
   );
 }
 
-/** That the VM has no disk at a position, with those that it has. */
+/** The error that the VM has no disk at a position, with the disks that it has. */
 export function noDiskAt(vmName: string, disks: readonly Disk[], device: string): XensnapError {
   return new XensnapError(
     'BadRequest',

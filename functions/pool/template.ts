@@ -24,7 +24,7 @@ export async function findTemplate(
   return known ?? (await lookForTemplate(xapi, job, installation));
 }
 
-/** The same, without trust in the reference on record: what a template must be looked for by to count as gone. */
+/** Looks for the template without trusting the reference on record, as is needed before it counts as gone. */
 export async function lookForTemplate(
   xapi: Session,
   job: Job,

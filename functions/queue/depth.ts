@@ -17,7 +17,7 @@ export async function queueDepth(
   };
 }
 
-/** The same, with a client of its own for that once. */
+/** What {@link queueDepth} gives, asked with a client of its own. */
 export async function lambdaQueueDepth(queueUrl: string): ReturnType<typeof queueDepth> {
   const sqs = new SQSClient();
   try {

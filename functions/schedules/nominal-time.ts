@@ -23,13 +23,13 @@ export function lateFrom(time: NominalTime): number {
   return time.nominal + Math.max(TICKS_MS, (endOf(time) - time.nominal) / 2);
 }
 
-/** The same of a run on record. */
+/** Whether it is too late for a run that is on record. */
 export function isLate({ nominal, next }: Run, now: Date): boolean {
   const time = { nominal: Date.parse(nominal), next: next === undefined ? undefined : Date.parse(next) };
   return now.getTime() >= lateFrom(time);
 }
 
-/** That a run's time was over when xensnap came to it. */
+/** The reason of a run whose time was over when xensnap came to it. */
 export function missed(now: Date): Reason {
   const at = now.toISOString().slice(0, 16);
   return {

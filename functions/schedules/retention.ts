@@ -40,7 +40,7 @@ async function judge(
     ...(project !== undefined && { project }),
   };
   const images = await listBackups(glance, set);
-  // Whose the backups are, a rotation knows from the image that its job made: so does this, from the newest such one.
+  // A rotation knows the backups' owner from the image that its job made; this knows it from the newest of them.
   for (const { image, action } of judgeBackups(images, set, keep)) {
     if (action === 'ignore') break;
     const job = await store.jobs.get(image.id);

@@ -37,7 +37,7 @@ export const handler = step(
     let sent = false;
     let uploadTask: Ref<'task'>;
     try {
-      // That it is begun goes on record last, so that what fails before it is no try of the upload.
+      // The record of its beginning is written last, so that a failure before it does not count as a try.
       const tokenSecret = token === undefined ? null : await makeTokenSecret(deps, token, begun);
       sent = true;
       uploadTask = await putVdis(xapi, hostRef, {

@@ -24,13 +24,13 @@ export interface VerifiedBackup {
   readonly sha512?: string;
   readonly bytes?: number;
   readonly owner?: string | null;
-  /** Whose job made it, null for callers without a project; absent where an earlier version verified it. */
+  /** The project whose job made it, null for callers without one; absent where an earlier version verified it. */
   readonly project?: string | null;
   /** Absent while it is there as it was verified, as far as somebody has looked. */
   readonly lost?: Lost;
 }
 
-/** That a backup was looked for and found gone, or changed. */
+/** What was found when a backup was looked for and was gone, or had changed. */
 export interface Lost {
   /** What the image is now, to follow its name: `is no longer in Glance`. */
   readonly what: string;

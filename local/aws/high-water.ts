@@ -82,7 +82,7 @@ async function readMark(folder: string): Promise<Mark | undefined> {
   try {
     return JSON.parse(await readFile(markPath(folder), 'utf8')) as Mark;
   } catch {
-    // None yet, or one that the power's loss took: nothing is known then.
+    // There is none yet, or a power failure took it: then nothing is known.
     return undefined;
   }
 }

@@ -9,9 +9,9 @@ export interface Fault {
    * wire. A fault with `drop` always strikes the call.
    */
   readonly method: string | RegExp;
-  /** So many matching calls pass first. */
+  /** How many matching calls pass first. */
   readonly skip?: number;
-  /** So many are struck; all if left out. */
+  /** How many are struck; all if left out. */
   readonly times?: number;
   /** The failure to answer, without any effect. */
   readonly code?: string;

@@ -52,7 +52,7 @@ export interface SimulatedPool {
   readonly username: string;
   readonly password: string;
   readonly hosts: readonly PoolHost[];
-  /** Those that every pool has, and those that VMs wanted. */
+  /** The SRs that every pool has, and those that VMs asked for. */
   readonly srs: readonly {
     readonly ref: string;
     readonly uuid: string;

@@ -48,14 +48,14 @@ export function encodeFooter(footer: Footer): Buffer {
   return withChecksum(bytes, footerField.checksum);
 }
 
-/** The same footer with another hidden flag; every other byte is kept. */
+/** The footer with another hidden flag; every other byte is kept. */
 export function withHidden(footer: Buffer, hidden: boolean): Buffer {
   const bytes = Buffer.from(footer);
   bytes.writeUInt8(hidden ? 1 : 0, footerField.hidden);
   return withChecksum(bytes, footerField.checksum);
 }
 
-/** The same footer for a disk that has become larger; the size that it began with is kept. */
+/** The footer for a disk that has grown; the size that it began with is kept. */
 export function withVirtualBytes(footer: Buffer, virtualBytes: number): Buffer {
   const bytes = Buffer.from(footer);
   bytes.writeBigUInt64BE(BigInt(virtualBytes), 48);

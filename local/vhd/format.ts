@@ -46,7 +46,7 @@ function checksum(bytes: Buffer, at: number): number {
   return ~sum >>> 0;
 }
 
-/** The same buffer, its checksum set. */
+/** Sets the checksum in the buffer, and returns it. */
 export function withChecksum(bytes: Buffer, at: number): Buffer {
   bytes.writeUInt32BE(checksum(bytes, at), at);
   return bytes;

@@ -22,7 +22,7 @@ export function planLocators(childPath: string, parentPath: string, offset: numb
   });
 }
 
-/** The same locators for another parent, each kept to the space that it has. */
+/** The locators rewritten for another parent, each within the space that it has. */
 export function refitLocators(
   locators: readonly Locator[],
   childPath: string,

@@ -56,7 +56,7 @@ export class HttpReader {
     return this.#parse(this.#take(end + END_OF_HEADERS.length).toString('latin1'));
   }
 
-  /** So many bytes of a body; undefined when the connection ends first. */
+  /** Reads so many bytes of a body; undefined when the connection ends first. */
   async body(length: number): Promise<Buffer | undefined> {
     while (this.#buffer.length < length) if (!(await this.#more())) return undefined;
     return this.#take(length);
