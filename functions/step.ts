@@ -86,7 +86,7 @@ async function runStep<S extends StepName, Needs extends FactName>(
   const began = runtime.clock.now().toISOString();
   const fence = randomUUID();
   const job = await begin(name, state, fence, runtime);
-  const store = { ...runtime.store, jobs: runtime.store.jobs.behind(fence) };
+  const store = { ...runtime.store, jobs: runtime.store.jobs.behind({ jobId: job.id, fence }) };
   let xapiCalls = 0;
   const inSession = async (xapi: Session) => {
     try {

@@ -12,6 +12,12 @@ export type JobFacts<F extends FactName> = { readonly [K in F]?: Facts[K] | unde
   readonly [K in Exclude<keyof Job, F>]?: never;
 };
 
+/** What a run of a step has begun with, and on whose record it stands. */
+interface Fence {
+  readonly jobId: string;
+  readonly fence: string;
+}
+
 /** A job may be worked on: it is there, not closing and has no outcome. */
 const ALIVE = 'attribute_exists(id) AND attribute_not_exists(closing) AND attribute_not_exists(finishedAt)';
 
@@ -21,19 +27,19 @@ const ALIVE = 'attribute_exists(id) AND attribute_not_exists(closing) AND attrib
  */
 export class Jobs<in F extends FactName = never> {
   readonly #table: Table;
-  readonly #fence: string | undefined;
+  readonly #fenced: Fence | undefined;
 
-  constructor(table: Table, fence?: string) {
+  constructor(table: Table, fenced?: Fence) {
     this.#table = table;
-    this.#fence = fence;
+    this.#fenced = fenced;
   }
 
   /**
-   * The records for one run of a step, which has begun with this fence: once another run of a step of the same job has
-   * begun, every write throws ServiceUnavailable and changes nothing.
+   * The records for one run of a step, which has begun with this fence: once another run of a step of its job has begun,
+   * every write to that job's record throws ServiceUnavailable and changes nothing.
    */
-  behind(fence: string): Jobs<F> {
-    return new Jobs(this.#table, fence);
+  behind(fenced: Fence): Jobs<F> {
+    return new Jobs(this.#table, fenced);
   }
 
   async get(jobId: string): Promise<Job | undefined> {
@@ -273,7 +279,7 @@ export class Jobs<in F extends FactName = never> {
   }
 
   async #change(jobId: string, change: Change & { when: string }): Promise<Job | undefined> {
-    const fence = this.#fence;
+    const fence = this.#fenced?.jobId === jobId ? this.#fenced.fence : undefined;
     const guarded = fence === undefined ? change : fenced(change, fence);
     const changed = jobOf(await this.#table.change<JobItem>(jobKey(jobId), guarded));
     if (changed || fence === undefined) return changed;
