@@ -43,7 +43,7 @@ function isPassing(error: OfSdk): boolean {
   return (statusOf(error) ?? 500) >= 500;
 }
 
-/** An answer that is no JSON: of a proxy on the way, or broken off. What was asked may have been done. */
+/** An answer that is not JSON: a proxy's on the way, or one cut short. What was asked may have been done. */
 function isUnreadable(error: Error): boolean {
   // The SDK's own mark of what its deserializer could not make anything of.
   return error instanceof SyntaxError && Object.hasOwn(error, '$response');

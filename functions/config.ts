@@ -4,7 +4,7 @@ import { XensnapError } from './errors.ts';
 import { patternProblem } from './glob.ts';
 import { DRIVERS } from './words.ts';
 
-/** A text that is read by whoever connects: what does not read there is refused here, in the reader's words. */
+/** A text that is parsed where a connection is made: what would fail there is refused here, in the same words. */
 const readBy = (read: (text: string) => unknown) =>
   z.string().superRefine((text, context) => {
     try {

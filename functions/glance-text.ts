@@ -1,6 +1,6 @@
 import { XensnapError } from './errors.ts';
 
-/** What a name, a property's name and its value may have in an image of ours: Glance's limit for the first two. */
+/** How long a name, a property's name and its value may be in our images; for the first two that is Glance's limit. */
 export const MOST_CHARACTERS = 255;
 
 /** Characters beyond U+FFFF and NUL, which Glance or its database refuses, and half surrogate pairs, on which it fails. */

@@ -84,7 +84,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   'vm_mode',
   // Set by Cinder once it has verified the signature (cinder/image/image_utils.py).
   'signature_verified',
-  // An object with a field of that name is none that DynamoDB's client takes (convertToAttr in @aws-sdk/util-dynamodb).
+  // DynamoDB's client refuses an object with a field of that name (convertToAttr in @aws-sdk/util-dynamodb).
   'constructor',
 ]);
 

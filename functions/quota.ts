@@ -14,7 +14,7 @@ const WORDS = {
 /** All of a kind are counted so often at most; between two counts, those that come are added. */
 const COUNT_SECONDS = 60;
 
-/** All of a kind, as last counted, and those that have come since: by their ids, so that what comes to nothing goes. */
+/** The last count of a kind, and those that have come since, by id, so that one that fails can be taken off again. */
 interface Count {
   readonly until: number;
   readonly counted: Promise<number>;
@@ -76,7 +76,7 @@ function countOf(kind: Kind, { store, clock }: Deps): Count {
   const now = clock.now().getTime();
   const kept = ofStore.get(kind);
   if (kept && now < kept.until) return kept;
-  // One counts, and whoever comes meanwhile waits for that.
+  // One caller counts, and those that come meanwhile wait for its count.
   const counted = kind === 'jobs' ? store.jobs.countOpen() : store.schedules.count();
   const fresh = { until: now + COUNT_SECONDS * 1000, counted, since: new Set<string>() };
   ofStore.set(kind, fresh);

@@ -60,7 +60,7 @@ export async function requestSnapshot(
     });
     return { job: running, created: true };
   }
-  // It runs: that it cannot be read now is no reason to say otherwise.
+  // The job runs, whether or not it can be read at this moment.
   return { job: (await store.jobs.get(job.id).catch(() => undefined)) ?? job, created: true };
 }
 
@@ -82,7 +82,7 @@ async function takeVm(job: Job, runtime: Runtime): Promise<void> {
   throw new XensnapError('SnapshotInProgress', message, { details });
 }
 
-/** A request that was refused may not have been undone yet, because Glance was away: whoever comes next tries it. */
+/** A refused request may not have been undone yet, because Glance was away: the next request for the VM tries again. */
 async function undoRefused(jobId: string, runtime: Runtime): Promise<boolean> {
   const job = await runtime.store.jobs.get(jobId);
   return job?.phase === 'Requested' && isFinished(job) && (await undo(job, runtime));

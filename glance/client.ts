@@ -21,7 +21,7 @@ export interface GlanceOptions extends TrustOptions {
 
 /**
  * Glance v2, image records only: the data goes from dom0 to Glance. Nothing is ever sent twice here, reads
- * included (but for a 401, see `forgetToken`); who wants to try again does so himself, by the error's name (errors.ts). A call whose answer was lost
+ * included (but for a 401, see `forgetToken`); callers that want to try again decide by the error's name (errors.ts). A call whose answer was lost
  * is a GlanceUnavailable and may have had its effect.
  */
 export interface Glance {
@@ -128,7 +128,7 @@ export function createGlance(options: GlanceOptions): Glance {
   };
 }
 
-/** An image's own URL. @throws TypeError when `url` is none of a Glance */
+/** An image's own URL. @throws TypeError when `url` cannot be a Glance's */
 export function imageUrl(url: string, imageId: string): string {
   return `${endpointOf(url)}/v2/images/${encodeURIComponent(imageId)}`;
 }

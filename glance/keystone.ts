@@ -54,7 +54,7 @@ export interface Identity {
 export interface Keystone {
   /** A token of the credential's project, the same one until it has less than 5 minutes to go. */
   token(): Promise<string>;
-  /** A new token, which {@link token} gives from then on. Where there is none to be had, the one from before stays. */
+  /** A new token, which {@link token} gives from then on. If none can be had, the earlier one stays. */
   renew(): Promise<string>;
   /** The token was refused where it was used: the next one is a new one. */
   forget(): void;

@@ -1,4 +1,4 @@
-/** What ends a call: its time, which goes from before it is sent until its answer is understood, or whoever asked. */
+/** What ends a call: its caller, or its time, which runs from before it is sent until its answer is parsed. */
 export class Deadline {
   readonly seconds: number;
   readonly signal: AbortSignal | undefined;

@@ -21,7 +21,7 @@ export interface Trust {
 
 /**
  * Reads what an operator says of the certificates of these servers.
- * @throws TypeError for a fingerprint or an authority that is none, and for a fingerprint where there is no TLS
+ * @throws TypeError for a fingerprint or authority that is not valid, and for a fingerprint without TLS
  */
 export function trustOf({ fingerprint, ca }: TrustOptions, ...servers: readonly URL[]): Trust {
   const fingerprints = [fingerprint ?? []].flat().map(parseFingerprint);

@@ -50,7 +50,7 @@ export interface PoolClient {
   close(): Promise<void>;
 }
 
-/** @throws TypeError for an address, a fingerprint or a CA that is none, or a fingerprint where there is no TLS */
+/** @throws TypeError for an address, fingerprint or CA that is not valid, and for a fingerprint without TLS */
 export function createPoolClient(options: PoolClientOptions): PoolClient {
   const addresses = options.addresses.map(memberAddress);
   const members = new Members(addresses, options.memory);

@@ -84,7 +84,7 @@ export class Members {
   }
 
   /**
-   * Takes the addresses out of what `host.get_all_records` answered; what is none is left out. `poolUuid` is asked for
+   * Takes the addresses out of what `host.get_all_records` answered; what is not an address is left out. `poolUuid` is asked for
    * where they are news.
    */
   async learn(hostRecords: unknown, poolUuid: () => Promise<string | undefined>): Promise<void> {

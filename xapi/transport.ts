@@ -17,7 +17,7 @@ import {
 
 /** `constants.ml`, http_limit_max_rpc_size. */
 const MAX_REQUEST_BYTES = 300 * 1024;
-/** A dead member makes place for the next within this; a SYN is sent again after 1 and after 3 s. */
+/** Time until a dead member is given up and the next one is tried; a SYN is sent again after 1 and after 3 s. */
 const MAX_CONNECT_SECONDS = 5;
 /** Idle connections go before xapi, which waits 10 s for a header, can close one under a request. */
 const IDLE_CONNECTION_SECONDS = 4;

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { Fault, type FaultStyle, fault } from './faults.ts';
 
-/** A body, parsed. @throws Fault 400 for what is no JSON */
+/** A body, parsed. @throws Fault 400 when it is not JSON */
 export async function jsonBody(c: Context): Promise<unknown> {
   try {
     return JSON.parse(await c.req.text());

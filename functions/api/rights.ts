@@ -3,10 +3,10 @@ import { XensnapError } from '../errors.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { callerOf, ofAuthorizer } from './caller.ts';
 
-/** A token counts for so long after its end, for a clock of ours that is ahead of Keystone's. */
+/** A token still counts for so long after its end, in case our clock is ahead of Keystone's. */
 const SKEW_MS = 60_000;
 
-/** Whether a token that ends then is no longer to be taken. */
+/** Whether a token that ends then is over. */
 export function isOver(expiresAt: Date, now: Date): boolean {
   return now.getTime() > expiresAt.getTime() + SKEW_MS;
 }

@@ -7,7 +7,7 @@ import { type Caller, confinedTo } from './caller.ts';
 
 /** The job of that id, if there is one and the caller may see it. */
 export async function visibleJob(id: string, caller: Caller, store: Store): Promise<Job | undefined> {
-  // What is no UUID is not even asked for: the table refuses keys of more than 2,048 bytes.
+  // Only UUIDs are asked for: the table refuses keys of more than 2,048 bytes.
   const job = z.uuid().safeParse(id).success ? await store.jobs.get(id) : undefined;
   const confines = confinedTo(caller);
   return job && (!confines || job.project === confines.id) ? job : undefined;

@@ -77,7 +77,7 @@ async function learnedMembers({ name, addresses }: PoolConfig, store: Deps['stor
     const { first, learned } = await members.toAsk();
     return [...first.filter((member) => members.isLearned(member)), ...learned];
   } catch {
-    // An address that is none: its own check says so.
+    // The address is not valid: its own check says so.
     return [];
   }
 }

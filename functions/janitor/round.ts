@@ -34,7 +34,7 @@ export async function each(
   }
 }
 
-/** Whether a job of ours is closed: nothing of it may be left anywhere. Unknown jobs count as closed. */
+/** Whether a job of this installation is closed: then nothing of it may be left anywhere. Unknown jobs count as closed. */
 export async function isClosed(jobId: string, { store }: Runtime): Promise<boolean> {
   return (await store.jobs.get(jobId))?.open === undefined;
 }

@@ -29,7 +29,7 @@ export interface Opening extends z.infer<typeof Opening> {
 const keyOf = (jobId: string) => `xensnap:${jobId}:lock`;
 const KEY = /^xensnap:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):lock$/;
 
-/** Every opening in a VM's `other_config`; what nobody could have written is none. */
+/** Every opening noted in a VM's `other_config`; a note that does not parse is ignored. */
 export function openingsIn(otherConfig: StringMap): readonly Opening[] {
   return Object.entries(otherConfig).flatMap(([key, value]) => {
     const jobId = KEY.exec(key)?.[1];

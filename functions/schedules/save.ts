@@ -134,7 +134,7 @@ function scheduleOf(
   };
 }
 
-/** Its maker stays; whoever saves it answers for it from now on. */
+/** Keeps who made the schedule; the caller who saves it answers for it from now on. */
 function whoOf({ actor }: ScheduleWish, before: Schedule | undefined): Pick<Schedule, 'actor' | 'changedBy'> {
   const maker = before ? before.actor : actor;
   return { ...(maker !== undefined && { actor: maker }), ...(actor !== undefined && { changedBy: actor }) };

@@ -21,7 +21,7 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
   }
 }
 
-/** Throws BadRequest for a time zone that is none. */
+/** Throws BadRequest for an unknown time zone. */
 export function refuseUnknownZone(timeZone: string): void {
   formatOf(timeZone);
 }

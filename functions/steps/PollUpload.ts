@@ -61,7 +61,7 @@ export const handler = step(
   },
 );
 
-/** What the plugin says; undefined while its host is away, which is no reason to end the job at once. */
+/** What the plugin says; undefined while its host is away, for which the job is not ended at once. */
 async function statusOf(deps: DepsOf<'PollUpload', 'hostRef'>): Promise<UploadStatus | undefined> {
   const { job, xapi } = deps;
   try {

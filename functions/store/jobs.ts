@@ -151,7 +151,7 @@ export class Jobs<in F extends FactName = never> {
   }
 
   /**
-   * A caller wants no more of it. Undefined when it is too late: committed, or over.
+   * A caller cancels it. Undefined when it is too late: it is committed, or over.
    * @param by who; of several the first stays on record
    */
   async cancel(jobId: string, by?: string): Promise<Job | undefined> {

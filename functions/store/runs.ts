@@ -7,7 +7,7 @@ const OPEN = 'run';
 /** All runs of the UTC day of their nominal time, in the index of kinds. */
 const kindOf = (date: string) => `run#${date}`;
 
-/** What makes a run the same: one VM, or all of a schedule where there is none to name. */
+/** The key of a run: one VM, or the whole schedule where no VM can be named. */
 export type RunKey = Pick<Run, 'scheduleId' | 'nominal' | 'pool' | 'vmUuid'>;
 
 const key = ({ scheduleId, nominal, pool = '', vmUuid = '' }: RunKey) =>

@@ -94,7 +94,7 @@ export function endRequest({ socket }: IncomingMessage): boolean {
   return broken;
 }
 
-/** @throws Refused 400 when the body is no JSON */
+/** @throws Refused 400 when the body is not JSON */
 export async function receiveJson(req: IncomingMessage): Promise<unknown> {
   const pieces: Buffer[] = [];
   await receive(req, async (piece) => void pieces.push(piece));

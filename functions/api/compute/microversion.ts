@@ -12,7 +12,7 @@ const LEGACY_HEADER = 'X-OpenStack-Nova-API-Version';
 const FORMAT = /^[1-9]\d*\.(0|[1-9]\d*)$/;
 
 /**
- * Refuses other microversions as Nova does: 406, or 400 for what is none. Every answer names the version, and has a
+ * Refuses other microversions as Nova does: 406, or 400 for text that is not a version. Every answer names the version, and has a
  * request id, which clients print with errors.
  */
 export const microversions: MiddlewareHandler = async (c, next) => {

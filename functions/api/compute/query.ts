@@ -39,7 +39,7 @@ export function wholeNumber(c: Context, name: string): number | undefined {
   throw wrongParameter(name, text, 'It must be a whole number, 0 or more');
 }
 
-/** As oslo.utils reads a truth value (strutils.bool_from_string). @throws Fault 400 for what is none */
+/** Reads a truth value as oslo.utils does (strutils.bool_from_string). @throws Fault 400 for any other text */
 export function isTrue(c: Context, name: string): boolean {
   const text = last(c, name);
   if (text === undefined || /^(|0|f|false|off|n|no)$/i.test(text.trim())) return false;

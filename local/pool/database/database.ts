@@ -142,7 +142,7 @@ export class Database {
     return structuredClone(this.#tables);
   }
 
-  /** All is as it was; what is other now has changed for whoever watches. */
+  /** Puts everything back as it was; watchers see what differs as changed. */
   restore(backup: Backup): void {
     for (const [className, rows] of backup) {
       const table = this.#table(className);

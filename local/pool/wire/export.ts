@@ -120,7 +120,7 @@ async function withTask(
   }
 }
 
-/** A fault that strikes in the middle is none at the start. */
+/** A fault that strikes in the middle leaves the start as it is. */
 function startFault(fault: Fault | undefined): Fault | undefined {
   return fault?.afterBytes === undefined ? fault : undefined;
 }

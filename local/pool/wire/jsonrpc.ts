@@ -9,7 +9,7 @@ export interface JsonCall {
   readonly params: Value[];
 }
 
-/** @throws Error when the body is no JSON-RPC call */
+/** @throws Error when the body is not a JSON-RPC call */
 export function decodeJsonCall(body: string): JsonCall {
   const call: unknown = JSON.parse(body);
   if (typeof call !== 'object' || call === null || !('method' in call) || typeof call.method !== 'string')

@@ -49,7 +49,7 @@ export function readOutput(stdout: string): string {
   throw new XapiFailure(code, ...params);
 }
 
-/** An element or a text; white space between elements is none. */
+/** An element or a text; white space between elements does not count. */
 type Node = XmlElement | string;
 
 /** What is in an element, which has to have one of the names. */
