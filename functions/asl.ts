@@ -13,7 +13,7 @@ export interface State {
   readonly Catch?: readonly { readonly ResultPath: string; readonly Next: string }[];
 }
 
-/** After which errors a task is tried again, how often, and how long after (with full jitter: at the latest). */
+/** Which errors a task is tried again after, how often, and how long after (with full jitter: at the latest). */
 export interface RetryRule {
   readonly ErrorEquals: readonly string[];
   readonly IntervalSeconds: number;

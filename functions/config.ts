@@ -98,7 +98,7 @@ const Timings = z.strictObject({
   longCallSeconds: seconds(60),
   snapshotPollSeconds: seconds(5),
   coalescePollSeconds: seconds(15),
-  /** At most so often is the SR scanned: sm takes the SR's lock for it and reads every VHD in it. */
+  /** Seconds between two scans of an SR: sm takes the SR's lock for one and reads every VHD in it. */
   coalesceScanSeconds: seconds(60),
   coalesceMaxSeconds: seconds(600),
   uploadPollMinSeconds: seconds(10),

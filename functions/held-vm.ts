@@ -44,7 +44,7 @@ function because({ owesBecause }: Job): string {
 /** When the janitor begins its next round, by its last one; undefined where that does not say it. */
 async function nextRound(store: Store, now: Date): Promise<string | undefined> {
   const last = await store.janitorReports.last();
-  // One by somebody's hand says nothing of when the next one is due.
+  // A round that somebody started by hand does not tell when the next one is due.
   if (!last || last.dryRun || last.actor !== undefined) return undefined;
   const next = new Date(Date.parse(last.startedAt) + ROUND_SECONDS * 1000);
   return next > now ? next.toISOString() : undefined;

@@ -159,7 +159,7 @@ function firmwareOf({ HVM_boot_params }: VmRecord): 'bios' | 'uefi' {
   return HVM_boot_params.firmware === 'uefi' ? 'uefi' : 'bios';
 }
 
-/** As Nova has it, so that its clients tell backups from snapshots. */
+/** The property as Nova writes it, so that its clients tell backups from snapshots. */
 function kindOf({ request: { backup }, run }: Job): Record<string, string> {
   if (!backup) return { image_type: 'snapshot' };
   return {

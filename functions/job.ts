@@ -60,14 +60,14 @@ export interface JobIdentity {
   readonly requestDigest?: string;
   readonly pool: string;
   readonly vmUuid: string;
-  /** As the VM was called then; InspectVm notes what it is called once the job begins. */
+  /** The VM's name at the request; InspectVm notes the name that it has when the job begins. */
   readonly vmName: string;
   readonly createdAt: string;
   /** After this time a step gives up instead of trying again. */
   readonly deadline: string;
   /** A job started by a schedule waits for its VM until then; one on demand has no such time. */
   readonly waitForVmUntil?: string;
-  /** Not before: the VMs of a schedule are spread over its window. */
+  /** Not to begin before: the VMs of a schedule are spread over its window. */
   readonly startAfter?: string;
   /** The schedule's run that asked for the job, if one did. */
   readonly run?: ScheduledRun;

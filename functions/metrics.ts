@@ -16,7 +16,7 @@ export type CountName =
   /** A pool did not answer three times in a row: its line waits. Counted at each failure from then on. */
   | 'PoolPaused'
   | 'MalformedMessage'
-  /** At each admission, how many slots the host then has taken: the maximum is the fullest host's. */
+  /** Slots of the host in use after each admission: the maximum is the fullest host's. */
   | 'SlotsTaken';
 
 /** Few and bounded: each combination of values is a metric of its own, which is paid for. No UUID is a dimension. */
@@ -45,7 +45,7 @@ export function lambdaMetrics(installation: string, fields: Readonly<Record<stri
   const emit = (name: string, unit: Unit, value: number, dimensions: Dimensions = {}) => {
     for (const dimension of Object.entries(dimensions)) powertools.addDimension(...dimension);
     for (const field of Object.entries(fields)) powertools.addMetadata(...field);
-    // At once, and not at the end of the invocation, which a timeout would take away.
+    // Written at once, since a timeout would take away what waits for the invocation's end.
     powertools.addMetric(name, unit, value).publishStoredMetrics();
   };
   return {

@@ -27,7 +27,7 @@ export async function requestSnapshot(
   const earlier = await jobOfKey(wish, runtime);
   if (earlier) return { job: earlier, created: false };
   const id = wish.jobId ?? randomUUID();
-  // Before any pool is asked: who is refused costs little.
+  // This comes before any pool is asked, so that a refusal costs little.
   await takeQuota('jobs', wish.project, id, runtime);
   const { job, target, other } = await prepare(id, wish, runtime).catch(async (error: unknown) => {
     await giveBack('jobs', wish.project, id, runtime);

@@ -8,7 +8,7 @@ import type { VerifiedBackup } from './store/backups.ts';
 export const GONE =
   'is no longer in Glance, as far as our account sees (deleted, or given to others? by whom is not known)';
 
-/** In what an image differs from what was verified, to follow its name; undefined where it does not. */
+/** How an image differs from what was verified, as text that follows its name; undefined if it does not. */
 export function differenceOf(
   image: Image | undefined,
   verified: Pick<VerifiedBackup, 'sha512' | 'bytes' | 'owner'>,

@@ -24,7 +24,7 @@ export class Deadline {
     if (this.leftMs === 0) throw new TimeUp(`not all of the answer read within ${shown(this.seconds)} s`);
   }
 
-  /** For when nothing, or not all, has come. */
+  /** The failure when nothing, or not everything, has come. */
   silence(): TimeUp {
     return new TimeUp(`nothing heard within ${shown(this.seconds)} s`);
   }

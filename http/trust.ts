@@ -13,7 +13,7 @@ export interface TrustOptions {
 
 /** A trust that was read and found usable; {@link trustingConnector} acts on it. */
 export interface Trust {
-  /** As node:tls gives them, `AB:CD:…`. */
+  /** Fingerprints as node:tls gives them, `AB:CD:…`. */
   readonly fingerprints: readonly string[];
   /** PEM that {@link parseAuthority} has taken; undefined for the machine's own authorities. */
   ca(): string | undefined;

@@ -4,7 +4,7 @@
  * a call has. What is read takes half of its text again.
  */
 export const MAX_RECORDS_BYTES = 128 * 2 ** 20;
-/** One record has 11 KB, what the plugin answers less; a list of references, which have 62 bytes each, is the longest. */
+/** Bytes of most answers: a record has 11 KB, the plugin's answer less; a list of references, 62 bytes each, is the longest. */
 const MAX_OTHER_BYTES = 2 * 2 ** 20;
 
 /** How many bytes the answer to a call may have. */

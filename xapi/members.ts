@@ -3,7 +3,7 @@ import { masterAddress } from './address.ts';
 
 /** What is known of a pool's members beside the configuration: origins, such as `https://10.0.0.2`. */
 export interface RememberedMembers {
-  /** As the pool named them last. */
+  /** The members as the pool last named them. */
   readonly members: readonly string[];
   /** UUID of the pool that named them. A host that left it has another, and maybe the same password. */
   readonly pool?: string;

@@ -62,7 +62,7 @@ export function openSession(
     if (over) throw new Error(SESSION_IS_OVER);
     if (current) return current;
     const login = logIn(ask, pool, credentials, signal);
-    // One that failed stays: who makes many calls in a session must not wait for a dead pool at each of them.
+    // A login that failed is kept, so that many calls in a session don't wait for a dead pool at each of them.
     current = login;
     return login;
   };

@@ -23,7 +23,7 @@ export interface Timing {
    * @throws XapiTimeUp when the session's own time is over
    */
   secondsFor(method: string): number;
-  /** For the logout, which is sent though the session's time is over. */
+  /** The limit of the logout, which is sent although the session's time is over. */
   readonly logoutSeconds: number;
 }
 

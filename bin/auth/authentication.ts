@@ -6,7 +6,7 @@ export type AuthMethod = (typeof AUTH_METHODS)[number];
 
 /** What the command line says of it; the environment says the rest. */
 export interface AuthOptions {
-  /** Without one the API's address decides. */
+  /** How to sign requests; if absent, the API's address decides. */
   readonly auth?: AuthMethod;
   /** Has the token in its first line. */
   readonly tokenFile?: string;

@@ -32,7 +32,7 @@ export function chooseAuthentication(url: URL, options: AuthOptions): Authentica
   return METHODS[method](url, options);
 }
 
-/** By the address; and a token of the environment goes to nobody on this machine, and to nobody in plain text. */
+/** Chooses by the address; a token from the environment is sent neither to this machine nor in plain text. */
 function methodFor(url: URL): AuthMethod {
   if (executeApiRegion(url) !== undefined) return 'iam';
   if (isLocal(url) || url.protocol !== 'https:') return 'none';

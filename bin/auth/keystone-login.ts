@@ -26,7 +26,7 @@ function credentialOf(env: Environment): KeystoneCredential | undefined {
   return user && project && env.OS_PASSWORD ? { user, project, password: env.OS_PASSWORD } : undefined;
 }
 
-/** By its id; or by a name, in the domain `default` unless the variables name another. */
+/** Names it by its id, or by a name in the domain `default` unless the variables name another. */
 function named(env: Environment, idName: string, nameName: string, domain: string): Named | undefined {
   const { [idName]: id, [nameName]: name } = env;
   if (id) return { id };

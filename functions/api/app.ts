@@ -28,7 +28,7 @@ import { routeVms } from './vms.ts';
 export interface ApiOptions {
   /** Runs the janitor for POST /janitor; without it, that answers 501. */
   readonly janitor?: RunJanitor;
-  /** For the doctor; without it, that does not look at the queue. */
+  /** What the doctor asks for the queue's depth; without it, the doctor leaves the queue out. */
   readonly queueDepth?: QueueDepth | undefined;
   /** Whom to let in; without it all, whom API Gateway has authorised before. */
   readonly knows?: Knows | undefined;

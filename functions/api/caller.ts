@@ -12,7 +12,7 @@ export interface Caller {
   readonly id: string;
   /** Who it is, for people and for the log: `keystone:<user>@<project id>`, `jwt:<sub>`, `iam:<arn>` or `local`. */
   readonly actor: string;
-  /** By the roles of a Keystone token; `admin` for everybody else. */
+  /** What the roles of a Keystone token amount to; `admin` for everybody else. */
   readonly role: Role;
   /** The project that Keystone names and that the configuration knows; absent where all callers may do everything. */
   readonly project?: ProjectConfig & { readonly id: string };
@@ -127,7 +127,7 @@ export function onBehalfOf(caller: Caller) {
   };
 }
 
-/** For what is not of one project. @throws Forbidden */
+/** Refuses callers of a project what does not belong to one. @throws Forbidden */
 export function requireAdmin({ project }: Caller): void {
   if (project?.admin === false)
     throw new XensnapError('Forbidden', 'This is for projects that the configuration calls "admin".');

@@ -11,7 +11,7 @@ const DONE = {
   committed: 92,
 } as const;
 
-/** After the commit point. */
+/** The progress shown after the commit point. */
 const TIDYING: Partial<Record<Job['phase'], number>> = { DestroySnapshot: 94, RelockVm: 96, ReleaseHost: 98 };
 
 /**

@@ -176,7 +176,7 @@ function summaryOf({ runs, snapshots, vms, unprotected }: Report): ReportView['s
 
 const isBad = (state: string) => state === 'failed' || state === 'skipped';
 
-/** In their order where all fit; else what went wrong comes first, and the rest as far as there is room. */
+/** Entries in their order if all fit; otherwise what went wrong comes first, and the rest as far as there is room. */
 function worstFirstIfNeeded<T>(items: readonly T[], bytes: number, bad: (item: T) => boolean): T[] {
   const all = fitting(items, bytes);
   if (all.length === items.length) return all;

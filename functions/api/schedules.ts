@@ -171,7 +171,7 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
   }
 }
 
-/** By which schedules are sorted, as no two are the same. */
+/** What schedules are sorted by; no two are the same. */
 function place({ createdAt, id }: { createdAt: string; id: string }): string {
   return `${createdAt} ${id}`;
 }

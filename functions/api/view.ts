@@ -129,7 +129,7 @@ function warningsForAll({ warnings = [], warningsForAll: told = [] }: Job): Read
   return new Set(warnings.length > 0 && told.length === 0 ? [WARNING_FOR_OPERATORS] : told);
 }
 
-/** By this job, by a rotation, or by others: of them only what somebody has found who looked. */
+/** Whether this job, a rotation or somebody else has deleted it, the last as far as a look has found it. */
 function isImageGone(job: Job): boolean {
   if (job.discarding || job.imageGoneAt !== undefined) return true;
   return isFinished(job) && (!job.committed || job.request.backup?.keep === 0);

@@ -50,7 +50,7 @@ function isOver(run: number, polls: number | undefined, inTime: boolean): boolea
   return polls === undefined ? inTime : run >= polls;
 }
 
-/** As PollUpload has it. The plugin has no estimate at its very beginning. */
+/** PollUpload's wait. The plugin has no estimate at its very beginning. */
 function uploadWait(rest: number, since: number, { estimateFactor }: JobModel, timings: PollTimings): number {
   return uploadWaitSeconds(since < 2 ? 0 : rest * estimateFactor, since, timings);
 }

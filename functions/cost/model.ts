@@ -6,7 +6,7 @@ export interface JobModel {
   readonly snapshotSeconds: number;
   /** Looks at the disk's chain until it is settled; 1 where the chain is short. */
   readonly coalesceLooks: number;
-  /** In the host's line, and how much of that at its head, where admission tries again and again. */
+  /** Seconds in the host's line, and how many of them at its head, where admission tries again and again. */
   readonly queueSeconds: number;
   readonly headSeconds: number;
   /** A scheduled job's wait for a VM that another job has. */

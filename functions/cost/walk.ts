@@ -10,7 +10,7 @@ export interface Walk {
   readonly entered: Readonly<Record<string, number>>;
   /** Runs of each step's Lambda, with second tries. */
   readonly runs: Readonly<Partial<Record<StepName, number>>>;
-  /** As AWS charges them: states entered, retries, and its own start and end (as its price example counts). */
+  /** The transitions that AWS charges: states entered, retries, and its own start and end (as its price example counts). */
   readonly transitions: number;
   /** Events of the history, of which AWS allows 25,000. */
   readonly events: number;

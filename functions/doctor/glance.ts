@@ -23,7 +23,7 @@ export async function checkGlance(runtime: Deps): Promise<Check[]> {
 }
 
 async function token(keystone: NonNullable<Deps['keystone']>): Promise<Found> {
-  // Not the one that is kept, which says nothing of Keystone as it is now.
+  // A new token, since the one that is kept tells nothing about Keystone now.
   await keystone.renew();
   return { found: 'Gives a token for the application credential.' };
 }

@@ -13,9 +13,9 @@ import type { BaseRuntime } from '../runtime/base.ts';
 import { type Check, check, type Found } from './check.ts';
 import { judgeRootDisks } from './root-disks.ts';
 
-/** More apart than this, and times in logs and in the plugin's status mislead. */
+/** Clocks further apart than this make times in logs and in the plugin's status misleading. */
 const CLOCK_SECONDS = 60;
-/** For all of a pool that is asked within its session. */
+/** The time for everything that a pool is asked within one session. */
 const POOL_SECONDS = 20;
 /** SRs that hold no disks of VMs: CD images and the host's own drives. */
 const NOT_FOR_DISKS: readonly string[] = ['iso', 'udev'];

@@ -54,7 +54,7 @@ async function sweep(
     await glance.deleteImage(id);
     return { kind: 'image', id, what, action: 'removed' };
   } catch (error) {
-    // One that Glance does not delete, since its owner has protected it, keeps no other.
+    // An image that its owner has protected keeps no other from being deleted.
     return { kind: 'image', id, what: `${what}: ${asJobError(error).message}`, action: 'failed' };
   }
 }

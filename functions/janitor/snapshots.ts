@@ -52,7 +52,7 @@ export async function sweepDisks(round: Round, findings: Finding[]): Promise<voi
     if (vdi.VBDs.length > 0) continue;
     const tags = tagsIn(vdi.other_config);
     const tag = tags.find(({ installation }) => installation === runtime.config.installation);
-    // One that was tagged by two may be the other's, who is about to destroy it.
+    // A snapshot with the tags of two may be the other's, which is about to destroy it.
     if (tag === undefined || (tags.length > 1 && !isOld(vdi.snapshot_time, runtime))) continue;
     await each(round, { kind: 'snapshot', id: vdi.uuid }, findings, async () => {
       const job = await runtime.store.jobs.get(tag.jobId);

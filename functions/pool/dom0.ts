@@ -30,7 +30,7 @@ const Status = z.object({
   etaSeconds: z.number().nullish(),
   /** What is read, once that is decided. */
   source: z.enum(UPLOAD_SOURCES).nullish(),
-  /** Another one for each try. */
+  /** A name of its own for each try. */
   run: z.string().nullish(),
   result: Result.nullish(),
   error: z.object({ code: z.string(), message: z.string(), retryable: z.boolean() }).nullish(),

@@ -9,7 +9,7 @@ import { tagsIn } from './tags.ts';
 /** The key of the guest's xenstore that locks its snapshots; see docs/adr. */
 const LOCK_KEY = 'vm-data/allowvssprovider';
 
-/** For so long others leave a VM open whose snapshot is not made yet. A job that died must not keep it open longer. */
+/** How long others leave a VM open whose snapshot is not made yet. A job that died must not keep it open longer. */
 const OTHERS_WAIT_SECONDS = 900;
 
 /** What a job that opens a VM writes there, for other installations: they can't see its record. */

@@ -10,7 +10,7 @@ export interface PoolVm {
   readonly rootDisk?: Disk;
   /** Why that is in doubt. */
   readonly rootDoubt?: string;
-  /** On which it runs. */
+  /** The host that it runs on. */
   readonly host?: HostRecord;
 }
 

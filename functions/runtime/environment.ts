@@ -21,7 +21,7 @@ export interface Environment {
 export interface Authorities {
   readonly glance?: () => string;
   readonly keystone?: () => string;
-  /** By the pool's name. */
+  /** Secrets by the pool's name. */
   readonly pools?: Readonly<Record<string, () => string>>;
 }
 

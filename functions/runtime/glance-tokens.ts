@@ -5,11 +5,11 @@ import type { ReadSecret } from './secret-reader.ts';
 
 /** Where Glance's tokens come from. */
 export interface GlanceTokens {
-  /** One that may have been used before; undefined where Glance needs none. */
+  /** A token that may have been used before; undefined where Glance needs none. */
   token(): Promise<string | undefined>;
-  /** One with all its life before it, for an upload, whose second try must not fail by the token of the first. */
+  /** A new token, for an upload, whose second try must not fail for the first one's token. */
   fresh(): Promise<string | undefined>;
-  /** For {@link GlanceOptions}: absent where the next token would be the same. */
+  /** Used as in {@link GlanceOptions}; absent where the next token would be the same. */
   readonly forget?: () => void;
   readonly keystone?: Keystone;
   close(): Promise<void>;

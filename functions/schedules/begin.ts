@@ -76,7 +76,7 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
   };
   if (!schedule?.enabled) return tell('skipped', revoked(schedule));
   if (!isInTime(run, now)) {
-    // One that waits for the project's other jobs waits as one does that nobody came to.
+    // A run that waits for the project's other jobs waits like one that nobody has come to yet.
     const late = isLate(run, now);
     if (run.problem && (late || run.problem.name !== 'QuotaExceeded')) return tell('failed', run.problem);
     if (late) return tell('skipped', missed(now));

@@ -37,17 +37,17 @@ export async function vmsOfPools({ config, withSession }: Deps, seconds: number)
 
 /** A VM that enabled schedules with a next time cover. */
 export interface CoveredVm extends ScheduledVm {
-  /** Since when it is scheduled: so old is what a VM without a backup lacks. */
+  /** Since when it is scheduled: the age that counts while the VM has no backup. */
   readonly since: string;
   /** The selectors' schedules that name it, in order. */
   readonly by: readonly string[];
-  /** After so many hours without a backup one is overdue: twice the longest time between two of the next times. */
+  /** Hours after which a backup is overdue: twice the longest time between two of the next runs. */
   readonly overdueHours: number;
 }
 
 interface Covering extends Pick<BaseRuntime, 'config'> {
   readonly now: Date;
-  /** For who asks whether something is overdue; see {@link overdueAfter}. */
+  /** Wanted by callers that ask what is overdue; see {@link overdueAfter}. */
   readonly hoursOf?: (schedule: Schedule) => number;
 }
 
@@ -142,7 +142,7 @@ export function overdueAfter(): (schedule: Schedule) => number {
       longest = Math.max(longest, next - last);
       last = next;
     }
-    // One that is due once more and never again says nothing of how old a backup may be.
+    // A schedule with a single run left does not tell how old a backup may be.
     const hours = longest === 0 ? Number.POSITIVE_INFINITY : (2 * longest) / HOUR_MS;
     const all = hours + flexibleMinutes / 60 + GRACE_HOURS;
     reckoned.set(of, all);

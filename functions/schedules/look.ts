@@ -23,7 +23,7 @@ export interface LookedVm extends KnownVm {
 
 /** What a look has found. */
 export interface Looked {
-  /** In the order in which they were given. */
+  /** The backups in the order in which they were given. */
   readonly vms: readonly LookedVm[];
   /** Why not all could be looked at: Glance does not answer, or the bound was reached. */
   readonly problem?: Reason;

@@ -3,7 +3,7 @@ import type { Reason } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { Run } from './run.ts';
 
-/** Up to these a job has an image's record, the VM's lease and a place in a line, and its VM has seen nothing of it. */
+/** In these phases a job has an image record, the VM's lease and a place in a line, and has not touched its VM. */
 const BEFORE_ANY_EFFECT: readonly Job['phase'][] = [
   'Requested',
   'TakeVm',

@@ -36,7 +36,7 @@ export function runOutcomeOf({ status, error }: Job): {
   reason?: Reason | undefined;
 } {
   if (status === 'succeeded') return { outcome: 'succeeded' };
-  // Somebody wanted no backup this time: nothing has failed.
+  // Somebody cancelled the backup: nothing has failed.
   const outcome = status === 'skipped' || status === 'cancelled' ? 'skipped' : 'failed';
   return { outcome, reason: error };
 }

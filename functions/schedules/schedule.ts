@@ -48,7 +48,7 @@ export interface Schedule {
   readonly updatedAt: string;
   /** From when a rate counts. */
   readonly anchor: string;
-  /** Another one after each change by a caller: what a tick found out about an earlier one is not written. */
+  /** Random, and new after each change by a caller: a tick does not write what it found out about an earlier revision. */
   readonly revision: string;
   /** The nominal time that is to be dealt with next; absent when disabled, or when no time is left. */
   readonly nextAt?: string;

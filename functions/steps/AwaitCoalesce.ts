@@ -67,7 +67,7 @@ async function scan({ job, xapi, store }: StepDeps<never, 'srRef'>): Promise<boo
   }
 }
 
-/** By all records of the SR: a parent that is another disk's too is not merged. */
+/** Goes by all records of the SR: a parent that another disk has as well is not merged. */
 async function chainOf(xapi: Session, leafUuid: string, srRef: Ref<'SR'>): Promise<Chain> {
   const parentOf = new Map<string, string | undefined>();
   const children = new Map<string, number>();

@@ -30,7 +30,7 @@ export async function destroySnapshot(deps: DepsOf<'DestroySnapshot'>): Promise<
     await removeHalfMade({ ...deps, job }, job.vmRef);
   const disks = job.snapshotDisks ?? (template ? await putOnRecord(deps, template) : []);
   const left = await destroyUntilGone(xapi, template?.record.uuid, disks);
-  // By its UUID it was looked for just now.
+  // It was looked for by its UUID just now.
   const { templateUuid: _, ...labelled } = job;
   if (template && (await lookForTemplate(xapi, labelled, config.installation)))
     throw new XensnapError('StillOwed', 'There is another snapshot with the label of this job.');
@@ -68,7 +68,7 @@ async function refuseIfUnderWay({ job, xapi, config, ...deps }: StepDeps): Promi
     throw new XensnapError('StillOwed', 'The snapshot call got no answer; it may still make a snapshot.');
 }
 
-/** By its task; of a task that xapi does not know (any more), the VM itself tells. */
+/** The task tells; where xapi does not know it (any more), the VM's current operations do. */
 async function mayStillCome(xapi: Session, job: Job): Promise<boolean> {
   const task = job.snapshotTask && (await taskRecord(xapi, job.snapshotTask));
   if (task) return task.status === 'pending' || task.status === 'cancelling';

@@ -41,7 +41,7 @@ export const handler = step('InspectVm', { needs: [] }, async (_state, deps) => 
     startedAt: job.startedAt ?? deps.clock.now().toISOString(),
   };
   if (await store.jobs.queue(job.id, place, facts, { first: true })) return { ...place, confirmed: false };
-  // Another run of this step was first: only with the ticket on record is the job let through.
+  // Another run of this step was first: the job is let through only with the ticket on record.
   const { group, ticket, closing } = (await store.jobs.get(job.id)) ?? {};
   if (group !== undefined && ticket !== undefined && !closing) return { group, ticket, confirmed: false };
   throw new XensnapError('JobClosing', 'The job is being closed: it does not queue.');

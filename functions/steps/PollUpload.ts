@@ -104,7 +104,7 @@ async function coalesceFirst(
   return { next: 'coalesce', waitSeconds: Math.ceil(config.timings.coalescePollSeconds) };
 }
 
-/** Until the plugin has begun anew, it still tells how the try before ended. */
+/** The status of this try: until the plugin has begun anew, it still tells how the try before ended. */
 function ofThisTry(job: Job, status: UploadStatus): UploadStatus {
   const isEarlier = status.run != null && status.run === job.earlierAttempt;
   return isEarlier && status.state !== 'succeeded' ? { state: 'unknown' } : status;

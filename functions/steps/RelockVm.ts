@@ -31,7 +31,7 @@ async function close({ job, xapi, config, clock }: StepDeps, ref: Ref<'VM'>): Pr
   const keys = keysIn(record.other_config, job.id);
   // A snapshot that may still be made must be found to be ours by the tags that it takes over.
   const mayCome = job.debts?.has('snapshot') === true && job.templateUuid === undefined;
-  // Before the lock: of two installations that close the VM at once, each waits for the other's tag to go.
+  // This comes before the lock: of two installations that close the VM at once, each waits for the other's tag to go.
   if (!mayCome && (keys.length > 0 || job.templateUuid === undefined))
     await untag(
       xapi,

@@ -31,11 +31,11 @@ export const handler = step(
     const now = clock.now();
     let { owner } = image;
     try {
-      // Not earlier: Glance forgets what is changed while it receives the data.
+      // This can't be done earlier: Glance forgets what is changed while it receives the data.
       ({ owner } = await glance.updateImage(job.id, {
         xensnap_consistency: job.consistency,
         xensnap_verified: 'true',
-        // By this time rotation knows which is the oldest: the record's own is of the request.
+        // Rotation goes by this time, since the image record's own is that of the request.
         xensnap_verified_at: now.toISOString(),
       }));
     } catch (error) {

@@ -7,7 +7,7 @@ const KIND = 'schedule';
 /** When the age of the oldest backup was told. */
 const AGES = 'schedules#ages';
 
-/** As it is in the table, whose indexes are sorted by `createdAt`: that is when it is due, so that a tick reads no other. */
+/** A schedule in the table. Its `createdAt`, which sorts the indexes, is when it is due, so that a tick reads no other. */
 type Stored = Omit<Schedule, 'createdAt'> & {
   readonly kind: typeof KIND;
   readonly createdAt: string;
@@ -164,7 +164,7 @@ export class Schedules {
     const found = new Map<string, Schedule>();
     for await (const item of everyItem<Stored>(this.#table, 'byKind', KIND, options)) {
       const schedule = scheduleOf(item);
-      // One whose time moves meanwhile may come twice.
+      // A schedule whose time moves meanwhile may come twice.
       if (schedule) found.set(schedule.id, schedule);
     }
     return [...found.values()];

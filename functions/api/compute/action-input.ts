@@ -60,7 +60,7 @@ export const Action = z
     example: { createImage: { name: 'before-upgrade' } },
   });
 
-/** As Nova says what a schema refuses, but for the value itself, which may be large or secret. */
+/** Words a refusal as Nova's schemas do, but without the value itself, which may be large or secret. */
 export function refusalOf(action: string, { issues }: z.ZodError): string {
   const [issue] = issues;
   const path = [action, ...(issue?.path ?? [])].map(String).join('.');

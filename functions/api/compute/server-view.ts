@@ -102,7 +102,7 @@ export function serverView(
   };
 }
 
-/** As Nova writes times. */
+/** A time as Nova writes it. */
 function wholeSeconds(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }

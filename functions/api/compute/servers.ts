@@ -9,7 +9,7 @@ import { Fault } from '../faults.ts';
 
 /** A VM as a server of the Compute and Rackspace APIs. */
 export interface Server extends PoolVm {
-  /** By which clients know it: the VM's UUID, or Nova's where Nova made the VM. */
+  /** The id that clients know: the VM's UUID, or Nova's where Nova made the VM. */
   readonly id: string;
   readonly pool: string;
   readonly metrics?: VmMetricsRecord;

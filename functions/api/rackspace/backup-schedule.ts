@@ -16,7 +16,7 @@ import { checked } from './input.ts';
 
 const DISABLED = 'DISABLED';
 
-/** In which a weekly backup is made where there is no daily one to take the hours from. */
+/** The hours of a weekly backup where there is no daily one to take them from. */
 const ANY_WINDOW = 'H_0000_0200';
 
 /** Each new backup takes the place of the one before, as that API has it. */

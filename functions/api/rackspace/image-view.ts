@@ -75,7 +75,7 @@ function statusOf(job: Job): ImageView['image']['status'] {
   }
 }
 
-/** As that API writes times. */
+/** A time as that API writes it. */
 function wholeSeconds(time: string): string {
   return `${new Date(time).toISOString().slice(0, 19)}Z`;
 }
