@@ -125,6 +125,8 @@ export interface TaskRecord {
   /** Code and parameters of the failure. */
   readonly error_info: readonly string[];
   readonly other_config: StringMap;
+  /** `destroy`, for one that was destroyed while it was pending and goes once it is complete. */
+  readonly current_operations: StringMap;
 }
 
 /**

@@ -4,14 +4,18 @@ import { forgetTask } from '../pool/tasks.ts';
 import type { Finding } from './finding.ts';
 import { each, isClosed, type Round } from './round.ts';
 
-/** The records of tasks that have ended and carry the tag of a closed job. */
+/**
+ * The records of tasks that have ended and carry the tag of a closed job. xapi's own collector takes those that were
+ * destroyed while they were pending.
+ */
 export async function sweepTasks(round: Round, findings: Finding[]): Promise<void> {
   const { pool, xapi, runtime, dryRun } = round;
   const { installation } = runtime.config;
   for (const [ref, task] of entriesOf(await xapi.call('task.get_all_records_where', 'true')))
     await each(round, { kind: 'task', id: task.uuid }, findings, async () => {
       const tag = tagsIn(task.other_config).find((found) => found.installation === installation);
-      if (!tag || task.status === 'pending' || !(await isClosed(tag.jobId, runtime))) return;
+      const isOver = task.status !== 'pending' && !Object.values(task.current_operations).includes('destroy');
+      if (!tag || !isOver || !(await isClosed(tag.jobId, runtime))) return;
       const what = `record of the task ${task.name_label} of job ${tag.jobId}, which is closed`;
       const done = dryRun
         ? 'would'
