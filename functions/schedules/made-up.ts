@@ -1,4 +1,4 @@
-import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
+import { RETRYABLE_ERRORS } from '../../statemachine/retries.ts';
 import type { Reason } from '../errors.ts';
 import type { Job } from '../job.ts';
 import type { Run } from './run.ts';

@@ -6,7 +6,7 @@ import { SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, it } from 'vitest';
 import { translate } from '../../functions/translate.ts';
-import { RETRY_OF_AWS } from '../../statemachine/contract.ts';
+import { RETRY_OF_AWS } from '../../statemachine/retries.ts';
 
 /** What each service is asked, so that the SDK itself makes the error of what comes back. */
 const ASKED = {

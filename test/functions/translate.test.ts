@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { ERROR_STATUS, XensnapError } from '../../functions/errors.ts';
 import { asJobError, isReplyLost, translate } from '../../functions/translate.ts';
-import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
+import { RETRYABLE_ERRORS } from '../../statemachine/retries.ts';
 import { XapiError } from '../../xapi/errors.ts';
 
 const ofPool = (code: string, ...params: string[]) => new XapiError('VM.snapshot', [code, ...params]);

@@ -9,7 +9,7 @@ import { translate } from '../../functions/translate.ts';
 import { wasNeverSent } from '../../glance/never-sent.ts';
 import type { TrustOptions } from '../../http/trust.ts';
 import { parseAuthority, parseFingerprint } from '../../http/trust.ts';
-import { RETRYABLE_ERRORS } from '../../statemachine/contract.ts';
+import { RETRYABLE_ERRORS } from '../../statemachine/retries.ts';
 import { expired, type RawServer, selfSigned, startRawServer } from '../xapi/raw-server.ts';
 import { answerToAny, askOnce, CLIENTS } from './asking.ts';
 

@@ -1,14 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Asl, stringsIn } from '../../local/aws/states/walk.ts';
-import {
-  CLEANUP_STEPS,
-  RETRY_OF_AWS,
-  RETRY_OF_BROKEN_OFF,
-  RETRYABLE_ERRORS,
-  STEPS,
-  type StepName,
-  type StepSettings,
-} from '../../statemachine/contract.ts';
+import { CLEANUP_STEPS, STEPS, type StepName, type StepSettings } from '../../statemachine/contract.ts';
+import { RETRY_OF_AWS, RETRY_OF_BROKEN_OFF, RETRYABLE_ERRORS } from '../../statemachine/retries.ts';
 import { edgesOf, entriesFromTasks, objectsIn, reachable, statesIn } from './asl-graph.ts';
 
 const cleanup: readonly string[] = CLEANUP_STEPS;

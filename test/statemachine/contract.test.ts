@@ -11,13 +11,13 @@ import {
   FORWARD_STEPS,
   type JobInput,
   OUTCOME_OF_ERROR,
-  RETRYABLE_ERRORS,
   type ResultOf,
   STEPS,
   type StateBefore,
   type StepName,
   type StepResults,
 } from '../../statemachine/contract.ts';
+import { RETRYABLE_ERRORS } from '../../statemachine/retries.ts';
 
 // Most of these tests are the compiler's: `tsc` fails on an error that is expected here and does not come.
 
