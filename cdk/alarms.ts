@@ -19,7 +19,7 @@ import { metric } from './metrics.ts';
 /** What the alarms look at. */
 export interface Watched {
   readonly hostQueue: Queue;
-  /** By the name of their alarm: queues that are empty while all is well. */
+  /** Queues that are empty while all is well, by the name of their alarm. */
   readonly failures: Readonly<Record<string, Queue>>;
   /** Functions that start work: one error is an alarm. */
   readonly entries: readonly LambdaFunction[];

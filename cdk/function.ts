@@ -95,7 +95,7 @@ export function createFunction(
   });
 }
 
-/** What Lambda itself does in a function's name to put it into a VPC; it names no resource beforehand. */
+/** What Lambda itself does in a function's name to put it into a VPC; the resources are not known beforehand. */
 const NETWORK_INTERFACES = [
   'ec2:AssignPrivateIpAddresses',
   'ec2:CreateNetworkInterface',

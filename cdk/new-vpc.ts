@@ -18,11 +18,11 @@ export function createVpc(scope: Construct, { cidr, zones, vpn, transitGateway }
   const isolated = { subnetType: SubnetType.PRIVATE_ISOLATED };
   const vpc = new Vpc(scope, 'Vpc', {
     ipAddresses: IpAddresses.cidr(cidr),
-    // By number: `maxAzs` makes two at most where the stack is for whatever account and region deploys it.
+    // Zones are given by number: `maxAzs` makes at most two where the stack is not for one account and region.
     availabilityZones: Array.from({ length: zones }, (_, index) => Fn.select(index, Fn.getAzs())),
     natGateways: 0,
     subnetConfiguration: [{ name: 'Functions', ...isolated }],
-    // What the security group refuses, which is how a wrong address shows.
+    // Logs what the security group refuses, which is how a wrong address shows.
     flowLogs: {
       Refused: {
         trafficType: FlowLogTrafficType.REJECT,

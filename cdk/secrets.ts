@@ -7,7 +7,7 @@ import { secretsOf } from './functions-config.ts';
 
 /** A secret as the functions' rights and environment name it. */
 export interface SecretArn {
-  /** As the functions' configuration names it. */
+  /** The secret's name in the functions' configuration. */
   readonly name: string;
   readonly of: 'pool' | 'glance';
   readonly arn: string;

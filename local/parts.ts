@@ -20,7 +20,7 @@ import { STEP_HANDLERS } from './steps.ts';
 import { tableDefinition } from './table-definition.ts';
 
 const TABLE_NAME = 'xensnap';
-/** Above the admission function's timeout. */
+/** Longer than the admission function's timeout. */
 const VISIBILITY_SECONDS = 90;
 const FAILURES: readonly string[] = ['FAILED', 'TIMED_OUT', 'ABORTED'];
 
@@ -67,7 +67,7 @@ export async function startParts(
     target: (event) => handlers.ended(event),
     clock,
     matches: ({ detail }) => FAILURES.includes(detail.status),
-    // For some minutes, as Lambda does with an event. What is owed then, the janitor pays.
+    // Tried for some minutes, as Lambda does with an event. What is still owed then, the janitor pays.
     attempts: 8,
   });
   const states = await started(
@@ -85,7 +85,7 @@ export async function startParts(
       ...(options.onState && { onState: options.onState }),
     }),
   );
-  // Before Step Functions, whose end it tells.
+  // Started before Step Functions, whose executions' ends it tells.
   starting.defer(() => ending.stop());
   const running = starting.move();
   return {

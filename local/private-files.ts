@@ -36,7 +36,7 @@ export async function shutBelow(folder: string, warn: Warn): Promise<void> {
     const found = await lstat(path);
     if (found.isSymbolicLink()) return 0;
     const count = (await shut(path, found)) ? 1 : 0;
-    // Only now: nobody else can put anything in its place any more.
+    // Written only now, since nobody else can put anything in its place any more.
     return found.isDirectory() ? count + (await shutAll(path)) : count;
   };
   const shutAll = async (path: string): Promise<number> => {

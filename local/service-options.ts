@@ -34,7 +34,7 @@ export interface ServiceOptions {
   readonly pools: readonly ServicePool[];
   readonly glance: {
     readonly url: string;
-    /** One that does not change; or Keystone gives them for an application credential. */
+    /** A token that does not change, or an application credential for which Keystone gives tokens. */
     readonly token?: Secret<string>;
     readonly keystone?: {
       readonly url: string;

@@ -33,9 +33,9 @@ export interface LocalService {
   readonly token: string | undefined;
   readonly runtime: WholeRuntime;
   readonly queue: LocalQueue;
-  /** One round of the janitor, now. */
+  /** Makes one round of the janitor now. */
   janitor(dryRun?: boolean, actor?: string): Promise<JanitorReport>;
-  /** One look at the schedules, now. */
+  /** Looks at the schedules now. */
   tick(): Promise<void>;
   /** Checks that every pool and Glance answer and take the login. @throws an error with a message for the operator */
   check(): Promise<void>;

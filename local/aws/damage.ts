@@ -8,7 +8,7 @@ export class DataInUseError extends DataFolderError {
   override readonly name = 'DataInUseError';
 }
 
-/** What the file system said, in words; undefined for what is no matter of the file system's. */
+/** What the file system said, in words; undefined for errors that are not the file system's. */
 export function trouble(error: unknown): string | undefined {
   const text = `${(error as { code?: string }).code} ${error instanceof Error ? error.message : error}`;
   if (/ENOSPC|No space left/i.test(text)) return 'its disk is full: make room';
@@ -17,7 +17,7 @@ export function trouble(error: unknown): string | undefined {
     return 'its file system can only be read: mount it for writing';
   if (/EACCES|EPERM|Permission denied/i.test(text))
     return 'this user may not write there: have it given to you (chown)';
-  // What Node says of a folder that cannot be made on a file system that can only be read.
+  // Node's code for a folder that cannot be made on a read-only file system.
   if (text.includes('ENOENT') && text.includes('mkdir'))
     return 'it cannot be made: see that what is above it is there and can be written';
   if (/ENOTDIR|Not a directory|EEXIST/i.test(text)) return 'there is a file in its place';

@@ -16,7 +16,7 @@ interface Mark {
  * writes were never finished, and starts without them; by the mark it can be told that they were acknowledged.
  */
 export interface HighWater {
-  /** Something was acknowledged. */
+  /** Notes that something was acknowledged. */
   acknowledged(): void;
   /** Writes what is still to be written. */
   close(): Promise<void>;
@@ -51,7 +51,7 @@ export function keepHighWater(folder: string): HighWater {
   let writing: Promise<void> = Promise.resolve();
   const write = () => {
     timer = undefined;
-    // One that can't be written, on a disk that is full say, leaves the one before, which is still true.
+    // If the mark can't be written, on a full disk for example, the earlier one stays, which is still true.
     writing = writing.then(() => writeMark(folder)).catch(() => {});
   };
   return {
@@ -71,7 +71,7 @@ async function writeMark(folder: string): Promise<void> {
   if (log === undefined) return;
   const { size: bytes } = await stat(join(folder, log));
   const mark: Mark = { log, bytes };
-  // In its place, which takes no room, and always as long.
+  // Overwritten in place and always of the same length, which takes no room.
   await writeFile(markPath(folder), `${JSON.stringify(mark).padEnd(99)}\n`, {
     mode: 0o600,
     flag: 'r+',

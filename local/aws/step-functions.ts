@@ -28,7 +28,7 @@ export interface StepFunctionsOptions {
   readonly clock: LocalClock;
   /** How much faster than real time a task's TimeoutSeconds and a Lambda's own pass; default: as fast as the clock. */
   readonly timeoutSpeed?: number;
-  /** After how many seconds Lambda ends a handler, by the state's name; one that is not named may run on. */
+  /** Seconds after which Lambda ends a handler, by the state's name; a handler that is not named may run on. */
   readonly lambdaSeconds?: Record<string, number>;
   /** Waits, by the state's name, that take this many of the clock's seconds whatever the document says. */
   readonly waitSeconds?: Record<string, number>;

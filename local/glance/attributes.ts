@@ -112,7 +112,7 @@ export function checkCharacters(values: Readonly<Record<string, unknown>>): void
 
 const FOUR_BYTES = /[\u{10000}-\u{10ffff}]/u;
 
-/** As Python's `title` has it. */
+/** The text as Python's `title` makes it. */
 function titled(text: string): string {
   return text.toLowerCase().replace(/\p{L}+/gu, (word) => word.charAt(0).toUpperCase() + word.slice(1));
 }
@@ -140,7 +140,7 @@ function complaintAbout(value: unknown, schema: Attribute): string | undefined {
   return value.map((item) => complaintAbout(item, items)).find(Boolean);
 }
 
-/** In characters, as Python counts. */
+/** The length in characters, as Python counts them. */
 function lengthOf(text: string): number {
   return [...text].length;
 }

@@ -61,7 +61,7 @@ export function openRecords(dataDir: string): Records {
         rmSync(`${path}.new`, { force: true });
         throw error;
       }
-      // Only now: what the disk does not have, nobody is told of.
+      // Told only now: nobody hears of what is not on the disk yet.
       records.set(record.id, record);
     },
     dataPath: (id) => join(imagesDir, id),

@@ -17,7 +17,7 @@ export interface VmHandle {
   readonly uuid: string;
   readonly ref: string;
   readonly name: string;
-  /** As `VM.get_record` answers. */
+  /** The record as `VM.get_record` gives it. */
   record(): Row;
   /** Its disks by device, without CDs. */
   readonly disks: readonly AttachedDisk[];
@@ -25,11 +25,11 @@ export interface VmHandle {
   readonly rootVdi: AttachedDisk | undefined;
   /** The domain's own keys; undefined while it has no domain. */
   liveXenstore(): Record<string, string> | undefined;
-  /** At once, whatever is under way; it boots where it was, or where it has its affinity. */
+  /** Changes the power state at once, whatever is under way; a VM boots where it was, or where its affinity is. */
   setPowerState(state: PowerState): void;
   /** Its disks stay where they are, even if the new host cannot see them. */
   migrate(hostUuid: string): void;
-  /** One burst of writes into each of its disks, in any power state. */
+  /** Makes one burst of writes into each of its disks, in any power state. */
   writeSome(): Promise<void>;
   /** Writes whole sectors into its root disk, at an offset in bytes. */
   writeAt(offset: number, data: Buffer): Promise<void>;

@@ -6,7 +6,7 @@ import type { Backup } from './database/database.ts';
 import { diskAttachmentChanged } from './sm/blktap.ts';
 import type { Host, PoolState } from './state.ts';
 
-/** After so long without a heartbeat the master takes a host for dead (host_assumed_dead_interval of xapi_globs.ml). */
+/** Seconds without a heartbeat after which the master takes a host for dead (host_assumed_dead_interval of xapi_globs.ml). */
 const ASSUMED_DEAD_SECONDS = 600;
 
 function setLive({ db }: PoolState, { ref }: Host, live: boolean): void {

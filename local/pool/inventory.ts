@@ -12,7 +12,7 @@ import type { PoolState } from './state.ts';
 export interface PoolInventory {
   readonly vms: { uuid: string; name: string; isSnapshot: boolean; otherConfig: Record<string, string> }[];
   readonly vdis: { uuid: string; name: string; sr: string; otherConfig: Record<string, string> }[];
-  /** By SR UUID: what is in its folder, folders with a slash and what is in them. */
+  /** What is in each SR's folder, by the SR's UUID: folders with a slash, and what is in them. */
   readonly files: Record<string, string[]>;
   /** By VM UUID: `vm-data/allowvssprovider` in the live domain and in the database; null for a key that is not there. */
   readonly locks: Record<string, { live: string | null; database: string | null }>;

@@ -74,9 +74,9 @@ export interface Storage {
   readonly qcow2: Set<string>;
   /** The SR's lock of sm: scans, snapshots, destruction, and of the coalescer's work what moves files and records. */
   readonly chains: Lock;
-  /** By VDI UUID: held by whoever writes into a disk or moves its file. */
+  /** Locks by VDI UUID, held while a disk is written to or its file is moved. */
   readonly disks: Map<string, Lock>;
-  /** By VDI UUID: the disk's lock, held while blktap has paused the disk. */
+  /** The locks of paused disks by VDI UUID, held while blktap has paused the disk. */
   readonly paused: Map<string, Disposable>;
 }
 
@@ -132,7 +132,7 @@ export interface PoolState {
   readonly hosts: Host[];
   /** The running and paused domains by VM reference. */
   readonly guests: Map<string, Guest>;
-  /** By SR reference. */
+  /** The SRs' storage by SR reference. */
   readonly storage: Map<string, Storage>;
   readonly models: Models;
   readonly faults: Faults;

@@ -61,7 +61,7 @@ function encodeParent(bytes: Buffer, parent: Parent): void {
   for (const [slot, locator] of parent.locators.entries()) {
     const at = headerField.locators + slot * LOCATOR_BYTES;
     bytes.write(locator.code, at, 'latin1');
-    // In bytes, as vhd-util and Microsoft write it, although the specification says sectors.
+    // The space is in bytes, as vhd-util and Microsoft write it, although the specification says sectors.
     bytes.writeUInt32BE(locator.spaceBytes, at + 4);
     bytes.writeUInt32BE(locator.dataBytes, at + 8);
     bytes.writeBigUInt64BE(BigInt(locator.offset), at + 16);

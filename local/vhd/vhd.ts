@@ -34,7 +34,7 @@ export interface Vhd {
   readonly parentName: string | null;
   readonly type: 'dynamic' | 'differencing';
   readonly virtualBytes: number;
-  /** As it was when the file was opened. */
+  /** The flag as it was when the file was opened. */
   readonly hidden: boolean;
   readonly createdAt: Date;
   /**

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 
-/** Where Debian and others have it; XENSNAP_CHROMIUM names another. */
+/** Where Debian and others install Chromium; XENSNAP_CHROMIUM names another place. */
 const file = [
   process.env.XENSNAP_CHROMIUM,
   '/usr/bin/chromium',

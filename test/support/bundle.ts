@@ -9,7 +9,7 @@ const run = promisify(execFile);
 
 /** An image's data, downloaded and unpacked. */
 export interface Bundle {
-  /** As it came. */
+  /** The tar as it came. */
   readonly archive: string;
   readonly folder: string;
   /** Leaf first, as Nova numbers them. */

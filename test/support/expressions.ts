@@ -10,7 +10,7 @@ import { API } from 'typescript/unstable/sync';
 /** What a source file does with regular expressions. */
 export interface Expressions {
   readonly file: string;
-  /** As they stand there, between slashes. */
+  /** The expressions as they are written, between slashes. */
   readonly literals: readonly string[];
   /** Code that makes an expression of what is no literal: `RegExp` itself, and methods that make one of a text. */
   readonly made: readonly string[];

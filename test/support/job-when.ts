@@ -32,7 +32,7 @@ export async function jobWhen(
   until: (job: Job) => boolean,
 ): Promise<Job> {
   for (;;) {
-    // From before the look, so that no write falls in between.
+    // Listens from before the look, so that no write is missed.
     const written = nextWrite();
     const job = await service.runtime.store.jobs.get(jobId);
     if (job && until(job)) return job;

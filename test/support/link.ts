@@ -7,7 +7,7 @@ export interface LinkOptions {
   readonly afterBytes: number;
   /** `hold`: nothing more goes through, the ends stay. `cut`: both ends are reset. */
   readonly effect: 'hold' | 'cut';
-  /** How many connections it befalls; then all go through. */
+  /** How many connections are affected; all later ones go through. */
   readonly times: number;
 }
 

@@ -42,7 +42,7 @@ const NEEDED: Readonly<Record<string, number>> = {
 interface Locator {
   readonly code: string;
   readonly at: number;
-  /** In bytes, whether the file says it in bytes or, below 512, in sectors. */
+  /** The space in bytes, whether the file says it in bytes or, below 512, in sectors. */
   readonly space: number;
   readonly length: number;
   readonly end: number;

@@ -11,7 +11,7 @@ export interface LayerInfo {
   readonly virtualBytes: number;
   readonly hidden: boolean;
   readonly createdAt: Date;
-  /** Of a differencing file only. */
+  /** Present in a differencing file only. */
   readonly parentUuid: string | undefined;
   readonly parentName: string | undefined;
   /** Parent locators by platform code, decoded: `{ MacX: 'file://./base.vhd', W2ru: '.\\base.vhd' }`. */

@@ -23,7 +23,7 @@ export type SendMessage = (
   deduplicationId?: string,
 ) => Promise<void>;
 
-/** What a Task state is and whose: AWS's word, here as in its names only. */
+/** A Task state of an execution, in AWS's sense of the word. */
 export interface TaskContext {
   readonly stateName: string;
   readonly facts: StateFacts;

@@ -38,7 +38,7 @@ export interface VmSpec {
   readonly powerState?: PowerState;
   /** How many base copies the root disk already stands on, each with some data. */
   readonly baseCopies?: number;
-  /** Another VM: the root disk shares its newest base copy with that one's, as clones of one image do. */
+  /** Another VM, whose root disk shares its newest base copy with this one's, as clones of one image do. */
   readonly sharedParentOf?: string;
   /** Where its empty CD drive is, 3 if left out; null for none. */
   readonly cd?: { readonly device: number; readonly bootable?: boolean } | null;

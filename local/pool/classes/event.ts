@@ -8,13 +8,13 @@ import type { Row } from '../database/value.ts';
 import { XapiFailure } from '../failure.ts';
 import type { Context, PoolState } from '../state.ts';
 
-/** Before a batch that is not of tasks alone, and between two looks: more may come meanwhile (xapi_globs.ml). */
+/** The pause before a batch that is not of tasks alone, and between two looks: more may come meanwhile (xapi_globs.ml). */
 const BATCHING_SECONDS = 0.05;
-/** Before each batch of `event.next`. */
+/** The pause before each batch of `event.next`. */
 const NEXT_BATCHING_SECONDS = 0.2;
 const LONGEST_SECONDS = 86_400;
 
-/** Without events of their own (datamodel.ml, gen_events). Messages are not in the database, and are looked at apart. */
+/** Classes without events of their own (datamodel.ml, gen_events). Messages are not in the database and are handled apart. */
 const SILENT = new Set(['session', 'event', 'secret', 'message']);
 
 interface Batch {

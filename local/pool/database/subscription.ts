@@ -1,6 +1,6 @@
 /** What a caller wants to hear of: a class, one object of it, or, as `*`, everything. */
 export interface Subscription {
-  /** In lower case. */
+  /** The class's name in lower case. */
   readonly className: string;
   readonly ref?: string;
 }

@@ -13,7 +13,7 @@ export interface Node extends DiskFile {
 
 export type Tree = ReadonlyMap<string, Node>;
 
-/** Before a leaf's file goes it has this before its name. */
+/** The prefix that a leaf's file gets before it is removed. */
 export const OLD_PREFIX = 'OLD_';
 
 /**

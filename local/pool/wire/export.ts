@@ -63,7 +63,7 @@ function deviceError(): XapiFailure {
   return new XapiFailure('VDI_IO_ERROR', 'Device I/O errors');
 }
 
-/** By reference or UUID. */
+/** Finds a disk by reference or UUID. */
 function findVdi({ db }: PoolState, vdi: string | null): string {
   if (vdi === null) throw new Error('Missing vdi query parameter');
   return db.has('VDI', vdi) ? vdi : db.byUuid('VDI', vdi);
@@ -75,7 +75,7 @@ function seesSr({ db }: PoolState, host: Host, sr: string): boolean {
     .some((pbd) => db.text('PBD', pbd, 'host') === host.ref && db.flag('PBD', pbd, 'currently_attached'));
 }
 
-/** To a host that has the SR attached. */
+/** Redirects to a host that has the SR attached. */
 function redirect(pool: PoolState, { request }: ExportRequest, vdi: string): void {
   const sr = pool.db.text('VDI', vdi, 'SR');
   const other = pool.hosts.find((each) => seesSr(pool, each, sr));

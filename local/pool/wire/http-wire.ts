@@ -3,12 +3,12 @@ import type { Socket } from 'node:net';
 /** One request as xapi reads it (http_svr.ml). */
 export interface HttpRequest {
   readonly method: string;
-  /** With its query. */
+  /** The path, with its query. */
   readonly url: string;
   readonly path: string;
   /** Echoed in the answer: everything but 1.0 counts as 1.1. */
   readonly version: '1.0' | '1.1';
-  /** By name in lower case; of a name that comes twice, the last. */
+  /** Headers by name in lower case; if a name comes twice, the last one counts. */
   readonly headers: ReadonlyMap<string, string>;
   /** Whether the connection ends with the answer. */
   readonly close: boolean;
