@@ -130,7 +130,8 @@ it('reads the state machine’s document in functions for what a job costs alone
 });
 
 it('has the contract import nothing at all', () => {
-  for (const file of ['statemachine/contract.ts', 'statemachine/retries.ts']) expect(importsOf(file)).toEqual([]);
+  for (const file of ['statemachine/contract.ts', 'statemachine/retries.ts'])
+    expect(importsOf(file)).toEqual([]);
 });
 
 it("has the words that everybody shares import nothing but the contract's", () => {
@@ -336,4 +337,22 @@ it('tells nothing of the machine or the registry that it was made with', () => {
     marks.filter((mark) => mark.length > 4 && read(file).includes(mark)).map((mark) => `${file}: ${mark}`),
   );
   expect(wrong).toEqual([]);
+});
+
+it('names no file in its documents that is not there', () => {
+  const documents = files.filter((file) => file.endsWith('.md') && file !== 'CHANGELOG.md');
+  const named = documents.flatMap((document) =>
+    [...read(document).matchAll(/`([\w.-]+(?:\/[\w.-]+)+\.(?:ts|py|json|md|sh))`/g)].map(([, path = '']) => ({
+      document,
+      path,
+    })),
+  );
+  expect(named.length).toBeGreaterThan(100);
+  const missing = named.filter(
+    ({ document, path }) =>
+      !['', 'test', 'functions', 'bin', dirname(document)].some((folder) =>
+        existsSync(join(root, folder, path)),
+      ),
+  );
+  expect(missing).toEqual([]);
 });
