@@ -14,11 +14,8 @@ import {
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
 import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { handler as janitor } from '../../functions/janitor.ts';
-import { handler as admit } from '../../functions/queue/admit.ts';
-import { handler as reconcile } from '../../functions/reconcile.ts';
-import { handler as takeVm } from '../../functions/steps/TakeVm.ts';
+import { beforeEach, expect, it } from 'vitest';
+import { asLambdas } from '../support/as-lambda.ts';
 import { mockedClass } from '../support/mocked-aws.ts';
 import { aJob } from './api/a-job.ts';
 import { aRecord } from './queue/an-admission.ts';
@@ -32,19 +29,26 @@ const sfn = mockedClass(SFNClient);
 const sqs = mockedClass(SQSClient);
 const secrets = mockedClass(SecretsManagerClient);
 
-beforeAll(() => {
-  const config = {
-    installation: 'test',
-    pools: [{ name: 'demo', driver: 'libvirt', addresses: ['http://127.0.0.1:9'], secretId: 'pool' }],
-    glance: { url: 'http://127.0.0.1:9' },
-  };
-  vi.stubEnv('AWS_REGION', 'us-east-1');
-  vi.stubEnv('XENSNAP_CONFIG', JSON.stringify(config));
-  vi.stubEnv('XENSNAP_TABLE', 'xensnap');
-  vi.stubEnv('XENSNAP_QUEUE_URL', 'https://sqs.us-east-1.amazonaws.com/123456789012/xensnap.fifo');
-  vi.stubEnv('XENSNAP_STATE_MACHINE_ARN', 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap');
-});
-afterAll(() => vi.unstubAllEnvs());
+const config = {
+  installation: 'test',
+  pools: [{ name: 'demo', driver: 'libvirt', addresses: ['http://127.0.0.1:9'], secretId: 'pool' }],
+  glance: { url: 'http://127.0.0.1:9' },
+};
+const lambdas = asLambdas(
+  {
+    AWS_REGION: 'us-east-1',
+    XENSNAP_CONFIG: JSON.stringify(config),
+    XENSNAP_TABLE: 'xensnap',
+    XENSNAP_QUEUE_URL: 'https://sqs.us-east-1.amazonaws.com/123456789012/xensnap.fifo',
+    XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap',
+  },
+  async () => ({
+    janitor: (await import('../../functions/janitor.ts')).handler,
+    admit: (await import('../../functions/queue/admit.ts')).handler,
+    reconcile: (await import('../../functions/reconcile.ts')).handler,
+    takeVm: (await import('../../functions/steps/TakeVm.ts')).handler,
+  }),
+);
 beforeEach(() => {
   for (const mock of [dynamo, sfn, sqs, secrets]) mock.reset();
 });
@@ -53,7 +57,7 @@ const throttled = Object.assign(new Error('slow down'), { name: 'ThrottlingExcep
 const refused = new ConditionalCheckFailedException({ message: 'x', $metadata: {} });
 const job = aJob({ id: 'job1', open: 'open' });
 const stored = { ...job, id: 'job#job1', kind: 'job' };
-const ended = { detail: { name: 'job1', status: 'FAILED' } } as Parameters<typeof reconcile>[0];
+const ended = { detail: { name: 'job1', status: 'FAILED' } } as Parameters<typeof lambdas.reconcile>[0];
 /** Updates of one item, by what they write beside the write's own id. */
 const updates = () =>
   dynamo
@@ -66,7 +70,7 @@ const unclaimed = expect.stringMatching(/^REMOVE #claimedBy/);
 it('leaves a job alone that still runs, and gives the claim back', async () => {
   dynamo.on(UpdateCommand).resolves({ Attributes: stored });
   sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING' });
-  await reconcile(ended);
+  await lambdas.reconcile(ended);
   expect(updates()).toEqual([expect.stringMatching(/^SET #claimedBy/), unclaimed]);
   expect(sfn).toHaveReceivedCommandExactlyOnceWith(DescribeExecutionCommand, {
     executionArn: 'arn:aws:states:us-east-1:123456789012:execution:xensnap:job1',
@@ -75,7 +79,7 @@ it('leaves a job alone that still runs, and gives the claim back', async () => {
 
 it('does nothing where the same event has come twice and another has the claim', async () => {
   dynamo.on(UpdateCommand).rejects(refused);
-  await reconcile(ended);
+  await lambdas.reconcile(ended);
   expect(updates()).toHaveLength(1);
   expect(sfn).not.toHaveReceivedAnyCommand();
 });
@@ -83,7 +87,7 @@ it('does nothing where the same event has come twice and another has the claim',
 it('has nothing to do for a job that is settled', async () => {
   const { open: _, ...settled } = stored;
   dynamo.on(UpdateCommand).resolves({ Attributes: settled });
-  await reconcile(ended);
+  await lambdas.reconcile(ended);
   expect(updates()).toEqual([expect.stringMatching(/^SET #claimedBy/), unclaimed]);
   expect(sfn).not.toHaveReceivedAnyCommand();
 });
@@ -93,7 +97,7 @@ it('fails while something is owed that cannot be paid yet, so that the event com
   dynamo.on(UpdateCommand).resolves({ Attributes: owing }).on(GetCommand).resolves({ Item: owing });
   sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED' });
   secrets.on(GetSecretValueCommand).rejects(new ResourceNotFoundException({ message: 'x', $metadata: {} }));
-  await expect(reconcile(ended)).rejects.toMatchObject({
+  await expect(lambdas.reconcile(ended)).rejects.toMatchObject({
     name: 'StillOwed',
     message: 'Job job1 still owes relock.',
   });
@@ -103,13 +107,13 @@ it('fails while something is owed that cannot be paid yet, so that the event com
 it('fails where Step Functions does not say how the execution stands, so that the event comes again', async () => {
   dynamo.on(UpdateCommand).resolves({ Attributes: stored });
   sfn.on(DescribeExecutionCommand).rejects(throttled);
-  await expect(reconcile(ended)).rejects.toBe(throttled);
+  await expect(lambdas.reconcile(ended)).rejects.toBe(throttled);
   expect(updates().at(-1)).toEqual(unclaimed);
 });
 
 it('fails where the table takes no claim', async () => {
   dynamo.on(UpdateCommand).rejects(throttled);
-  await expect(reconcile(ended)).rejects.toBe(throttled);
+  await expect(lambdas.reconcile(ended)).rejects.toBe(throttled);
   expect(sfn).not.toHaveReceivedAnyCommand();
 });
 
@@ -122,7 +126,7 @@ it('goes on with its round past a job on which AWS gives no answer, and keeps th
   dynamo.on(BatchGetCommand).resolves({ Responses: { xensnap: [stored] } });
   dynamo.on(UpdateCommand).resolves({ Attributes: stored });
   sfn.on(DescribeExecutionCommand).rejects(throttled);
-  const { findings } = await janitor();
+  const { findings } = await lambdas.janitor();
   expect(findings).toEqual([
     {
       kind: 'job',
@@ -138,14 +142,14 @@ it('goes on with its round past a job on which AWS gives no answer, and keeps th
 
 it('fails where the table does not tell the open jobs, so that the round is tried again', async () => {
   dynamo.on(QueryCommand).rejects(throttled);
-  await expect(janitor()).rejects.toBe(throttled);
+  await expect(lambdas.janitor()).rejects.toBe(throttled);
   expect(kept()).toBe(0);
 });
 
 it('fails where it cannot keep its report', async () => {
   dynamo.on(QueryCommand).resolves({});
   dynamo.on(UpdateCommand).rejects(throttled);
-  await expect(janitor()).rejects.toBe(throttled);
+  await expect(lambdas.janitor()).rejects.toBe(throttled);
 });
 
 const ticket = { jobId: 'job1', ticket: 't', group: 'demo/h1', taskToken: 'token' };
@@ -154,7 +158,7 @@ it('admits a message with the queue and the state machine of its environment', a
   dynamo.on(GetCommand).resolves({ Item: { ...stored, ticket: 't' } });
   dynamo.on(UpdateCommand).resolves({ Attributes: stored });
   sfn.on(SendTaskSuccessCommand).resolves({});
-  expect(await admit({ Records: [aRecord(ticket)] })).toEqual({ batchItemFailures: [] });
+  expect(await lambdas.admit({ Records: [aRecord(ticket)] })).toEqual({ batchItemFailures: [] });
   expect(sfn).toHaveReceivedCommandExactlyOnceWith(SendTaskSuccessCommand, {
     taskToken: 'token',
     output: '{}',
@@ -163,20 +167,23 @@ it('admits a message with the queue and the state machine of its environment', a
 
 it('fails where the table does not answer, so that the message comes again', async () => {
   dynamo.on(GetCommand).rejects(throttled);
-  await expect(admit({ Records: [aRecord(ticket)] })).rejects.toBe(throttled);
+  await expect(lambdas.admit({ Records: [aRecord(ticket)] })).rejects.toBe(throttled);
   expect(sfn).not.toHaveReceivedAnyCommand();
   expect(sqs).not.toHaveReceivedAnyCommand();
 });
 
 it('gives the error of a step a name on which it is tried again, and begins nothing, where the table is throttled', async () => {
   dynamo.on(UpdateCommand).rejects(throttled);
-  await expect(takeVm({ jobId: 'job1' })).rejects.toMatchObject({ name: 'Throttled', cause: throttled });
+  await expect(lambdas.takeVm({ jobId: 'job1' })).rejects.toMatchObject({
+    name: 'Throttled',
+    cause: throttled,
+  });
   expect(updates()).toHaveLength(1);
 });
 
 it('begins no step of a job that is over, whose record refuses it', async () => {
   dynamo.on(UpdateCommand).rejects(refused);
   dynamo.on(GetCommand).resolves({ Item: { ...stored, closing: true } });
-  await expect(takeVm({ jobId: 'job1' })).rejects.toMatchObject({ name: 'JobClosing' });
+  await expect(lambdas.takeVm({ jobId: 'job1' })).rejects.toMatchObject({ name: 'JobClosing' });
   expect(updates()).toHaveLength(1);
 });

@@ -1,24 +1,25 @@
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { ExecutionDoesNotExist, SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { DynamoDBDocumentClient, GetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { handler } from '../../../functions/api/handler.ts';
+import { beforeEach, expect, it } from 'vitest';
+import { asLambdas } from '../../support/as-lambda.ts';
 import { mockedClass } from '../../support/mocked-aws.ts';
 import { aJob } from './a-job.ts';
 
 const dynamo = mockedClass(DynamoDBDocumentClient);
 const sfn = mockedClass(SFNClient);
 
-beforeAll(() => {
-  const pools = [{ name: 'demo', addresses: ['http://127.0.0.1:9'], secretId: 'pool' }];
-  const config = { installation: 'test', pools, glance: { url: 'http://127.0.0.1:9' } };
-  vi.stubEnv('XENSNAP_CONFIG', JSON.stringify(config));
-  vi.stubEnv('XENSNAP_TABLE', 'xensnap');
-  vi.stubEnv('XENSNAP_STATE_MACHINE_ARN', 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap');
-  vi.stubEnv('XENSNAP_QUEUE_URL', 'http://127.0.0.1:9/xensnap.fifo');
-  vi.stubEnv('AWS_REGION', 'us-east-1');
-});
-afterAll(() => vi.unstubAllEnvs());
+const pools = [{ name: 'demo', addresses: ['http://127.0.0.1:9'], secretId: 'pool' }];
+const api = asLambdas(
+  {
+    XENSNAP_CONFIG: JSON.stringify({ installation: 'test', pools, glance: { url: 'http://127.0.0.1:9' } }),
+    XENSNAP_TABLE: 'xensnap',
+    XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap',
+    XENSNAP_QUEUE_URL: 'http://127.0.0.1:9/xensnap.fifo',
+    AWS_REGION: 'us-east-1',
+  },
+  () => import('../../../functions/api/handler.ts'),
+);
 beforeEach(() => {
   dynamo.reset();
   sfn.reset();
@@ -40,7 +41,7 @@ async function ask(method: string, path: string, body?: string) {
     isBase64Encoded: false,
     ...(body && { body }),
   };
-  const answer = await handler(event as never, {} as never);
+  const answer = await api.handler(event as never, {} as never);
   return { ...answer, document: JSON.parse(answer.body ?? '{}') };
 }
 
