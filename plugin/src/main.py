@@ -48,9 +48,15 @@ def response(status_name, key, value):
 
 
 def string_value(value):
-    text = re.sub(u'[^\t\n\r\x20-\ud7ff\ue000-\ufffd]', u'?', to_text(value))
+    text = re.sub(u'[^\t\n\r\x20-\x7f]', in_xml, to_text(value))
     escaped = text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
     return '<string>%s</string>' % escaped.encode('ascii', 'xmlcharrefreplace').decode('ascii')
+
+
+def in_xml(match):
+    """Not a character class of all that XML may hold: to compile that takes longer than most calls do."""
+    char = match.group()
+    return char if u'\x80' <= char <= u'\ud7ff' or u'\ue000' <= char <= u'\ufffd' else u'?'
 
 
 def write_answer(text):

@@ -12,6 +12,7 @@ import uuid
 
 from support import CALLER_SESSION, HERE, PLUGIN, TOKEN, PluginFailure, PluginTest, load_plugin, xmlrpclib
 
+from src.main import string_value
 from src.tar import tar_header
 from vhd_files import DYNAMIC, footer, header
 
@@ -131,6 +132,18 @@ class ProtocolTest(PluginTest):
         self.assertEqual((process.returncode, err), (0, b''))
         (answer,), _ = xmlrpclib.loads(out)
         return answer['ErrorDescription']
+
+
+class StringTest(unittest.TestCase):
+    def test_holds_every_character_that_xml_may_hold_and_a_question_mark_for_any_other(self):
+        for code in range(0x10000):
+            text = json.loads(u'"\\u%04x"' % code)
+            valid = re.match(u'[\t\n\r\x20-\ud7ff\ue000-\ufffd]', text) is not None
+            want = u'?' if not valid else text if text in u'\t\n\r' or 0x20 <= code < 0x80 else u'&#%d;' % code
+            want = {u'&': u'&amp;', u'<': u'&lt;', u'>': u'&gt;'}.get(want, want)
+            self.assertEqual(string_value(text), u'<string>%s</string>' % want, hex(code))
+        self.assertEqual(string_value(json.loads('"a\\ud83d\\ude00b"')),
+                         '<string>a%sb</string>' % ('?' * len(json.loads('"\\ud83d\\ude00"'))))
 
 
 class XapiTest(PluginTest):
