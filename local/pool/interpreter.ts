@@ -23,39 +23,3 @@ async function findInterpreter(): Promise<string> {
     return inherited;
   }
 }
-
-const COMPILE = [
-  'import marshal, sys',
-  "sys.stdout.buffer.write(marshal.dumps(compile(sys.stdin.buffer.read(), 'plugin', 'exec')))",
-].join('\n');
-
-const codes = new Map<string, Promise<Buffer | undefined>>();
-
-/**
- * The code of a Python program as its interpreter marshals it, compiled once for each text; undefined where it is no
- * program. `interpreter` is the command and its first arguments.
- */
-export function compiled(interpreter: readonly string[], text: string): Promise<Buffer | undefined> {
-  const key = `${interpreter.join(' ')}\n${text}`;
-  let code = codes.get(key);
-  if (!code) {
-    code = compile(interpreter, text);
-    codes.set(key, code);
-  }
-  return code;
-}
-
-async function compile(
-  [command = '', ...words]: readonly string[],
-  text: string,
-): Promise<Buffer | undefined> {
-  const env = { PATH: await pluginPath() };
-  const running = promisify(execFile)(command, [...words, '-S', '-c', COMPILE], {
-    ...{ env, encoding: 'buffer' as const, maxBuffer: 2 ** 24 },
-  });
-  running.child.stdin?.on('error', () => {}).end(text);
-  return running.then(
-    ({ stdout }) => stdout,
-    () => undefined,
-  );
-}

@@ -1,10 +1,10 @@
-import type { ChildProcess } from 'node:child_process';
 import type { EventEmitter } from 'node:events';
 import type { LocalClock } from '../clock.ts';
 import type { Database } from './database/database.ts';
 import type { Release } from './database/release.ts';
 import type { Faults } from './faults.ts';
 import type { Lock } from './lock.ts';
+import type { PluginProcess } from './plugin-process.ts';
 import type { Collector } from './sm/collector.ts';
 import type { Models } from './sm/models.ts';
 import type { SrType } from './sm/types.ts';
@@ -138,7 +138,7 @@ export interface PoolState {
   readonly faults: Faults;
   readonly calls: CallLogEntry[];
   /** The running plugins, with the host that each runs on. */
-  readonly plugins: Map<ChildProcess, Host>;
+  readonly plugins: Map<PluginProcess, Host>;
   /** `VM/<ref>` and the like, when an operation on the object has ended. */
   readonly released: EventEmitter;
   /** Aborted when the pool is closed. */
