@@ -347,7 +347,7 @@ it('leaves no record of an upload’s task that could not be put on record', asy
   await vi.waitFor(async () => {
     const { findings } = await at.service.janitor();
     expect(findings).toMatchObject([{ kind: 'task', action: 'removed' }]);
-  });
+  }, 30_000);
 });
 
 it.each([
