@@ -159,6 +159,8 @@ export interface Facts {
   readonly snapshotDisks: readonly string[];
   readonly consistency: Consistency;
 
+  /** Whether the image says what VM it was. */
+  readonly described: boolean;
   readonly uploadTask: Ref<'task'>;
   readonly uploadAttempts: number;
   readonly uploadStartedAt: string;

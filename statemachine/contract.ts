@@ -104,7 +104,7 @@ export const FACTS = {
   AwaitCoalesce: { certain: [], possible: [] },
   StartUpload: {
     certain: ['uploadAttempts', 'uploadStartedAt', 'firstUploadAt', 'bytesRead', 'bytesSent'],
-    possible: ['uploadTask', 'earlierAttempt', 'secretUuid', 'hostAwaySince'],
+    possible: ['described', 'uploadTask', 'earlierAttempt', 'secretUuid', 'hostAwaySince'],
   },
   PollUpload: {
     certain: [

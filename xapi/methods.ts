@@ -1,6 +1,9 @@
 import type {
+  GuestMetricsRecord,
   HostRecord,
+  NetworkRecord,
   PbdRecord,
+  PifRecord,
   Records,
   Ref,
   SrRecord,
@@ -8,8 +11,10 @@ import type {
   TaskRecord,
   VbdRecord,
   VdiRecord,
+  VifRecord,
   VmMetricsRecord,
   VmRecord,
+  WholeVmRecord,
   XapiClass,
 } from './types.ts';
 
@@ -24,7 +29,7 @@ export interface Methods {
   'VM.get_by_uuid': (vmUuid: string) => Ref<'VM'>;
   'VM.get_by_name_label': (name: string) => readonly Ref<'VM'>[];
   'VM.get_all_records_where': (filter: string) => Records<'VM', VmRecord>;
-  'VM.get_record': (vmRef: Ref<'VM'>) => VmRecord;
+  'VM.get_record': (vmRef: Ref<'VM'>) => WholeVmRecord;
   'VM.get_snapshots': (vmRef: Ref<'VM'>) => readonly Ref<'VM'>[];
   'VM.get_current_operations': (vmRef: Ref<'VM'>) => StringMap;
   'VM.get_xenstore_data': (vmRef: Ref<'VM'>) => StringMap;
@@ -41,6 +46,12 @@ export interface Methods {
   'VM.destroy': (vmRef: Ref<'VM'>) => void;
 
   'VM_metrics.get_all_records': () => Records<'VM_metrics', VmMetricsRecord>;
+
+  'VM_guest_metrics.get_record': (ref: Ref<'VM_guest_metrics'>) => GuestMetricsRecord;
+
+  'VIF.get_all_records_where': (filter: string) => Records<'VIF', VifRecord>;
+  'network.get_record': (networkRef: Ref<'network'>) => NetworkRecord;
+  'PIF.get_record': (pifRef: Ref<'PIF'>) => PifRecord;
 
   'VBD.get_all_records_where': (filter: string) => Records<'VBD', VbdRecord>;
 

@@ -6,7 +6,20 @@ import { XapiProtocolError } from './transport-errors.ts';
  */
 
 /** The XAPI classes whose references are told apart. */
-export type XapiClass = 'VM' | 'VBD' | 'VDI' | 'SR' | 'PBD' | 'host' | 'task' | 'secret' | 'VM_metrics';
+export type XapiClass =
+  | 'VM'
+  | 'VBD'
+  | 'VDI'
+  | 'VIF'
+  | 'network'
+  | 'PIF'
+  | 'SR'
+  | 'PBD'
+  | 'host'
+  | 'task'
+  | 'secret'
+  | 'VM_metrics'
+  | 'VM_guest_metrics';
 
 declare const referredClass: unique symbol;
 
@@ -58,6 +71,50 @@ export interface VmRecord {
   readonly PV_bootloader: string;
 }
 
+/** What else a VM's record says, of which a restore makes a VM. Optional is what older releases do not have. */
+export interface WholeVmRecord extends VmRecord {
+  readonly name_description: string;
+  readonly memory_dynamic_max: IntString;
+  readonly memory_dynamic_min: IntString;
+  readonly memory_static_min: IntString;
+  readonly VCPUs_at_startup: IntString;
+  readonly VCPUs_params: StringMap;
+  readonly actions_after_shutdown: string;
+  readonly actions_after_reboot: string;
+  readonly actions_after_crash: string;
+  readonly HVM_shadow_multiplier: number;
+  readonly platform: StringMap;
+  readonly bios_strings: StringMap;
+  readonly hardware_platform_version: IntString;
+  readonly guest_metrics: Ref<'VM_guest_metrics'>;
+  readonly VTPMs: readonly string[];
+  readonly has_vendor_device?: boolean;
+  readonly domain_type?: string;
+  readonly NVRAM?: StringMap;
+}
+
+export interface GuestMetricsRecord {
+  readonly PV_drivers_detected: boolean;
+}
+
+export interface VifRecord {
+  readonly device: string;
+  readonly network: Ref<'network'>;
+  readonly MAC: string;
+  readonly MTU: IntString;
+}
+
+export interface NetworkRecord {
+  readonly uuid: string;
+  readonly name_label: string;
+  readonly PIFs: readonly Ref<'PIF'>[];
+}
+
+export interface PifRecord {
+  /** -1 for one without a tag. */
+  readonly VLAN: IntString;
+}
+
 export interface VmMetricsRecord {
   /** When the VM was last started; 1970-01-01 if never. */
   readonly start_time: Date;
@@ -79,6 +136,7 @@ export interface VbdRecord {
 export interface VdiRecord {
   readonly uuid: string;
   readonly name_label: string;
+  readonly name_description: string;
   readonly SR: Ref<'SR'>;
   readonly VBDs: readonly Ref<'VBD'>[];
   /** In bytes. */

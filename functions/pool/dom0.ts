@@ -3,13 +3,14 @@ import { describePluginFailure, isCode, XapiError } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { type ErrorName, XensnapError } from '../errors.ts';
+import type { VmConfig } from '../vm-config.ts';
 import { type ImageFormat, UPLOAD_SOURCES } from '../words.ts';
 
 /** The plugin's name in /etc/xapi.d/plugins. */
 export const PLUGIN = 'glance';
 
 /** The version of the plugin's functions that these functions speak. */
-export const API_VERSION = 3;
+export const API_VERSION = 4;
 
 const Version = z.object({ version: z.string(), api: z.number() });
 
@@ -50,6 +51,8 @@ export interface PutVdis {
   /** `auto` reads the chain of files where there is one, `export` has xapi flatten the disk. */
   readonly source: 'auto' | 'export';
   readonly format: ImageFormat;
+  /** What VM it was, for the first entry of the bundle; a raw image has none. */
+  readonly vmConfig?: VmConfig;
   readonly glanceUrl: string;
   /** UUID of the xapi secret that holds the token. */
   readonly tokenSecret: string | null;

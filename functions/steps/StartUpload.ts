@@ -1,5 +1,6 @@
 import type { FactOf } from '../../statemachine/contract.ts';
 import type { Ref } from '../../xapi/types.ts';
+import { describeImage } from '../describe-image.ts';
 import { putVdis, type UploadStatus, uploadStatus } from '../pool/dom0.ts';
 import { isHostAway, noteHostBack, refuseAfterLong } from '../pool/host-away.ts';
 import { destroySecret, destroySecretsOfJob } from '../pool/secrets.ts';
@@ -22,6 +23,7 @@ export const handler = step(
     const { hostRef, templateRef, device } = job;
     const { state, run } = await statusOf(deps, hostRef);
     if (state === 'running' || state === 'succeeded') return undefined;
+    const { vmConfig, described } = await describeImage(deps);
     const now = clock.now().toISOString();
     const token = await deps.glanceToken();
     const begun: JobFacts<FactOf<'StartUpload'>> = {
@@ -31,6 +33,7 @@ export const handler = step(
       earlierAttempt: run ?? undefined,
       bytesRead: 0,
       bytesSent: 0,
+      described,
     };
     await owe(deps, 'plugin', token === undefined ? begun : {});
     const { url, ca, fingerprint } = config.glance;
@@ -47,6 +50,7 @@ export const handler = step(
         device,
         source: job.readsChain === false ? 'export' : 'auto',
         format: job.request.format ?? DEFAULT_FORMAT,
+        ...(vmConfig && job.request.format !== 'raw' && { vmConfig }),
         glanceUrl: url,
         tokenSecret,
         ...(ca !== undefined && { caPem: ca }),

@@ -1,4 +1,5 @@
 """The parameters of each function."""
+import json
 import re
 
 from .chunk import CHUNK_BYTES
@@ -16,6 +17,16 @@ def read_level(value):
     return AUTO_LEVEL if value == 'auto' else whole_number(1, 9)(value)
 
 
+MAX_VM_CONFIG_BYTES = 112 << 10  # of one argument of a program, which Linux ends at 128 KiB
+
+
+def read_vm_config(value):
+    data = json.dumps(value, sort_keys=True, separators=(',', ':'), allow_nan=False).encode('ascii')
+    if 'version' not in value or len(data) > MAX_VM_CONFIG_BYTES:
+        raise ValueError()
+    return data
+
+
 # field: (reader, type or types in JSON, default, what to write)
 UUID_TEXT = 'a UUID'
 JOB_FIELDS = {'jobId': (read_uuid, text_type, None, UUID_TEXT)}
@@ -27,6 +38,7 @@ PUT_FIELDS = {
     'device': (matching(re.compile(r'^[0-9]{1,3}\Z')), text_type, '0', 'a device number as text, such as "0"'),
     'source': (one_of('auto', 'chain', 'export'), text_type, 'auto', '"auto", "chain" or "export"'),
     'format': (one_of('vhd', 'raw'), text_type, 'vhd', '"vhd" or "raw"'),
+    'vmConfig': (read_vm_config, dict, None, 'a JSON object with a version, of %d KiB at most' % (MAX_VM_CONFIG_BYTES >> 10)),
     'glanceUrl': (read_url, text_type, None, 'http(s)://host:port[/prefix], without user, query or /v2'),
     'tokenSecret': (read_uuid, text_type, None, 'the UUID of a xapi secret'),
     'caPem': (read_pem, text_type, None, 'certificates as PEM text'),

@@ -1,4 +1,4 @@
 """The plugin's version, and that of what it understands and answers."""
 
-VERSION = '2.0.0'
-API = 3
+VERSION = '2.1.0'
+API = 4

@@ -23,9 +23,18 @@ def tar_header(name, size, modified):
     return bytes(header)
 
 
-def tar_chunks(source):
-    """The tar of 0.vhd (leaf) to N-1.vhd (base)."""
+VM_CONFIG_NAME = 'vm.json'
+
+
+def tar_chunks(source, vm_config=None):
+    """The tar of 0.vhd (leaf) to N-1.vhd (base), and before these of what VM it was, if that is told. Nova's importer
+    looks at *.vhd alone."""
     written = 0
+    if vm_config is not None:
+        padding = -len(vm_config) % 512
+        yield literal(tar_header(VM_CONFIG_NAME, len(vm_config), source.files[0].modified)
+                      + vm_config + b'\0' * padding)
+        written += 512 + len(vm_config) + padding
     for number, part in enumerate(source.files):
         yield literal(tar_header('%d.vhd' % number, part.size, part.modified))
         for size, fill in source.reads(part):

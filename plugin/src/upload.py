@@ -1,5 +1,6 @@
 """The work of `put_vdis`: a disk of a snapshot into an image."""
 import contextlib
+import functools
 import os
 
 from .bundle import bundle, raw_chunks
@@ -135,7 +136,7 @@ class Upload(object):
         else:
             threads = params['threads'] or min(cpu_count(), MAX_AUTO_THREADS)
             compressor = GzipCompressor(params['level'], threads, self.run.watch, limit, load_libraries())
-            chunks = tar_chunks
+            chunks = functools.partial(tar_chunks, vm_config=params['vmConfig'])
         with contextlib.closing(Sha512()) as sent:
             def count_sent(piece):
                 self.run.state['bytesSent'] += len(piece)

@@ -20,7 +20,7 @@ from vhd_files import DYNAMIC, footer, header
 class ProtocolTest(PluginTest):
     def test_version_says_what_runs_where(self):
         self.assertEqual(self.call('version', {}), {
-            'version': '2.0.0', 'api': 3, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
+            'version': '2.1.0', 'api': 4, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
             'functions': ['cancel', 'leftovers', 'put_vdis', 'status', 'version']})
 
     def test_version_where_the_inventory_is_missing(self):
@@ -86,6 +86,7 @@ class ProtocolTest(PluginTest):
                 ({'nice': 20}, 'nice'), ({'maxBytesPerSecond': 1000}, 'maxBytesPerSecond must be'),
                 ({'maxBytesPerSecond': '1e9'}, 'maxBytesPerSecond'), ({'timeoutSeconds': 0}, 'timeoutSeconds'),
                 ({'tokenSecret': 'no'}, 'tokenSecret'), ({'caPem': 'no'}, 'caPem'),
+                ({'vmConfig': '{}'}, 'vmConfig must be'), ({'vmConfig': {'version': 1, 'x': 'x' * 115000}}, 'vmConfig must be'),
                 ({'fingerprint': 'ab'}, 'fingerprint'), ({'fingerprint': 'a' * 64}, 'https://'), ({'vdi_uuids': []}, 'vdi_uuids is not known')):
             with self.assertRaises(plugin.PluginError) as caught:
                 plugin.read_put_params(json.dumps(self.params(**changes)))

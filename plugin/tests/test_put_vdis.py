@@ -1,5 +1,6 @@
 import hashlib
 import io
+import json
 import os
 import tarfile
 import unittest
@@ -32,6 +33,17 @@ class PutVdisTest(PluginTest):
         with tarfile.open(fileobj=io.BytesIO(data), mode='r|gz') as bundle:
             members = [(member.name, bundle.extractfile(member).read()) for member in bundle]
         self.assertEqual(members, [('%d.vhd' % n, contents[n]) for n in range(3)])
+        self.assert_nothing_left()
+
+    def test_says_first_what_vm_it_was(self):
+        self.a_template()
+        config = {'version': 1, 'name': u'caf\u00e9 \U0001f680', 'nics': [{'device': '0'}], 'nvram': 'A' * 80000}
+        self.put(vmConfig=config)
+        with tarfile.open(fileobj=io.BytesIO(self.glance.data), mode='r|gz') as bundle:
+            members = [(member.name, bundle.extractfile(member).read(), member.mtime) for member in bundle]
+        self.assertEqual([name for name, _data, _time in members], ['vm.json', '0.vhd', '1.vhd'])
+        self.assertEqual(json.loads(members[0][1].decode('ascii')), config)
+        self.assertEqual(members[0][2], members[1][2])
         self.assert_nothing_left()
 
     def test_makes_one_gzip_member_without_a_time(self):

@@ -38,9 +38,11 @@ it('is private, says of which VM it is, and has the size and hash that the job t
     xensnap_verified: 'true',
     xensnap_verified_at: done.verifiedAt,
     xensnap_vm: vm?.uuid,
+    xensnap_vm_config: expect.stringMatching(/^\{"version":1,/),
     xensnap_vm_name: vm?.name,
   });
-  const { sizeBytes, sha512 } = await downloadBundle(glance.url, id, join(folder, 'bundle'));
+  const { sizeBytes, sha512, vmConfig } = await downloadBundle(glance.url, id, join(folder, 'bundle'));
+  expect(vmConfig).toEqual(JSON.parse(image?.properties.xensnap_vm_config ?? ''));
   expect({ imageBytes: sizeBytes, sha512 }).toEqual({ imageBytes: done.imageBytes, sha512: done.sha512 });
   expect((await ask('GET', `/snapshots/${id}`)).body).toMatchObject({
     status: 'succeeded',
@@ -109,7 +111,9 @@ it('is not tied to the VM when it is asked for detached', async () => {
   const [vm] = pool.vms();
   await job(await request(vm?.uuid ?? '', { detached: true }));
   expect(glance.images()).toMatchObject([{ status: 'active', properties: { image_type: 'snapshot' } }]);
-  expect(glance.images()[0]?.properties).not.toHaveProperty('instance_uuid');
+  const { xensnap_vm_config = '', ...properties } = glance.images()[0]?.properties ?? {};
+  expect(properties).not.toHaveProperty('instance_uuid');
+  expect(xensnap_vm_config).not.toMatch(/web-1|"mac|uuid/);
 });
 
 it('cannot be given a property that Nova, Glance or xensnap reserve', async () => {

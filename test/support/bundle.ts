@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -14,6 +14,8 @@ export interface Bundle {
   readonly folder: string;
   /** Leaf first, as Nova numbers them. */
   readonly vhds: readonly string[];
+  /** What `vm.json` holds. */
+  readonly vmConfig: unknown;
   readonly sizeBytes: number;
   /** Hexadecimal. */
   readonly sha512: string;
@@ -33,13 +35,14 @@ export async function downloadBundle(glanceUrl: string, imageId: string, folder:
   const archive = `${folder}.tar.gz`;
   await writeFile(archive, data);
   await run('tar', ['-xzf', archive, '-C', folder]);
-  const names = (await readdir(folder)).sort(
-    (one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10),
-  );
+  const names = (await readdir(folder))
+    .filter((name) => name !== 'vm.json')
+    .sort((one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10));
   return {
     archive,
     folder,
     vhds: names.map((name) => join(folder, name)),
+    vmConfig: JSON.parse(await readFile(join(folder, 'vm.json'), 'utf8')),
     sizeBytes: data.length,
     sha512: createHash('sha512').update(data).digest('hex'),
   };

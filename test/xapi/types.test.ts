@@ -2,11 +2,11 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 import { type Method, onlyReads } from '../../xapi/methods.ts';
 import type { Session } from '../../xapi/session.ts';
 import { XapiProtocolError } from '../../xapi/transport-errors.ts';
-import { entriesOf, intOf, NULL_REF, type Records, type Ref, type VmRecord } from '../../xapi/types.ts';
+import { entriesOf, intOf, NULL_REF, type Records, type Ref, type WholeVmRecord } from '../../xapi/types.ts';
 
 it('the compiler knows what each call takes and gives', () => {
   const use = (session: Session, vmRef: Ref<'VM'>, vdiRef: Ref<'VDI'>) => {
-    expectTypeOf(session.call('VM.get_record', vmRef)).resolves.toEqualTypeOf<VmRecord>();
+    expectTypeOf(session.call('VM.get_record', vmRef)).resolves.toEqualTypeOf<WholeVmRecord>();
     expectTypeOf(session.call('VM.snapshot', vmRef, 'x')).resolves.toEqualTypeOf<Ref<'VM'>>();
     expectTypeOf(session.call('Async.VM.snapshot', vmRef, 'x', [vdiRef])).resolves.toEqualTypeOf<
       Ref<'task'>
