@@ -40,7 +40,7 @@ const realTime: FollowClock = {
  */
 export async function followJob(options: FollowOptions): Promise<JobView> {
   const { getJob, out, outcomeOnly = false, clock = realTime, intervalSeconds = 1, signal } = options;
-  const show = out.isTTY ? terminal(out, clock) : lines(out, outcomeOnly);
+  const show = out.isTTY ? terminal(out, clock) : lines(out, clock, outcomeOnly);
   let failures = 0;
   try {
     for (;;) {
@@ -78,6 +78,7 @@ function terminal(out: NodeJS.WriteStream, clock: FollowClock): Display {
       const now = clock.now();
       const line = progressLine(job, {
         bytesPerSecond: rate(job.bytesRead, now),
+        now,
         elapsedSeconds: (now.getTime() - began) / 1000,
         columns: out.columns || USUAL_COLUMNS,
       });
@@ -92,14 +93,15 @@ function styleOf(job: JobView, line: string, stream: NodeJS.WriteStream): string
   return styleText(colour, line, { stream });
 }
 
-function lines(out: NodeJS.WriteStream, outcomeOnly: boolean): Display {
+function lines(out: NodeJS.WriteStream, clock: FollowClock, outcomeOnly: boolean): Display {
   let last = '';
   let warnings = 0;
   return {
     job(job) {
-      const step = `${job.status} ${job.phase} ${Math.floor(job.progress / PLAIN_STEP)}`;
+      const held = job.retrying?.name ?? job.waiting?.for ?? '';
+      const step = `${job.status} ${job.phase} ${Math.floor(job.progress / PLAIN_STEP)} ${held}`;
       const isTold = !outcomeOnly || job.finishedAt !== null;
-      if (step !== last && isTold) out.write(`${progressLine(job)}\n`);
+      if (step !== last && isTold) out.write(`${progressLine(job, { now: clock.now() })}\n`);
       last = step;
       for (const warning of job.warnings.slice(warnings)) out.write(`warning: ${printable(warning)}\n`);
       warnings = job.warnings.length;

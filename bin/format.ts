@@ -28,6 +28,22 @@ export function time(iso: string): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)}Z`;
 }
 
+/** An ISO time as the time of day here, with the date where that is not today's. */
+export function localTime(iso: string, now: Date): string {
+  const at = new Date(iso);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const dateOf = (day: Date) => [day.getFullYear(), two(day.getMonth() + 1), two(day.getDate())].join('-');
+  const clock = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':');
+  return dateOf(at) === dateOf(now) ? clock : `${dateOf(at)} ${clock}`;
+}
+
+/** A place in a row, such as `1st` or `12th`. */
+export function ordinal(place: number): string {
+  const endings = ['th', 'st', 'nd', 'rd'];
+  const isTeen = Math.floor(place / 10) % 10 === 1;
+  return `${place}${(isTeen ? undefined : endings[place % 10]) ?? 'th'}`;
+}
+
 /** A name as a terminal may show it: what others named may hold escape sequences. */
 export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');

@@ -1,5 +1,6 @@
 import type { JobView } from '../functions/api/view.ts';
 import { duration, size } from './format.ts';
+import { type WaitText, waitLine, waitText } from './job-waits.ts';
 
 /** What a line of progress needs beside the job. */
 export interface ProgressState {
@@ -7,6 +8,8 @@ export interface ProgressState {
   readonly bytesPerSecond?: number | undefined;
   /** Shown where no other time is. */
   readonly elapsedSeconds?: number | undefined;
+  /** Time of day here, by which it is told when a step that fails is tried again. */
+  readonly now?: Date | undefined;
   /** Width of the terminal; without one, the line has no bar. */
   readonly columns?: number | undefined;
 }
@@ -16,10 +19,10 @@ const NARROWEST_BAR = 8;
 /** The longest name of a step. */
 const PHASE_WIDTH = 'DestroySnapshot'.length;
 
-/** How a job stands, in one line that fits into the terminal: step, bar, percent, bytes, rate, time left. */
+/** How a job stands, in one line that fits into the terminal: step, bar, percent, bytes, rate, time left, or why it waits. */
 export function progressLine(
   job: JobView,
-  { bytesPerSecond, elapsedSeconds, columns }: ProgressState = {},
+  { bytesPerSecond, elapsedSeconds, now = new Date(), columns }: ProgressState = {},
 ): string {
   const percent = `${String(job.progress).padStart(3)} %`;
   const uploading = job.phase === 'PollUpload';
@@ -31,11 +34,30 @@ export function progressLine(
     ...timeOf(uploading ? job.etaSeconds : null, elapsedSeconds),
   ];
   const phase = job.finishedAt === null ? job.phase : job.status;
+  const wait = waitText(job, now);
+  if (wait) return waitingLine([phase, percent], wait, columns);
   if (columns === undefined) return [phase, percent.trim(), ...facts].join('  ');
   const rest = [percent, ...facts].join('  ');
   const room = columns - 1 - PHASE_WIDTH - rest.length - 4;
   const bar = room >= NARROWEST_BAR ? `${barOf(job.progress, Math.min(WIDEST_BAR, room))}  ` : '';
   return `${phase.padEnd(PHASE_WIDTH)}  ${bar}${rest}`.slice(0, columns - 1);
+}
+
+/** The least room for a reason that says anything. */
+const LEAST_REASON = 12;
+
+/** What holds a job up takes the place of bar, bytes and time. */
+function waitingLine(
+  [phase, percent]: [string, string],
+  wait: WaitText,
+  columns: number | undefined,
+): string {
+  if (columns === undefined) return [phase, percent.trim(), waitLine(wait)].join('  ');
+  const before = `${phase.padEnd(PHASE_WIDTH)}  ${percent}  `;
+  const room = Math.max(LEAST_REASON, columns - 1 - before.length - wait.next.length - ', '.length);
+  const { reason } = wait;
+  const short = reason.length > room ? `${reason.slice(0, room - 1).trimEnd()}…` : reason;
+  return `${before}${waitLine({ ...wait, reason: short })}`.slice(0, columns - 1);
 }
 
 function timeOf(etaSeconds: number | null, elapsedSeconds: number | undefined): string[] {

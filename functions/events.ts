@@ -1,8 +1,9 @@
-import { type RetryRule, stateOf } from './asl.ts';
+import type { RetryRule } from './asl.ts';
 import type { Reason } from './errors.ts';
 import type { Moment } from './executions.ts';
 import type { Job } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
+import { latestNextTry, ruleFor } from './retry-rules.ts';
 
 /** What a job did in one state, all visits in a row: a poll that waits and looks again is one event. Times: ISO 8601. */
 export interface JobEvent {
@@ -44,24 +45,9 @@ export async function eventsOf(job: Job, history: AsyncIterable<Moment>): Promis
     failuresByRule.set(rule, count);
     last.failures += 1;
     last.failure = { at, ...errorOfCaught({ Error: error, Cause: cause }) };
-    if (rule && count <= rule.MaxAttempts)
-      last.nextTryBy = new Date(Date.parse(at) + longestDelaySeconds(rule, count) * 1000).toISOString();
+    if (rule && count <= rule.MaxAttempts) last.nextTryBy = latestNextTry(rule, count, at);
   }
   return [beginningOf(job), ...events, ...endOf(job)];
-}
-
-/** The first rule that matches, as Step Functions has it: `States.TaskFailed` stands for all but a timeout. */
-function ruleFor(state: string, error: string): RetryRule | undefined {
-  return stateOf(state).Retry?.find(
-    ({ ErrorEquals }) =>
-      ErrorEquals.includes(error) ||
-      (error !== 'States.Timeout' && ErrorEquals.includes('States.TaskFailed')),
-  );
-}
-
-/** How long the wait after so many failures is at most: jitter makes it shorter. */
-function longestDelaySeconds(rule: RetryRule, failures: number): number {
-  return Math.min(rule.IntervalSeconds * rule.BackoffRate ** (failures - 1), rule.MaxDelaySeconds);
 }
 
 function beginningOf({ createdAt }: Job): JobEvent {

@@ -1,7 +1,9 @@
-import { ROUND_SECONDS } from './janitor/finding.ts';
 import { isFinished, type Job } from './job.ts';
+import { nextRound, owedOf, owedText } from './owed.ts';
+import { hostNamed } from './pool/host-away.ts';
+import type { BaseRuntime } from './runtime/base.ts';
+import { sentence } from './sentence.ts';
 import type { Store } from './store.ts';
-import { DEBTS } from './words.ts';
 
 /** Why a VM cannot be had, and what it waits for. */
 export interface Held {
@@ -17,7 +19,7 @@ export interface Held {
 export async function whyHeld(
   vmName: string,
   holder: string,
-  { store, now }: { readonly store: Store; readonly now: Date },
+  { store, clock, config }: Pick<BaseRuntime, 'clock' | 'config'> & { readonly store: Store },
 ): Promise<Held> {
   const job = await store.jobs.get(holder);
   if (!job)
@@ -25,27 +27,25 @@ export async function whyHeld(
   const details = { jobId: job.id, jobStatus: job.status };
   if (!isFinished(job))
     return job.closing
-      ? { message: `The job ${job.id} has the VM "${vmName}" and is being undone: ask again then.`, details }
-      : { message: `The VM "${vmName}" is being imaged by the job ${job.id}.`, details };
-  const owes = DEBTS.filter((debt) => job.debts?.has(debt));
-  if (owes.length === 0)
+      ? {
+          message: `The job ${job.id} has the VM "${vmName}" and is being undone: ask again then.${stuck(job)}`,
+          details,
+        }
+      : { message: `The VM "${vmName}" is being imaged by the job ${job.id}.${stuck(job)}`, details };
+  const owed = owedOf(job, { clock, config }, await nextRound(store, clock.now()));
+  if (!owed)
     return { message: `The job ${job.id} has ended and is giving the VM "${vmName}" back.`, details };
-  const next = await nextRound(store, now);
+  const { owes, reason = null, nextTryAt = null } = owed;
+  const text = owedText(owed, { host: `the host ${hostNamed(job)}`, reason: owed.reason });
   return {
-    message: `The job ${job.id} has ended \`${job.status}\` and still owes: ${owes.join(', ')}${because(job)}. The VM "${vmName}" is free when that is done: the janitor tries again every ${ROUND_SECONDS / 60} minutes${next ? `, next at ${next}` : ''}.`,
-    details: { ...details, owes, reason: job.owesBecause ?? null, nextTryAt: next ?? null },
+    message: `The job ${job.id} has ended \`${job.status}\` and has the VM "${vmName}" until it has tidied up. ${text}`,
+    details: { ...details, owes, reason, nextTryAt },
   };
 }
 
-function because({ owesBecause }: Job): string {
-  return owesBecause === undefined ? '' : `, since: ${owesBecause.replace(/\.$/, '')}`;
-}
-
-/** When the janitor begins its next round, by its last one; undefined where that does not say it. */
-async function nextRound(store: Store, now: Date): Promise<string | undefined> {
-  const last = await store.janitorReports.last();
-  // A round that somebody started by hand does not tell when the next one is due.
-  if (!last || last.dryRun || last.actor !== undefined) return undefined;
-  const next = new Date(Date.parse(last.startedAt) + ROUND_SECONDS * 1000);
-  return next > now ? next.toISOString() : undefined;
+/** What the holder itself waits for, where its step fails and is tried again. */
+function stuck({ retrying, phase }: Job): string {
+  if (retrying?.state !== phase) return '';
+  const { state, failures, message, nextTryBy } = retrying;
+  return ` Its step ${state} has failed ${failures === 1 ? 'once' : `${failures} times`} and is tried again by ${nextTryBy}: ${sentence(message)}`;
 }

@@ -73,6 +73,18 @@ export interface JobIdentity {
   readonly run?: ScheduledRun;
 }
 
+/** Of what the tries of a state's step have failed since it last did its work, while another try is to come. */
+export interface Retrying extends Reason {
+  readonly state: StepName;
+  /** How many have failed. */
+  readonly failures: number;
+  /** When the first of them did, and when the last did, whose reason this is. */
+  readonly since: string;
+  readonly at: string;
+  /** When the next try begins at the latest. */
+  readonly nextTryBy: string;
+}
+
 /** Who may do what with the job, and what became of it. Each is written by a method of the store that has its condition. */
 export interface JobDecisions {
   readonly status: JobStatus;
@@ -104,6 +116,8 @@ export interface JobDecisions {
   readonly stepUntil?: string;
   /** A random id of the step that began last: writes of an earlier one are refused. */
   readonly fence?: string;
+  /** Why it gets no further, while its step fails and is tried again. */
+  readonly retrying?: Retrying;
   readonly ticketState?: 'waiting' | 'granted';
   /** Why it is being undone: what a forward step failed of, on record with the first step of the cleanup line. */
   readonly failure?: Reason;

@@ -78,7 +78,7 @@ async function takeVm(job: Job, runtime: Runtime): Promise<void> {
   let holder = await take();
   if (holder !== job.id && (await undoRefused(holder, runtime))) holder = await take();
   if (holder === job.id) return;
-  const { message, details } = await whyHeld(job.vmName, holder, { store, now: clock.now() });
+  const { message, details } = await whyHeld(job.vmName, holder, runtime);
   throw new XensnapError('SnapshotInProgress', message, { details });
 }
 

@@ -13,8 +13,9 @@ import {
 } from '../statemachine/contract.ts';
 import type { Session } from '../xapi/session.ts';
 import { XensnapError } from './errors.ts';
-import type { Job, JobWith } from './job.ts';
+import type { Job, JobWith, Retrying } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
+import { retryingAfter } from './retry-rules.ts';
 import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
 import type { Store } from './store.ts';
@@ -88,6 +89,7 @@ async function runStep<S extends StepName, Needs extends FactName>(
   const job = await begin(name, state, fence, runtime);
   const store = { ...runtime.store, jobs: runtime.store.jobs.behind({ jobId: job.id, fence }) };
   let xapiCalls = 0;
+  let retrying: Retrying | undefined;
   const inSession = async (xapi: Session) => {
     try {
       return await run(state, { ...runtime, store, log, metrics, job: withFacts(job, needs), xapi });
@@ -105,6 +107,7 @@ async function runStep<S extends StepName, Needs extends FactName>(
   } catch (error) {
     const translated = translate(error);
     log.warn('step failed', { error: translated.name, reason: translated.message });
+    retrying = retryingAfter(name, translated, job, runtime.clock.now());
     if (translated.name === 'PoolUnreachable')
       await housekeeping(log, 'that the pool did not answer', () =>
         notePoolUnreachable(job.pool, translated.message, { ...runtime, metrics }),
@@ -113,7 +116,7 @@ async function runStep<S extends StepName, Needs extends FactName>(
   } finally {
     metrics.seconds('StepSeconds', secondsSince(runtime, began), { step: name });
     // Without it, reconcile waits a little longer for a step that has ended.
-    await housekeeping(log, 'that the step has ended', () => store.jobs.end(job.id, xapiCalls));
+    await housekeeping(log, 'that the step has ended', () => store.jobs.end(job.id, xapiCalls, retrying));
   }
 }
 

@@ -25,6 +25,10 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 export const DEBTS = ['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot'] as const;
 export type Debt = (typeof DEBTS)[number];
 
+/** What a job can wait for while nothing of it has failed: its time in the window, the VM, the pool, a slot of its host… */
+export const WAITS = ['window', 'vm', 'pool', 'slot', 'coalescer', 'host'] as const;
+export type Wait = (typeof WAITS)[number];
+
 /** What the image holds: what was on the disk at one instant, or what the guest had flushed for it. */
 export const CONSISTENCIES = ['crash-consistent', 'quiesced'] as const;
 export type Consistency = (typeof CONSISTENCIES)[number];

@@ -3,6 +3,7 @@ import type { JobPage, JobView } from '../../functions/api/view.ts';
 import { JOB_STATUSES } from '../../functions/words.ts';
 import type { ApiClient } from '../client.ts';
 import { time } from '../format.ts';
+import { waitWord } from '../job-waits.ts';
 import { type ApiOptions, apiCommand, show, wholeNumber } from '../options.ts';
 import { table } from '../table.ts';
 
@@ -60,6 +61,7 @@ function jobsTable({ snapshots }: { snapshots: readonly JobView[] }): string {
       VM: job.vm.name,
       POOL: job.pool,
       HOST: job.host,
+      'WAITS FOR': waitWord(job),
       BEGUN: time(job.createdAt),
       ERROR: job.error?.name ?? null,
     })),

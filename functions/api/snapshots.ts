@@ -1,11 +1,13 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { cancelJob } from '../cancel.ts';
+import type { Job } from '../job.ts';
 import { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import type { SnapshotRequest } from '../snapshot-request.ts';
-import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
+import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { noteJob } from './changes.ts';
 import { idempotencyOf } from './idempotency.ts';
+import { viewDeps } from './job-waits.ts';
 import { listJobs } from './listing.ts';
 import { lookAtImage } from './look-at-image.ts';
 import { markerOf, positionOf } from './marker.ts';
@@ -84,6 +86,7 @@ const cancel = createRoute({
 
 export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
   const { store, config } = runtime;
+  const seen = async (job: Job, caller: Caller) => jobView(job, caller, await viewDeps(job, runtime));
 
   app.openapi(request, async (c) => {
     const key = c.req.valid('header')['idempotency-key'];
@@ -97,7 +100,7 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
     const { job } = await requestSnapshot(wish, runtime);
     noteJob(c, job.id);
     c.header('Location', `/snapshots/${job.id}`);
-    return c.json(jobView(job, caller), 202);
+    return c.json(await seen(job, caller), 202);
   });
 
   app.openapi(list, async (c) => {
@@ -106,20 +109,23 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
     const caller = callerOf(c, config);
     const project = confinedTo(caller)?.id;
     const { jobs, next } = await listJobs(store, config, { ...filter, project }, { limit, ...after });
-    return c.json({ snapshots: jobs.map((job) => jobView(job, caller)), next: next && markerOf(next) }, 200);
+    return c.json(
+      { snapshots: jobs.map((job) => jobView(job, caller, runtime)), next: next && markerOf(next) },
+      200,
+    );
   });
 
   app.openapi(get, async (c) => {
     const caller = callerOf(c, config);
     const job = await seenJob(c.req.valid('param').id, caller, store);
-    return c.json(jobView(await lookAtImage(job, runtime), caller), 200);
+    return c.json(await seen(await lookAtImage(job, runtime), caller), 200);
   });
 
   app.openapi(cancel, async (c) => {
     const caller = callerOf(c, config);
     const { id } = await seenJob(c.req.valid('param').id, caller, store);
     noteJob(c, id);
-    return c.json(jobView(await cancelJob(id, runtime, caller.actor), caller), 202);
+    return c.json(await seen(await cancelJob(id, runtime, caller.actor), caller), 202);
   });
 }
 

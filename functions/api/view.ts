@@ -3,6 +3,15 @@ import { costOfJob } from '../cost/job.ts';
 import { isFinished, type Job } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import { CONSISTENCIES, DEBTS, DEFAULT_FORMAT, IMAGE_FORMATS, JOB_STATUSES } from '../words.ts';
+import {
+  OwingView,
+  owingView,
+  RetryingView,
+  retryingView,
+  type ViewDeps,
+  WaitingView,
+  waitingView,
+} from './job-waits.ts';
 import { progressOf } from './progress.ts';
 import { hearsAll, type Listener, toldTo } from './told-to.ts';
 
@@ -71,6 +80,13 @@ export const JobView = z
     owes: z
       .array(z.enum(DEBTS))
       .openapi({ description: 'What is still to be undone; the VM is free once this is empty.' }),
+    retrying: RetryingView.nullable().openapi({
+      description: 'Why it gets no further: its step fails and is tried again. Null once a try succeeds.',
+    }),
+    waiting: WaitingView.nullable().openapi({ description: 'What it waits for, with nothing failed.' }),
+    owing: OwingView.nullable().openapi({
+      description: 'Of a job that has ended and owes something: what, why, and what happens next.',
+    }),
   })
   .openapi('Job');
 
@@ -83,7 +99,7 @@ export const JobPage = z
 
 export type JobPage = z.infer<typeof JobPage>;
 
-export function jobView(job: Job, listener: Listener): JobView {
+export function jobView(job: Job, listener: Listener, deps: ViewDeps): JobView {
   const finished = isFinished(job);
   const all = hearsAll(listener);
   return {
@@ -121,6 +137,9 @@ export function jobView(job: Job, listener: Listener): JobView {
     xapiCalls: job.xapiCalls ?? 0,
     cost: costOfJob(job) ?? null,
     owes: [...(job.debts ?? [])],
+    retrying: retryingView(job, listener),
+    waiting: waitingView(job, listener, deps),
+    owing: owingView(job, listener, deps),
   };
 }
 

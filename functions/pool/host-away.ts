@@ -57,6 +57,12 @@ export function isHostGivenUp(job: Job, { clock, config }: Pick<StepDeps, 'clock
   );
 }
 
+/** Until when the VM waits for the job's host, where that does not answer and has not been given up; ISO 8601. */
+export function hostGivenUpAt(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>): string | undefined {
+  if (job.hostAwaySince === undefined || isHostGivenUp(job, deps)) return undefined;
+  return new Date(Date.parse(job.hostAwaySince) + patience(job, deps) * 1000).toISOString();
+}
+
 /** Whether the upload has the snapshot's disk attached in its host's dom0, as far as that is known. */
 function exports(job: Job): boolean {
   return job.readsChain === false || job.uploadSource === 'export';

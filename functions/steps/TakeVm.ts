@@ -15,6 +15,6 @@ export const handler = step('TakeVm', { needs: [] }, async (_state, { job, store
   if (holder === job.id) return { taken: true, waitSeconds };
   if (job.waitForVmUntil !== undefined && clock.now().toISOString() < job.waitForVmUntil)
     return { taken: false, waitSeconds };
-  const { message, details } = await whyHeld(job.vmName, holder, { store, now: clock.now() });
+  const { message, details } = await whyHeld(job.vmName, holder, { store, clock, config });
   throw new XensnapError('VmBusy', message, { details });
 });

@@ -1,6 +1,6 @@
 import type { CertainFact, FactName, FinalStatus } from '../../statemachine/contract.ts';
 import { type Reason, XensnapError } from '../errors.ts';
-import type { Facts, Job } from '../job.ts';
+import type { Facts, Job, Retrying } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Debt, JobStatus } from '../words.ts';
 import type { Change } from './expression.ts';
@@ -81,10 +81,11 @@ export class Jobs<in F extends FactName = never> {
     });
   }
 
-  /** A step has ended, having made so many xapi calls. */
-  async end(jobId: string, xapiCalls: number): Promise<void> {
+  /** A step has ended, having made so many xapi calls: well, for good, or to be tried again for the reason given. */
+  async end(jobId: string, xapiCalls: number, retrying?: Retrying): Promise<void> {
     await this.#change(jobId, {
-      remove: ['stepUntil'],
+      set: { retrying },
+      remove: ['stepUntil', ...(retrying ? [] : ['retrying'])],
       add: { xapiCalls, stepRuns: 1 },
       when: 'attribute_exists(id)',
     });

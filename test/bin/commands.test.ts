@@ -182,6 +182,34 @@ it('shows what a job has done, and why it waits', async () => {
   ]);
 });
 
+it('shows with the job, and in the list, of what its step fails and by when it is tried again', async () => {
+  const retrying = {
+    ...{ name: 'KeystoneUnavailable', message: 'Keystone does not answer.', state: 'StartUpload' },
+    ...{ failures: 3, since: '2026-01-02T03:05:00Z', at: '2026-01-02T03:31:00Z' },
+    nextTryBy: '2026-01-02T03:36:00Z',
+  };
+  const job = aJobView({ phase: 'StartUpload', retrying });
+  await using api = await stubApi({
+    [`GET /snapshots/${JOB_ID}`]: () => [200, job],
+    'GET /snapshots?limit=50': () => [200, { snapshots: [job], next: null }],
+  });
+  const { stdout } = await xensnap(['job', JOB_ID, '--api', api.url], { TZ: 'Europe/Berlin' });
+  expect(stdout).toMatch(/^Waits +Keystone does not answer, 4th try by 2026-01-02 04:36:00$/m);
+  expect(stdout).toMatch(/^Failing since +2026-01-02 04:05:00$/m);
+  const list = await xensnap(['jobs', '--api', api.url]);
+  expect(list.stdout).toMatch(/StartUpload +40 .* KeystoneUnavailable, 4th try /);
+});
+
+it('shows of a job that has ended what it owes and what comes next', async () => {
+  const message = 'It has still to lock the VM. The janitor tries again every 15 minutes.';
+  const owing = { message, holdsVm: true, nextTryAt: null };
+  const job = aJobView({ ...SUCCEEDED, owes: ['relock'], owing });
+  await using api = await stubApi({ [`GET /snapshots/${JOB_ID}`]: () => [200, job] });
+  const { stdout } = await xensnap(['job', JOB_ID, '--api', api.url]);
+  expect(stdout).toMatch(/^Still owes +relock$/m);
+  expect(stdout).toContain(message);
+});
+
 it('cancels a job', async () => {
   await using api = await stubApi({ [`DELETE /snapshots/${JOB_ID}`]: () => [202, aJobView()] });
   const { status, stdout } = await xensnap(['cancel', JOB_ID, '--api', api.url]);

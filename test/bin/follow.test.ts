@@ -90,3 +90,36 @@ it('gives up when the API stays away or does not know the job', async () => {
   await expect(follow(new ApiUnreachable('nothing answers'))).rejects.toThrow('nothing answers');
   await expect(follow(new ApiRefused('There is no job x.', 404))).rejects.toThrow('There is no job x.');
 });
+
+const FAILING = {
+  retrying: {
+    ...{ name: 'KeystoneUnavailable', message: 'Keystone does not answer.', state: 'PollUpload' },
+    ...{ failures: 3, since: '1970-01-01T00:00:00.000Z', at: '1970-01-01T00:00:01.000Z' },
+    nextTryBy: new Date(1970, 0, 1, 14, 32, 5).toISOString(),
+  },
+} satisfies Partial<JobView>;
+
+it('says why the job gets no further, and by when it is tried again, by the clock of who looks', async () => {
+  const [plain, wide] = [anOut(), anOut(100)];
+  const getJob = () => looks({}, FAILING, FAILING, {}, { waiting: WAITING }, SUCCEEDED);
+  await followJob({ getJob: getJob(), out: plain.out, clock: aClock() });
+  expect(plain.written().split('\n').slice(0, 5)).toEqual([
+    'PollUpload  40 %',
+    expect.stringMatching(/^PollUpload {2}40 % {2}Keystone does not answer, 4th try by (\S+ )?14:32:05$/),
+    'PollUpload  40 %',
+    'PollUpload  40 %  waits for a slot of host xen1',
+    'succeeded  100 %',
+  ]);
+  await followJob({ getJob: getJob(), out: wide.out, clock: aClock() });
+  expect(wide.written()).toMatch(/PollUpload +40 % +Keystone does not answer, 4th try by (\S+ )?14:32:05/);
+});
+const WAITING = { for: 'slot', since: null, until: null, reason: null } as const;
+
+it.each([40, 60, 80])('shortens the reason, not the time, on a terminal of %i columns', async (columns) => {
+  const { out, written } = anOut(columns);
+  const long = { retrying: { ...FAILING.retrying, message: 'The pool is busy: '.repeat(20) } };
+  await followJob({ getJob: looks(long, SUCCEEDED), out, clock: aClock() });
+  const line = stripVTControlCharacters(written().split('\r')[1] ?? '');
+  expect(line.length).toBeLessThan(columns);
+  if (columns > 40) expect(line).toMatch(/…, 4th try by (\S+ )?14:32:05$/);
+});

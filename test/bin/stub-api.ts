@@ -86,6 +86,9 @@ export function aJobView(fields: Partial<JobView> = {}): JobView {
     cost: null,
     xapiCalls: 0,
     owes: [],
+    retrying: null,
+    waiting: null,
+    owing: null,
     ...fields,
   };
 }

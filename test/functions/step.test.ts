@@ -244,3 +244,34 @@ it.each(['before', 'in'] as const)(
     expect(RETRYABLE_ERRORS).toContain('Throttled');
   },
 );
+
+it('keeps on record of what it fails while it is tried again, until a try succeeds', async () => {
+  const jobId = await newJob(store());
+  const failing = step('VerifyImage', { needs: [] }, () =>
+    Promise.reject(new XensnapError('GlanceUnavailable', 'x'.repeat(5000))),
+  );
+  const state = { jobId } as Parameters<typeof failing>[0];
+  const retrying = async () => (await store().jobs.get(jobId))?.retrying;
+  for (const failures of [1, 2, 3]) {
+    await expect(failing.in(runtimeWith())(state)).rejects.toMatchObject({ name: 'GlanceUnavailable' });
+    const at = NOW.toISOString();
+    expect(await retrying()).toMatchObject({ state: 'VerifyImage', name: 'GlanceUnavailable', failures, at });
+  }
+  expect((await retrying())?.message).toHaveLength(500);
+  expect(Date.parse((await retrying())?.nextTryBy ?? '') - NOW.getTime()).toBe(20_000);
+  // Of another state it is counted anew.
+  const other = step('RelockVm', { needs: [] }, () => Promise.reject(new XensnapError('XapiBusy', 'why')));
+  await expect(other.in(runtimeWith())({ jobId })).rejects.toMatchObject({ name: 'XapiBusy' });
+  expect(await retrying()).toMatchObject({ state: 'RelockVm', failures: 1 });
+  await step('RelockVm', { needs: [] }, async () => undefined).in(runtimeWith())({ jobId });
+  expect(await retrying()).toBeUndefined();
+});
+
+it('keeps no such thing of an error after which no other try is made', async () => {
+  const jobId = await newJob(store());
+  const full = step('StartSnapshot', { needs: [] }, () =>
+    Promise.reject(new XensnapError('StorageFull', 'why')),
+  );
+  await expect(full.in(runtimeWith())({ jobId } as never)).rejects.toMatchObject({ name: 'StorageFull' });
+  expect((await store().jobs.get(jobId))?.retrying).toBeUndefined();
+});

@@ -55,6 +55,12 @@ it('tells while a job waits to be tried again why, and by when it is', async () 
   const last = (body as EventsView).events.at(-1);
   expect(last).toMatchObject({ state: 'VerifyImage', to: null, failure: { name: 'GlanceUnavailable' } });
   expect(Date.parse(last?.nextTryBy ?? '')).toBeGreaterThan(Date.parse(last?.failure?.at ?? ''));
+  const { retrying } = (await ask('GET', `/snapshots/${id}`)).body;
+  expect(retrying).toMatchObject({ state: 'VerifyImage', name: 'GlanceUnavailable' });
+  expect(retrying.failures).toBeGreaterThanOrEqual(1);
+  expect(retrying.at >= retrying.since && retrying.nextTryBy > retrying.at).toBe(true);
+  expect((await ask('GET', '/snapshots')).body.snapshots[0].retrying).toMatchObject({ state: 'VerifyImage' });
   glance.faults.clear();
+  expect((await job(id)).retrying).toBeUndefined();
   expect((await job(id)).status).toBe('succeeded');
 });

@@ -36,7 +36,7 @@ it('says what a VM waits for whose failed job still owes an image, and frees it 
   expect(early.body.error).toMatchObject({
     name: 'SnapshotInProgress',
     message: expect.stringMatching(
-      /^The job \S+ has ended `failed` and still owes: image, since: .*503.* The VM "\S+" is free when that is done: the janitor tries again every 15 minutes\.$/,
+      /^The job \S+ has ended `failed` and has the VM "\S+" until it has tidied up\. It has still to delete its unfinished image\. The last try failed: .*503.*\. The janitor tries again every 15 minutes\.$/,
     ),
     ...{ jobId: failed.id, jobStatus: 'failed', owes: ['image'], nextTryAt: null },
     reason: expect.stringContaining('503'),
@@ -49,6 +49,10 @@ it('says what a VM waits for whose failed job still owes an image, and frees it 
   const late = (await ask('POST', '/snapshots', { vm })).body.error;
   expect(late.message).toContain(`every 15 minutes, next at ${next}.`);
   expect(late.nextTryAt).toBe(next);
+  // The job itself says the same.
+  const { owing } = (await ask('GET', `/snapshots/${failed.id}`)).body;
+  expect(owing).toMatchObject({ holdsVm: true, nextTryAt: next });
+  expect(owing.message).toMatch(/^It has still to delete its unfinished image\. .*503.* next at /);
 
   // One by hand, or one that only looks, does not move the next.
   await service.janitor(true, 'local');

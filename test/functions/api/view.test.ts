@@ -1,9 +1,19 @@
 import { expect, it } from 'vitest';
 import { progressOf } from '../../../functions/api/progress.ts';
+import type { Listener } from '../../../functions/api/told-to.ts';
 import { JobView, jobView } from '../../../functions/api/view.ts';
-import type { Job } from '../../../functions/job.ts';
+import { parseConfig } from '../../../functions/config.ts';
+import type { Job, Retrying } from '../../../functions/job.ts';
 import { aJob } from './a-job.ts';
 
+const CONFIG = parseConfig(
+  JSON.stringify({
+    installation: 'prod',
+    pools: [{ name: 'demo', addresses: ['https://10.0.0.1'], secretId: 'pool/demo' }],
+    glance: { url: 'https://glance.example' },
+  }),
+);
+const DEPS = { config: CONFIG, clock: { now: () => new Date('2026-01-01T00:05:00.000Z') } };
 const OPERATOR = { id: 'local', actor: 'local', role: 'admin' } as const;
 
 /** What is on record as a job goes its way, with a requeue and an upload that fails once. */
@@ -60,14 +70,16 @@ it('keeps the progress of a job that fails where it was', () => {
 it('names the image as long as there is one', () => {
   const job = aJob();
   const ended = { finishedAt: '2026-01-01T00:09:00.000Z' };
-  expect(jobView(job, OPERATOR).imageId).toBe(job.id);
-  expect(jobView({ ...job, ...ended, status: 'succeeded', committed: true }, OPERATOR).imageId).toBe(job.id);
-  expect(jobView({ ...job, ...ended, status: 'failed' }, OPERATOR).imageId).toBeNull();
-  expect(jobView({ ...job, discarding: true }, OPERATOR).imageId).toBeNull();
+  expect(jobView(job, OPERATOR, DEPS).imageId).toBe(job.id);
+  expect(jobView({ ...job, ...ended, status: 'succeeded', committed: true }, OPERATOR, DEPS).imageId).toBe(
+    job.id,
+  );
+  expect(jobView({ ...job, ...ended, status: 'failed' }, OPERATOR, DEPS).imageId).toBeNull();
+  expect(jobView({ ...job, discarding: true }, OPERATOR, DEPS).imageId).toBeNull();
 });
 
 it('shows every field of the contract, and what is not known yet as null', () => {
-  const view = jobView(aJob(), OPERATOR);
+  const view = jobView(aJob(), OPERATOR, DEPS);
   expect(JobView.parse(view)).toEqual(view);
   expect(view).toMatchObject({
     status: 'queued',
@@ -94,5 +106,92 @@ it('shows nothing that is for the pipeline only', () => {
     claimedBy: 'hidden-3',
     rootVdiUuid: 'hidden-4',
   };
-  expect(JSON.stringify(jobView(aJob(inner), OPERATOR))).not.toContain('hidden');
+  expect(JSON.stringify(jobView(aJob(inner), OPERATOR, DEPS))).not.toContain('hidden');
+});
+
+const RETRYING: Retrying = {
+  ...{ name: 'GlanceUnavailable', message: 'https://10.0.0.9 does not answer' },
+  ...{ state: 'VerifyImage', failures: 3, since: '2026-01-01T00:01:00.000Z' },
+  ...{ at: '2026-01-01T00:04:50.000Z', nextTryBy: '2026-01-01T00:05:10.000Z' },
+};
+const MEMBER = { ...OPERATOR, project: { id: 'p1' } } as unknown as Listener;
+const FINISHED = { finishedAt: '2026-01-01T00:04:00.000Z', status: 'failed' } as const;
+
+it('shows of what its step has failed while that is tried again, to a project without the addresses', () => {
+  const job = aJob({ phase: 'VerifyImage', retrying: RETRYING });
+  expect(jobView(job, OPERATOR, DEPS).retrying).toEqual(RETRYING);
+  const told = jobView(job, MEMBER, DEPS).retrying;
+  expect(told).toMatchObject({ name: 'GlanceUnavailable', failures: 3 });
+  expect(told?.message).not.toContain('10.0.0.9');
+  // A step that has gone on to the next state, or to the end, is not tried again.
+  expect(jobView({ ...job, phase: 'RelockVm' }, OPERATOR, DEPS).retrying).toBeNull();
+  expect(jobView({ ...job, ...FINISHED }, OPERATOR, DEPS).retrying).toBeNull();
+});
+
+it.each<[string, Partial<Job>, object | null]>([
+  [
+    'its time',
+    { startAfter: '2026-01-01T00:09:00.000Z' },
+    { for: 'window', until: '2026-01-01T00:09:00.000Z' },
+  ],
+  [
+    'its VM',
+    { waitForVmUntil: '2026-01-01T01:00:00.000Z' },
+    { for: 'vm', until: '2026-01-01T01:00:00.000Z' },
+  ],
+  ['a slot', { phase: 'QueueForHost', ticketState: 'waiting' }, { for: 'slot' }],
+  ['nothing once it has the slot', { phase: 'QueueForHost', ticketState: 'granted' }, null],
+  ['the coalescer', { phase: 'AwaitCoalesce' }, { for: 'coalescer' }],
+  ['nothing while its step runs', { phase: 'AwaitCoalesce', stepUntil: '2026-01-01T00:06:00.000Z' }, null],
+  [
+    'its host',
+    { phase: 'PollUpload', hostAwaySince: '2026-01-01T00:04:00.000Z' },
+    { for: 'host', since: '2026-01-01T00:04:00.000Z', until: expect.any(String) },
+  ],
+])('says that a job waits for %s', (_what, fields, waiting) => {
+  const view = jobView(aJob(fields), OPERATOR, DEPS);
+  if (waiting === null) expect(view.waiting).toBeNull();
+  else expect(view.waiting).toMatchObject(waiting);
+});
+
+it('says why a job stands in line while its pool does not answer', () => {
+  const job = aJob({ phase: 'QueueForHost', ticketState: 'waiting' });
+  const health = { failures: 3, reason: '10.0.0.1 is away', pausedUntil: '2026-01-01T00:05:30.000Z' };
+  const reasonFor = (listener: Listener) => jobView(job, listener, { ...DEPS, health }).waiting;
+  expect(reasonFor(OPERATOR)).toMatchObject({
+    for: 'pool',
+    reason: { name: 'PoolUnreachable', message: '10.0.0.1 is away' },
+  });
+  expect(JSON.stringify(reasonFor(MEMBER))).not.toContain('10.0.0.1');
+});
+
+it('says what a job that has ended owes, why, and what happens next', () => {
+  const debts = new Set(['image', 'relock'] as const);
+  const owing = (fields: Partial<Job>, listener: Listener = OPERATOR) =>
+    jobView(aJob({ ...FINISHED, debts, ...fields }), listener, {
+      ...DEPS,
+      nextRound: '2026-01-01T00:15:00.000Z',
+    }).owing;
+  expect(owing({ owesBecause: '10.0.0.1 is away' })).toEqual({
+    message:
+      'It has still to delete its unfinished image and lock the VM. The last try failed: 10.0.0.1 is away. The janitor tries again every 15 minutes, next at 2026-01-01T00:15:00.000Z.',
+    holdsVm: true,
+    nextTryAt: '2026-01-01T00:15:00.000Z',
+  });
+  expect(owing({ owesBecause: '10.0.0.1 is away' }, MEMBER)?.message).not.toContain('10.0.0.1');
+  const away = {
+    debts: new Set(['plugin', 'slot'] as const),
+    ...{ hostName: 'xen1', closing: true, hostAwaySince: '2025-12-31T23:00:00.000Z' },
+  };
+  expect(owing(away)).toMatchObject({
+    message: expect.stringContaining('waits until the host "xen1" answers or has left the pool'),
+    holdsVm: false,
+  });
+  expect(owing(away, MEMBER)?.message).not.toContain('xen1');
+  expect(owing({ ...away, hostAwaySince: '2026-01-01T00:04:59.000Z' })).toMatchObject({
+    message: expect.stringContaining('The VM waits for the host "xen1" until '),
+    holdsVm: true,
+  });
+  expect(owing({ debts: new Set<never>() })).toBeNull();
+  expect(owing({ finishedAt: undefined } as never)).toBeNull();
 });
