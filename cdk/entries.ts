@@ -78,7 +78,9 @@ export function createJanitor(
     indexes: ['byKind', 'byOpen'],
     environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
   });
+  allow(janitor, ['states:ListExecutions'], [stateMachine.stateMachineArn]);
   allowExecutions(janitor, 'states:DescribeExecution', stateMachine);
+  allowExecutions(janitor, 'states:StopExecution', stateMachine);
   keepFailures(janitor, failures);
   return janitor;
 }

@@ -4,6 +4,7 @@ import {
   ExecutionDoesNotExist,
   GetExecutionHistoryCommand,
   type HistoryEvent,
+  ListExecutionsCommand,
   type SFNClient,
   StartExecutionCommand,
   StopExecutionCommand,
@@ -62,6 +63,8 @@ export interface Executions {
   start(jobId: string): Promise<void>;
   /** Undefined when there is none (any more). */
   describe(jobId: string): Promise<ExecutionState | undefined>;
+  /** Names of those that run, the newest first. */
+  running(): AsyncIterable<string>;
   /** What has happened in it, oldest first; nothing when it is not there (any more). */
   history(jobId: string): AsyncIterable<Moment>;
   /** Stops it without a Catch; one that is over or was never there is left as it is. */
@@ -91,6 +94,20 @@ export function createExecutions(client: SFNClient, stateMachineArn: string): Ex
         if (error instanceof ExecutionDoesNotExist) return undefined;
         throw error;
       }
+    },
+    async *running() {
+      let nextToken: string | undefined;
+      do {
+        const command = new ListExecutionsCommand({
+          stateMachineArn,
+          statusFilter: 'RUNNING',
+          maxResults: 1000,
+          ...(nextToken !== undefined && { nextToken }),
+        });
+        const page = await client.send(command);
+        for (const { name } of page.executions ?? []) if (name !== undefined) yield name;
+        nextToken = page.nextToken;
+      } while (nextToken !== undefined);
     },
     async *history(jobId) {
       let nextToken: string | undefined;

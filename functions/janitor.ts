@@ -1,8 +1,11 @@
+import { mapBounded } from './bounded.ts';
 import { lookForBackups } from './janitor/backups.ts';
+import { sweepExecutions } from './janitor/executions.ts';
 import type { Finding, JanitorReport } from './janitor/finding.ts';
 import { sweepImages } from './janitor/images.ts';
 import { settleJobs } from './janitor/jobs.ts';
 import { sweepPool } from './janitor/pool.ts';
+import { alone } from './janitor/round.ts';
 import { sweepQuotas, sweepSlots } from './janitor/slots.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 
@@ -12,7 +15,7 @@ export async function handler(): Promise<JanitorReport> {
 }
 
 /**
- * Finishes jobs that nobody finishes, then looks through pools, slots and Glance for what closed jobs of this
+ * Finishes jobs that nobody finishes, stops executions of none, then looks through pools, slots and Glance for what closed jobs of this
  * installation left, and for backups that are no longer there. Removes only what is provably ours; what is doubtful is
  * reported. A dry run changes nothing. The table keeps the report until the next round.
  */
@@ -20,13 +23,13 @@ export async function tidy(
   runtime: Runtime,
   { dryRun = false, actor }: { dryRun?: boolean; actor?: string | undefined } = {},
 ): Promise<JanitorReport> {
-  const { clock, log, metrics, config } = runtime;
+  const { clock, log, metrics } = runtime;
   const startedAt = clock.now().toISOString();
-  const findings: Finding[] = await settleJobs(runtime, dryRun);
-  for (const { name, driver } of config.pools) {
-    if (driver !== 'xenapi') continue;
-    findings.push(...(await sweepPool(name, runtime, dryRun)), ...(await sweepSlots(name, runtime, dryRun)));
-  }
+  const findings: Finding[] = [
+    ...(await alone({ kind: 'job', id: 'open jobs' }, () => settleJobs(runtime, dryRun))),
+    ...(await alone({ kind: 'execution', id: 'running' }, () => sweepExecutions(runtime, dryRun))),
+    ...(await sweepPools(runtime, dryRun)),
+  ];
   if (!dryRun) await sweepQuotas(runtime);
   findings.push(...(await sweepImages(runtime, dryRun)), ...(await lookForBackups(runtime, dryRun)));
   for (const finding of findings) log.warn('janitor', { ...finding });
@@ -36,4 +39,16 @@ export async function tidy(
   const report = { dryRun, ...who, startedAt, finishedAt: clock.now().toISOString(), findings };
   await runtime.store.janitorReports.keep(report);
   return report;
+}
+
+const POOLS_AT_ONCE = 8;
+
+/** A pool that hangs does not keep the round from the others. */
+async function sweepPools(runtime: Runtime, dryRun: boolean): Promise<readonly Finding[]> {
+  const pools = runtime.config.pools.filter(({ driver }) => driver === 'xenapi');
+  const found = await mapBounded(pools, POOLS_AT_ONCE, async ({ name }) => [
+    ...(await sweepPool(name, runtime, dryRun)),
+    ...(await alone({ kind: 'slot', pool: name, id: name }, () => sweepSlots(name, runtime, dryRun))),
+  ]);
+  return found.flat();
 }

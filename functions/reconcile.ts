@@ -19,9 +19,13 @@ import { NOT_TIDIED_UP } from './told.ts';
 import { translate } from './translate.ts';
 import type { Debt } from './words.ts';
 
-/** What a reconcile found. `busy`: the job still runs, or another reconciler has it, or it is just starting. */
+/**
+ * What a reconcile found. `busy`: the job still runs, or another reconciler has it, or it is just starting. `over`: it
+ * had come to its end without.
+ */
 export type Reconciled =
   | { readonly state: 'settled' }
+  | { readonly state: 'over' }
   | { readonly state: 'busy' }
   /** `byHost`: all of it waits for a host that is away, and the VM does not wait with it. */
   | { readonly state: 'owing'; readonly owes: readonly string[]; readonly byHost: boolean };
@@ -84,12 +88,11 @@ export async function reconcile(
   const claimed = await store.jobs.claim(jobId, me, alone ? new Date(END_OF_TIME) : clock.now(), until);
   if (!claimed) return { state: 'busy' };
   try {
-    if (claimed.open === undefined) return { state: 'settled' };
+    if (claimed.open === undefined) return { state: 'over' };
     const execution = await runtime.executions.describe(jobId);
     if (execution?.status === 'RUNNING' || execution?.status === 'PENDING_REDRIVE') return { state: 'busy' };
     // Its request may be about to start it. One that has ended will not be started again, whatever its record says.
-    if (!alone && !execution && claimed.status === 'starting' && isStarting(claimed, runtime))
-      return { state: 'busy' };
+    if (!alone && !execution && isStarting(claimed, runtime)) return { state: 'busy' };
     await store.jobs.close(jobId);
     const job = alone ? await store.jobs.get(jobId) : await waitOutStep(jobId, runtime);
     if (!job) return { state: 'owing', owes: ['what the step that still runs does'], byHost: false };
@@ -110,9 +113,12 @@ export async function reconcileStranded(runtime: Runtime): Promise<number> {
   return ids.length;
 }
 
-function isStarting(job: Job, { clock, config }: Runtime): boolean {
+/** Whether a job that has no execution may be about to get one. */
+export function isStarting(job: Job, { clock, config }: Runtime): boolean {
   return (
-    job.finishedAt === undefined && secondsSince({ clock }, job.createdAt) < config.timings.startingSeconds
+    job.status === 'starting' &&
+    job.finishedAt === undefined &&
+    secondsSince({ clock }, job.createdAt) < config.timings.startingSeconds
   );
 }
 

@@ -33,7 +33,7 @@ const BY_CODE: Readonly<Record<string, [ErrorName, string]>> = {
 
 /** Codes that say "not now". xapi.md section 7 lists them. */
 const BUSY =
-  /^(OTHER_OPERATION_IN_PROGRESS|VDI_IN_USE|HOST_STILL_BOOTING|CANNOT_CONTACT_HOST|HOST_OFFLINE|TOO_MANY_PENDING_TASKS|SR_BACKEND_FAILURE_(24|37|40|46|47|150))$/;
+  /^(OTHER_OPERATION_IN_PROGRESS|VDI_IN_USE|DEVICE_DETACH_(REJECTED|TIMEOUT)|HOST_STILL_BOOTING|CANNOT_CONTACT_HOST|HOST_OFFLINE|TOO_MANY_PENDING_TASKS|SR_BACKEND_FAILURE_(24|37|40|46|47|150))$/;
 
 /**
  * The error under the name on which the state machine routes and that callers see. An error of ours or of Glance

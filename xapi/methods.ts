@@ -54,6 +54,9 @@ export interface Methods {
   'PIF.get_record': (pifRef: Ref<'PIF'>) => PifRecord;
 
   'VBD.get_all_records_where': (filter: string) => Records<'VBD', VbdRecord>;
+  /** DEVICE_ALREADY_DETACHED, DEVICE_DETACH_REJECTED while the domain still uses it. */
+  'VBD.unplug': (vbdRef: Ref<'VBD'>) => void;
+  'VBD.destroy': (vbdRef: Ref<'VBD'>) => void;
 
   'VDI.get_by_uuid': (vdiUuid: string) => Ref<'VDI'>;
   'VDI.get_all_records_where': (filter: string) => Records<'VDI', VdiRecord>;
@@ -106,6 +109,7 @@ export type Arguments<M extends Method> = Parameters<Calls[M]>;
 export type Result<M extends Method> = ReturnType<Calls[M]>;
 const slow: ReadonlySet<string> = new Set<Method>([
   'SR.scan',
+  'VBD.unplug',
   'VDI.destroy',
   'VM.destroy',
   'VM.snapshot',

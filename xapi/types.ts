@@ -142,6 +142,8 @@ export interface VdiRecord {
   /** In bytes. */
   readonly virtual_size: IntString;
   readonly is_a_snapshot: boolean;
+  /** False for base copies. */
+  readonly managed: boolean;
   readonly snapshot_time: Date;
   readonly other_config: StringMap;
   /** `vhd-parent` is the UUID of the parent in the chain, absent where there is none. */

@@ -4,6 +4,7 @@ export const ROUND_SECONDS = 900;
 /** The kinds of things that ought not to be there. */
 export const FINDING_KINDS = [
   'job',
+  'execution',
   'slot',
   'snapshot',
   'tag',

@@ -46,13 +46,12 @@ async function sweep(
   { store, glance }: Runtime,
   dryRun: boolean,
 ): Promise<Finding | undefined> {
-  const job = await store.jobs.get(id);
-  if (job?.open !== undefined || job?.committed) return undefined;
   const what = `image "${name}" is ${status}, and its job is closed`;
-  if (dryRun) return { kind: 'image', id, what, action: 'would' };
   try {
-    await glance.deleteImage(id);
-    return { kind: 'image', id, what, action: 'removed' };
+    const job = await store.jobs.get(id);
+    if (job?.open !== undefined || job?.committed) return undefined;
+    if (!dryRun) await glance.deleteImage(id);
+    return { kind: 'image', id, what, action: dryRun ? 'would' : 'removed' };
   } catch (error) {
     // An image that its owner has protected keeps no other from being deleted.
     return { kind: 'image', id, what: `${what}: ${asJobError(error).message}`, action: 'failed' };

@@ -1,10 +1,10 @@
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
+import { sweepDisks } from './disks.ts';
 import type { Finding } from './finding.ts';
 import { findLeftovers } from './leftovers.ts';
 import { each, type Round } from './round.ts';
 import { sweepSecrets } from './secrets.ts';
-import { sweepDisks } from './snapshots.ts';
 import { sweepTasks } from './tasks.ts';
 import { sweepVms } from './vms.ts';
 

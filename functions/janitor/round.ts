@@ -34,7 +34,24 @@ export async function each(
   }
 }
 
+/** Makes one look of a round: if it fails, that is its finding, and the round goes on with the next. */
+export async function alone(
+  of: Pick<Finding, 'kind' | 'id' | 'pool'>,
+  look: () => Promise<readonly Finding[]>,
+): Promise<readonly Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    return [{ ...of, what: asJobError(error).message, action: 'failed' }];
+  }
+}
+
 /** Whether a job of this installation is closed: then nothing of it may be left anywhere. Unknown jobs count as closed. */
 export async function isClosed(jobId: string, { store }: Runtime): Promise<boolean> {
   return (await store.jobs.get(jobId))?.open === undefined;
+}
+
+/** Whether a snapshot was made before any upload of it that could still be at work. */
+export function isOld(snapshotTime: Date, { clock, config }: Runtime): boolean {
+  return clock.now().getTime() - snapshotTime.getTime() > config.timings.uploadMaxSeconds * 1000;
 }

@@ -1,11 +1,11 @@
 import { mapBounded } from '../bounded.ts';
 import { poolConfig } from '../config.ts';
-import type { Job } from '../job.ts';
 import { giveBack, quotaOf } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
 import { translate } from '../translate.ts';
 import type { Finding } from './finding.ts';
+import { alone, isClosed } from './round.ts';
 
 /** Slots that closed jobs still hold on the pool's hosts. */
 export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean): Promise<Finding[]> {
@@ -18,20 +18,19 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
     ...Object.values(hosts).map(({ uuid }) => slotsOfHost(hostGroup(pool, uuid))),
     ...Object.keys(srSlots).map((uuid) => slotsOfSr(pool, uuid)),
   ];
-  for (const place of places) {
-    for (const jobId of await runtime.store.counters.holders(place)) {
-      const job: Job | undefined = await runtime.store.jobs.get(jobId);
-      if (job?.open !== undefined) continue;
-      if (!dryRun) await runtime.store.counters.release(place, jobId);
-      findings.push({
-        kind: 'slot',
-        pool,
-        id: jobId,
-        what: `a closed job holds a slot of ${place}`,
-        action: dryRun ? 'would' : 'removed',
-      });
-    }
-  }
+  for (const place of places)
+    findings.push(
+      ...(await alone({ kind: 'slot', pool, id: place }, async () => {
+        const found: Finding[] = [];
+        for (const jobId of await runtime.store.counters.holders(place)) {
+          if (!(await isClosed(jobId, runtime))) continue;
+          if (!dryRun) await runtime.store.counters.release(place, jobId);
+          const what = `a closed job holds a slot of ${place}`;
+          found.push({ kind: 'slot', pool, id: jobId, what, action: dryRun ? 'would' : 'removed' });
+        }
+        return found;
+      })),
+    );
   return findings;
 }
 

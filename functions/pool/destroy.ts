@@ -1,6 +1,8 @@
+import { isCode } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
+import { detachFromControlDomains } from './control-domain.ts';
 import { eachAlone } from './each-alone.ts';
 import { byUuid, GONE, unlessGone, unlessUnknown } from './gone.ts';
 import { disksOf } from './template.ts';
@@ -13,6 +15,7 @@ const ROUNDS = 3;
  * proved that they are ours. A disk that cannot be destroyed keeps its template, which tells whose it is, and no other
  * disk. One that is no snapshot any more is left. Answers the UUIDs of those.
  * @param templateUuid undefined where only the disks are left
+ * @param options.exported xapi has exported the disks for us, and may have left them attached in a control domain
  * @throws what the first disk that cannot be destroyed was refused with, or XapiBusy when something is there although it
  *   was destroyed
  */
@@ -20,10 +23,11 @@ export async function destroyUntilGone(
   xapi: Session,
   templateUuid: string | undefined,
   diskUuids: readonly string[],
+  { exported }: { readonly exported: boolean },
 ): Promise<readonly string[]> {
   const left: string[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
-    const found = await eachAlone(diskUuids, (uuid) => destroyDisk(xapi, uuid));
+    const found = await eachAlone(diskUuids, (uuid) => destroyDisk(xapi, uuid, exported));
     left.push(...diskUuids.filter((uuid, nth) => found[nth] === 'no snapshot' && !left.includes(uuid)));
     const template = templateUuid && (await byUuid(xapi, 'VM', templateUuid));
     if (!template && !found.includes('destroyed')) return left;
@@ -38,23 +42,34 @@ export async function destroyUntilGone(
   );
 }
 
-async function destroyDisk(xapi: Session, uuid: string): Promise<typeof GONE | 'no snapshot' | 'destroyed'> {
+async function destroyDisk(
+  xapi: Session,
+  uuid: string,
+  exported: boolean,
+): Promise<typeof GONE | 'no snapshot' | 'destroyed'> {
   const found = await byUuid(xapi, 'VDI', uuid);
   if (found === undefined) return GONE;
   return unlessGone(xapi, { class: 'VDI', ref: found, uuid }, async (ref) => {
     const { is_a_snapshot } = await xapi.call('VDI.get_record', ref);
     if (!is_a_snapshot) return 'no snapshot';
-    await xapi.call('VDI.destroy', ref);
+    try {
+      await xapi.call('VDI.destroy', ref);
+    } catch (error) {
+      if (!exported || !isCode(error, 'VDI_IN_USE') || !(await detachFromControlDomains(xapi, ref)))
+        throw error;
+      await xapi.call('VDI.destroy', ref);
+    }
     return 'destroyed';
   });
 }
 
-/** Destroys a template that has no job's record with its disks. */
+/** Destroys a template with the disks that it has itself, whatever a job's record says. */
 export async function destroyTemplate(
   xapi: Session,
   { ref, uuid }: { readonly ref: Ref<'VM'>; readonly uuid: string },
+  options: { readonly exported: boolean },
 ): Promise<void> {
-  await destroyUntilGone(xapi, uuid, await uuidsOf(xapi, await disksOf(xapi, ref)));
+  await destroyUntilGone(xapi, uuid, await uuidsOf(xapi, await disksOf(xapi, ref)), options);
 }
 
 /** UUIDs of disks: what they are on record by. */

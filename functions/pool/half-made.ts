@@ -27,7 +27,7 @@ export async function removeHalfMade(
     const isNamed = vm.name_label === snapshotLabel(job.id);
     if (!isNamed && (isQuiesced(vm) || jobOfLabel(vm.name_label) !== undefined)) return;
     if (isNamed || (vm.transportable_snapshot_id !== '' && own.length === tags.length))
-      return destroyTemplate(xapi, { ref, uuid: vm.uuid });
+      return destroyTemplate(xapi, { ref, uuid: vm.uuid }, { exported: false });
     const warning = `A failed quiesced snapshot may have left "${vm.name_label}" (${vm.uuid}); it was not removed.`;
     if (!job.warnings?.includes(warning)) await store.jobs.warn(job.id, warning);
   });

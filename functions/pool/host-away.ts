@@ -63,8 +63,8 @@ export function hostGivenUpAt(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>
   return new Date(Date.parse(job.hostAwaySince) + patience(job, deps) * 1000).toISOString();
 }
 
-/** Whether the upload has the snapshot's disk attached in its host's dom0, as far as that is known. */
-function exports(job: Job): boolean {
+/** Whether the upload has the snapshot's disk attached in its host's dom0, or had, as far as that is known. */
+export function isExported(job: Job): boolean {
   return job.readsChain === false || job.uploadSource === 'export';
 }
 
@@ -77,7 +77,7 @@ export function maySnapshotGo(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>
   if (!job.debts?.has('plugin')) return true;
   if (!isHostGivenUp(job, deps))
     throw new XensnapError('StillOwed', 'The upload has not stopped yet: its snapshot stays.');
-  return !exports(job);
+  return !isExported(job);
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Job } from '../job.ts';
 import { destroyUntilGone, uuidsOf } from '../pool/destroy.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { removeHalfMade } from '../pool/half-made.ts';
-import { maySnapshotGo } from '../pool/host-away.ts';
+import { isExported, maySnapshotGo } from '../pool/host-away.ts';
 import { paySecret } from '../pool/secrets.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, lookForTemplate, type Template } from '../pool/template.ts';
@@ -29,7 +29,7 @@ export async function destroySnapshot(deps: DepsOf<'DestroySnapshot'>): Promise<
   if (!template && job.vmRef !== undefined && job.snapshotSentAt !== undefined && isQuiesced(job))
     await removeHalfMade({ ...deps, job }, job.vmRef);
   const disks = job.snapshotDisks ?? (template ? await putOnRecord(deps, template) : []);
-  const left = await destroyUntilGone(xapi, template?.record.uuid, disks);
+  const left = await destroyUntilGone(xapi, template?.record.uuid, disks, { exported: isExported(job) });
   // It was looked for by its UUID just now.
   const { templateUuid: _, ...labelled } = job;
   if (template && (await lookForTemplate(xapi, labelled, config.installation)))

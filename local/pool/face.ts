@@ -9,6 +9,7 @@ import { vmHandle } from './handle.ts';
 import { bootHost, crashHost, ejectHost, failOver, hangHost, resumeHost } from './host-life.ts';
 import { listBaseCopies, takeInventory } from './inventory.ts';
 import type { PoolHost, SimulatedPool } from './simulated-pool.ts';
+import { abandonExports } from './sm/dom0-vbd.ts';
 import { coalesceNow, collectorByHand } from './sm/gc.ts';
 import { storageOf } from './sm/storage.ts';
 import type { Host, PoolState } from './state.ts';
@@ -121,6 +122,7 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
     },
     async restartXapi(hostUuid) {
       const host = hostUuid === undefined ? master() : hostOf(hostUuid);
+      abandonExports(pool, host);
       await Promise.all(host.listeners.map((listener) => listener.stop()));
       forgetTasks(pool, host.isMaster ? undefined : host.ref);
       await Promise.all(host.listeners.map((listener) => listener.start()));

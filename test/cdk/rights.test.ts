@@ -100,6 +100,8 @@ it.each([
       SECRET,
       'sqs:SendMessage',
       'states:DescribeExecution',
+      'states:ListExecutions',
+      'states:StopExecution',
     ],
   ],
   [

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { snapshotLabel } from '../../functions/job.ts';
 import { uuidsOf } from '../../functions/pool/destroy.ts';
 import { noteOpening } from '../../functions/pool/lock.ts';
@@ -249,6 +249,100 @@ it('destroys a disk that is on its job’s record although its template is gone,
     xapi.call('VDI.destroy', await xapi.call('VDI.get_by_uuid', unknown ?? '')),
   );
   expect(await pool.inventory()).toEqual(before);
+});
+
+it('destroys a disk that is on a closed job’s record and carries no tag any more, and no other such disk', async () => {
+  const at = await scenario();
+  const { pool, service } = at;
+  const vmRef = pool.vm('web-1').ref as Ref<'VM'>;
+  const { id } = await at.job(await at.request('web-1'));
+  const before = await pool.inventory();
+  const [ours = '', others = ''] = await asOperator(at, async (xapi) => {
+    const made: string[] = [];
+    for (const label of ['ours', 'others']) {
+      const ref = await xapi.call('VM.snapshot', vmRef, label);
+      made.push(...(await uuidsOf(xapi, await disksOf(xapi, ref))));
+      await xapi.call('VM.destroy', ref);
+    }
+    return made;
+  });
+  await service.runtime.store.jobs.record(id, { snapshotDisks: [ours] });
+  const found = (action: string) => [expect.objectContaining({ kind: 'snapshot', id: ours, action })];
+  expect((await service.janitor(true)).findings).toEqual(found('would'));
+  expect((await service.janitor()).findings).toEqual(found('removed'));
+  expect((await service.janitor()).findings).toEqual([]);
+  await asOperator(at, async (xapi) => xapi.call('VDI.destroy', await xapi.call('VDI.get_by_uuid', others)));
+  expect(await pool.inventory()).toEqual(before);
+});
+
+it('takes the tag of a closed job off a disk of an untagged VM, and leaves the disk', async () => {
+  const at = await scenario();
+  const { installation } = at.service.runtime.config;
+  const [ours, others] = [randomUUID(), randomUUID()];
+  const tagsOfDisk = () =>
+    asOperator(at, async (xapi) => {
+      const [disk = '' as Ref<'VDI'>] = await disksOf(xapi, at.pool.vm('web-1').ref as Ref<'VM'>);
+      return { disk, keys: Object.keys((await xapi.call('VDI.get_record', disk)).other_config) };
+    });
+  const { disk, keys } = await tagsOfDisk();
+  await asOperator(at, async (xapi) => {
+    for (const [key, value] of Object.entries({
+      ...tagsOf(ours, installation),
+      ...tagsOf(others, 'another'),
+    }))
+      await xapi.call('VDI.add_to_other_config', disk, key, value);
+  });
+  expect((await at.service.janitor()).findings).toMatchObject([{ kind: 'tag', action: 'removed' }]);
+  expect((await tagsOfDisk()).keys.toSorted()).toEqual([...keys, `xensnap:${others}`].toSorted());
+  await asOperator(at, (xapi) => xapi.call('VDI.remove_from_other_config', disk, `xensnap:${others}`));
+});
+
+it('says that a disk on a closed job’s record is no snapshot any more, and leaves it', async () => {
+  const at = await scenario({ vms: [{ name: 'plain', sr: 'nfs', diskMib: 2 }], leaves: 'unknown' });
+  const { pool, service } = at;
+  const { id } = await at.job(await at.request('web-1'));
+  // As after its SR was forgotten and found again: no VM, no tag, no snapshot.
+  const disk = await asOperator(at, async (xapi) => {
+    const ref = pool.vm('plain').ref as Ref<'VM'>;
+    const [uuid = ''] = await uuidsOf(xapi, await disksOf(xapi, ref));
+    pool.vm('plain').setPowerState('Halted');
+    await xapi.call('VM.destroy', ref);
+    return uuid;
+  });
+  await service.runtime.store.jobs.record(id, { snapshotDisks: [disk] });
+  const { findings } = await service.janitor();
+  expect(findings).toMatchObject([
+    { id: disk, action: 'left', what: expect.stringContaining('is no snapshot any more') },
+  ]);
+  expect((await pool.inventory()).vdis.map(({ uuid }) => uuid)).toContain(disk);
+});
+
+it('stops an execution of which there is no job, names it, and leaves those that have one', async () => {
+  const at = await scenario({ slots: 1 });
+  const { executions } = at.service.runtime;
+  const goOn = Promise.withResolvers<void>();
+  at.glance.faults.add({ method: 'PUT', path: /\/file$/, afterBytes: 1000, hold: goOn.promise });
+  const id = await at.request('web-1');
+  await at.job(id, ({ phase }) => phase === 'PollUpload');
+  const running = async () => (await Array.fromAsync(executions.running())).toSorted();
+  // It ends by itself within a moment, for no step begins without a record: here its record goes while it waits.
+  const { store } = at.service.runtime;
+  const get = store.jobs.get.bind(store.jobs);
+  const waiting = await at.request('db-1');
+  await at.job(waiting, ({ phase, stepUntil }) => phase === 'QueueForHost' && stepUntil === undefined);
+  vi.spyOn(store.jobs, 'get').mockImplementation(async (jobId) =>
+    jobId === waiting ? undefined : get(jobId),
+  );
+  expect(await running()).toEqual([id, waiting].toSorted());
+  const found = (action: string) => expect.objectContaining({ kind: 'execution', id: waiting, action });
+  expect((await at.service.janitor(true)).findings).toContainEqual(found('would'));
+  expect(await running()).toContain(waiting);
+  expect((await at.service.janitor()).findings).toContainEqual(found('removed'));
+  vi.restoreAllMocks();
+  expect(await running()).toEqual([id]);
+  goOn.resolve();
+  expect(await at.job(waiting)).toMatchObject({ error: { name: 'Interrupted' } });
+  expect(await at.job(id)).toMatchObject({ status: 'succeeded' });
 });
 
 it('destroys secrets, slots and image records of closed jobs, and leaves those of others', async () => {

@@ -1,6 +1,7 @@
 import { NULL_REF, type Row } from '../database/value.ts';
 import { XapiFailure } from '../failure.ts';
 import { diskAttachmentChanged } from '../sm/blktap.ts';
+import { isRead } from '../sm/dom0-vbd.ts';
 import type { Context, PoolState } from '../state.ts';
 import { updateAllowedVbdOperations, usersOf, vbdRefusal } from './vbd-operations.ts';
 import { updateAllowedVdiOperations } from './vdi-operations.ts';
@@ -98,6 +99,7 @@ function attachAt(pool: PoolState, vbd: string, host: string): void {
 async function unplug(context: Context, vbd: string, operation: 'unplug' | 'unplug_force'): Promise<void> {
   const { db } = context.pool;
   await withVbdOperation(context, vbd, operation, async () => {
+    if (isRead(context.pool, vbd)) throw new XapiFailure('DEVICE_DETACH_REJECTED', 'VBD', vbd, '');
     const vdi = db.text('VBD', vbd, 'VDI');
     const host = db.text('VM', db.text('VBD', vbd, 'VM'), 'resident_on');
     db.set('VBD', vbd, 'currently_attached', false);

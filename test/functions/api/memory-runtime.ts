@@ -71,6 +71,7 @@ export function memoryRuntime(records: PoolRecords, logLine: (line: string) => v
       stop: async () => {},
       describe: async () => undefined,
       history: async function* () {},
+      running: async function* () {},
     },
     close: async () => {},
   };

@@ -94,6 +94,7 @@ export async function serveApi(
     stop: async (jobId) => void stopped.push(jobId),
     describe: async () => undefined,
     history: async function* () {},
+    running: async function* () {},
   };
   const runtime = { ...real, executions };
   const server = serve({ fetch: createApi(runtime, settings.api).fetch, hostname: '127.0.0.1', port: 0 });

@@ -1,0 +1,42 @@
+import { mapBounded } from '../bounded.ts';
+import type { Runtime } from '../runtime/executions.ts';
+import { asJobError } from '../translate.ts';
+import type { Finding } from './finding.ts';
+
+/** Executions that are looked at in one round, the newest first; a pool's night has some thousands. */
+const MOST = 10_000;
+/** Records that are read at a time. */
+const AT_ONCE = 16;
+
+/**
+ * Executions that run without a job: a record is made before its execution, so that one which is not there never was, or
+ * is gone. They are stopped; what they may have made is tagged, and found by the other looks.
+ */
+export async function sweepExecutions(
+  { executions, store, log }: Runtime,
+  dryRun: boolean,
+): Promise<Finding[]> {
+  const names: string[] = [];
+  for await (const name of executions.running()) {
+    if (names.length === MOST) {
+      log.warn('more executions run than are looked at', { lookedAt: MOST });
+      break;
+    }
+    names.push(name);
+  }
+  const found = await mapBounded(names, AT_ONCE, async (name): Promise<Finding[]> => {
+    const finding = {
+      kind: 'execution',
+      id: name,
+      what: 'it runs, and there is no job of its name',
+    } as const;
+    try {
+      if (await store.jobs.get(name)) return [];
+      if (!dryRun) await executions.stop(name, 'There is no job of this name.');
+      return [{ ...finding, action: dryRun ? 'would' : 'removed' }];
+    } catch (error) {
+      return [{ ...finding, what: asJobError(error).message, action: 'failed' }];
+    }
+  });
+  return found.flat();
+}

@@ -1,0 +1,116 @@
+import { expect, it, vi } from 'vitest';
+import { settleJobs } from '../../../functions/janitor/jobs.ts';
+import { tidy } from '../../../functions/janitor.ts';
+import type { Job } from '../../../functions/job.ts';
+import type { Runtime } from '../../../functions/runtime/executions.ts';
+import { memoryRuntime } from '../../scale/memory-runtime.ts';
+import { MemoryTable } from '../../scale/memory-table.ts';
+import { aJob } from '../api/a-job.ts';
+
+const NOW = new Date(Date.UTC(2026, 4, 5));
+const ENDED = { phase: 'ReleaseHost', finishedAt: NOW.toISOString(), status: 'failed' } as const;
+
+/** A runtime with these jobs on record; whatever is looked up of an execution is as said. */
+async function withJobs(jobs: readonly Job[], executions: Partial<Runtime['executions']> = {}) {
+  const runtime = memoryRuntime({ now: () => NOW }, new MemoryTable());
+  for (const job of jobs) await runtime.store.jobs.create(job);
+  return {
+    ...runtime,
+    executions: {
+      ...runtime.executions,
+      describe: async () => undefined,
+      running: async function* () {},
+      ...executions,
+    },
+  };
+}
+
+const summary = (findings: Awaited<ReturnType<typeof settleJobs>>) =>
+  findings.map(({ id, action }) => `${id} ${action}`).toSorted();
+
+it('settles what has ended, and a job that was never started once its request has surely given up', async () => {
+  const ended = aJob({ ...ENDED, createdAt: NOW.toISOString() });
+  const before = new Date(NOW.getTime() - 3600_000).toISOString();
+  const stranded = aJob({ status: 'starting', phase: 'Requested', createdAt: before });
+  const fresh = aJob({ status: 'starting', phase: 'Requested', createdAt: NOW.toISOString() });
+  const runtime = await withJobs([ended, stranded, fresh]);
+  const expected = [ended, stranded].map(({ id }) => id);
+  expect(summary(await settleJobs(runtime, true))).toEqual(expected.map((id) => `${id} would`).toSorted());
+  expect(summary(await settleJobs(runtime, false))).toEqual(expected.map((id) => `${id} removed`).toSorted());
+  expect(await runtime.store.jobs.get(stranded.id)).toMatchObject({
+    status: 'failed',
+    error: { name: 'Interrupted', message: 'The job was never started.' },
+  });
+  expect((await runtime.store.jobs.get(fresh.id))?.open).toBe('open');
+});
+
+it.each([true, false])(
+  'says nothing of a job that came to its end since it was listed; dry: %s',
+  async (dryRun) => {
+    const job = aJob(ENDED);
+    const runtime = await withJobs([job]);
+    const listed = await runtime.store.jobs.get(job.id);
+    vi.spyOn(runtime.store.jobs, 'open').mockImplementation(async function* () {
+      if (listed) yield listed;
+    });
+    await runtime.store.jobs.settle(job.id);
+    expect(await settleJobs(runtime, dryRun)).toEqual([]);
+  },
+);
+
+it('goes on with the others where one job cannot be looked at, and names it', async () => {
+  const [bad, good] = [aJob(ENDED), aJob(ENDED)];
+  const describe = async (id: string) => {
+    if (id === bad.id) throw new Error('no answer');
+    return undefined;
+  };
+  const runtime = await withJobs([bad, good], { describe });
+  for (const dryRun of [true, false]) {
+    const done = dryRun ? 'would' : 'removed';
+    const findings = await settleJobs(runtime, dryRun);
+    expect(summary(findings)).toEqual([`${bad.id} failed`, `${good.id} ${done}`].toSorted());
+    expect(findings.find(({ id }) => id === bad.id)?.what).toContain('no answer');
+  }
+});
+
+it('makes its round although one look of it fails, and names that look', async () => {
+  const job = aJob(ENDED);
+  const runtime = await withJobs([job], {
+    // biome-ignore lint/correctness/useYield: it fails before it has anything
+    async *running() {
+      throw new Error('not listed');
+    },
+  });
+  const { findings } = await tidy(runtime);
+  expect(findings).toContainEqual({
+    kind: 'execution',
+    id: 'running',
+    what: expect.any(String),
+    action: 'failed',
+  });
+  expect(findings).toContainEqual(expect.objectContaining({ kind: 'job', id: job.id, action: 'removed' }));
+  expect(findings).toContainEqual(expect.objectContaining({ kind: 'pool', id: 'demo', action: 'failed' }));
+});
+
+it('stops an execution that has no job, and none that has one; one that cannot be stopped stops no other', async () => {
+  const job = aJob();
+  const stopped: string[] = [];
+  const runtime = await withJobs([job], {
+    async *running() {
+      yield* ['refused', job.id, 'stray'];
+    },
+    describe: async () => ({ status: 'RUNNING' }),
+    stop: async (id) => {
+      if (id === 'refused') throw new Error('not now');
+      stopped.push(id);
+    },
+  });
+  const found = async (dryRun: boolean) =>
+    (await tidy(runtime, { dryRun })).findings
+      .filter(({ kind }) => kind === 'execution')
+      .map(({ id, action }) => `${id} ${action}`);
+  expect(await found(true)).toEqual(['refused would', 'stray would']);
+  expect(stopped).toEqual([]);
+  expect(await found(false)).toEqual(['refused failed', 'stray removed']);
+  expect(stopped).toEqual(['stray']);
+});
