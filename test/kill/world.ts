@@ -39,6 +39,8 @@ export interface WorldOptions {
   readonly beside?: World;
   /** Told of each state that a job enters, before its handler starts. */
   readonly onState?: (jobId: string, state: string) => void;
+  /** Told of each run of a step's handler, before it begins. */
+  readonly onStep?: (jobId: string, step: StepName) => void;
 }
 
 export interface Answer {
@@ -57,6 +59,8 @@ export interface World {
   /** The service's, of all its starts. */
   readonly logs: string[];
   readonly limitSpeed: number;
+  /** What Glance takes. */
+  readonly imageToken: string;
   /** The present one. */
   readonly service: LocalService;
   /** Sends a request to the API, whose own calls are then those of `who`. */
@@ -67,6 +71,10 @@ export interface World {
   janitor(): Promise<JanitorReport>;
   /** Lets nothing of the service in or out any more, ends it, and starts another one on the same folder. */
   kill(): Promise<void>;
+  /** Waits for a kill that is under way. */
+  killed(): Promise<void>;
+  /** Runs `work`, whose calls are then those of `who`. */
+  as<T>(who: Who, job: string, work: () => T): T;
   lookAround(): Promise<Surroundings>;
   close(): Promise<void>;
 }
@@ -90,6 +98,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   starting.defer(() => keystone.close());
   const logs: string[] = [];
   let generation = 0;
+  let killing = Promise.resolve();
   const origin = (who: Who, job?: string): Origin => ({ wire, generation, who, ...(job && { job }) });
   const start = () =>
     from(origin('admission'), () => {
@@ -109,8 +118,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         janitorSeconds: 86_400,
         ...(options.onState && { onState: options.onState }),
         // Nothing is done here but to know who calls.
-        aroundStep: (step, job, run) =>
-          from({ ...{ wire, generation: of, who: step as StepName }, job }, run),
+        aroundStep: (step, job, run) => {
+          options.onStep?.(job, step as StepName);
+          return from({ ...{ wire, generation: of, who: step as StepName }, job }, run);
+        },
         ...options.service,
       });
     });
@@ -133,7 +144,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   };
   const running = starting.move();
   return {
-    ...{ pool, glance, wire, clock, folder, logs, limitSpeed, ask },
+    ...{ pool, glance, wire, clock, folder, logs, limitSpeed, ask, imageToken: GLANCE_TOKEN },
     get service() {
       return service;
     },
@@ -144,12 +155,17 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
     job: (jobId, until = isSettled) => jobWhen(service, jobId, until),
     janitor: () => from(origin('janitor'), () => service.janitor()),
-    async kill() {
+    kill() {
       wire.kill(generation);
-      await service.close();
-      generation += 1;
-      service = await start();
+      killing = (async () => {
+        await service.close();
+        generation += 1;
+        service = await start();
+      })();
+      return killing;
     },
+    killed: () => killing,
+    as: (who, job, work) => from(origin(who, job), work),
     lookAround: () => lookAround(service, pool, POOL_NAME),
     close: () => running.disposeAsync(),
   };

@@ -1,0 +1,56 @@
+import type { Target } from '../wire/faults.ts';
+import type { Who } from '../wire/origin.ts';
+
+/**
+ * How the job goes in which something fails: to its end; undone by the state machine because the plugin is refused in
+ * the middle of the upload; undone by reconcile, since its execution was stopped there; as a backup that replaces an
+ * older one; or owing a secret that the janitor is to destroy.
+ */
+export const RUNS = ['plain', 'undone', 'stopped', 'backup', 'owing'] as const;
+export type RunName = (typeof RUNS)[number];
+
+/** What happens beyond calls, at a state's beginning. */
+export const EVENTS = [
+  'service killed',
+  'execution stopped',
+  'job cancelled',
+  'called twice at once',
+  'called twice in turn',
+  'xapi restarted',
+  'failed over',
+  'host dies, returns',
+  'host dies, is ejected',
+] as const;
+export type EventName = (typeof EVENTS)[number];
+
+interface Place {
+  readonly id: string;
+  readonly run: RunName;
+  readonly state: Who;
+}
+
+/** A call that fails. */
+export interface CallCell extends Place {
+  readonly to: Target;
+  readonly name: string;
+  readonly nth: number;
+  /** In the catalogue of its target. */
+  readonly fault: string;
+}
+
+/** Something else that happens. */
+export interface EventCell extends Place {
+  readonly event: EventName;
+}
+
+export type Cell = CallCell | EventCell;
+
+/** The kind of a cell, as the table of the document has it. */
+export function kindOf(cell: Cell): string {
+  return 'event' in cell ? cell.event : `${cell.to}: ${cell.fault}`;
+}
+
+/** Whether a cell takes as long as a limit. */
+export function isSlowCell({ fault }: CallCell): boolean {
+  return fault === 'late' || fault === 'never' || fault === 'zombie';
+}

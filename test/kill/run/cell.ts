@@ -1,0 +1,104 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Job } from '../../../functions/job.ts';
+import type { Cell } from '../cells/cell.ts';
+import type { Answer, World } from '../world.ts';
+import { type Happening, happeningOf } from './events.ts';
+import { unexpected } from './expected.ts';
+import { imagesWrong, outcomeWrong } from './rules.ts';
+import { BACKUP, type Ended, runOnce } from './runs.ts';
+import { nextJobWrong, settle } from './settle.ts';
+import { forgetImages, type Stage, targetOf } from './stage.ts';
+import { type Decide, strikeOf } from './strike.ts';
+
+/** What a cell has shown. */
+export interface Verdict {
+  readonly id: string;
+  /** Whether what was to happen did. */
+  readonly fired: boolean;
+  /** What is against the rules; nothing: it is green. */
+  readonly wrong: readonly string[];
+  readonly outcome: string;
+  readonly seconds: number;
+}
+
+/** Within which a cancelled job has its outcome; seconds. */
+const CANCEL_SECONDS = 15;
+
+/** Runs one cell, and checks what is left when nobody works any more. */
+export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
+  const began = Date.now();
+  const { world } = stage;
+  const { vm, host } = targetOf(stage);
+  if (cell.run !== 'backup') await forgetImages(world);
+  const before = await world.lookAround();
+  const known = world.glance.images().map(({ id }) => id);
+  const strike = 'event' in cell ? undefined : strikeOf(cell, world);
+  const happening = 'event' in cell ? happeningOf(cell, world, host) : undefined;
+  stage.happening = happening;
+  stage.onStep = (step) => {
+    // The state is tried again beside the one that was held.
+    if (step === cell.state && strike?.fired()) strike.release();
+  };
+  const decide = strike?.decide ?? (cell.state === 'PollUpload' ? whileUploading(happening) : undefined);
+  const ended = await runOnce(world, vm, cell.run, decide);
+  happening?.ended(ended.job?.id ?? '');
+  strike?.release();
+  const wrong: string[] = [];
+  const answer = await happening?.over.catch((error: unknown) => void wrong.push(String(error)));
+  await happening?.afterwards();
+  world.wire.decide = () => undefined;
+  stage.happening = undefined;
+  await world.killed();
+  const isKilled = 'event' in cell ? cell.event === 'service killed' : cell.fault === 'killed';
+  const atSession = 'name' in cell && (cell.name.startsWith('session.') || cell.fault === 'SESSION_INVALID');
+  wrong.push(
+    ...(await settle(world, before, { sessions: isKilled || atSession, halted: stage.kind === 'hosts' })),
+  );
+  const job = ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
+  const now: Ended = { answer: ended.answer, job };
+  wrong.push(...imagesWrong(world, job, known), ...(job ? outcomeWrong(world, job) : []));
+  wrong.push(...unexpected(cell, now));
+  if ('event' in cell && cell.event === 'job cancelled' && happening?.fired())
+    wrong.push(...cancelWrong(answer ?? undefined, job, happening));
+  wrong.push(...(await nextJobWrong(world, vm, cell.run === 'backup' ? BACKUP : {})));
+  world.logs.length = 0;
+  return {
+    id: cell.id,
+    fired: strike?.fired() ?? happening?.fired() ?? false,
+    wrong,
+    outcome: outcomeOf(now),
+    seconds: (Date.now() - began) / 1000,
+  };
+}
+
+function outcomeOf({ job, answer: { status, body } }: Ended): string {
+  if (!job) return `${status} ${body?.error?.name}`;
+  return job.error ? `${job.status} ${job.error.name}` : job.status;
+}
+
+/** The plugin is at work while it happens: Glance takes its bytes only then. */
+function whileUploading(happening: Happening | undefined): Decide {
+  const until = Promise.race([
+    happening?.over.catch(() => undefined),
+    delay(4000, undefined, { ref: false }),
+  ]);
+  return ({ state, name }) =>
+    state === 'plugin' && name === 'PUT image/file' ? { kind: 'hold', until } : undefined;
+}
+
+/** Accepted and cancelled in time; or refused because the image is good, or the job over. */
+function cancelWrong(answer: Answer | undefined, job: Job | undefined, { at }: Happening): string[] {
+  if (!answer || !job) return ['it was not cancelled'];
+  if (answer.status === 409) return job.status === 'succeeded' ? [] : [`409, and it ${job.status}`];
+  if (answer.status !== 202) return [`the cancel was answered ${answer.status} ${answer.body?.error?.name}`];
+  const seconds = (Date.parse(job.finishedAt ?? '') - at()) / 1000;
+  if (job.status !== 'cancelled') return [`it was answered 202, and it ${job.status}`];
+  return seconds <= CANCEL_SECONDS ? [] : [`it was cancelled after ${seconds} s`];
+}
+
+/** What a world is good for after a cell: a pool that has lost a host is no other's. */
+export function isSpent(cell: Cell, { wrong }: Verdict, world: World): boolean {
+  return (
+    wrong.length > 0 || world.pool.hosts.length < 2 || ('event' in cell && /^host|^failed/.test(cell.event))
+  );
+}

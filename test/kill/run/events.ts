@@ -1,0 +1,100 @@
+import { GetExecutionHistoryCommand } from '@aws-sdk/client-sfn';
+import { STEP_HANDLERS } from '../../../local/steps.ts';
+import type { StepName } from '../../../statemachine/contract.ts';
+import type { EventCell, EventName } from '../cells/cell.ts';
+import type { Answer, World } from '../world.ts';
+
+/** What happens to one job when it comes to a state. */
+export interface Happening {
+  /** Told of each state that the job enters. */
+  entered(job: string, state: string): void;
+  /** Told of each run of a step. */
+  began(job: string, step: string): void;
+  readonly fired: () => boolean;
+  /** When it began, by the world's clock. */
+  readonly at: () => number;
+  /** Settled once it is over, or for good if it never begins; the answer is that to a cancel. */
+  readonly over: Promise<Answer | undefined>;
+  /** Called when the job has ended. */
+  ended(job: string): void;
+  /** What happens when the job has ended: a host comes back, or is ejected. */
+  afterwards(): Promise<void>;
+}
+
+const STATES_ARN = 'arn:aws:states:us-east-1:000000000000:execution:xensnap';
+
+export function happeningOf(cell: EventCell, world: World, hostUuid: string): Happening {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer | undefined>();
+  promise.catch(() => undefined);
+  let at = 0;
+  const begin = (job: string) => {
+    if (at > 0) return;
+    at = world.clock.now().getTime();
+    EVENT[cell.event](world, job, cell.state as StepName, hostUuid).then(resolve, reject);
+  };
+  let passed = false;
+  const { event } = cell;
+  return {
+    entered(job, state) {
+      // A step that has ended is called again when the next state is entered.
+      if (event === 'called twice in turn' && passed) begin(job);
+      if (state !== cell.state) return;
+      passed = true;
+      if (!event.startsWith('called twice')) begin(job);
+    },
+    began(job, step) {
+      if (event === 'called twice at once' && step === cell.state) begin(job);
+    },
+    fired: () => at > 0,
+    at: () => at,
+    over: promise,
+    ended(job) {
+      if (event === 'called twice in turn' && passed) begin(job);
+      if (at === 0) resolve(undefined);
+    },
+    async afterwards() {
+      if (event === 'host dies, returns') await world.pool.setHost(hostUuid, { live: true });
+      if (event === 'host dies, is ejected') await world.pool.ejectHost(hostUuid);
+    },
+  };
+}
+
+type Event = (world: World, job: string, step: StepName, hostUuid: string) => Promise<Answer | undefined>;
+
+const EVENT: Readonly<Record<EventName, Event>> = {
+  'service killed': async (world) => void (await world.kill()),
+  'execution stopped': async (world, job) =>
+    void (await world.as('cancel', job, () => world.service.runtime.executions.stop(job, 'planted'))),
+  'job cancelled': (world, job) => world.ask('DELETE', `/snapshots/${job}`, undefined, 'cancel'),
+  'called twice at once': callAgain,
+  'called twice in turn': callAgain,
+  'xapi restarted': async ({ pool }) => void (await pool.restartXapi()),
+  'failed over': async ({ pool }) => {
+    const member = pool.hosts.find(({ isMaster }) => !isMaster);
+    await pool.failOver(member?.uuid ?? '', { oldMaster: 'member' });
+    return undefined;
+  },
+  'host dies, returns': async ({ pool }, _job, _step, host) =>
+    void (await pool.setHost(host, { live: false })),
+  'host dies, is ejected': async ({ pool }, _job, _step, host) =>
+    void (await pool.setHost(host, { live: false })),
+};
+
+/** Calls a step's handler as Step Functions would: with the input that its history has. */
+async function callAgain(world: World, job: string, step: StepName): Promise<undefined> {
+  const { runtime } = world.service;
+  const history = new GetExecutionHistoryCommand({ executionArn: `${STATES_ARN}:${job}`, maxResults: 1000 });
+  let input: string | undefined;
+  while (input === undefined) {
+    const { events = [] } = await runtime.sfn.send(history);
+    let state = '';
+    for (const event of events) {
+      state = event.stateEnteredEventDetails?.name ?? state;
+      if (state === step) input = event.lambdaFunctionScheduledEventDetails?.input ?? input;
+    }
+  }
+  const state = JSON.parse(input);
+  // What it answers, or that it is refused, nobody is told.
+  await world.as(step, job, () => STEP_HANDLERS[step].in(runtime)(state as never)).catch(() => undefined);
+  return undefined;
+}

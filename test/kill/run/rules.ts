@@ -1,0 +1,66 @@
+import { ERROR_STATUS } from '../../../functions/errors.ts';
+import type { Job } from '../../../functions/job.ts';
+import { leftBehind, type Surroundings } from '../../../local/leftovers.ts';
+import type { World } from '../world.ts';
+
+/** What a cell may leave, beside nothing. */
+export interface Allowed {
+  /** Sessions of a process that was killed, or whose login or logout was what failed. */
+  readonly sessions: boolean;
+  /** The VM's host died, so that the VM is halted. */
+  readonly halted?: boolean;
+}
+
+/** What is there now that was not before, or is no more; a line each. */
+export function leftOf(before: Surroundings, after: Surroundings, allowed: Allowed): string[] {
+  const sessions = allowed.sessions && after.pool.sessions >= before.pool.sessions;
+  const pool = {
+    ...after.pool,
+    ...(sessions && { sessions: before.pool.sessions }),
+    ...(allowed.halted && { locks: withoutHalted(before, after) }),
+  };
+  return leftBehind(before, { ...after, pool });
+}
+
+/** Of a VM that does not run any more there is no live key; the database's counts. */
+function withoutHalted(before: Surroundings, after: Surroundings): Surroundings['pool']['locks'] {
+  const entries = Object.entries(after.pool.locks).map(([uuid, { live, database }]) => {
+    const was = before.pool.locks[uuid]?.live ?? null;
+    return [uuid, { live: live ?? was, database }] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The images that there are for a job: one that is whole and verified, if it succeeded, and otherwise none. */
+export function imagesWrong(world: World, job: Job | undefined, before: readonly string[]): string[] {
+  const images = world.glance.images();
+  const found: string[] = [];
+  for (const { id, status, properties } of images) {
+    if (id === job?.id) {
+      if (job.status !== 'succeeded') found.push(`the image of a job that ${job.status} is there, ${status}`);
+      else if (status !== 'active' || properties.xensnap_verified !== 'true')
+        found.push(`the image is ${status}, verified: ${properties.xensnap_verified}`);
+    } else if (!before.includes(id)) found.push(`an image ${id} that no answer told of is there, ${status}`);
+  }
+  if (job?.status === 'succeeded' && !images.some(({ id }) => id === job.id))
+    found.push('the job succeeded, and its image is not there');
+  if (world.glance.uploads().length > 0) found.push('an upload is still under way');
+  return found;
+}
+
+/** The outcome as it was told: once, and for a cause that is documented. */
+export function outcomeWrong(world: World, job: Job): string[] {
+  const found: string[] = [];
+  const told = world.logs.filter((line) => line.includes('"job ended"') && line.includes(job.id)).length;
+  if (told > 1) found.push(`its outcome was told ${told} times`);
+  if (job.finishedAt === undefined) found.push('it has no outcome');
+  if (job.open !== undefined) found.push(`it is still open, and owes ${[...(job.debts ?? [])].join(', ')}`);
+  if (job.status === 'succeeded' && job.error) found.push(`it succeeded with the error ${job.error.name}`);
+  if (job.status !== 'succeeded' && !job.error) found.push(`it ${job.status} without a cause`);
+  if (job.error && !isDocumented(job.error.name)) found.push(`nobody documented ${job.error.name}`);
+  return found;
+}
+
+export function isDocumented(name: string): boolean {
+  return Object.hasOwn(ERROR_STATUS, name);
+}

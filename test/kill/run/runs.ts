@@ -1,0 +1,77 @@
+import type { Job } from '../../../functions/job.ts';
+import { isFinished } from '../../../functions/job.ts';
+import type { RunName } from '../cells/cell.ts';
+import type { Answer, World } from '../world.ts';
+import { always, type Decide } from './strike.ts';
+
+/** What came of a request. */
+export interface Ended {
+  /** Undefined where the request was refused. */
+  readonly job: Job | undefined;
+  readonly answer: Answer;
+}
+
+/** What all backups of the matrix are called. */
+export const BACKUP = { backup: { type: 'kill', keep: 1 } };
+
+/** Runs one job until its outcome is told and nobody works on it; what it owes then is for the janitor. */
+export async function runOnce(
+  world: World,
+  vm: string,
+  run: RunName,
+  decide: Decide = () => undefined,
+): Promise<Ended> {
+  if (run === 'backup') await backUp(world, vm);
+  const base = BASE[run](world);
+  world.wire.forget();
+  world.wire.decide = (call) => decide(call) ?? base(call);
+  const answer = await world.ask('POST', '/snapshots', { vm, ...(run === 'backup' && BACKUP) });
+  const id: string | undefined = answer.status === 202 ? answer.body.id : undefined;
+  if (id !== undefined) await ended(world, id);
+  await world.killed();
+  await world.service.settled();
+  if (run === 'owing') {
+    world.wire.decide = decide;
+    // A round that fails is made again in a quarter of an hour.
+    await world.janitor().catch(() => undefined);
+  }
+  return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.get(id) };
+}
+
+/** Waits for a job's outcome, whichever service tells it. */
+export async function ended(world: World, id: string): Promise<void> {
+  for (;;) {
+    await world.killed();
+    const job = await world.service.runtime.store.jobs.get(id).catch(() => undefined);
+    if (job && isFinished(job)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const BASE: Readonly<Record<RunName, (world: World) => Decide>> = {
+  plain: () => () => undefined,
+  backup: () => () => undefined,
+  undone: () =>
+    always(
+      { state: 'PollUpload', to: 'xapi', name: 'host.call_plugin:status' },
+      { kind: 'error', code: 'RBAC_PERMISSION_DENIED', params: ['planted', 'No permission'] },
+      1,
+    ),
+  stopped: (world) => (call) => {
+    if (call.state !== 'PollUpload' || call.name !== 'host.call_plugin:status' || call.nth > 1)
+      return undefined;
+    const id = call.job ?? '';
+    void world.as('cancel', id, () => world.service.runtime.executions.stop(id, 'planted'));
+    return undefined;
+  },
+  owing: () => (call) =>
+    call.name === 'secret.destroy' && call.state !== 'janitor'
+      ? { kind: 'error', code: 'INTERNAL_ERROR', params: ['planted'] }
+      : undefined,
+};
+
+/** Sees to it that there is a backup that the next one replaces. */
+async function backUp(world: World, vm: string): Promise<void> {
+  if (world.glance.images().length > 0) return;
+  await world.job(await world.request(vm, BACKUP));
+}

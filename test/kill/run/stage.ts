@@ -1,0 +1,68 @@
+import { type Cell, isSlowCell } from '../cells/cell.ts';
+import { startWorld, type World, type WorldOptions } from '../world.ts';
+import type { Happening } from './events.ts';
+
+/** Kinds of worlds: cells that share one need the same. */
+export const STAGES = ['fast', 'slow', 'hosts', 'real'] as const;
+export type StageKind = (typeof STAGES)[number];
+
+const OPTIONS: Readonly<Record<StageKind, WorldOptions>> = {
+  fast: {},
+  // Calls time out after a second and a half.
+  slow: { limitSpeed: 16 },
+  // The third and the fourth VM have their disks where every host sees them.
+  hosts: { pool: { vms: 4 } },
+  // So slow that seconds of the clock can be told from those of a busy machine.
+  real: { speed: 4, limitSpeed: 1 },
+};
+
+export function stageOf(cell: Cell): StageKind {
+  if (!('event' in cell)) return isSlowCell(cell) ? 'slow' : 'fast';
+  if (cell.event === 'job cancelled') return 'real';
+  return cell.event.startsWith('host dies') ? 'hosts' : 'fast';
+}
+
+/** A world in which cells are run one after the other, and what watches the job of the present one. */
+export interface Stage {
+  readonly world: World;
+  readonly kind: StageKind;
+  happening: Happening | undefined;
+  onStep: (step: string) => void;
+}
+
+export async function openStage(kind: StageKind): Promise<Stage> {
+  const watching: Pick<Stage, 'happening' | 'onStep'> = { happening: undefined, onStep: () => {} };
+  const world = await startWorld({
+    ...OPTIONS[kind],
+    onState: (job, state) => watching.happening?.entered(job, state),
+    onStep(job, step) {
+      watching.onStep(step);
+      watching.happening?.began(job, step);
+    },
+  });
+  // Every VM is locked from now on, as it is to be after each cell.
+  for (const { uuid } of world.pool.vms()) await world.job(await world.request(uuid));
+  await world.service.settled();
+  await forgetImages(world);
+  return Object.assign(watching, { world, kind });
+}
+
+/** The VM to be imaged, and the host on which it runs: a member, not the master. */
+export function targetOf({ world: { pool } }: Stage): { vm: string; host: string } {
+  const host = pool.hosts.find(({ isMaster }) => !isMaster) ?? pool.hosts[0];
+  const residents = pool.vms().filter(({ uuid }) => {
+    const record = Object.values(pool.records('VM')).find((each) => each.uuid === uuid);
+    return record?.resident_on === host?.ref;
+  });
+  const vm = residents.at(-1) ?? pool.vms().at(-1);
+  return { vm: vm?.uuid ?? '', host: host?.uuid ?? '' };
+}
+
+/** Deletes all images, as their owner would. */
+export async function forgetImages({ glance, imageToken }: World): Promise<void> {
+  for (const { id } of glance.images())
+    await fetch(`${glance.url}/v2/images/${id}`, {
+      method: 'DELETE',
+      headers: { 'x-auth-token': imageToken },
+    });
+}
