@@ -32,7 +32,7 @@ it('has no expression in what is shipped that could take more than linear time',
   const where = new Map<string, string[]>();
   for (const { file, literals } of found)
     for (const literal of literals) where.set(literal, [...(where.get(literal) ?? []), file]);
-  // As many as there are: fewer would mean that they were not found.
+  // The number that there are: fewer would mean that some were not found.
   expect(found.length).toBeGreaterThan(400);
   expect(where.size).toBeGreaterThan(130);
   const wrong = [...where].flatMap(([literal, files]) => {

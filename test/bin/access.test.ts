@@ -59,7 +59,7 @@ async function listening(pid: number): Promise<{ ports: number[]; names: string[
   };
 }
 
-/** Whether nobody else gets to a socket by its name. */
+/** Tells whether nobody else can reach a socket by its name. */
 async function outOfReach(name: string): Promise<boolean> {
   const there = await lstat(name).catch(() => undefined);
   if (!there) return true;

@@ -17,7 +17,7 @@ vi.setConfig({ testTimeout: 300_000 });
 const TOKEN = 'planted-glance-token';
 const certificate = selfSigned('backends');
 
-/** The same service over TLS, with a certificate that it signed itself. */
+/** A service over TLS with a self-signed certificate. */
 async function overTls(urlOf: () => string): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer(certificate, (client) => {

@@ -23,7 +23,7 @@ export interface Ended {
 export interface Running {
   /** Resolves once standard output holds `text`; rejects when it ends without. */
   printed(text: string): Promise<void>;
-  /** Of standard output, as far as it has come. */
+  /** Standard output so far. */
   firstLine(): string;
   /** All whole lines of it so far. */
   printedLines(): string[];

@@ -12,7 +12,7 @@ export interface StubApi extends AsyncDisposable {
   readonly url: string;
   /** `METHOD /path?query` and body of each request. */
   readonly requests: { readonly line: string; readonly body: unknown }[];
-  /** The same as they came. */
+  /** The requests as they came. */
   readonly received: Received[];
 }
 

@@ -8,7 +8,7 @@ export interface Bundled {
   /** Its name in the stack: the step's, or such as `Admit`. */
   readonly name: string;
   readonly file: string;
-  /** Of the code alone, without its source map. */
+  /** The size of the code alone, without its source map. */
   readonly codeBytes: number;
   readonly files: readonly string[];
   /** What its role may do, such as `dynamodb:GetItem`. */

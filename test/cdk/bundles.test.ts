@@ -23,7 +23,7 @@ afterEach(() => {
 
 const ENDED = ['succeeded', 'failed', 'cancelled', 'skipped'];
 const MOST_BYTES = { Api: 4_000_000, other: 1_500_000 };
-/** Of the time that the same entry takes to load from its sources, in the same run: machines differ, and are shared. */
+/** The share of the time that the same entry takes to load from its sources in the same run: machines differ, and are shared. */
 const MOST_IMPORT_RATIO = 0.8;
 /** The best of so many tells what an import costs, where other work makes any single one slow. */
 const IMPORTS = 5;

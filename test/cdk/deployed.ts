@@ -78,7 +78,7 @@ export async function deploy(
     XENSNAP_SECRETS: JSON.stringify({ glance: 'glance' }),
   };
   invoke.in(environment, calls);
-  // To look with; the work is the bundles'.
+  // This client only looks; the work is done by the bundles.
   const runtime = createRuntime(environment, { aws: LOCAL_AWS });
   atEnd(() => runtime.close());
   const admission = startEventSource({

@@ -31,7 +31,7 @@ export function synthesize(settings: unknown, { bundles = false } = {}): Synthes
   try {
     const context = {
       xensnap: settings,
-      // As the command line has it: what a resource is called in the app, and where its asset is.
+      // Settings that the command line makes: what a resource is called in the app, and where its asset is.
       'aws:cdk:enable-path-metadata': true,
       'aws:cdk:enable-asset-metadata': true,
       ...(!bundles && { 'aws:cdk:bundling-stacks': [] }),

@@ -19,9 +19,9 @@ export interface RealRun {
   readonly entered: Readonly<Record<string, number>>;
   /** The table's calls by step; `request` is the API's, `admission` what remains. */
   readonly tableCalls: Readonly<Record<string, TableCalls>>;
-  /** Of the job's record after each write, about as DynamoDB counts them. */
+  /** Bytes of the job's record after each write, about as DynamoDB counts them. */
   readonly recordBytes: readonly number[];
-  /** As DynamoDB counts them for indexes of keys alone. */
+  /** Writes to indexes of keys alone, as DynamoDB counts them. */
   readonly indexWrites: number;
 }
 
@@ -38,7 +38,7 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
       ends.defer(async () => {
         await close();
       }),
-    // With a token there are most writes: it is a debt of its own.
+    // A token makes for the most writes: it is a debt of its own.
     glance: { token: 'token' },
     service: {
       waitSeconds: { WaitForUpload: 0.5, WaitForSnapshot: 0.5, WaitForCoalesce: 0.5 },

@@ -20,7 +20,7 @@ it.each([
 });
 
 it('agrees with the definition for any pattern and name', () => {
-  /** As one would say it, and takes for ever on a long name. */
+  /** The obvious way to write it, which takes for ever on a long name. */
   const fits = (name: string, pattern: string): boolean => {
     if (pattern === '') return name === '';
     const [head, rest] = [pattern[0], pattern.slice(1)];

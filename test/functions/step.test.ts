@@ -55,7 +55,7 @@ it('is on record while it runs, until when it has surely ended, and no longer', 
   });
   const after = await store().jobs.get(jobId);
   expect(after?.stepUntil).toBeUndefined();
-  // With the logout.
+  // The logout counts as well.
   expect(after?.xapiCalls).toBe(4);
 });
 
@@ -259,7 +259,7 @@ it('keeps on record of what it fails while it is tried again, until a try succee
   }
   expect((await retrying())?.message).toHaveLength(500);
   expect(Date.parse((await retrying())?.nextTryBy ?? '') - NOW.getTime()).toBe(20_000);
-  // Of another state it is counted anew.
+  // In another state the count begins anew.
   const other = step('RelockVm', { needs: [] }, () => Promise.reject(new XensnapError('XapiBusy', 'why')));
   await expect(other.in(runtimeWith())({ jobId })).rejects.toMatchObject({ name: 'XapiBusy' });
   expect(await retrying()).toMatchObject({ state: 'RelockVm', failures: 1 });

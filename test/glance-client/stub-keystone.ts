@@ -38,7 +38,7 @@ export interface StubKeystone {
   readonly url: string;
   /** `POST` for each token asked for, `GET` for each that was looked at. */
   readonly requests: string[];
-  /** Of the service's tokens, which it no longer takes once they are taken out. */
+  /** The service's tokens; one that is taken out is no longer accepted. */
   readonly valid: Set<string>;
   /** Issued in this order before random ones. */
   readonly next: string[];
@@ -107,7 +107,7 @@ function issue(stub: StubKeystone, auth: Record<string, unknown>, expires: Date)
   return { status: 201, body, headers: { 'x-subject-token': token } };
 }
 
-/** Of a token that asks it says the same as of one that it is asked about, but of one that was revoked or is over. */
+/** Answers alike for the token that asks and the one asked about, unless one was revoked or has expired. */
 function look(stub: StubKeystone, own: string, subject: string, expires: Date): Answer {
   if (!stub.valid.has(own) || stub.credential === 'refused') return REFUSALS.unauthorized;
   if (stub.credential === 'deleted') return REFUSALS.noCredential(CREDENTIAL.id);
@@ -139,7 +139,7 @@ export const REFUSALS = {
   ),
   projectDisabled: (id: string) =>
     refusal(404, 'Not Found', `Unable to validate token because project ${id} is disabled`),
-  /** Of a token that is asked about: one that was never any, and one that is no more. */
+  /** The answers about a token that never was, and about one that no longer is. */
   noToken: refusal(404, 'Not Found', 'Could not recognize Fernet token'),
   pastToken: refusal(404, 'Not Found', 'Failed to validate token'),
   /** Who asks may ask about no token but their own. */

@@ -23,7 +23,7 @@ beforeAll(async () => {
     pool: { vms: 2, gcQuietSeconds: 1e6 },
     service: { glance: { url: glanceUrl }, timings: { coalesceMaxSeconds: 3, uploadRetrySeconds: 1 } },
     atEnd: (close) => void closing.unshift(close),
-    // Whose jobs the client does not wait for may still be at work.
+    // Jobs that the client did not wait for may still be at work.
     leaves: 'unknown',
   });
   const compute = `${running.service.apiUrl}/v2.1`;

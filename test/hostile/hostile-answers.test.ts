@@ -11,7 +11,7 @@ import { failure, http, selfSigned, success } from '../xapi/raw-server.ts';
 import { hostileAnswers } from './answers.ts';
 import { type HostileServer, hostileServer } from './server.ts';
 
-/** So many answers of each peer, of which XENSNAP_HOSTILE_RUNS may be more or fewer. */
+/** How many answers of each peer are tried; XENSNAP_HOSTILE_RUNS sets another number. */
 const RUNS = Number(process.env.XENSNAP_HOSTILE_RUNS ?? 150);
 /** What the clients are given for one request here; in use it is 24, 30 and 15 s. */
 const CALL_SECONDS = 0.3;
@@ -210,7 +210,7 @@ async function outcomeOf(peer: Peer, { port }: HostileServer, kind: number): Pro
     return 'understood';
   } catch (error) {
     const { name, message } = error as Error;
-    // For the operator, so no longer than can be read.
+    // It is for an operator to read, so it must not be too long.
     expect(message.length).toBeLessThan(2000);
     return name;
   }

@@ -70,7 +70,7 @@ it('deletes nothing when the list fails, says so, and does it with the next back
   const one = { ...daily, backup: { type: 'daily', keep: 1 } };
   const first = await request(vm, one);
   await job(first);
-  // As long as the step tries.
+  // It lasts as long as the step tries.
   glance.faults.add({ method: 'GET', path: /^\/v2\/images$/, status: 503, times: 6 });
   const second = await request(vm, one);
   expect(await job(second)).toMatchObject({

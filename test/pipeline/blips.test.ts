@@ -15,7 +15,7 @@ const SPEED = 100;
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Which step asks AWS, wherever in its depths. */
+/** The step that asks AWS, however deep in its calls. */
 const asking = new AsyncLocalStorage<StepName>();
 
 function withSteps(options: ScenarioOptions = {}): ScenarioOptions {
@@ -54,7 +54,7 @@ function failOnceAtEach(
   return places;
 }
 
-/** Of a job that met a blip: it succeeded, and uploaded once. */
+/** Asserts that a job that met a blip succeeded and uploaded once. */
 function expectUnharmed(at: Scenario, done: Job): void {
   expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 1 });
   expect(done.warnings ?? []).toEqual([]);

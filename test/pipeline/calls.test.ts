@@ -12,7 +12,7 @@ async function callsOfOneSnapshot(vms: number) {
     // Slow enough that no round of the janitor falls into it.
     speed: 2,
     pool: { vms, diskMib: 1 },
-    // With a token, which takes a xapi secret to the plugin, there are most calls.
+    // A token, which takes a xapi secret to the plugin, makes for the most calls.
     glance: { token: 'token' },
     service: {
       timings: { coalescePollSeconds: 1 },

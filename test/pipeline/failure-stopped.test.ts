@@ -38,7 +38,7 @@ it('tidies up after an execution that was stopped in any of its states', async (
     },
   });
   const vms = pool.vms();
-  // So that neither the snapshot nor that upload is over at the first look.
+  // Neither the snapshot nor the upload is to be over at the first look.
   pool.faults.add({ method: 'VM.snapshot', delaySeconds: 5 });
   const ids = await Promise.all(
     entered.map(async (state, index) => {

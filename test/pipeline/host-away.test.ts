@@ -142,7 +142,7 @@ it('images a VM again that was started elsewhere, while its first host still owe
   const at = await uploading({});
   await at.pool.setHost(at.host.uuid, { live: false });
   await over(at);
-  // As high availability does.
+  // This is what high availability does.
   at.pool.vm('far').migrate(at.pool.hosts[0]?.uuid ?? '');
   expect(await at.job(await at.request('far'))).toMatchObject({ status: 'succeeded', hostName: 'xen1' });
   await comeBack(at, 'has no power');

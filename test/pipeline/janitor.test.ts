@@ -301,7 +301,7 @@ it('says that a disk on a closed job’s record is no snapshot any more, and lea
   const at = await scenario({ vms: [{ name: 'plain', sr: 'nfs', diskMib: 2 }], leaves: 'unknown' });
   const { pool, service } = at;
   const { id } = await at.job(await at.request('web-1'));
-  // As after its SR was forgotten and found again: no VM, no tag, no snapshot.
+  // What is there after its SR was forgotten and found again: no VM, no tag, no snapshot.
   const disk = await asOperator(at, async (xapi) => {
     const ref = pool.vm('plain').ref as Ref<'VM'>;
     const [uuid = ''] = await uuidsOf(xapi, await disksOf(xapi, ref));

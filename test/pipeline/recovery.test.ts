@@ -58,7 +58,7 @@ it('is reconciled once by two reconcilers at once', async () => {
       },
     },
   });
-  // So that the upload is not over at the first look.
+  // The upload is not to be over at the first look.
   glance.faults.add({ method: 'PUT', path: /file$/, hold: stopped.promise });
   const id = await request('web-1');
   await stopped.promise;

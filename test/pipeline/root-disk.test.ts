@@ -8,7 +8,7 @@ import { readChain } from '../support/vhd-reader.ts';
 
 const MIB = 1024 ** 2;
 
-/** As Terraform's provider for Xen Orchestra leaves a VM: the cloud-init drive came first. */
+/** A VM as Terraform's provider for Xen Orchestra leaves it: the cloud-init drive came first. */
 const terraform: VmSpec = {
   name: 'tf',
   dataMib: 1,

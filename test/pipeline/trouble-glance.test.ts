@@ -60,7 +60,7 @@ async function behindKeystone(at: ScenarioOptions = oneVm) {
 
 it('gives an upload one new token when Glance does not take the first, which was revoked, say', async () => {
   const { keystone, pool, request, job } = await behindKeystone();
-  // For the image's record, and then for each try.
+  // Once for the image's record, then once for each try.
   keystone.next.push('good', 'revoked', 'good');
   const done = await job(await request(pool.vms()[0]?.uuid ?? ''));
   expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 2 });

@@ -54,7 +54,7 @@ async function asOperator<T>(
   }
 }
 
-/** Which call of the pool waits until a job has come to which state; that of both which comes to the call first. */
+/** A call of the pool, and the state that a job must reach before it goes on; it holds whichever of the two comes first. */
 const moments: readonly [method: string | null, skip: number, until: string][] = [
   [null, 0, ''],
   ['VM.add_to_other_config', 0, 'AwaitCoalesce'],

@@ -138,7 +138,7 @@ function added(value: unknown, more: Set<string> | number): Set<string> | number
   return new Set([...((value as Set<string> | undefined) ?? []), ...more]);
 }
 
-/** As the document client writes an item: without what is undefined. */
+/** An item as the document client writes it: without what is undefined. */
 function plain(item: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(item).filter(([, content]) => content !== undefined));
 }

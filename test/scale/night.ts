@@ -30,7 +30,7 @@ export interface Snapshot {
 
 export interface Night {
   readonly snapshots: readonly Snapshot[];
-  /** By host, in the order in which they came into its line, and in which they got their slots. */
+  /** Jobs by host, in the order in which they joined its line, and in the order in which they got their slots. */
   readonly lined: ReadonlyMap<string, readonly string[]>;
   readonly granted: ReadonlyMap<string, readonly string[]>;
   /** The most slots that a host ever held: by the table, and by the uploads that ran. */

@@ -19,7 +19,7 @@ const MOST_BYTES = 6_000_000;
 const OPERATOR = { id: 'local', actor: 'local', role: 'admin' } as const;
 
 const iso = (hoursAgo: number) => new Date(NOW - hoursAgo * 3_600_000).toISOString();
-/** As long as xapi lets people make them, or nearly. */
+/** Names about as long as xapi lets people make them. */
 const nameOf = (n: number) => `${n < SCHEDULED ? 'prod' : 'other'}-${n}-${'n'.repeat(100)}`;
 
 it(`answers for ${VMS} VMs and ${RUNS} runs within what an answer may have, and counts what has no room`, async () => {

@@ -9,7 +9,7 @@ const file = [
   '/usr/bin/google-chrome',
 ].find((each) => each !== undefined && existsSync(each));
 
-/** Whether tests are left out that need a browser: where there is none, unless it is a must. */
+/** Whether tests that need a browser are left out: only where there is none and it is not required. */
 export const NO_BROWSER = !file && process.env.XENSNAP_REQUIRE_TOOLS !== '1';
 
 /** A headless Chromium, with further arguments. */

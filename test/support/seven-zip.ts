@@ -71,7 +71,7 @@ async function extract(tool: string, leaf: string, outRaw: string): Promise<void
   if (code !== 0) throw new Error(`7-Zip ended with ${code}: ${complaint.trim()}`);
 }
 
-/** With `required`, a name for the operator, a missing tool is an error where XENSNAP_REQUIRE_TOOLS asks for it. */
+/** Finds a tool. Where XENSNAP_REQUIRE_TOOLS is set, one that is missing is an error that names `required`. */
 function findTool(name: string, required?: string): string | undefined {
   for (const dir of (process.env.PATH ?? '').split(delimiter)) {
     try {

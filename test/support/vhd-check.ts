@@ -17,9 +17,9 @@ import { readAt } from './vhd-layer.ts';
 
 /** What a file is checked against. */
 export interface CheckContext {
-  /** Of the host that checks. */
+  /** The clock of the host that checks. */
   readonly now: Date;
-  /** Of a differencing file: when `vhd-util modify` found its parent's file written last. */
+  /** When `vhd-util modify` found a differencing file's parent last written. */
   readonly parentWritten: Date | undefined;
 }
 
@@ -28,7 +28,7 @@ const SLACK_SECONDS = 1800;
 const SECTOR = 512;
 const ALL_ONES = 0xffff_ffff_ffff_ffffn;
 
-/** As libvhd counts: seconds since 2000, in 32 bits without a sign, so that an earlier time becomes one far ahead. */
+/** Time as libvhd counts it: seconds since 2000, in 32 bits without a sign, so that an earlier time becomes one far ahead. */
 export function vhdTime(time: Date): number {
   return (Math.floor(time.getTime() / 1000) - 946_684_800) >>> 0;
 }

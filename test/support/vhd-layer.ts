@@ -18,7 +18,7 @@ export interface LayerInfo {
   readonly locators: Readonly<Record<string, string>>;
   readonly blockBytes: number;
   readonly fileBytes: number;
-  /** For each block the byte offset of its bitmap, or `undefined`. */
+  /** The byte offset of each block's bitmap, or `undefined`. */
   readonly blocks: readonly (number | undefined)[];
 }
 

@@ -19,7 +19,7 @@ import { whole } from './whole.ts';
  * One table of VHDs for all who read them: the plugin, `unpack`, the simulated pool and the tests' own reader. What the
  * plugin bundles, unpack reads, to the same disk; nothing else is called good.
  */
-/** Of a disk up to this size all bytes are compared. */
+/** Disks up to this size are compared byte by byte. */
 const ALL = 2 ** 24;
 const cases = [...whole, ...damaged];
 const run = promisify(execFile);

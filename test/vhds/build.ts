@@ -15,7 +15,7 @@ export interface Run {
 }
 
 export interface VhdSpec {
-  /** Of the footer; its UUID is made of it. */
+  /** The footer's number, of which its UUID is made. */
   readonly id: number;
   readonly type?: number;
   readonly virtualBytes: number;

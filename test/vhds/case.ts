@@ -7,15 +7,15 @@ export interface Case {
   readonly layers: readonly Partial<VhdSpec>[];
   /** Spoils the files that were built, leaf first, or gives others in their place. */
   readonly damage?: (...files: Built[]) => unknown;
-  /** Of `unpack` and of the tests' own reader. */
+  /** What `unpack` and the tests' own reader make of it. */
   readonly verdict: 'read' | 'refused';
   /**
-   * Of the plugin's source of a chain of files. What it does not bundle it leaves to xapi's export, or refuses; `busy`
+   * What the plugin makes of it as a chain of files. What it does not bundle it leaves to xapi's export, or refuses; `busy`
    * is a file that is being written: CHAIN_CHANGED. `no` is one of the two; `may`: it is free to bundle it.
    */
   readonly plugin: 'bundled' | 'refused' | 'busy' | 'no' | 'may';
   /**
-   * Of the simulated pool, which is to be no kinder than libvhd: `refused` where libvhd does not open a file, or reads it
+   * What the simulated pool makes of it, which is to be no kinder than libvhd: `refused` where libvhd does not open a file, or reads it
    * wrong; `any` where libvhd opens it without having looked at what is wrong, or reads what the pool has no need of.
    */
   readonly pool: 'read' | 'refused' | 'any';

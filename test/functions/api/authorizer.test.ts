@@ -83,7 +83,7 @@ it.each(STRANGERS)('does not let in %j', async (token) => {
 
 it('asks Keystone each time: the one who keeps answers is API Gateway', async () => {
   const { ask, stub } = await anAuthorizer();
-  // Of a refusal it also asks whether it is its own token that is meant.
+  // After a refusal it also asks whether its own token is meant.
   for (const [token, each] of [
     ['alice', 1],
     ['mallory', 2],

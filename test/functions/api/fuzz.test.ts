@@ -6,7 +6,7 @@ import { aJob } from './a-job.ts';
 import { memoryRuntime, NOBODY, recordsOfPool } from './memory-runtime.ts';
 import { type ApiDocument, type Requested, requestsOf } from './requests.ts';
 
-/** So many requests, of which XENSNAP_FUZZ_RUNS may be more or fewer. */
+/** How many requests are made; XENSNAP_FUZZ_RUNS sets another number. */
 const RUNS = Number(process.env.XENSNAP_FUZZ_RUNS ?? 4000);
 /** After so many the table is empty again, so that VMs are free and lists short. */
 const RUNS_OF_ONE_TABLE = 250;

@@ -8,7 +8,7 @@ import { randomOf } from '../../scale/random.ts';
 import { aJob } from './a-job.ts';
 import { memoryRuntime, recordsOfPool } from './memory-runtime.ts';
 
-/** So many requests, of which XENSNAP_FUZZ_RUNS may be more or fewer. */
+/** How many requests are made; XENSNAP_FUZZ_RUNS sets another number. */
 const RUNS = Number(process.env.XENSNAP_FUZZ_RUNS ?? 10_000);
 /** No answer takes longer, on a machine that does other things as well. */
 const MOST_MS = 2000;
@@ -135,7 +135,7 @@ it('fails the run of a schedule on record whose pattern is none, by name, and no
     revision: crypto.randomUUID(),
     nextAt: '2026-11-28T12:00:00.000Z',
   });
-  // As the first version took it.
+  // A pattern as the first version took it.
   const [old, good] = [of(`${'*'.repeat(200)}!`), of('web-*')];
   for (const schedule of [old, good]) await runtime.store.schedules.create(schedule);
   const asked: string[] = [];

@@ -18,7 +18,7 @@ import { NULL_REF } from '../../../xapi/types.ts';
 import { MemoryTable } from '../../scale/memory-table.ts';
 
 type Records = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-/** By class. */
+/** Records by class. */
 type PoolRecords = Readonly<Record<string, Records>>;
 
 /** What a simulated pool with these VMs answers for whole classes, asked once over XML-RPC. */

@@ -222,7 +222,7 @@ it('tells a project of its own backups alone where others have some of the same 
   const before = await reportFor('a');
   expect(before.vms).toMatchObject([{ name: 'db-2', lastBackup: null, lost: [] }]);
   const own = await aBackup('db-2', 30, { project: 'a' });
-  // Of an earlier version, which did not note whose it is: the job knows.
+  // A record of an earlier version, which did not note whose it is: the job knows.
   const older = await aBackup('db-2', 60);
   await api.runtime.store.jobs.create(aJob({ id: older, project: 'a' }));
   expect((await reportFor('a')).vms).toMatchObject([{ lastBackup: { imageId: own }, lost: [] }]);

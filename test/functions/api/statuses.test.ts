@@ -43,7 +43,7 @@ beforeAll(async () => {
   const server = serve({
     hostname: '127.0.0.1',
     port: 0,
-    // As API Gateway hands requests on: with who asks, whom its authorizer has looked at.
+    // A request as API Gateway hands it on: with the caller, whom its authorizer has looked at.
     fetch: (request) => {
       const { headers } = request;
       const caller = headers.get('x-test-caller');
