@@ -6,15 +6,13 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/glance/**'],
     pool: 'forks',
-    // Workers that stay small: starting a process takes one in proportion to its memory, 20 ms at 800 MB.
-    execArgv: ['--max-semi-space-size=4'],
     // Modules are loaded once for each worker, not once for each file, which took a third of the time. In an order of
     // chance, so that a file which needs another to have run before it, or not, does not go unseen.
     isolate: false,
     sequence: { shuffle: { files: true }, sequencer: LongestFirst },
     setupFiles: ['./test/support/each-file.ts'],
     // Most of a test's time is waiting; vitest's own choice on two cores is one worker.
-    maxWorkers: 4,
+    maxWorkers: 6,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default', './test/support/reporter.ts'],
