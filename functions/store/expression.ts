@@ -32,7 +32,7 @@ export function expressionOf(change: Change, writeId: string) {
     return `:${attribute}`;
   };
   for (const attribute of change.names ?? []) name(attribute);
-  const isFirst = `(attribute_not_exists(${name(WRITE_ID)}) OR #${WRITE_ID} <> :${WRITE_ID})`;
+  const isFirst = `attribute_not_exists(${name(WRITE_ID)}) OR #${WRITE_ID} <> :${WRITE_ID}`;
   const sets = [
     `#${WRITE_ID} = ${value(WRITE_ID, writeId)}`,
     ...present(change.set).map(([key, content]) => `${name(key)} = ${value(key, content)}`),
@@ -56,11 +56,19 @@ export function expressionOf(change: Change, writeId: string) {
   ].filter((text) => text !== '');
   return {
     UpdateExpression: clauses.join(' '),
-    ConditionExpression: change.when === undefined ? isFirst : `${isFirst} AND (${change.when})`,
+    ConditionExpression: change.when === undefined ? isFirst : both(isFirst, change.when),
     ExpressionAttributeNames: names,
     ExpressionAttributeValues: values,
     ReturnValues: 'ALL_NEW' as const,
   };
+}
+
+/**
+ * That both conditions hold. Parentheses are only where they are needed: dynalite's parser takes four times as long for
+ * each pair, which was 9 ms for a write of a step.
+ */
+export function both(one: string, other: string): string {
+  return [one, other].map((each) => (each.includes(' OR ') ? `(${each})` : each)).join(' AND ');
 }
 
 function present(record: object | undefined): [string, unknown][] {

@@ -3,7 +3,7 @@ import { type Reason, XensnapError } from '../errors.ts';
 import type { Facts, Job, Retrying } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Debt, JobStatus } from '../words.ts';
-import type { Change } from './expression.ts';
+import { both, type Change } from './expression.ts';
 import { indexOf, type JobItem, type JobList, jobKey, jobOf, newItem } from './job-item.ts';
 import { everyItem, type Page, type PageOptions, type Table } from './table.ts';
 
@@ -297,7 +297,7 @@ export class Jobs<in F extends FactName = never> {
 function fenced(change: Change & { when: string }, fence: string): Change {
   return {
     ...change,
-    when: `(${change.when}) AND #fence = :fence`,
+    when: both(change.when, '#fence = :fence'),
     names: [...(change.names ?? []), 'fence'],
     values: { ...change.values, fence },
   };
