@@ -32,16 +32,37 @@ const guards = new Map<string, DatabaseGuard>();
 /** The class that dynalite opens its databases with, which tells the guards of what becomes of each question. */
 export const { Level } = createRequire(import.meta.resolve('dynalite'))('level') as { Level: DatabaseClass };
 
+/** dynalite's keys of tables' definitions, of which it reads one for each question: half of all that it reads. */
+const DEFINITION = /^table~/;
+
+/** The definitions that were read of a database since one was written, or it was opened. */
+const definitions = new WeakMap<Database, Map<string, unknown>>();
+
+function definitionsOf(database: Database): Map<string, unknown> {
+  const found = definitions.get(database) ?? new Map<string, unknown>();
+  definitions.set(database, found);
+  return found;
+}
+
 for (const method of ['get', ...WRITES] as const) {
   const original = Level.prototype[method];
   Level.prototype[method] = async function (this: Database, ...args) {
     const guard = guards.get(this.location);
     if (!guard) return original.apply(this, args);
     guard.database = this;
+    const key = String(args[0]);
+    const isDefinition = DEFINITION.test(key);
+    if (isDefinition && method !== 'get') definitions.delete(this);
+    const read = definitionsOf(this);
+    if (method === 'get' && guard.failure === undefined && read.has(key))
+      return structuredClone(read.get(key));
     try {
       const result = await original.apply(this, args);
       // What came behind a write that was cut off in the log may not be found again: it is not acknowledged.
       if (guard.failure === undefined && WRITES.includes(method)) guard.written();
+      // What was read while it was being written is not kept: that map is no longer asked.
+      if (isDefinition && method !== 'get') definitions.delete(this);
+      else if (isDefinition) read.set(key, structuredClone(result));
       if (guard.failure === undefined) return result;
     } catch (error) {
       if ((error as { code?: string }).code === 'LEVEL_NOT_FOUND') throw error;
@@ -53,6 +74,7 @@ for (const method of ['get', ...WRITES] as const) {
 
 /** Closes a database and opens it again, behind the back of dynalite, for which one that was closed is over. */
 export async function reopen(database: Database): Promise<void> {
+  definitions.delete(database);
   await Level.prototype.close.call(database);
   await Level.prototype.open.call(database);
 }

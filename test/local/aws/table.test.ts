@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   ConditionalCheckFailedException,
+  CreateTableCommand,
+  DeleteTableCommand,
+  DescribeTableCommand,
   DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
@@ -50,6 +53,23 @@ async function aDataDir(): Promise<string> {
   onTestFinished(() => rm(folder, { recursive: true }));
   return join(folder, 'table');
 }
+
+it('tells of a table’s definition as it is now, on a disk too', async () => {
+  const { client, stop } = await aTable(await aDataDir());
+  onTestFinished(stop);
+  const told = async () => (await client.send(new DescribeTableCommand({ TableName }))).Table;
+  expect(await told()).toMatchObject({
+    TableStatus: 'ACTIVE',
+    GlobalSecondaryIndexes: [{ IndexName: 'byStatus' }],
+  });
+  await client.send(new DeleteTableCommand({ TableName }));
+  await expect.poll(() => told().catch(({ name }) => name)).toBe('ResourceNotFoundException');
+  const { KeySchema, AttributeDefinitions = [] } = definition;
+  const other = { KeySchema, AttributeDefinitions: AttributeDefinitions.slice(0, 1) };
+  await client.send(new CreateTableCommand({ TableName, BillingMode: 'PAY_PER_REQUEST', ...other }));
+  await expect.poll(async () => (await told())?.TableStatus).toBe('ACTIVE');
+  expect((await told())?.GlobalSecondaryIndexes).toBeUndefined();
+});
 
 it('lets one of fifty conditional puts win', async () => {
   const { client, stop } = await aTable();
