@@ -55,5 +55,7 @@ process.on('message', async (cell: Cell | 'end') => {
   }
   process.send?.(await run(cell));
 });
+// Nothing outlives who asked for it.
+process.on('disconnect', () => process.exit(0));
 // What goes wrong in the depths of a cell is that cell's, and no other's.
 process.on('unhandledRejection', (error) => console.error('unhandled:', error));

@@ -29,6 +29,8 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   const began = Date.now();
   const { world } = stage;
   const { vm, host } = targetOf(stage);
+  const deadHost =
+    stage.kind === 'hosts' ? world.pool.hosts.find(({ uuid }) => uuid === host)?.name : undefined;
   if (cell.run !== 'backup') await forgetImages(world);
   const before = await world.lookAround();
   const known = world.glance.images().map(({ id }) => id);
@@ -51,9 +53,7 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   await world.killed();
   const isKilled = 'event' in cell ? cell.event === 'service killed' : cell.fault === 'killed';
   const atSession = 'name' in cell && (cell.name.startsWith('session.') || cell.fault === 'SESSION_INVALID');
-  wrong.push(
-    ...(await settle(world, before, { sessions: isKilled || atSession, halted: stage.kind === 'hosts' })),
-  );
+  wrong.push(...(await settle(world, before, { sessions: isKilled || atSession, deadHost })));
   const job = ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
   const now: Ended = { answer: ended.answer, job };
   wrong.push(...imagesWrong(world, job, known), ...(job ? outcomeWrong(world, job) : []));

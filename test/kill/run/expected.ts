@@ -12,8 +12,10 @@ export function unexpected(cell: Cell, { answer, job }: Ended): string[] {
   if (!job) return refusalWrong(cell, answer);
   if (UNTRUE.has(job.error?.name ?? '')) return [`the cause is ${job.error?.name}: ${job.error?.message}`];
   if ('event' in cell) return EVENT[cell.event](job, cell.state);
-  if (cell.fault === 'killed') return [...interrupted(job), ...uploads(job)];
+  if (cell.fault === 'killed' && cell.run !== 'undone') return [...interrupted(job), ...uploads(job)];
   const { lasting } = CATALOGUE[cell.to][cell.fault] ?? {};
+  // A job that was killed while it was undone has two causes.
+  if (cell.run === 'undone' && job.error?.name === 'Interrupted' && cell.fault === 'killed') return [];
   if (cell.run === 'undone') return is(job, 'failed', 'PoolPermissionDenied');
   if (cell.run === 'stopped') return is(job, 'failed', 'Interrupted');
   if (lasting === 'passes') return mayNotFail(cell, job);

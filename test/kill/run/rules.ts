@@ -7,19 +7,28 @@ import type { World } from '../world.ts';
 export interface Allowed {
   /** Sessions of a process that was killed, or whose login or logout was what failed. */
   readonly sessions: boolean;
-  /** The VM's host died, so that the VM is halted. */
-  readonly halted?: boolean;
+  /** The name of a host that died, so that its VMs are halted, and which may have left the pool. */
+  readonly deadHost?: string | undefined;
 }
 
 /** What is there now that was not before, or is no more; a line each. */
 export function leftOf(before: Surroundings, after: Surroundings, allowed: Allowed): string[] {
   const sessions = allowed.sessions && after.pool.sessions >= before.pool.sessions;
-  const pool = {
-    ...after.pool,
-    ...(sessions && { sessions: before.pool.sessions }),
-    ...(allowed.halted && { locks: withoutHalted(before, after) }),
+  const pool = { ...after.pool, ...(sessions && { sessions: before.pool.sessions }) };
+  if (allowed.deadHost === undefined) return leftBehind(before, { ...after, pool });
+  const isGone = ({ uuid, name }: { uuid: string; name: string }) =>
+    name.endsWith(`on host: ${allowed.deadHost}`) && !pool.vms.some((vm) => vm.uuid === uuid);
+  const gone = new Set(before.pool.vms.filter(isGone).map(({ uuid }) => uuid));
+  const locks = Object.entries(before.pool.locks).filter(([uuid]) => !gone.has(uuid));
+  const was = {
+    ...before.pool,
+    vms: before.pool.vms.filter(({ uuid }) => !gone.has(uuid)),
+    locks: Object.fromEntries(locks),
   };
-  return leftBehind(before, { ...after, pool });
+  return leftBehind(
+    { ...before, pool: was },
+    { ...after, pool: { ...pool, locks: withoutHalted(before, after) } },
+  );
 }
 
 /** Of a VM that does not run any more there is no live key; the database's counts. */
