@@ -26,7 +26,8 @@ export async function tidy(
   const { clock, log, metrics } = runtime;
   const startedAt = clock.now().toISOString();
   const findings: Finding[] = [
-    ...(await alone({ kind: 'job', id: 'open jobs' }, () => settleJobs(runtime, dryRun))),
+    // Without the open jobs there is no round: it is tried again.
+    ...(await settleJobs(runtime, dryRun)),
     ...(await alone({ kind: 'execution', id: 'running' }, () => sweepExecutions(runtime, dryRun))),
     ...(await sweepPools(runtime, dryRun)),
   ];

@@ -4,7 +4,12 @@ import {
   ResourceNotFoundException,
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
-import { DescribeExecutionCommand, SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
+import {
+  DescribeExecutionCommand,
+  ListExecutionsCommand,
+  SendTaskSuccessCommand,
+  SFNClient,
+} from '@aws-sdk/client-sfn';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import {
   BatchGetCommand,
@@ -126,6 +131,7 @@ it('goes on with its round past a job on which AWS gives no answer, and keeps th
   dynamo.on(BatchGetCommand).resolves({ Responses: { xensnap: [stored] } });
   dynamo.on(UpdateCommand).resolves({ Attributes: stored });
   sfn.on(DescribeExecutionCommand).rejects(throttled);
+  sfn.on(ListExecutionsCommand).resolves({ executions: [] });
   const { findings } = await lambdas.janitor();
   expect(findings).toEqual([
     {

@@ -79,6 +79,61 @@ it('says that a job works while it works', async () => {
   await job(id);
 });
 
+it('says of what the job that has the VM fails, and by when that is tried again', async () => {
+  const { pool, ask, request, job } = await scenario({ ...small, speed: 1 });
+  const vm = pool.vms()[0]?.uuid ?? '';
+  pool.faults.add({
+    method: 'VM.add_to_other_config',
+    code: 'OTHER_OPERATION_IN_PROGRESS',
+    params: [],
+    times: 1,
+  });
+  const id = await request(vm);
+  await job(id, ({ retrying }) => retrying !== undefined);
+  const { error } = (await ask('POST', '/snapshots', { vm })).body;
+  expect(error.message).toMatch(
+    /^The VM "\S+" is being imaged by the job \S+\. Its step UnlockVm has failed once and is tried again by \d{4}-.*Z: .*OTHER_OPERATION_IN_PROGRESS/,
+  );
+  expect(error).toMatchObject({ jobId: id });
+  expect(await job(id)).toMatchObject({ status: 'succeeded' });
+});
+
+it('says of a job that could not lock its VM again that it has still to, why, and when it is tried', async () => {
+  let mend = () => {};
+  const all = await scenario({
+    ...small,
+    speed: 20,
+    service: ({ pool, glance: { faults } }) => {
+      faults.add({ method: 'PUT', path: /\/file$/, status: 413, times: 9 });
+      return {
+        onState: (_job, state) => {
+          if (state !== 'CancelUpload') return;
+          const refused = { method: 'VM.set_xenstore_data', code: 'INTERNAL_ERROR', params: ['no'] };
+          mend = pool.faults.add({ ...refused, times: 1e6 });
+        },
+      };
+    },
+  });
+  const { pool, glance, service, ask, job, request } = all;
+  const vm = pool.vms()[0]?.uuid ?? '';
+  const failed = await job(await request(vm), ({ finishedAt }) => finishedAt !== undefined);
+  expect([...(failed.debts ?? [])]).toEqual(['relock']);
+  await service.settled();
+  await service.janitor();
+  const { error } = (await ask('POST', '/snapshots', { vm })).body;
+  expect(error).toMatchObject({ jobId: failed.id, jobStatus: 'failed', owes: ['relock'] });
+  expect(error.message).toMatch(
+    /has ended `failed` and has the VM "\S+" until it has tidied up\. It has still to lock the VM\. The last try failed: .*INTERNAL_ERROR.* next at \d{4}-.*Z\.$/,
+  );
+  const { owing } = (await ask('GET', `/snapshots/${failed.id}`)).body;
+  expect(owing).toMatchObject({ holdsVm: true, nextTryAt: error.nextTryAt });
+  mend();
+  glance.faults.clear();
+  await service.janitor();
+  expect((await ask('GET', `/snapshots/${failed.id}`)).body).toMatchObject({ owes: [], owing: null });
+  expect(await job(await request(vm))).toMatchObject({ status: 'succeeded' });
+});
+
 it('names the janitor where it has the VM, and no job that there is not', async () => {
   const { pool, service, ask } = await scenario({ ...small, leaves: ['leases: more: "the-janitors-own"'] });
   const vm = pool.vms()[0]?.uuid ?? '';

@@ -80,6 +80,10 @@ it.each(ways)(
   async (way) => {
     const at = await uploading({});
     await at.pool.setHost(at.host.uuid, WAYS[way].away);
+    await at.job(at.id, ({ hostAwaySince }) => hostAwaySince !== undefined);
+    const { waiting } = (await at.ask('GET', `/snapshots/${at.id}`)).body;
+    expect(waiting).toMatchObject({ for: 'host', since: expect.any(String) });
+    expect(Date.parse(waiting.until) - Date.parse(waiting.since)).toBe(timings.hostAwaySeconds * 1000);
     const job = await over(at);
     expect(job).toMatchObject({
       status: 'failed',
@@ -89,6 +93,11 @@ it.each(ways)(
     expect(job.error?.message).toMatch(/Host "xen2" has not answered/);
     // The guest is, by the database, still that host's; in the database it is locked.
     expect([...(job.debts ?? [])].toSorted()).toEqual(['plugin', 'relock', 'slot']);
+    const { owing } = (await at.ask('GET', `/snapshots/${at.id}`)).body;
+    expect(owing).toMatchObject({ holdsVm: false });
+    expect(owing.message).toMatch(
+      /^It has still to see its upload stopped, lock the VM and give back its place on the host\..* waits until the host "xen2" answers or has left the pool, and the VM does not wait with it\. /,
+    );
     expect(at.pool.vm('far').record().xenstore_data).toMatchObject({ 'vm-data/allowvssprovider': 'false' });
     expect(await snapshotsOf(at)).toEqual([]);
     expect(at.glance.images()).toEqual([]);
