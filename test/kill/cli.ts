@@ -14,7 +14,7 @@ const HELP = `npm run test:kill -- [options]
   --minutes N      as many cells as are begun in N minutes, in the seed's order
   --seed S         the order; by default of the date and the commit
   --cell ID        that one alone, with what the service logged
-  --only TEXT      those whose id has this in it
+  --only TEXT,…    those whose id has one of these in it
   --list           prints the ids and runs nothing
   --workers N      processes; one more than twice the cores by default
   --out FILE       writes the matrix there; docs/kill-matrix.md with --all
@@ -90,7 +90,9 @@ function counts(verdicts: readonly Told[]): string {
 function selected(all: readonly Cell[]): readonly Cell[] {
   const { cell, only } = values;
   const found = all.filter(({ id }) =>
-    cell !== undefined ? id === cell : only === undefined || id.includes(only),
+    cell !== undefined
+      ? id === cell
+      : only === undefined || only.split(',').some((text) => id.includes(text)),
   );
   if (found.length > 0) return found;
   console.error('There is no such cell; --list names all.');

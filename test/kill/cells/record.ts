@@ -1,4 +1,4 @@
-import { runOnce } from '../run/runs.ts';
+import { ended, runOnce } from '../run/runs.ts';
 import type { Call } from '../wire/wire.ts';
 import { startWorld, type World } from '../world.ts';
 import type { Described } from './catalogue.ts';
@@ -23,7 +23,7 @@ export async function record(): Promise<readonly Recorded[]> {
   const world = await startWorld();
   try {
     // The first job of a world also learns the pool's members and such.
-    await world.job(await world.request(world.pool.vms()[0]?.uuid ?? ''));
+    await ended(world, await world.request(world.pool.vms()[0]?.uuid ?? ''));
     const recorded: Recorded[] = [];
     for (const run of RUNS) recorded.push(...(await recordRun(world, run)));
     return recorded;

@@ -51,7 +51,8 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   world.wire.decide = () => undefined;
   stage.happening = undefined;
   await world.killed();
-  const isKilled = 'event' in cell ? cell.event === 'service killed' : cell.fault === 'killed';
+  // With a host its plugin dies.
+  const isKilled = 'event' in cell ? /^service killed|^host dies/.test(cell.event) : cell.fault === 'killed';
   const atSession = 'name' in cell && (cell.name.startsWith('session.') || cell.fault === 'SESSION_INVALID');
   wrong.push(...(await settle(world, before, { sessions: isKilled || atSession, deadHost })));
   const job = ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));

@@ -2,7 +2,7 @@ import type { Job } from '../../../functions/job.ts';
 import { CATALOGUE } from '../cells/catalogue.ts';
 import type { CallCell, Cell, EventName } from '../cells/cell.ts';
 import { isDocumented } from './rules.ts';
-import type { Ended } from './runs.ts';
+import { type Ended, UNANSWERED } from './runs.ts';
 
 /** Names that tell an operator nothing of what really failed. */
 const UNTRUE: ReadonlySet<string> = new Set(['Internal', 'JobClosing', 'JobUnknown', 'StillOwed']);
@@ -48,7 +48,11 @@ function causeWrong(cell: CallCell, { status, error }: Job): string[] {
 }
 
 /** A request may be refused for what passes, but not without a name. */
-function refusalWrong({ state }: Cell, { status, body }: Ended['answer']): string[] {
+function refusalWrong(cell: Cell, { status, body }: Ended['answer']): string[] {
+  const { state } = cell;
+  // Whoever is killed answers nobody.
+  if (status === UNANSWERED && ('event' in cell ? cell.event === 'service killed' : cell.fault === 'killed'))
+    return [];
   const { name = 'nothing', message = '' } = body?.error ?? {};
   const said = `the request was answered ${status} ${name}: ${message}`;
   if (state !== 'request') return [said];

@@ -14,6 +14,9 @@ export interface Ended {
 /** What all backups of the matrix are called. */
 export const BACKUP = { backup: { type: 'kill', keep: 1 } };
 
+/** The request has no answer at all. */
+export const UNANSWERED = 0;
+
 /** Runs one job until its outcome is told and nobody works on it; what it owes then is for the janitor. */
 export async function runOnce(
   world: World,
@@ -25,8 +28,12 @@ export async function runOnce(
   const base = BASE[run](world);
   world.wire.forget();
   world.wire.decide = (call) => decide(call) ?? base(call);
-  const answer = await world.ask('POST', '/snapshots', { vm, ...(run === 'backup' && BACKUP) });
-  const id: string | undefined = answer.status === 202 ? answer.body.id : undefined;
+  const answer = await world
+    .ask('POST', '/snapshots', { vm, ...(run === 'backup' && BACKUP) })
+    .catch((): Answer => ({ status: UNANSWERED, body: undefined }));
+  // Of a service that was killed before it could answer, a job may be there all the same.
+  const taken = () => world.wire.calls.find(({ job }) => job !== undefined)?.job;
+  const id: string | undefined = answer.status === 202 ? answer.body.id : taken();
   if (id !== undefined) await ended(world, id);
   await world.killed();
   await world.service.settled();
@@ -38,12 +45,14 @@ export async function runOnce(
   return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.get(id) };
 }
 
-/** Waits for a job's outcome, whichever service tells it. */
+/** Waits for a job's outcome, whichever service tells it, and for the end of its execution, if there still is one. */
 export async function ended(world: World, id: string): Promise<void> {
   for (;;) {
     await world.killed();
-    const job = await world.service.runtime.store.jobs.get(id).catch(() => undefined);
-    if (job && isFinished(job)) return;
+    const { store, executions } = world.service.runtime;
+    const job = await store.jobs.get(id).catch(() => undefined);
+    const execution = await executions.describe(id).catch(() => undefined);
+    if (job && isFinished(job) && execution?.status !== 'RUNNING') return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -1,6 +1,7 @@
 import type { Surroundings } from '../../../local/leftovers.ts';
 import type { World } from '../world.ts';
 import { type Allowed, leftOf } from './rules.ts';
+import { ended } from './runs.ts';
 
 /** As many of the janitor's rounds as may be needed. */
 const ROUNDS = 2;
@@ -23,6 +24,7 @@ export async function nextJobWrong(world: World, vm: string, more: object): Prom
   const { status, body } = await world.ask('POST', '/snapshots', { vm, ...more });
   if (status !== 202) return [`the next request: ${status} ${body?.error?.name}: ${body?.error?.message}`];
   const job = await world.job(body.id);
+  await ended(world, body.id);
   if (job.status === 'succeeded') return [];
   return [`the next job ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 }

@@ -1,6 +1,7 @@
 import { type Cell, isSlowCell } from '../cells/cell.ts';
 import { startWorld, type World, type WorldOptions } from '../world.ts';
 import type { Happening } from './events.ts';
+import { ended } from './runs.ts';
 
 /** Kinds of worlds: cells that share one need the same. */
 export const STAGES = ['fast', 'slow', 'hosts', 'real'] as const;
@@ -41,7 +42,7 @@ export async function openStage(kind: StageKind): Promise<Stage> {
     },
   });
   // Every VM is locked from now on, as it is to be after each cell.
-  for (const { uuid } of world.pool.vms()) await world.job(await world.request(uuid));
+  for (const { uuid } of world.pool.vms()) await ended(world, await world.request(uuid));
   await world.service.settled();
   await forgetImages(world);
   return Object.assign(watching, { world, kind });
