@@ -1,8 +1,6 @@
-import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { Job } from '../../functions/job.ts';
 import { type LocalClock, localClock } from '../../local/clock.ts';
@@ -12,13 +10,12 @@ import { type PoolOptions, type SimulatedPool, startPool, type VmSpec } from '..
 import { type LocalService, startService } from '../../local/service.ts';
 import type { ServiceOptions } from '../../local/service-options.ts';
 import { isSettled, jobWhen } from './job-when.ts';
+import { type Answer, askApi, glanceOf, PLUGIN_FILE, POOL_NAME, pinned, poolOf } from './servers.ts';
 
 // A scenario starts many servers and processes, which takes a busy machine its time.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
-/** The plugin as it is installed in every simulated dom0. */
-export const PLUGIN_FILE = fileURLToPath(new URL('../../plugin/glance', import.meta.url));
-export const POOL_NAME = 'demo';
+export { askApi, glanceOf, PLUGIN_FILE, POOL_NAME, poolOf } from './servers.ts';
 
 export interface ScenarioOptions {
   readonly pool?: Partial<PoolOptions>;
@@ -68,13 +65,6 @@ export interface Scenario extends Servers {
   restart(options?: Partial<ServiceOptions>): Promise<LocalService>;
   /** What is there now that was not when the scenario began. */
   leftBehind(): Promise<string[]>;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever the API says
-  readonly body: any;
 }
 
 export async function scenario(options: ScenarioOptions = {}): Promise<Scenario> {
@@ -144,51 +134,5 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
       return current;
     },
     leftBehind: look,
-  };
-}
-
-/** A simulated pool as the service's configuration names it. */
-export function poolOf(pool: SimulatedPool, slotsPerHost?: number) {
-  return {
-    name: POOL_NAME,
-    addresses: [pool.url, ...pool.memberUrls],
-    username: pool.username,
-    password: pool.password,
-    ...(slotsPerHost !== undefined && { slotsPerHost }),
-  };
-}
-
-/** Over TLS a pool is known by the certificate that it shows, as members sign for themselves. */
-function pinned(tls: PoolOptions['tls']) {
-  return tls && { fingerprints: [new X509Certificate(tls.cert).fingerprint256] };
-}
-
-/** The embedded Glance as the service's configuration names it. */
-export function glanceOf({ url }: GlanceServer, { token, tls }: Partial<GlanceServerOptions> = {}) {
-  return { url, ...(token !== undefined && { token }), ...(tls && { ca: tls.cert }) };
-}
-
-/** Sends a request to a service's API, with its token. */
-export async function askApi(
-  { apiUrl, token }: Pick<LocalService, 'apiUrl' | 'token'>,
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<Answer> {
-  const response = await fetch(`${apiUrl}${path}`, {
-    method,
-    headers: {
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return {
-    status: response.status,
-    headers: response.headers,
-    body: text === '' ? undefined : JSON.parse(text),
   };
 }
