@@ -42,9 +42,12 @@ export async function handler(event: StatusChange): Promise<void> {
 }
 
 export async function reconcileEvent(event: StatusChange, runtime: Runtime): Promise<void> {
-  const result = await reconcile(event.detail.name, runtime);
+  refuseOwing(event.detail.name, await reconcile(event.detail.name, runtime));
+}
+
+function refuseOwing(jobId: string, result: Reconciled): void {
   if (result.state === 'owing' && !result.byHost)
-    throw new XensnapError('StillOwed', `Job ${event.detail.name} still owes ${result.owes.join(', ')}.`);
+    throw new XensnapError('StillOwed', `Job ${jobId} still owes ${result.owes.join(', ')}.`);
 }
 
 type CleanupDeps = DepsOf<(typeof CLEANUP_STEPS)[number]>;
@@ -74,15 +77,16 @@ async function relockUnderLease(deps: DepsOf<'RelockVm'>): Promise<void> {
 /**
  * Brings a job that no longer runs to its end: closes it, waits out a step that may still be at work, pays its debts,
  * tells the outcome and frees the VM. Under a claim, so that of two at once one does it.
- * @param options.alone nobody else can be at work on any job: claims and running steps are of a process that is dead
+ * @param options.orphaned the process that had the job is dead: none of its steps runs, and it does not begin any more
+ * @param options.alone nobody else can be at work on any job: so are claims
  */
 export async function reconcile(
   jobId: string,
   runtime: Runtime,
-  options: { alone?: boolean } = {},
+  options: { orphaned?: boolean; alone?: boolean } = {},
 ): Promise<Reconciled> {
   const { store, clock, config } = runtime;
-  const { alone = false } = options;
+  const { alone = false, orphaned = alone } = options;
   const me = randomUUID();
   const until = new Date(clock.now().getTime() + config.timings.claimSeconds * 1000);
   const claimed = await store.jobs.claim(jobId, me, alone ? new Date(END_OF_TIME) : clock.now(), until);
@@ -92,9 +96,9 @@ export async function reconcile(
     const execution = await runtime.executions.describe(jobId);
     if (execution?.status === 'RUNNING' || execution?.status === 'PENDING_REDRIVE') return { state: 'busy' };
     // Its request may be about to start it. One that has ended will not be started again, whatever its record says.
-    if (!alone && !execution && isStarting(claimed, runtime)) return { state: 'busy' };
+    if (!orphaned && !execution && isStarting(claimed, runtime)) return { state: 'busy' };
     await store.jobs.close(jobId);
-    const job = alone ? await store.jobs.get(jobId) : await waitOutStep(jobId, runtime);
+    const job = orphaned ? await store.jobs.get(jobId) : await waitOutStep(jobId, runtime);
     if (!job) return { state: 'owing', owes: ['what the step that still runs does'], byHost: false };
     return await settle(job, endOf(job, execution), runtime);
   } finally {
@@ -104,13 +108,27 @@ export async function reconcile(
 
 const STRANDED_AT_ONCE = 8;
 
-/** Reconciles every open job, knowing that no other process works on the table. Answers how many there were. */
-export async function reconcileStranded(runtime: Runtime): Promise<number> {
+/** Reconciles every open job, knowing that no other process works on the table. Answers which still owe something. */
+export async function reconcileStranded(runtime: Runtime): Promise<readonly string[]> {
   const ids: string[] = [];
   for await (const { id } of runtime.store.jobs.open()) ids.push(id);
   // A host that hangs holds up its own jobs, not everybody's.
-  await mapBounded(ids, STRANDED_AT_ONCE, (id) => reconcile(id, runtime, { alone: true }));
-  return ids.length;
+  const owing = await mapBounded(ids, STRANDED_AT_ONCE, async (id) => {
+    try {
+      const { state } = await reconcile(id, runtime, { alone: true });
+      return state === 'settled' || state === 'over' ? [] : [id];
+    } catch (error) {
+      // Its pool is away, say: the others are brought to their end all the same.
+      runtime.log.warn('a stranded job could not be tidied up yet', { reason: translate(error).message });
+      return [id];
+    }
+  });
+  return owing.flat();
+}
+
+/** Reconciles a job that a dead process had, and that another one may look at too. Throws while something is owed. */
+export async function reconcileOrphan(jobId: string, runtime: Runtime): Promise<void> {
+  refuseOwing(jobId, await reconcile(jobId, runtime, { orphaned: true }));
 }
 
 /** Whether a job that has no execution may be about to get one. */

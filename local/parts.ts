@@ -5,7 +5,7 @@ import { type JobInput, STEPS, type StepName } from '../statemachine/contract.ts
 import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
 import { LOCAL_AWS } from './aws/in-process.ts';
 import { type LocalQueue, startQueue } from './aws/queue.ts';
-import { rule } from './aws/rules.ts';
+import { ENDED_ATTEMPTS, rule } from './aws/rules.ts';
 import { startSecrets } from './aws/secrets.ts';
 import { sqsSender } from './aws/sqs-sender.ts';
 import { substitute } from './aws/states/definition.ts';
@@ -67,8 +67,8 @@ export async function startParts(
     target: (event) => handlers.ended(event),
     clock,
     matches: ({ detail }) => FAILURES.includes(detail.status),
-    // Tried for some minutes, as Lambda does with an event. What is still owed then, the janitor pays.
-    attempts: 8,
+    // What is still owed then, the janitor pays.
+    attempts: ENDED_ATTEMPTS,
   });
   const states = await started(
     startStepFunctions({

@@ -78,6 +78,8 @@ export interface ServiceOptions {
 /** Seconds that are too long to wait for on one machine, where nobody pays for a look. */
 const TIMINGS = {
   snapshotPollSeconds: 1,
+  // More than the snapshot call itself may take.
+  snapshotLostSeconds: 30,
   coalescePollSeconds: 2,
   uploadPollMinSeconds: 1,
   uploadPollMaxSeconds: 10,

@@ -4,20 +4,20 @@ import { serve } from '@hono/node-server';
 import { createApi } from '../functions/api/app.ts';
 import type { Knows } from '../functions/api/gate.ts';
 import { type JanitorReport, ROUND_SECONDS } from '../functions/janitor/finding.ts';
-import { settleJobs } from '../functions/janitor/jobs.ts';
 import { tidy } from '../functions/janitor.ts';
 import type { Job } from '../functions/job.ts';
 import { jsonLog } from '../functions/log.ts';
 import { collectMetrics } from '../functions/metrics.ts';
 import { admitBatch } from '../functions/queue/admit.ts';
 import { queueDepth } from '../functions/queue/depth.ts';
-import { reconcileStranded } from '../functions/reconcile.ts';
+import { reconcileOrphan, reconcileStranded } from '../functions/reconcile.ts';
 import { createRuntime, type WholeRuntime } from '../functions/runtime.ts';
 import { tick } from '../functions/schedules.ts';
 import { translate } from '../functions/translate.ts';
 import { startEventSource } from './aws/event-source.ts';
 import { LOCAL_AWS } from './aws/in-process.ts';
 import type { LocalQueue } from './aws/queue.ts';
+import { ENDED_ATTEMPTS, rule } from './aws/rules.ts';
 import { every } from './aws/schedule.ts';
 import { type LocalClock, localClock } from './clock.ts';
 import { handlersIn } from './handlers.ts';
@@ -85,20 +85,15 @@ export async function startService(options: ServiceOptions): Promise<LocalServic
   );
   starting.defer(() => runtime.close());
   ready.resolve(runtime);
-  // Nothing else works on this folder, so whatever is open was left by a service that was killed.
-  if ((await reconcileStranded(runtime)) > 0) {
-    // A host that did not answer is given up at the next look; the janitor's first would be late for its VMs.
-    const { hostAwayClosingSeconds } = runtime.config.timings;
-    const second = new AbortController();
-    const looked = clock
-      .sleep(hostAwayClosingSeconds + 30, second.signal)
-      .then(() => settleJobs(runtime, false))
-      .catch((error: unknown) => second.signal.aborted || log.error('open jobs', { reason: String(error) }));
-    starting.defer(async () => {
-      second.abort();
-      await looked;
-    });
-  }
+  // Nothing else works on this folder, so whatever is open was left by a service that was killed. What its jobs owe
+  // after the first look, since a host is away or a snapshot may still come, is paid as after a bad end.
+  const orphans = rule<string>({
+    target: (jobId) => reconcileOrphan(jobId, runtime),
+    clock,
+    attempts: ENDED_ATTEMPTS,
+  });
+  starting.defer(() => orphans.stop());
+  for (const jobId of await reconcileStranded(runtime)) orphans.deliver(jobId);
 
   const admission = startEventSource({
     client: runtime.sqs,

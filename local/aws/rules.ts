@@ -1,5 +1,8 @@
 import type { LocalClock } from '../clock.ts';
 
+/** For two minutes, as long as it may take that a host is given up, and about as Lambda does with an event. */
+export const ENDED_ATTEMPTS = 8;
+
 /** A rule's way from an event to its target. */
 export interface Rule<Event> {
   /** Hands the event over, now and again until the target has taken it; returns at once. */
