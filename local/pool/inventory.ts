@@ -31,6 +31,8 @@ const LOCK = 'vm-data/allowvssprovider';
 
 export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
   const { db, guests } = pool;
+  const files = await filesBySr(pool);
+  // All else at one moment.
   const vms = db.refs('VM');
   const byUuid = (one: { uuid: string }, other: { uuid: string }): number =>
     one.uuid.localeCompare(other.uuid);
@@ -52,7 +54,7 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
         otherConfig: db.map('VDI', vdi, 'other_config'),
       }))
       .sort(byUuid),
-    files: await filesBySr(pool),
+    files,
     locks: Object.fromEntries(
       vms.map((vm) => {
         const live = guests.get(vm)?.xenstore.get(LOCK) ?? null;

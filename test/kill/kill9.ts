@@ -10,7 +10,8 @@ import { type SimulatedPool, startPool } from '../../local/pool/pool.ts';
 import { startService } from '../../local/service.ts';
 import { randomOf } from '../scale/random.ts';
 import { askApi, glanceOf, PLUGIN_FILE, poolOf } from '../support/servers.ts';
-import { leftInPool, type Told, wrongWithJobs } from './ended.ts';
+import { leftInPool, wrongWithJobs } from './ended.ts';
+import { everyJob } from './every-job.ts';
 import { killService, type RealService, spawnService, startRealService } from './real-service.ts';
 
 export interface Kills {
@@ -84,7 +85,7 @@ async function killOnce(site: Site, nth: number, random: () => number, tell: Kil
   await using first = await startRealService(flags, folder);
   for (const vm of asked) await accepted(first, vm);
   await delay(wait);
-  const phases = (await jobsOf(first)).filter(({ finishedAt }) => !finishedAt).map(({ phase }) => phase);
+  const phases = (await everyJob(first)).filter(({ finishedAt }) => !finishedAt).map(({ phase }) => phase);
   await killService(first.process);
   for (const after of killedStarts) {
     const child = spawnService(flags, folder);
@@ -95,7 +96,7 @@ async function killOnce(site: Site, nth: number, random: () => number, tell: Kil
   await using service = await startRealService(flags, folder);
   const started = Date.now();
   const wrong = async () => [
-    ...wrongWithJobs(await jobsOf(service), site.glance.images()),
+    ...wrongWithJobs(await everyJob(service), site.glance.images()),
     ...leftInPool(before, await pool.inventory()),
   ];
   for (let left = await wrong(); left.length > 0; left = await wrong()) {
@@ -153,17 +154,6 @@ async function accept(service: Api, method: string, path: string, body?: unknown
 
 async function accepted(service: Api, vm: string): Promise<string> {
   return (await accept(service, 'POST', '/snapshots', { vm })).id;
-}
-
-async function jobsOf(service: Api): Promise<(Told & { phase: string })[]> {
-  const jobs: (Told & { phase: string })[] = [];
-  let marker = '';
-  do {
-    const { snapshots, next } = await accept(service, 'GET', `/snapshots?limit=100${marker}`);
-    for (const job of snapshots) jobs.push({ ...job, imageGone: job.imageId === null });
-    marker = next === null ? '' : `&marker=${encodeURIComponent(next)}`;
-  } while (marker !== '');
-  return jobs;
 }
 
 /** What a killed service has left holds up nobody. */

@@ -21,7 +21,7 @@ import { startXapiProxies } from './wire/xapi.ts';
 
 const PLUGIN_FILE = fileURLToPath(new URL('../../plugin/glance', import.meta.url));
 const POOL_NAME = 'demo';
-const GLANCE_TOKEN = 'planted-glance-token';
+export const GLANCE_TOKEN = 'planted-glance-token';
 const CREDENTIAL = { id: 'credential', secret: 'planted-keystone-secret' };
 
 /** How fast the clock runs: the waits between two tries are as long as in AWS. */
