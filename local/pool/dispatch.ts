@@ -12,9 +12,14 @@ import { completeTask, createTask, failTask, taskCalls } from './classes/task.ts
 import { vbdCalls } from './classes/vbd.ts';
 import { vdiCalls } from './classes/vdi.ts';
 import { cloneCalls } from './classes/vdi-clone.ts';
+import { vifCalls } from './classes/vif.ts';
 import { vmCalls } from './classes/vm.ts';
+import { vmCreateCalls } from './classes/vm-create.ts';
 import { revertVm } from './classes/vm-revert.ts';
+import { vmStartCalls } from './classes/vm-start.ts';
+import { vtpmCalls } from './classes/vtpm.ts';
 import { coerce } from './database/coerce.ts';
+import { readConstructor } from './database/constructor.ts';
 import { type Call, calls } from './database/datamodel.ts';
 import { genericCall } from './database/generic.ts';
 import { hasCome, isRemoved } from './database/release.ts';
@@ -39,7 +44,11 @@ const implementations: Record<string, Implementation> = {
   ...vbdCalls,
   ...vdiCalls,
   ...cloneCalls,
+  ...vifCalls,
   ...vmCalls,
+  ...vmCreateCalls,
+  ...vmStartCalls,
+  ...vtpmCalls,
   'VM.revert': revertVm,
 };
 
@@ -155,6 +164,8 @@ function readArguments(pool: PoolState, call: Call, params: readonly Value[]): V
     throw new XapiFailure('MESSAGE_PARAMETER_COUNT_MISMATCH', call.name, String(required), String(received));
   return own.slice(0, declared.length).map((value, index) => {
     const param = declared[index];
-    return param ? coerce(param, value) : value;
+    if (!param) return value;
+    const isConstructor = call.name === `${call.className}.create` && param.type.endsWith(' record');
+    return isConstructor ? readConstructor(call.className, value) : coerce(param, value);
   });
 }

@@ -7,12 +7,16 @@ export function xapiSocket(dom0Root: string): string {
 }
 
 /** Lays out what a plugin finds in a control domain. */
-export async function makeDom0(dom0Root: string, hostUuid: string): Promise<void> {
-  const folders = ['etc/xapi.d/plugins', 'var/lib/xcp', 'var/run/sr-mount', 'tmp'];
+export async function makeDom0(
+  dom0Root: string,
+  { hostUuid, controlDomainUuid }: { hostUuid: string; controlDomainUuid: string },
+): Promise<void> {
+  const folders = ['dev', 'etc/xapi.d/plugins', 'var/lib/xcp', 'var/run/sr-mount', 'tmp'];
   for (const folder of folders) await mkdir(join(dom0Root, folder), { recursive: true });
   const inventory = [
     "PRODUCT_BRAND='XCP-ng'",
     `INSTALLATION_UUID='${hostUuid}'`,
+    `CONTROL_DOMAIN_UUID='${controlDomainUuid}'`,
     "MANAGEMENT_INTERFACE='xenbr0'",
   ];
   await writeFile(join(dom0Root, 'etc/xensource-inventory'), `${inventory.join('\n')}\n`);

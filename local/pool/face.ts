@@ -9,6 +9,7 @@ import { vmHandle } from './handle.ts';
 import { bootHost, crashHost, ejectHost, failOver, hangHost, resumeHost } from './host-life.ts';
 import { listBaseCopies, takeInventory } from './inventory.ts';
 import type { PoolHost, SimulatedPool } from './simulated-pool.ts';
+import { noteRoomOfDevices } from './sm/device-room.ts';
 import { abandonExports } from './sm/dom0-vbd.ts';
 import { coalesceNow, collectorByHand } from './sm/gc.ts';
 import { storageOf } from './sm/storage.ts';
@@ -96,9 +97,14 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
       if (live !== undefined) await (live ? bootHost : crashHost)(pool, host);
     },
     ejectHost: (hostUuid) => ejectHost(pool, hostOf(hostUuid)),
-    fillSr(srUuid, full) {
+    async fillSr(srUuid, full) {
       const left = full ? 0 : Number.POSITIVE_INFINITY;
-      storageOf(pool, db.byUuid('SR', srUuid)).freeBytes = typeof full === 'number' ? full : left;
+      const filled = storageOf(pool, db.byUuid('SR', srUuid));
+      filled.freeBytes = typeof full === 'number' ? full : left;
+      await noteRoomOfDevices(pool, filled);
+    },
+    setNewDisks(srUuid, format) {
+      storageOf(pool, db.byUuid('SR', srUuid)).newDisks = format;
     },
     failSnapshotHalfWay(srUuid) {
       storageOf(pool, db.byUuid('SR', srUuid)).failsSnapshotHalfWay = true;

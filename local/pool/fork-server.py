@@ -18,6 +18,9 @@ import signal
 import struct
 import sys
 
+sys.dont_write_bytecode = True  # leaves nothing beside this file
+import full_device
+
 MAX_PROGRAMS = 16
 
 code_by_text = {}
@@ -110,6 +113,7 @@ def become_plugin(request, call, wakers):
     # Both are how processes of a control domain are told from others.
     show(os.fsencode(sys.argv[1]), os.fsencode(request['file']))
     show(b'XENSNAP_DOM0_ROOT=' + os.fsencode(sys.argv[1]), b'XENSNAP_DOM0_ROOT=' + os.fsencode(root))
+    full_device.bound_writes(root)
     sys.argv = [request['file'], os.fsdecode(bytes(call))]
 
 

@@ -1,5 +1,7 @@
 import { enterPowerState, type PowerState } from './classes/vm.ts';
 import type { Row } from './database/value.ts';
+import { bootSectorAfter, readSectors } from './sm/boot-disk.ts';
+import { openFlatDisk } from './sm/flat-disk.ts';
 import { diskPath, storageOf } from './sm/storage.ts';
 import { writeBurst, writeDisk } from './sm/writer.ts';
 import type { PoolState, Vss } from './state.ts';
@@ -68,7 +70,12 @@ export function vmHandle(pool: PoolState, ref: string): VmHandle {
     },
     writeSome: () => writeBurst(pool, ref),
     async writeAt(offset, data) {
-      if (this.rootVdi) await writeDisk(pool, this.rootVdi.ref, [{ sector: offset / 512, data }]);
+      if (!this.rootVdi) return;
+      const writes = [{ sector: offset / 512, data }];
+      const boot = await readSectors(await openFlatDisk(pool, this.rootVdi.ref), 0, 1);
+      // What a guest writes is no damage to it.
+      const after = offset > 0 ? bootSectorAfter(boot, writes) : undefined;
+      await writeDisk(pool, this.rootVdi.ref, after ? [...writes, { sector: 0, data: after }] : writes);
     },
     startWriting() {
       db.set('VM', ref, 'writing', true);

@@ -4,6 +4,7 @@ import { updateAllowedVdiOperations } from './classes/vdi-operations.ts';
 import { enterPowerState } from './classes/vm.ts';
 import type { Backup } from './database/database.ts';
 import { diskAttachmentChanged } from './sm/blktap.ts';
+import { loseDevices } from './sm/devices.ts';
 import type { Host, PoolState } from './state.ts';
 
 /** Seconds without a heartbeat after which the master takes a host for dead (host_assumed_dead_interval of xapi_globs.ml). */
@@ -24,6 +25,7 @@ export async function crashHost(pool: PoolState, host: Host): Promise<void> {
   setLive(pool, host, false);
   for (const vm of pool.db.referrers('VM', 'resident_on', host.ref)) pool.guests.delete(vm);
   await Promise.all([endPlugins(pool, host), ...host.listeners.map((listener) => listener.stop())]);
+  await loseDevices(pool, host);
 }
 
 /** Power again: what ran on it is found halted, and nothing of its control domain's disks is attached. */
@@ -126,6 +128,7 @@ export async function ejectHost(pool: PoolState, host: Host): Promise<void> {
     ['VM', controlDomain],
     ['host_metrics', db.text('host', host.ref, 'metrics')],
     ...db.referrers('PBD', 'host', host.ref).map((pbd) => ['PBD', pbd] as const),
+    ...db.referrers('PIF', 'host', host.ref).map((pif) => ['PIF', pif] as const),
     ['host', host.ref],
   ] as const) {
     db.destroy(className, ref);

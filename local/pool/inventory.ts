@@ -1,5 +1,5 @@
-import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
+import { type Dom0Vbd, devicesOfHosts, dom0Vbds, listTree, uuidOrNone } from './inventory-dom0.ts';
 import { attachedToControlDomains } from './sm/dom0-vbd.ts';
 import { isSmOwn } from './sm/journal.ts';
 import { diskPath } from './sm/storage.ts';
@@ -10,7 +10,15 @@ import type { PoolState } from './state.ts';
  * not in it, since the coalescer makes and merges them as it likes, nor are its journals: `baseCopies` lists the former.
  */
 export interface PoolInventory {
-  readonly vms: { uuid: string; name: string; isSnapshot: boolean; otherConfig: Record<string, string> }[];
+  readonly vms: {
+    uuid: string;
+    name: string;
+    isSnapshot: boolean;
+    otherConfig: Record<string, string>;
+    /** Its interfaces, as device and MAC, and its vTPMs by UUID. */
+    vifs: string[];
+    vtpms: string[];
+  }[];
   readonly vdis: { uuid: string; name: string; sr: string; otherConfig: Record<string, string> }[];
   /** What is in each SR's folder, by the SR's UUID: folders with a slash, and what is in them. */
   readonly files: Record<string, string[]>;
@@ -23,6 +31,9 @@ export interface PoolInventory {
   readonly secrets: string[];
   /** UUIDs of the disks that a control domain has attached, as an export does. */
   readonly attached: string[];
+  /** The control domains' VBDs, plugged or not, by disk, and which devices there are below each `/dev`. */
+  readonly dom0Vbds: Dom0Vbd[];
+  readonly devices: string[];
   /** How many plugin processes run. */
   readonly plugins: number;
 }
@@ -44,6 +55,11 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
         name: db.text('VM', vm, 'name_label'),
         isSnapshot: db.flag('VM', vm, 'is_a_snapshot'),
         otherConfig: db.map('VM', vm, 'other_config'),
+        vifs: db
+          .referrers('VIF', 'VM', vm)
+          .map((vif) => `${db.text('VIF', vif, 'device')} ${db.text('VIF', vif, 'MAC')}`)
+          .sort(),
+        vtpms: db.referrers('VTPM', 'VM', vm).map((vtpm) => db.text('VTPM', vtpm, 'uuid')),
       }))
       .sort(byUuid),
     vdis: managed
@@ -76,8 +92,10 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
       .map((secret) => db.text('secret', secret, 'uuid'))
       .sort(),
     attached: attachedToControlDomains(pool)
-      .map((vdi) => db.text('VDI', vdi, 'uuid'))
+      .map((vdi) => uuidOrNone(db, vdi))
       .sort(),
+    dom0Vbds: dom0Vbds(pool),
+    devices: await devicesOfHosts(pool),
     plugins: pool.plugins.size,
   };
 }
@@ -94,14 +112,6 @@ async function filesBySr(pool: PoolState): Promise<Record<string, string[]>> {
     });
   }
   return files;
-}
-
-async function listTree(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  return entries.map((entry) => {
-    const path = join(entry.parentPath, entry.name).slice(folder.length + 1);
-    return entry.isDirectory() ? `${path}/` : path;
-  });
 }
 
 function baseCopyUuids({ db }: PoolState, sr: string): string[] {

@@ -23,6 +23,8 @@ import { listen } from './wire/listener.ts';
 
 // With startPool these are all that the rest of the project needs of the pool.
 export type { DiskSpec, VmSpec } from './build/add-vm.ts';
+export type { NicSpec } from './build/hardware.ts';
+export type { NetworkSpec } from './build/network.ts';
 export type { Fault } from './faults.ts';
 export type { VmHandle } from './handle.ts';
 export type { PoolInventory } from './inventory.ts';
@@ -47,6 +49,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
       gcQuietSeconds: options.gcQuietSeconds ?? 300,
       gcPairSeconds: options.gcPairSeconds ?? 5,
       guestWrites: options.guestWrites ?? true,
+      guestBootSeconds: options.guestBootSeconds ?? 40,
     },
     hosts: [],
     guests: new Map(),

@@ -1,5 +1,6 @@
 import type { LocalClock } from '../clock.ts';
 import type { VmSpec } from './build/add-vm.ts';
+import type { NetworkSpec } from './build/network.ts';
 import type { Backup } from './database/database.ts';
 import type { ReleaseName } from './database/release.ts';
 import type { Row } from './database/value.ts';
@@ -18,6 +19,8 @@ export interface PoolOptions {
   /** Demo VMs: 6 of 64 MiB. */
   readonly vms?: number;
   readonly diskMib?: number;
+  /** Networks beside the one for management. */
+  readonly networks?: readonly NetworkSpec[];
   /** The master's, 0 for any; with one given, members take the following. */
   readonly port?: number;
   readonly username?: string;
@@ -33,6 +36,10 @@ export interface PoolOptions {
   readonly keepModels?: boolean;
   /** Whether the running guests go on writing by themselves; true by default. */
   readonly guestWrites?: boolean;
+  /** How long after `VM.start` a guest's agent reports, where there is a system with one on its disk: 40. */
+  readonly guestBootSeconds?: number;
+  /** Each host's memory: 64. */
+  readonly hostMemoryGib?: number;
   /** How long a failed login takes; as the release has it if left out. */
   readonly failedLoginSeconds?: number;
   /** How long the coalescer waits before it begins: 300. */
@@ -93,8 +100,13 @@ export interface SimulatedPool {
   ): Promise<void>;
   /** Takes a member out of the pool, dead or alive: its record goes, and its VMs are halted. */
   ejectHost(hostUuid: string): Promise<void>;
-  /** A full SR refuses snapshots and merges; a number is what is free, in bytes. Its folder still takes hard links. */
-  fillSr(srUuid: string, full: boolean | number): void;
+  /**
+   * A full SR refuses snapshots, merges and new disks, and a thin one what a plugin writes to a disk's device from then
+   * on; a number is what is free, in bytes. Its folder still takes hard links. xapi hears of it with the next scan.
+   */
+  fillSr(srUuid: string, full: boolean | number): Promise<void>;
+  /** What the SR makes of new disks from now on; VHD at first. */
+  setNewDisks(srUuid: string, format: 'vhd' | 'qcow2'): void;
   /** The SR's next snapshot of a disk fails when the disk itself has its new file already, and the snapshot none. */
   failSnapshotHalfWay(srUuid: string): void;
   /** Lets the SR's coalescer do all that there is, without its quiet times. */

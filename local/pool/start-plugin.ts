@@ -13,6 +13,11 @@ const CANNOT_EXECUTE = 126;
  */
 const RUN_PRIVATELY = [
   'import os, sys',
+  `sys.path.insert(0, ${JSON.stringify(import.meta.dirname)})`,
+  'sys.dont_write_bytecode = True',
+  'import full_device',
+  'sys.path.pop(0)',
+  "full_device.bound_writes(os.environ['XENSNAP_DOM0_ROOT'])",
   "sys.argv = [sys.argv[1], os.fsdecode(os.environb.pop(b'XENSNAP_PLUGIN_CALL'))]",
   "exec(compile(open(sys.argv[0], 'rb').read(), 'plugin', 'exec'), {'__name__': '__main__', '__file__': sys.argv[0]})",
 ].join('\n');

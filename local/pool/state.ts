@@ -47,6 +47,8 @@ export interface Guest {
   /** Its xenstore keys, below its domain's path. */
   readonly xenstore: Map<string, string>;
   vss: Vss;
+  /** Set once the system on its disk has come up. */
+  booted: boolean;
   writing: boolean;
   /** The writes under way, or the last ones. */
   burst?: Promise<void>;
@@ -63,6 +65,8 @@ export interface Storage {
   readonly folder: string;
   /** What new VHDs and the coalescer find; hard links need none. Infinite unless a test says otherwise. */
   freeBytes: number;
+  /** What new disks are. */
+  newDisks: 'vhd' | 'qcow2';
   /** The next snapshot finds no space for its second child (sm's own fault point FileSR_fail_snap2). */
   failsSnapshotHalfWay: boolean;
   /** The coalescer's process: one for an SR. */
@@ -120,6 +124,7 @@ export interface PoolSettings {
   readonly gcPairSeconds: number;
   /** Whether guests write by themselves from the start. */
   readonly guestWrites: boolean;
+  readonly guestBootSeconds: number;
 }
 
 /** All that the simulated pool consists of. */

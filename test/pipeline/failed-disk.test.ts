@@ -50,7 +50,7 @@ it('names the disks that a full SR may concern, by their SRs', async () => {
     pool: old,
     vms: [{ name: 'db', disks: [root, { mib: 4, sr: 'nfs', name: 'data' }] }],
   });
-  pool.fillSr(pool.srs.find(({ name }) => /nfs/i.test(name))?.uuid ?? '', true);
+  await pool.fillSr(pool.srs.find(({ name }) => /nfs/i.test(name))?.uuid ?? '', true);
   const done = await job(await request('db'));
   expect(done.error).toEqual({
     name: 'StorageFull',

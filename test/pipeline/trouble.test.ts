@@ -66,7 +66,7 @@ beforeAll(async () => {
       await pool.installPlugin(xen4 ?? '', file);
       await writeFile(file, OLD_PLUGIN);
       await pool.installPlugin(xen6 ?? '', file);
-      pool.fillSr(localSr(pool, 'xen5'), true);
+      await pool.fillSr(localSr(pool, 'xen5'), true);
     },
   });
 });

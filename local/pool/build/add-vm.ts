@@ -5,8 +5,9 @@ import { SR_TYPES, type SrType } from '../sm/types.ts';
 import type { Host, PoolState, Vss } from '../state.ts';
 import { deepen, shareParent } from './chain.ts';
 import { buildDisk, type DiskFormat } from './disk.ts';
+import { addHardware, type HardwareSpec, hardwareOf } from './hardware.ts';
 import { buildSr } from './hosts.ts';
-import { newVbd, newVif, newVm } from './vm.ts';
+import { newVbd, newVm } from './vm.ts';
 
 /** One disk of a new VM; what is left out is as `VmSpec` says it for all. */
 export interface DiskSpec {
@@ -21,7 +22,7 @@ export interface DiskSpec {
   readonly name?: string;
 }
 
-export interface VmSpec {
+export interface VmSpec extends HardwareSpec {
   /** Any text: nothing of it is looked at. */
   readonly name: string;
   /** A host's UUID or name; the master if left out. */
@@ -56,9 +57,9 @@ export interface VmSpec {
   readonly tags?: readonly string[];
 }
 
-/** Adds a VM with its interface, its disks and its empty CD drive. */
+/** Adds a VM with its interfaces, its disks and its empty CD drive. */
 export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
-  const { db, settings } = pool;
+  const { settings } = pool;
   const host = findHost(pool, spec.host);
   const isTemplate = spec.kind === 'template';
   const vm = newVm(pool, {
@@ -69,12 +70,12 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
     ...(spec.otherConfig && { other_config: spec.otherConfig }),
     HVM_boot_params: { firmware: spec.boot?.firmware ?? 'bios', order: spec.boot?.order ?? 'cdn' },
     ...(spec.tags && { tags: [...spec.tags] }),
+    ...hardwareOf(spec),
     vss: spec.vss ?? (isRemoved(settings.release, 'VM.snapshot_with_quiesce') ? 'none' : 'works'),
     writing: settings.guestWrites,
     withoutAgent: spec.agent === false,
   });
-  const [network] = db.refs('network');
-  if (network) newVif(pool, vm, network);
+  addHardware(pool, vm, spec);
   const cd = spec.cd === undefined ? { device: CD_DEVICE } : spec.cd;
   for (const [index, disk] of numbered(disksOf(spec), cd?.device).entries()) {
     const { device, mib = spec.diskMib ?? 64 } = disk;
@@ -84,6 +85,7 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
       mib,
       format: disk.format ?? 'vhd',
       dataMib: spec.dataMib ?? Math.min(4, mib / 4),
+      system: { firmware: spec.boot?.firmware ?? 'bios', hasAgent: spec.agent ?? true },
     });
     newVbd(pool, vm, { device, vdi, bootable: disk.bootable ?? device === 0 });
   }

@@ -1,9 +1,10 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open } from 'node:fs/promises';
 import { createDynamicVhd, physicalBytes } from '../../vhd/vhd.ts';
-import { diskPath, storageOf } from '../sm/storage.ts';
-import { writeDisk } from '../sm/writer.ts';
+import { bootSector, type System } from '../sm/boot-disk.ts';
+import { isThick, vhdVolumeBytes } from '../sm/room.ts';
+import { diskPath, rawPath, storageOf } from '../sm/storage.ts';
+import { hotSectors, writeDisk } from '../sm/writer.ts';
 import type { PoolState } from '../state.ts';
 
 export type DiskFormat = 'vhd' | 'raw' | 'qcow2';
@@ -15,11 +16,13 @@ export interface NewDisk {
   readonly format: DiskFormat;
   /** Random data from the start; with none the disk is all zeros. */
   readonly dataMib: number;
+  /** What is installed on it: a guest comes up with this firmware only, and with an agent or without. */
+  readonly system: System;
 }
 
 const MIB = 1024 ** 2;
 const SECTOR_BYTES = 512;
-const RUN_BYTES = 256 * 1024;
+const RUN_SECTORS = 512;
 
 /** A disk with some data in it: a boot sector, runs of random bytes here and there, and the last sector. */
 export async function buildDisk(pool: PoolState, disk: NewDisk): Promise<string> {
@@ -40,28 +43,39 @@ export async function buildDisk(pool: PoolState, disk: NewDisk): Promise<string>
     sm_config: { vhd: {}, raw: { type: 'raw' }, qcow2: { 'image-format': 'qcow2' } }[disk.format],
   });
   if (disk.format === 'raw') {
-    await writeFile(join(storage.folder, `${uuid}.raw`), '');
+    await using volume = await open(rawPath(storage, uuid), 'wx');
+    await volume.truncate(virtualBytes);
+    db.set('VDI', vdi, 'physical_utilisation', String(virtualBytes));
     return vdi;
   }
   if (disk.format === 'qcow2') storage.qcow2.add(uuid);
   const path = diskPath(storage, uuid);
   await createDynamicVhd(path, { uuid: randomUUID(), virtualBytes, createdAt: new Date() });
   await models.create(uuid, virtualBytes);
-  const writes = firstData(virtualBytes, disk.dataMib);
+  const writes = firstData(virtualBytes, disk);
   if (writes.length > 0) await writeDisk(pool, vdi, writes);
-  db.set('VDI', vdi, 'physical_utilisation', String(await physicalBytes(path)));
+  const held = isThick(storage) ? vhdVolumeBytes(virtualBytes) : await physicalBytes(path);
+  db.set('VDI', vdi, 'physical_utilisation', String(held));
   return vdi;
 }
 
-function firstData(virtualBytes: number, dataMib: number): { sector: number; data: Buffer }[] {
+function firstData(virtualBytes: number, { dataMib, system }: NewDisk): { sector: number; data: Buffer }[] {
   if (dataMib === 0) return [];
   const sectors = virtualBytes / SECTOR_BYTES;
-  const boot = Buffer.alloc(SECTOR_BYTES);
-  boot.write('simulated boot sector');
-  boot.writeUInt16LE(0xaa55, SECTOR_BYTES - 2);
-  const runs = Array.from({ length: Math.ceil((dataMib * MIB) / RUN_BYTES) }, () => ({
-    sector: randomInt(1, Math.max(2, sectors - RUN_BYTES / SECTOR_BYTES)),
-    data: randomBytes(Math.min(RUN_BYTES, virtualBytes / 2)),
+  const places = Math.max(1, Math.floor(sectors / RUN_SECTORS));
+  const taken = new Set<number>();
+  const wanted = Math.min(places, Math.ceil((dataMib * MIB) / SECTOR_BYTES / RUN_SECTORS));
+  while (taken.size < wanted) taken.add(randomInt(places));
+  // Neither where blocks begin nor where they end, nor in the boot sector or the disk's last.
+  const runs = [...taken].map((place) => ({
+    sector: place * RUN_SECTORS + randomInt(1, 8),
+    data: randomBytes((RUN_SECTORS - 9) * SECTOR_BYTES),
   }));
-  return [...runs, { sector: 0, data: boot }, { sector: sectors - 1, data: randomBytes(SECTOR_BYTES) }];
+  // Of these the guest boots; where it goes on writing is no part of it.
+  const needed = runs.filter(({ sector }) => sector >= hotSectors(sectors));
+  return [
+    ...runs,
+    { sector: 0, data: bootSector(needed, system) },
+    { sector: sectors - 1, data: randomBytes(SECTOR_BYTES) },
+  ];
 }

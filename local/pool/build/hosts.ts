@@ -12,13 +12,18 @@ import { newVm } from './vm.ts';
 const GIB = 1024 ** 3;
 
 /** Adds a host with its control domain; the first is the master. */
-export async function buildHost(pool: PoolState, name: string, dom0Root: string): Promise<Host> {
+export async function buildHost(
+  pool: PoolState,
+  name: string,
+  dom0Root: string,
+  memoryGib = 64,
+): Promise<Host> {
   const { db, clock } = pool;
   const { release } = pool.settings;
   const uuid = randomUUID();
   const metrics = db.create('host_metrics', {
-    memory_total: String(64 * GIB),
-    memory_free: String(32 * GIB),
+    memory_total: String(memoryGib * GIB),
+    memory_free: String((memoryGib / 2) * GIB),
     live: true,
     last_updated: clock.now(),
   });
@@ -40,11 +45,11 @@ export async function buildHost(pool: PoolState, name: string, dom0Root: string)
     },
     capabilities: ['xen-3.0-x86_64', 'hvm-3.0-x86_64'],
     edition: release.edition,
+    cpu_info: { cpu_count: '32', socket_count: '2', vendor: 'AuthenticAMD' },
     display: 'enabled',
     power_on_mode: '',
     other_config: { iscsi_iqn: `iqn.2026-11.local.${name}` },
   });
-  await makeDom0(dom0Root, uuid);
   const host: Host = {
     ...{ ref, uuid, name, dom0Root, isMaster: pool.hosts.length === 0 },
     ...{ listeners: [], power: new AbortController(), hang: undefined },
@@ -57,6 +62,8 @@ export async function buildHost(pool: PoolState, name: string, dom0Root: string)
     withoutAgent: true,
     affinity: ref,
   });
+  const controlDomainUuid = db.text('VM', controlDomain, 'uuid');
+  await makeDom0(dom0Root, { hostUuid: uuid, controlDomainUuid });
   enterPowerState(pool, controlDomain, 'Running', ref);
   pool.guests.delete(controlDomain);
   db.set('VM', controlDomain, 'domid', '0');
@@ -102,6 +109,7 @@ export async function buildSr(
     type: sr.type,
     folder,
     freeBytes: Number.POSITIVE_INFINITY,
+    newDisks: 'vhd',
     failsSnapshotHalfWay: false,
     collector: undefined,
     qcow2: new Set(),

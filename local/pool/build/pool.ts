@@ -6,6 +6,7 @@ import type { PoolOptions } from '../simulated-pool.ts';
 import type { PoolState } from '../state.ts';
 import { addVm, type VmSpec } from './add-vm.ts';
 import { buildHost, buildSr } from './hosts.ts';
+import { buildManagementNetwork, buildNetwork } from './network.ts';
 import { newVm } from './vm.ts';
 
 const BUILDERS = 8;
@@ -15,19 +16,25 @@ const DEMO_NAMES = ['web', 'db', 'cache', 'mail', 'build', 'files'];
 /** The hosts, their SRs, the network and the templates that every pool has. */
 export async function buildPool(pool: PoolState, options: PoolOptions, roots: string): Promise<void> {
   const { db } = pool;
-  db.create('network', {
-    name_label: 'Pool-wide network associated with eth0',
-    bridge: 'xenbr0',
-    MTU: '1500',
-    managed: true,
-  });
   for (let index = 0; index < (options.hosts ?? 2); index += 1) {
-    const host = await buildHost(pool, `xen${index + 1}`, join(roots, String(index + 1)));
+    const host = await buildHost(
+      pool,
+      `xen${index + 1}`,
+      join(roots, String(index + 1)),
+      options.hostMemoryGib,
+    );
     if (options.pluginFile !== undefined) await installPlugin(host.dom0Root, options.pluginFile);
     await buildSr(pool, { name: 'Local storage', type: 'ext', hosts: [host] });
   }
+  buildManagementNetwork(pool);
+  for (const network of options.networks ?? []) buildNetwork(pool, network);
   const shared = await buildSr(pool, { name: 'NFS shared storage', type: 'nfs', hosts: pool.hosts });
-  db.create('pool', { name_label: 'demo', master: pool.hosts[0]?.ref ?? NULL_REF, default_SR: shared });
+  db.create('pool', {
+    name_label: 'demo',
+    master: pool.hosts[0]?.ref ?? NULL_REF,
+    default_SR: shared,
+    restrictions: { restrict_vtpm: 'false' },
+  });
   for (const name of ['Other install media', 'Debian Bookworm 12', 'Windows Server 2022 (64-bit)']) {
     newVm(pool, {
       name_label: name,

@@ -55,13 +55,22 @@ export function workingHost(pool: PoolState, call: string, args: readonly unknow
   return undefined;
 }
 
-const OF_VDIS = new Set(['snapshot', 'clone', 'destroy', 'copy', 'resize']);
+const OF_VDIS = new Set([
+  'snapshot',
+  'clone',
+  'destroy',
+  'copy',
+  'resize',
+  'set_name_label',
+  'set_name_description',
+]);
 const OF_SRS = new Set(['scan', 'update']);
 const OF_DISKS = new Set(['snapshot', 'clone', 'revert']);
 const OF_DOMAINS = new Set(['snapshot_with_quiesce', 'clean_shutdown', 'hard_shutdown', 'pause', 'unpause']);
 const OF_DEVICES = new Set(['plug', 'unplug', 'unplug_force']);
 
-function hostOfSr({ db }: PoolState, sr: string): string {
+/** The host that works on an SR. */
+export function hostOfSr({ db }: PoolState, sr: string): string {
   const hosts = db
     .referrers('PBD', 'SR', sr)
     .filter((pbd) => db.flag('PBD', pbd, 'currently_attached'))

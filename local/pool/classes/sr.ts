@@ -1,10 +1,10 @@
 import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import { kickCollector } from '../sm/gc.ts';
 import { forgetVdi } from '../sm/records.ts';
+import { isThick, noteRoom, vhdVolumeBytes } from '../sm/room.ts';
 import { type DiskFile, scanFolder } from '../sm/scan.ts';
 import { srDestroyCalls } from '../sm/sr-destroy.ts';
-import { assertAttached, storageOf } from '../sm/storage.ts';
+import { assertAttached, rawPath, storageOf } from '../sm/storage.ts';
 import type { Context, PoolState, Storage } from '../state.ts';
 
 /**
@@ -40,10 +40,11 @@ async function synchronise(pool: PoolState, storage: Storage): Promise<void> {
   for (const [uuid, vdi] of known)
     if (!(files.has(uuid) || (await isRaw(storage, uuid)))) forgetVdi(pool, vdi);
   for (const file of files.values()) refresh(pool, storage, file, known.get(file.uuid));
+  await noteRoom(pool, storage);
 }
 
-function isRaw({ folder }: Storage, uuid: string): Promise<boolean> {
-  return access(join(folder, `${uuid}.raw`)).then(
+function isRaw(storage: Storage, uuid: string): Promise<boolean> {
+  return access(rawPath(storage, uuid)).then(
     () => true,
     () => false,
   );
@@ -56,9 +57,11 @@ function refresh({ db }: PoolState, storage: Storage, file: DiskFile, known: str
   const { 'vhd-parent': _old, ...rest } = db.map('VDI', vdi, 'sm_config');
   const format = storage.qcow2.has(uuid) ? { 'image-format': 'qcow2' } : {};
   const parent = parentUuid === undefined ? {} : { 'vhd-parent': parentUuid };
+  // On LVM, a disk that may be written to has room for all of it; what nobody writes to is shrunk.
+  const isInflated = isThick(storage) && !hidden && !db.flag('VDI', vdi, 'is_a_snapshot');
   db.update('VDI', vdi, {
     virtual_size: String(virtualBytes),
-    physical_utilisation: String(bytes),
+    physical_utilisation: String(isInflated ? vhdVolumeBytes(virtualBytes) : bytes),
     sm_config: { ...rest, ...format, ...parent },
     ...(hidden && { managed: false }),
   });
@@ -67,5 +70,5 @@ function refresh({ db }: PoolState, storage: Storage, file: DiskFile, known: str
 export const srCalls = {
   ...srDestroyCalls,
   'SR.scan': (context: Context, sr: string) => scan(context, sr),
-  'SR.update': (context: Context, sr: string) => void storageOf(context.pool, sr),
+  'SR.update': (context: Context, sr: string) => noteRoom(context.pool, storageOf(context.pool, sr)),
 };

@@ -1,14 +1,15 @@
 import { NULL_REF, type Row } from '../database/value.ts';
 import { XapiFailure } from '../failure.ts';
 import { diskAttachmentChanged } from '../sm/blktap.ts';
+import { deviceName, makeDevice, removeDevice } from '../sm/device.ts';
 import { isRead } from '../sm/dom0-vbd.ts';
 import type { Context, PoolState } from '../state.ts';
+import { attachAt, dom0Of, letGo } from './vbd-attach.ts';
 import { updateAllowedVbdOperations, usersOf, vbdRefusal } from './vbd-operations.ts';
 import { updateAllowedVdiOperations } from './vdi-operations.ts';
 import { untilAllowed } from './vm-operations.ts';
 
 const GONE_TYPES = ['cbt_metadata', 'ha_statefile', 'redo_log'];
-/** Devices that "autodetect" tries for disks: 3 is the CD drive's, and a control domain has as many as it needs. */
 const MOST_DEVICES = 255;
 
 /** A VBD without a domain's or SM's help (xapi_vbd.ml): what the caller says of its state counts for nothing. */
@@ -45,7 +46,7 @@ function createVbd({ pool }: Context, args: Row): string {
 
 function freeDevice(taken: readonly string[]): string {
   let device = 0;
-  while (device === 3 || taken.includes(String(device))) device += 1;
+  while (taken.includes(String(device))) device += 1;
   return String(device);
 }
 
@@ -55,45 +56,12 @@ async function plug(context: Context, vbd: string): Promise<void> {
     const vdi = db.text('VBD', vbd, 'VDI');
     const host = db.text('VM', db.text('VBD', vbd, 'VM'), 'resident_on');
     if (db.has('VDI', vdi)) attachAt(context.pool, vbd, host);
-    const prefix = db.flag('VM', db.text('VBD', vbd, 'VM'), 'is_control_domain') ? 'sm/backend' : '';
     const number = Number(db.text('VBD', vbd, 'userdevice'));
-    const device = prefix
-      ? `${prefix}/${db.text('SR', db.text('VDI', vdi, 'SR'), 'uuid')}/${db.text('VDI', vdi, 'uuid')}`
-      : `xvd${String.fromCharCode(97 + (number % 26))}`;
+    const dom0 = dom0Of(context.pool, vbd);
+    if (dom0) await makeDevice(context.pool, dom0, vdi);
+    const device = dom0 ? deviceName(context.pool, vdi) : `xvd${String.fromCharCode(97 + (number % 26))}`;
     db.update('VBD', vbd, { device, currently_attached: true });
   });
-}
-
-/**
- * SM's say over the disk, one host against the others (blktap2.py, _add_tag): `host_…` in its `sm_config` says who has
- * it, and stays when that host dies.
- */
-function attachAt(pool: PoolState, vbd: string, host: string): void {
-  const { db } = pool;
-  const vdi = db.text('VBD', vbd, 'VDI');
-  const sr = db.text('VDI', vdi, 'SR');
-  const seen = db
-    .referrers('PBD', 'SR', sr)
-    .some((pbd) => db.text('PBD', pbd, 'host') === host && db.flag('PBD', pbd, 'currently_attached'));
-  if (!seen) throw new XapiFailure('SR_NOT_ATTACHED', sr);
-  const mode = db.text('VBD', vbd, 'mode');
-  const tags = Object.entries(db.map('VDI', vdi, 'sm_config')).filter(([key]) => key.startsWith('host_'));
-  const elsewhere = tags.filter(([key]) => key !== `host_${host}`);
-  if (elsewhere.some(([, as]) => as === 'RW' || mode === 'RW')) {
-    const uuid = db.text('VDI', vdi, 'uuid');
-    throw new XapiFailure(
-      'SR_BACKEND_FAILURE_46',
-      '',
-      `The VDI is not available [opterr=VDI ${uuid} not detached cleanly]`,
-      '',
-    );
-  }
-  const writes = mode === 'RW' || tags.some(([key, as]) => key === `host_${host}` && as === 'RW');
-  db.set('VDI', vdi, 'sm_config', {
-    ...db.map('VDI', vdi, 'sm_config'),
-    [`host_${host}`]: writes ? 'RW' : 'RO',
-  });
-  diskAttachmentChanged(pool, vdi);
 }
 
 async function unplug(context: Context, vbd: string, operation: 'unplug' | 'unplug_force'): Promise<void> {
@@ -102,13 +70,16 @@ async function unplug(context: Context, vbd: string, operation: 'unplug' | 'unpl
     if (isRead(context.pool, vbd)) throw new XapiFailure('DEVICE_DETACH_REJECTED', 'VBD', vbd, '');
     const vdi = db.text('VBD', vbd, 'VDI');
     const host = db.text('VM', db.text('VBD', vbd, 'VM'), 'resident_on');
+    const dom0 = dom0Of(context.pool, vbd);
+    if (dom0 && db.has('VDI', vdi)) await letGo(context.pool, dom0, vbd, vdi);
     db.set('VBD', vbd, 'currently_attached', false);
     if (!db.has('VDI', vdi)) return;
-    const stillHere = usersOf(db, vdi).some(
+    const here = usersOf(db, vdi).filter(
       (each) => db.text('VM', db.text('VBD', each, 'VM'), 'resident_on') === host,
     );
+    if (dom0 && !here.some((each) => dom0Of(context.pool, each))) await removeDevice(context.pool, dom0, vdi);
     const { [`host_${host}`]: _tag, ...rest } = db.map('VDI', vdi, 'sm_config');
-    if (stillHere) return;
+    if (here.length > 0) return;
     db.set('VDI', vdi, 'sm_config', rest);
     diskAttachmentChanged(context.pool, vdi);
   });

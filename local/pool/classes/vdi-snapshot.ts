@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { physicalBytes } from '../../vhd/vhd.ts';
 import { XapiFailure } from '../failure.ts';
 import { pauseDisk, unpauseDisk } from '../sm/blktap.ts';
+import { settleDevices } from '../sm/devices.ts';
 import { noteSmConfig, smConfig } from '../sm/records.ts';
 import { chainOfFiles } from '../sm/scan.ts';
 import { splitFile } from '../sm/split-file.ts';
@@ -25,6 +26,7 @@ export function snapshotVdi(context: Context, vdi: string, type: SnapshotType = 
     const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
     if (storage.type === 'rawhba') throw new XapiFailure('SR_OPERATION_NOT_SUPPORTED', storage.ref);
     if (smConfig(pool, vdi).type === 'raw') throw new XapiFailure('UNIMPLEMENTED_IN_SM_BACKEND', storage.ref);
+    await settleDevices(pool, vdi);
     // Files and records change under one lock, so that no scan sees a file that has no record yet.
     const taken = await storage.chains.run(async () => {
       const uuid = pool.db.text('VDI', vdi, 'uuid');

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { isRemoved, type Release } from '../database/release.ts';
+import { hasCome, isRemoved, type Release } from '../database/release.ts';
 import { XapiFailure } from '../failure.ts';
 import type { Context, PoolState } from '../state.ts';
 import { setCancellable, throwIfCancelling } from './task.ts';
@@ -17,6 +17,7 @@ const POWER_STATES: Record<string, string[]> = {
   clone: ['Halted'],
   copy: ['Halted'],
   create_template: ['Halted', 'Suspended'],
+  create_vtpm: ['Halted'],
   destroy: ['Halted', 'Suspended'],
   export: ['Halted', 'Suspended'],
   hard_reboot: ['Paused', 'Running'],
@@ -41,6 +42,7 @@ const POWER_STATES: Record<string, string[]> = {
 
 const OF_SNAPSHOTS = ['revert', 'clone', 'copy', 'export', 'destroy', 'hard_shutdown', 'metadata_export'];
 const OF_TEMPLATES = ['clone', 'copy', 'export', 'metadata_export', 'provision'];
+const OF_DRIVERS = ['clean_shutdown', 'clean_reboot', 'suspend', 'checkpoint', 'pool_migrate'];
 const OF_CONTROL_DOMAINS = ['metadata_export', 'start', 'start_on'];
 
 function mayRunBeside(operation: string, current: string[]): boolean {
@@ -83,13 +85,19 @@ export function refusal({ db, settings }: PoolState, vm: string, operation: stri
     if (!OF_CONTROL_DOMAINS.includes(operation))
       return fail('OPERATION_NOT_ALLOWED', 'This operation is not allowed on a control domain');
   }
+  const hasDrivers = db.has('VM_guest_metrics', db.text('VM', vm, 'guest_metrics'));
+  if (power === 'Running' && OF_DRIVERS.includes(operation) && !hasDrivers)
+    return fail('VM_LACKS_FEATURE', vm);
   if (operation === 'snapshot_with_quiesce' && isRemoved(settings.release, 'VM.snapshot_with_quiesce'))
     return fail('VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED', vm);
   return undefined;
 }
 
 export function updateAllowedOperations(pool: PoolState, vm: string): void {
-  const allowed = Object.keys(POWER_STATES).filter((operation) => !refusal(pool, vm, operation));
+  const known = Object.keys(POWER_STATES).filter(
+    (operation) => operation !== 'create_vtpm' || hasCome(pool.settings.release, 'VTPM.create'),
+  );
+  const allowed = known.filter((operation) => !refusal(pool, vm, operation));
   pool.db.set('VM', vm, 'allowed_operations', allowed);
 }
 

@@ -9,6 +9,7 @@ import { updateAllowedVbdOperations } from './vbd-operations.ts';
 import { vdiCalls } from './vdi.ts';
 import { enterPowerState } from './vm.ts';
 import { updateAllowedOperations, withVmOperation } from './vm-operations.ts';
+import { copyVtpm, forgetVtpm } from './vtpm.ts';
 
 /** What a VM keeps when it is reverted (xapi_vm_snapshot.ml, do_not_copy); all else is as it was at the snapshot. */
 const KEPT = new Set([
@@ -58,6 +59,8 @@ export async function revertVm(context: Context, snapshot: string): Promise<void
         await revertDisks(context, vm, snapshot);
         for (const vif of db.referrers('VIF', 'VM', vm)) db.destroy('VIF', vif);
         for (const vif of db.referrers('VIF', 'VM', snapshot)) copyVif(db, vm, vif);
+        for (const vtpm of db.referrers('VTPM', 'VM', vm)) forgetVtpm(pool, vtpm);
+        for (const vtpm of db.referrers('VTPM', 'VM', snapshot)) copyVtpm(pool, vm, vtpm);
         revertMetrics(db, vm, snapshot);
         db.set('VM', vm, 'parent', snapshot);
       } catch (error) {

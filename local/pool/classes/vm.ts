@@ -1,19 +1,21 @@
 import { NULL_REF } from '../database/value.ts';
 import { XapiFailure } from '../failure.ts';
-import { bootGuest, writeXenstoreData } from '../guest.ts';
+import { type Boots, bootGuest, writeXenstoreData } from '../guest.ts';
 import { diskAttachmentChanged } from '../sm/blktap.ts';
 import type { Context, PoolState } from '../state.ts';
 import { atHost } from './forwarding.ts';
 import { snapshotWithQuiesce } from './quiesce.ts';
 import { cloneVm, snapshotVm } from './snapshot.ts';
 import { destroyVbd } from './vbd.ts';
-import { updateAllowedVbdOperations } from './vbd-operations.ts';
+import { updateAllowedVbdOperations, usersOf } from './vbd-operations.ts';
 import { updateAllowedVdiOperations } from './vdi-operations.ts';
+import { updateAllowedVifOperations } from './vif.ts';
 import { asTold, refusal, updateAllowedOperations, withVmOperation } from './vm-operations.ts';
+import { forgetVtpm } from './vtpm.ts';
 
 export type PowerState = 'Running' | 'Paused' | 'Suspended' | 'Halted';
 
-/** Deletes the VM, its VBDs and VIFs; never its disks. Its children get its parent (xapi_vm.ml). */
+/** Deletes the VM, its VBDs, VIFs and VTPMs; never its disks. Its children get its parent (xapi_vm.ml). */
 async function destroyVm(context: Context, vm: string): Promise<void> {
   const { db, guests } = context.pool;
   db.row('VM', vm);
@@ -27,6 +29,7 @@ async function destroyVm(context: Context, vm: string): Promise<void> {
       destroyVbd(context.pool, vbd);
     }
     for (const vif of db.referrers('VIF', 'VM', vm)) db.destroy('VIF', vif);
+    for (const vtpm of db.referrers('VTPM', 'VM', vm)) forgetVtpm(context.pool, vtpm);
     for (const [className, field] of [
       ['VM_metrics', 'metrics'],
       ['VM_guest_metrics', 'guest_metrics'],
@@ -50,8 +53,17 @@ async function setXenstoreData(context: Context, vm: string, value: Record<strin
   await atHost(context, db.text('VM', vm, 'resident_on'), async () => writeXenstoreData(context.pool, vm));
 }
 
-/** Puts the VM into a power state, with what hangs on it: domain, residence, attached disks. */
-export function enterPowerState(pool: PoolState, vm: string, state: PowerState, host: string): void {
+/**
+ * Puts the VM into a power state, with what hangs on it: domain, residence, attached disks. A guest that boots `at once`
+ * has long been there; one that comes `from disk` has to be right for it, and takes its time.
+ */
+export function enterPowerState(
+  pool: PoolState,
+  vm: string,
+  state: PowerState,
+  host: string,
+  boots: Boots = 'at once',
+): void {
   const { db, guests } = pool;
   const hasDomain = state === 'Running' || state === 'Paused';
   db.update('VM', vm, {
@@ -59,11 +71,14 @@ export function enterPowerState(pool: PoolState, vm: string, state: PowerState, 
     resident_on: hasDomain ? host : NULL_REF,
     domid: hasDomain ? String(db.refs('VM').indexOf(vm) + 1) : '-1',
   });
-  if (hasDomain && !guests.has(vm)) bootGuest(pool, vm);
+  if (hasDomain && !guests.has(vm)) bootGuest(pool, vm, boots);
   if (!hasDomain) guests.delete(vm);
   if (state === 'Halted') forgetGuest(pool, vm);
-  for (const vbd of db.referrers('VBD', 'VM', vm))
-    attachVbd(pool, vbd, hasDomain || state === 'Suspended', hasDomain ? host : undefined);
+  for (const vbd of db.referrers('VBD', 'VM', vm)) attachVbd(pool, vbd, hasDomain || state === 'Suspended');
+  for (const vif of db.referrers('VIF', 'VM', vm)) {
+    db.set('VIF', vif, 'currently_attached', state !== 'Halted');
+    updateAllowedVifOperations(pool, vif);
+  }
   updateAllowedOperations(pool, vm);
 }
 
@@ -73,8 +88,8 @@ function forgetGuest({ db }: PoolState, vm: string): void {
   db.set('VM', vm, 'guest_metrics', NULL_REF);
 }
 
-/** A disk that a host has open says so in its `sm_config`, as SM's blktap has it: not one of a suspended VM. */
-function attachVbd(pool: PoolState, vbd: string, attached: boolean, host: string | undefined): void {
+/** A disk that hosts have open says so in its `sm_config`, as SM's blktap has it: not one of a suspended VM. */
+function attachVbd(pool: PoolState, vbd: string, attached: boolean): void {
   const { db } = pool;
   const empty = db.flag('VBD', vbd, 'empty');
   const disk = db.text('VBD', vbd, 'type') === 'Disk';
@@ -85,7 +100,14 @@ function attachVbd(pool: PoolState, vbd: string, attached: boolean, host: string
   const smConfig = Object.fromEntries(
     Object.entries(db.map('VDI', vdi, 'sm_config')).filter(([key]) => !key.startsWith('host_')),
   );
-  db.set('VDI', vdi, 'sm_config', host === undefined ? smConfig : { ...smConfig, [`host_${host}`]: 'RW' });
+  const tags = usersOf(db, vdi).flatMap((each) => {
+    const host = db.text('VM', db.text('VBD', each, 'VM'), 'resident_on');
+    return db.has('host', host) ? [{ key: `host_${host}`, mode: db.text('VBD', each, 'mode') }] : [];
+  });
+  // Who writes counts for more than who reads.
+  tags.sort((one, other) => one.mode.localeCompare(other.mode));
+  const byHost = Object.fromEntries(tags.map(({ key, mode }) => [key, mode]));
+  db.set('VDI', vdi, 'sm_config', { ...smConfig, ...byHost });
   diskAttachmentChanged(pool, vdi);
   updateAllowedVdiOperations(pool, vdi);
 }
@@ -128,7 +150,6 @@ export const vmCalls = {
   'VM.set_xenstore_data': setXenstoreData,
   'VM.assert_operation_valid': assertOperationValid,
   'VM.update_allowed_operations': ({ pool }: Context, vm: string) => updateAllowedOperations(pool, vm),
-  'VM.start': transition('start', 'Running'),
   'VM.clean_shutdown': transition('clean_shutdown', 'Halted'),
   'VM.hard_shutdown': transition('hard_shutdown', 'Halted'),
   'VM.shutdown': transition('hard_shutdown', 'Halted'),

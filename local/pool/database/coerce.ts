@@ -1,6 +1,7 @@
 import { XapiFailure } from '../failure.ts';
 import type { Param } from './datamodel.ts';
 import { fieldsOf, valueTypeOf } from './datamodel.ts';
+import { ENUMS } from './enums.ts';
 import { formatDate, formatFloat, isMap, type Value } from './value.ts';
 
 /**
@@ -37,8 +38,19 @@ export function coerce({ type }: Pick<Param, 'type'>, value: Value): Value {
     case 'datetime':
       return value instanceof Date ? value : expected('DateTime', value);
     default:
+      if (type.startsWith('enum ')) return member(type.slice('enum '.length), value);
       return typeof value === 'string' ? value : expected('string', value);
   }
+}
+
+/** A value of an enumeration, in any case of its letters, as ocaml-rpc reads it. */
+function member(name: string, value: Value): Value {
+  if (typeof value !== 'string') return expected('string', value);
+  const values = ENUMS[name];
+  if (!values) return value;
+  const found = values.find((each) => each.toLowerCase() === value.toLowerCase());
+  if (found === undefined) throw internal('Unknown tag/contents');
+  return found;
 }
 
 /** What is no field of the record is read over. */

@@ -22,6 +22,9 @@ const RELATIONS = [
   ['task', 'subtasks', 'task', 'subtask_of'],
   ['session', 'tasks', 'task', 'session'],
   ['network', 'VIFs', 'VIF', 'network'],
+  ['network', 'PIFs', 'PIF', 'network'],
+  ['host', 'PIFs', 'PIF', 'host'],
+  ['VM', 'VTPMs', 'VTPM', 'VM'],
 ] as const;
 
 /** All objects by class and reference. */

@@ -1,9 +1,10 @@
+import { open, stat } from 'node:fs/promises';
 import { BLOCK_BYTES, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../vhd/format.ts';
 import { openVhd, type Vhd } from '../../vhd/vhd.ts';
 import type { PoolState } from '../state.ts';
 import { smConfig } from './records.ts';
 import { chainOfFiles } from './scan.ts';
-import { diskPath, storageOf } from './storage.ts';
+import { diskPath, rawPath, storageOf } from './storage.ts';
 
 /** A disk that nobody writes to, as its whole chain makes it: what a block device of it would read as. */
 export interface FlatDisk {
@@ -17,6 +18,7 @@ export interface FlatDisk {
 /** The chain is looked up anew for each block, since the coalescer may merge it meanwhile. */
 export async function openFlatDisk(pool: PoolState, vdi: string): Promise<FlatDisk> {
   const virtualBytes = Number(pool.db.text('VDI', vdi, 'virtual_size'));
+  if (smConfig(pool, vdi).type === 'raw') return openRawDisk(pool, vdi, virtualBytes);
   const blocks = new Set<number>();
   await withChain(pool, vdi, async (chain) => {
     for (const vhd of chain) for await (const block of vhd.heldBlocks()) blocks.add(block);
@@ -28,7 +30,24 @@ export async function openFlatDisk(pool: PoolState, vdi: string): Promise<FlatDi
   };
 }
 
-/** Runs `work` on the disk's open files, leaf first, while their chain stays as it is. A raw disk has none. */
+/** A logical volume, all of which is there; of one that nobody has made with `VDI.create` there is no file to read. */
+async function openRawDisk(pool: PoolState, vdi: string, virtualBytes: number): Promise<FlatDisk> {
+  const storage = storageOf(pool, pool.db.text('VDI', vdi, 'SR'));
+  const path = rawPath(storage, pool.db.text('VDI', vdi, 'uuid'));
+  const { size } = await stat(path);
+  return {
+    virtualBytes,
+    blocks: Array.from({ length: Math.ceil(size / BLOCK_BYTES) }, (_, block) => block),
+    async read(block) {
+      const data = Buffer.alloc(Math.min(BLOCK_BYTES, virtualBytes - block * BLOCK_BYTES));
+      await using file = await open(path, 'r');
+      await file.read(data, 0, data.length, block * BLOCK_BYTES);
+      return data;
+    },
+  };
+}
+
+/** Runs `work` on the disk's open files, leaf first, while their chain stays as it is. */
 async function withChain<T>(
   pool: PoolState,
   vdi: string,
@@ -39,8 +58,7 @@ async function withChain<T>(
   return storage.chains.run(async () => {
     await using stack = new AsyncDisposableStack();
     const chain: Vhd[] = [];
-    const files = smConfig(pool, vdi).type === 'raw' ? [] : await chainOfFiles(storage, path);
-    for (const file of files) {
+    for (const file of await chainOfFiles(storage, path)) {
       const vhd = await openVhd(file.path);
       stack.defer(() => vhd.close());
       chain.push(vhd);

@@ -3,6 +3,7 @@ import { heldBitmap } from '../../vhd/query.ts';
 import type { PoolState, Storage } from '../state.ts';
 import { journalsOf } from './journal.ts';
 import { smConfig, vdiOfUuid } from './records.ts';
+import { emptyVhdBytes } from './room.ts';
 import { type DiskFile, scanFolder } from './scan.ts';
 
 /** A disk's file among its relatives. */
@@ -87,7 +88,7 @@ export async function findLeaf(
   for (const node of tree.values()) {
     if (!isLeafOfOne(node) || failed.has(node.uuid) || !mayMerge(pool, node)) continue;
     // A live disk that is too large needs space for another leaf, too.
-    const extra = (await canMergeLive(pool, node)) ? 0 : emptyBytes(node.virtualBytes);
+    const extra = (await canMergeLive(pool, node)) ? 0 : emptyVhdBytes(node.virtualBytes);
     if (await hasSpace(storage, node, extra)) return node;
     lacking.add(node.uuid);
   }
@@ -127,14 +128,8 @@ async function hasSpace({ freeBytes }: Storage, { path, parent, virtualBytes }: 
   if (!parent || freeBytes === Number.POSITIVE_INFINITY) return true;
   const [own, its] = [await heldBitmap(path), await heldBitmap(parent.path)];
   const blocks = countBits(own.map((byte, at) => byte | (its[at] ?? 0)));
-  const merged = blocks * (BLOCK_BYTES + 4096) + emptyBytes(virtualBytes);
+  const merged = blocks * (BLOCK_BYTES + 4096) + emptyVhdBytes(virtualBytes);
   return merged - parent.bytes + extra <= freeBytes;
-}
-
-/** What an empty VHD of the size is taken to need (vhdutil.py, calcOverheadEmpty). */
-function emptyBytes(virtualBytes: number): number {
-  const blocks = Math.ceil(virtualBytes / BLOCK_BYTES);
-  return Math.ceil((3072 + 4 * blocks + blocks / 8) / 4096) * 4096;
 }
 
 function countBits(bitmap: Uint8Array): number {

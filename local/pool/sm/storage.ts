@@ -13,6 +13,11 @@ export function diskPath({ folder, qcow2 }: Storage, vdiUuid: string): string {
   return join(folder, `${vdiUuid}.${qcow2.has(vdiUuid) ? 'qcow2' : 'vhd'}`);
 }
 
+/** The file that stands for a raw disk's logical volume. */
+export function rawPath({ folder }: Storage, vdiUuid: string): string {
+  return join(folder, `${vdiUuid}.raw`);
+}
+
 /** The UUID in the name of a disk's file, a leaf's that is about to be deleted (`OLD_…`) included. */
 export function uuidOf(fileName: string): string {
   return parse(fileName).name;

@@ -50,14 +50,18 @@ async function removeWhenClosed({ stopped }: PoolState, dom0Root: string, path: 
   await rm(path, { force: true });
 }
 
-/** Whether a process of a control domain, by the environment that its plugins have, has the file open. */
-async function isOpenIn(dom0Root: string, path: string): Promise<boolean> {
+/**
+ * Whether a process of a control domain, by the environment that its plugins have, has the file open; `inside` counts this
+ * process as one of it.
+ */
+export async function isOpenIn(dom0Root: string, path: string, inside?: 'inside'): Promise<boolean> {
   const file = await realpath(path).catch(() => path);
   const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const open = await Promise.all(
     processes.map(async (pid) => {
       const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
-      if (!environment.split('\0').includes(`XENSNAP_DOM0_ROOT=${dom0Root}`)) return false;
+      const isOurs = inside !== undefined && pid === String(process.pid);
+      if (!(isOurs || environment.split('\0').includes(`XENSNAP_DOM0_ROOT=${dom0Root}`))) return false;
       const names = await readdir(`/proc/${pid}/fd`).catch((): string[] => []);
       const targets = await Promise.all(
         names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => '')),

@@ -45,16 +45,21 @@ export function writableDisks({ db }: PoolState, vmRef: string): string[] {
     .filter((vdi) => db.has('VDI', vdi) && db.map('VDI', vdi, 'sm_config').type !== 'raw');
 }
 
+/** How many of a disk's first sectors a busy guest writes to, but for the very first. */
+export function hotSectors(sectors: number): number {
+  return Math.min(Math.floor(sectors / 2), HOT_BYTES / SECTOR_BYTES);
+}
+
 /**
  * One burst of small writes as a busy guest makes them: single sectors among them, and the disk's last. They stay in a
- * small region, so that disks don't grow without end.
+ * small region, so that disks don't grow without end, and leave alone what the guest boots from.
  */
 export async function writeBurst(pool: PoolState, vmRef: string): Promise<void> {
   for (const vdi of writableDisks(pool, vmRef)) {
     const sectors = Number(pool.db.text('VDI', vdi, 'virtual_size')) / SECTOR_BYTES;
-    const hot = Math.min(sectors, HOT_BYTES / SECTOR_BYTES);
+    const hot = hotSectors(sectors);
     const writes = [1, randomInt(1, 7), randomInt(8, 33)].map((count) => ({
-      sector: randomInt(0, Math.max(1, hot - count)),
+      sector: randomInt(1, Math.max(2, hot - count)),
       data: randomBytes(Math.min(count, hot) * SECTOR_BYTES),
     }));
     await writeDisk(pool, vdi, [...writes, { sector: sectors - 1, data: randomBytes(SECTOR_BYTES) }]);

@@ -195,14 +195,14 @@ it('leaves the name of a parent that is gone in the database until the next scan
 it('merges nothing where there is no space for it', async () => {
   await using world = await deepDisk(3);
   const { pool, sr } = world;
-  pool.fillSr(sr.uuid, true);
+  await pool.fillSr(sr.uuid, true);
   await pool.coalesceNow(sr.uuid);
   expect(pool.baseCopies()[sr.uuid]?.length).toBeGreaterThan(1);
   const [[message]] = Object.entries(pool.records('message')) as [[string, unknown]];
   expect(pool.records('message')).toMatchObject({ [message]: { name: 'SM_GC_NO_SPACE' } });
   const noted = () => Object.values(pool.records('VDI')).filter((vdi) => hasNoSpace(vdi.sm_config)).length;
   expect(noted()).toBeGreaterThan(0);
-  pool.fillSr(sr.uuid, false);
+  await pool.fillSr(sr.uuid, false);
   await pool.coalesceNow(sr.uuid);
   expect(pool.baseCopies()[sr.uuid]).toEqual([]);
   expect([noted(), pool.records('message')]).toEqual([0, {}]);

@@ -42,7 +42,7 @@ it('gives the disk its file back when a snapshot fails half way', async () => {
     expect(await readdir(sr?.folder ?? '')).toEqual([`${vm.rootVdi?.uuid}.vhd`]);
     expect((await stat(vm.rootVdi?.path ?? '')).ino).toBe(ino);
   }
-  pool.fillSr(sr?.uuid ?? '', false);
+  await pool.fillSr(sr?.uuid ?? '', false);
   await snapshotOf(pool, client, vm);
   vm.setPowerState('Halted');
   expect(await isWhole(pool, sr?.folder ?? '', vm.rootVdi?.uuid ?? '')).toBe(true);
@@ -70,7 +70,7 @@ it('destroys what it has taken when the SR has no space for the second disk', as
   const before = await pool.inventory();
   const [sr] = pool.srs;
   // Two children of one disk need some 5 KiB.
-  pool.fillSr(sr?.uuid ?? '', 9000);
+  await pool.fillSr(sr?.uuid ?? '', 9000);
   expect(await client.fails('VM.snapshot', vm.ref, 'x')).toEqual([
     'SR_BACKEND_FAILURE_81',
     '',

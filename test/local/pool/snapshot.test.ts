@@ -148,14 +148,14 @@ it('says that the SR is full, or that no host has it', async () => {
   const vm = pool.vm('web-1').ref;
   const [host] = pool.hosts;
   const [sr] = pool.srs;
-  pool.fillSr(sr?.uuid ?? '', true);
+  await pool.fillSr(sr?.uuid ?? '', true);
   expect(await client.fails('VM.snapshot', vm, 'x')).toEqual([
     'SR_BACKEND_FAILURE_81',
     '',
     'Failed to clone VDI [opterr=VDI clone failed error 28]',
     '',
   ]);
-  pool.fillSr(sr?.uuid ?? '', false);
+  await pool.fillSr(sr?.uuid ?? '', false);
   await pool.setPbdPlugged(host?.uuid ?? '', sr?.uuid ?? '', false);
   expect(await client.fails('VM.snapshot', vm, 'x')).toEqual(['NO_HOSTS_AVAILABLE']);
   const disk = pool.vm('web-1').rootVdi;
