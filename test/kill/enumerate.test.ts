@@ -18,10 +18,9 @@ it('has at least 1,000 cells, of every state and of every kind of trouble', asyn
     expect(states, state).toContain(state);
   const kinds = new Set(cells.map(kindOf));
   for (const event of EVENTS) expect(kinds).toContain(event);
-  for (const [target, troubles] of Object.entries(CATALOGUE))
-    for (const trouble of Object.keys(troubles))
-      if (!(['sqs', 'states'].includes(target) && trouble === 'never'))
-        expect(kinds, `${target}: ${trouble}`).toContain(`${target}: ${trouble}`);
+  for (const target of ['xapi', 'glance', 'keystone', 'dynamodb'] as const)
+    for (const trouble of Object.keys(CATALOGUE[target]))
+      expect(kinds, `${target}: ${trouble}`).toContain(`${target}: ${trouble}`);
 });
 
 it('has a new call in cells of its own without being told of it', () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import type { Call } from './wire/call.ts';
 import type { Fault, Target } from './wire/faults.ts';
-import type { Call } from './wire/wire.ts';
 import { startWorld, type World } from './world.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });

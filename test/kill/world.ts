@@ -13,9 +13,10 @@ import type { ServiceOptions } from '../../local/service-options.ts';
 import type { StepName } from '../../statemachine/contract.ts';
 import { isSettled, jobWhen } from '../support/job-when.ts';
 import { standBeforeServers } from './wire/aws.ts';
+import type { Origin, Who } from './wire/call.ts';
 import { startGlanceProxy } from './wire/glance.ts';
 import { startKeystone } from './wire/keystone.ts';
-import { asNobody, from, ORIGIN_HEADER, type Origin, type Who, written } from './wire/origin.ts';
+import { asNobody, from, ORIGIN_HEADER, written } from './wire/origin.ts';
 import { Wire } from './wire/wire.ts';
 import { startXapiProxies } from './wire/xapi.ts';
 

@@ -1,5 +1,5 @@
+import type { Call } from '../wire/call.ts';
 import type { Fault, Target } from '../wire/faults.ts';
-import type { Call } from '../wire/wire.ts';
 
 /** A kind of trouble that a call may meet. */
 export interface Trouble {

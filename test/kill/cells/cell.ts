@@ -1,5 +1,5 @@
+import type { Who } from '../wire/call.ts';
 import type { Target } from '../wire/faults.ts';
-import type { Who } from '../wire/origin.ts';
 
 /**
  * How the job goes in which something fails: to its end; undone by the state machine because the plugin is refused in

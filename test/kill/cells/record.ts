@@ -1,5 +1,5 @@
 import { ended, runOnce } from '../run/runs.ts';
-import type { Call } from '../wire/wire.ts';
+import type { Call } from '../wire/call.ts';
 import { startWorld, type World } from '../world.ts';
 import type { Described } from './catalogue.ts';
 import { RUNS, type RunName } from './cell.ts';

@@ -1,7 +1,7 @@
 import { CATALOGUE } from '../cells/catalogue.ts';
 import type { CallCell } from '../cells/cell.ts';
+import type { Call } from '../wire/call.ts';
 import type { Fault } from '../wire/faults.ts';
-import type { Call } from '../wire/wire.ts';
 import type { World } from '../world.ts';
 
 /** Decides on each call; the first one that has something to say is heard. */

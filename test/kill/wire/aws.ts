@@ -1,7 +1,8 @@
 import { type IncomingMessage, Server, type ServerResponse } from 'node:http';
+import type { Origin } from './call.ts';
 import { carryOut, type Fault, type Reply, type Target } from './faults.ts';
 import { fronts } from './front.ts';
-import { from, ORIGIN_HEADER, type Origin, read } from './origin.ts';
+import { from, ORIGIN_HEADER, read } from './origin.ts';
 
 /** What `X-Amz-Target` begins with. */
 const SERVICES: readonly (readonly [string, Target])[] = [

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { request as ask, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Arrival, Origin } from './call.ts';
 import { carryOut, type Exchange, type Reply } from './faults.ts';
-import { asNobody, ORIGIN_HEADER, type Origin, OUTSIDE, read } from './origin.ts';
-import type { Arrival, Wire } from './wire.ts';
+import { asNobody, ORIGIN_HEADER, OUTSIDE, read } from './origin.ts';
+import type { Wire } from './wire.ts';
 
 /** What stands before one server. */
 export interface Front {

@@ -1,30 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
-import type { StepName } from '../../../statemachine/contract.ts';
-import type { Wire } from './wire.ts';
-
-/** What makes a call: a state by its name, or what works beside the states. */
-export type Who =
-  | StepName
-  | 'QueueForHost'
-  | 'request'
-  | 'cancel'
-  | 'admission'
-  | 'reconcile'
-  | 'janitor'
-  | 'plugin'
-  | 'nobody';
-
-/** Where a call comes from, as the processes of a real installation would be told apart. */
-export interface Origin {
-  readonly wire: Wire;
-  /** Which start of the service; one that was killed is cut off. */
-  readonly generation: number;
-  readonly who: Who;
-  /** The job, where it is known. */
-  readonly job?: string;
-}
+import type { Origin, Who, WireEnd } from './call.ts';
 
 /** The generation of what is no service's, such as the plugin, which outlives each. */
 export const OUTSIDE = -1;
@@ -33,7 +10,7 @@ export const OUTSIDE = -1;
 export const ORIGIN_HEADER = 'x-kill-origin';
 
 const origins = new AsyncLocalStorage<Origin | undefined>();
-const wires = new Map<string, WeakRef<Wire>>();
+const wires = new Map<string, WeakRef<WireEnd>>();
 
 /** Runs `work`, all of whose requests are then known to come from there. */
 export function from<T>(origin: Origin, work: () => T): T {
@@ -63,7 +40,7 @@ export function read(header: string | string[] | undefined): Origin | undefined 
 }
 
 /** Makes a wire known, so that its origins can be read. */
-export function register(wire: Wire): void {
+export function register(wire: WireEnd): void {
   wires.set(wire.id, new WeakRef(wire));
 }
 

@@ -1,35 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { Fault, Target } from './faults.ts';
-import { type Origin, register, type Who } from './origin.ts';
-
-/** One call, as it comes to the wire. */
-export interface Call {
-  readonly to: Target;
-  /** xapi's method with the plugin's function, `POST images`, or the operation of AWS. */
-  readonly name: string;
-  /** The step that makes it, or what else does. */
-  readonly state: Who;
-  readonly job: string | undefined;
-  /** Which one of its target, name, state and job; 1 is the first. AWS's SDK tries a call itself: these are one. */
-  readonly nth: number;
-  /** Of these tries; 1 is the first. */
-  readonly attempt: number;
-  /** xapi's arguments without the session; the parsed request of AWS. */
-  readonly args: readonly unknown[];
-}
-
-/** What a front end knows of a call. */
-export type Arrival = Pick<Call, 'to' | 'name' | 'args'> & {
-  readonly origin: Origin;
-  /** The same for all tries of one call. */
-  readonly invocation?: string | undefined;
-};
+import type { Arrival, Call, Origin, WireEnd } from './call.ts';
+import type { Fault } from './faults.ts';
+import { register } from './origin.ts';
 
 /**
  * What lies between the service and everything that it speaks to. Each call is described in one way, whomever it is
  * made to, and `decide` may have something become of it.
  */
-export class Wire {
+export class Wire implements WireEnd {
   readonly id: string = randomUUID();
   /** Every call since the last `forget`, the later tries of the SDK left out. */
   readonly calls: Call[] = [];
