@@ -90,11 +90,13 @@ const asked: { readonly [K in keyof Answers]: () => Promise<Answers[K]> } = {
 process.on('message', (what: keyof Answers | 'end') => {
   if (what === 'end') {
     clearInterval(forgetting);
-    return void world.close().then(() => process.disconnect());
+    return void world.close().then(() => process.exit());
   }
   asked[what]().then(
     (answer) => tell({ answer }),
     (error) => tell({ failed: String(error) }),
   );
 });
+// Whoever asked for it is gone.
+process.once('disconnect', () => process.exit());
 tell({ ready: { apiUrl: world.service.apiUrl, token: world.service.token ?? '' } });
