@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
 import { startGlance } from '../../local/glance/server.ts';
 import { startPool } from '../../local/pool/pool.ts';
-import { askApi, PLUGIN_FILE } from '../support/scenario.ts';
+import { isSettled, jobWhen } from '../support/job-when.ts';
+import { askApi, PLUGIN_FILE, scenario } from '../support/scenario.ts';
 
 const XENSNAP = fileURLToPath(new URL('../../bin/xensnap.ts', import.meta.url));
 
@@ -63,6 +64,22 @@ it('ends a job as interrupted, with nothing left, when the service is killed in 
   expect(glance.images()).toEqual([]);
   expect(await pool.inventory()).toEqual(before);
 }, 180_000);
+
+it('goes on after its start with a snapshot that may still have come, until it surely has not', async () => {
+  const at = await scenario({ leaves: 'unknown' });
+  at.pool.faults.add({ method: 'Async.VM.snapshot', drop: 'before', times: 1 });
+  const id = await at.request('web-1');
+  await at.job(id, ({ phase }) => phase === 'PollSnapshot');
+  const service = await at.restart();
+  const started = at.clock.now().getTime();
+  expect((await service.runtime.store.jobs.get(id))?.debts).toContain('snapshot');
+  // Nobody makes a round of the janitor here.
+  const ended = await jobWhen(service, id, isSettled);
+  expect(ended).toMatchObject({ status: 'failed', error: { name: 'Interrupted' } });
+  expect(at.clock.now().getTime() - started).toBeLessThan(100_000);
+  // Of a step that was cut off, the session stays with xapi for a day.
+  expect((await at.leftBehind()).filter((line) => !line.startsWith('pool: sessions'))).toEqual([]);
+}, 60_000);
 
 type Started = Parameters<typeof askApi>[0] & { process: ChildProcess };
 

@@ -19,6 +19,9 @@ const program = seeded(
   )
   .parse();
 
+/** Tells how far it is after so many. */
+const PROGRESS = 25;
+
 interface Options {
   readonly seed: number;
   readonly schedules: number;
@@ -49,6 +52,7 @@ async function playMany(): Promise<number> {
     () => (following < seed + schedules && Date.now() < until ? following++ : undefined),
     ({ seed, wrong, ended }) => {
       played += 1;
+      if (played % PROGRESS === 0) tell(`${played} schedules`);
       for (const [name, count] of Object.entries(ended)) total[name] = (total[name] ?? 0) + count;
       if (wrong.length === 0) return;
       failed += 1;
