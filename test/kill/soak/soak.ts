@@ -1,9 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { localClock } from '../../../local/clock.ts';
 import { startGlance } from '../../../local/glance/server.ts';
 import { startPool } from '../../../local/pool/pool.ts';
@@ -13,9 +10,8 @@ import { leftInPool, wrongWithJobs } from '../ended.ts';
 import { everyJob } from '../every-job.ts';
 import { slotsWatched } from '../watched.ts';
 import { GLANCE_TOKEN } from '../world.ts';
-import type { Answers, Settings, Told } from './service.ts';
+import { type Api, startProcess } from './process.ts';
 
-const SERVICE = fileURLToPath(new URL('service.ts', import.meta.url));
 const SPEED = 50;
 const HOSTS = 4;
 const VMS = 16;
@@ -131,8 +127,6 @@ function grown(heaps: readonly number[]): string[] {
   return [`the heap grew from ${first.toFixed(1)} to ${last.toFixed(1)} MiB`];
 }
 
-type Api = Parameters<typeof askApi>[0];
-
 /** Has one job made, and waits for its end, whatever it is. An answer may fail as everything else may. */
 async function one(api: Api, wish: object, wait: () => Promise<void>): Promise<void> {
   let id: string | undefined;
@@ -146,49 +140,4 @@ async function one(api: Api, wish: object, wait: () => Promise<void>): Promise<v
     if (status === 200 && body.finishedAt !== null) return;
     await wait();
   }
-}
-
-interface ServiceProcess {
-  readonly api: Api;
-  /** One question at a time. */
-  ask<K extends keyof Answers>(what: K): Promise<Answers[K]>;
-  end(): Promise<void>;
-}
-
-async function startProcess(settings: Settings, hear: (told: Told) => void): Promise<ServiceProcess> {
-  const child = fork(SERVICE, [JSON.stringify(settings)], { execArgv: ['--expose-gc'] });
-  const heard = Promise.withResolvers<Api>();
-  let answered = Promise.withResolvers<Answers[keyof Answers]>();
-  child.on('message', (told: Told) => {
-    hear(told);
-    if ('ready' in told) heard.resolve(told.ready);
-    if ('answer' in told) answered.resolve(told.answer);
-    if ('failed' in told) answered.reject(new Error(told.failed));
-  });
-  child.once('exit', (code) => {
-    const error = new Error(`the service ended with ${code}`);
-    heard.reject(error);
-    answered.reject(error);
-  });
-  const api = await heard.promise;
-  let asking: Promise<unknown> = Promise.resolve();
-  return {
-    api,
-    ask<K extends keyof Answers>(what: K) {
-      const answer = asking.then(async () => {
-        answered = Promise.withResolvers();
-        child.send(what);
-        return (await answered.promise) as Answers[K];
-      });
-      asking = answer.catch(() => {});
-      return answer;
-    },
-    end: () => ended(child),
-  };
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.send('end');
-  await once(child, 'exit', { signal: AbortSignal.timeout(20_000) }).catch(() => child.kill('SIGKILL'));
 }
