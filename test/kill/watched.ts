@@ -1,7 +1,7 @@
 import { ERROR_STATUS } from '../../functions/errors.ts';
 import type { Job } from '../../functions/job.ts';
 import type { GlanceServer } from '../../local/glance/server.ts';
-import type { Call } from './wire/wire.ts';
+import type { Call } from './wire/call.ts';
 
 /** How many uploads go on at a time from each host. */
 export interface Watch {

@@ -1,6 +1,6 @@
 import { randomOf } from '../../scale/random.ts';
+import type { Call } from '../wire/call.ts';
 import type { Fault, Target } from '../wire/faults.ts';
-import type { Call } from '../wire/wire.ts';
 
 const error = (code: string, status?: number): Fault => ({
   kind: 'error',
