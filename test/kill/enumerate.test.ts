@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { matchesGlob } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { STEPS } from '../../statemachine/contract.ts';
 import { CATALOGUE } from './cells/catalogue.ts';
@@ -21,7 +23,26 @@ it('has at least 1,000 cells, of every state and of every kind of trouble', asyn
   for (const target of ['xapi', 'glance', 'keystone', 'dynamodb'] as const)
     for (const trouble of Object.keys(CATALOGUE[target]))
       expect(kinds, `${target}: ${trouble}`).toContain(`${target}: ${trouble}`);
+  const ids = cells.map(({ id }) => id);
+  const named = await cellsInArchitecture();
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((pattern) => !ids.some((id) => fits(id, pattern)))).toEqual([]);
 });
+
+/** The patterns by which ARCHITECTURE's table of failures names the cells that prove a row. */
+async function cellsInArchitecture(): Promise<string[]> {
+  const text = await readFile(new URL('../../ARCHITECTURE.md', import.meta.url), 'utf8');
+  const rows = text.split('\n').filter((line) => line.includes(', cells `'));
+  return rows.flatMap((row) =>
+    [...(row.split(', cells ')[1]?.matchAll(/`([^`]+)`/g) ?? [])].map(([, id = '']) => id),
+  );
+}
+
+/** `*` stands for anything, slashes too. */
+function fits(id: string, pattern: string): boolean {
+  const flat = (text: string) => text.replaceAll('/', '|');
+  return matchesGlob(flat(id), flat(pattern));
+}
 
 it('has a new call in cells of its own without being told of it', () => {
   const place = { run: 'plain', to: 'xapi', name: 'VM.new_method', state: 'UnlockVm', nth: 1 } as const;

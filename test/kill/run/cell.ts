@@ -61,7 +61,9 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   wrong.push(...unexpected(cell, now));
   if ('event' in cell && cell.event === 'job cancelled' && happening?.fired())
     wrong.push(...cancelWrong(answer ?? undefined, job, happening));
-  wrong.push(...(await nextJobWrong(world, vm, cell.run === 'backup' ? BACKUP : {})));
+  // After a success the next cell's job is the VM's next one, and no lease is left, as was looked at.
+  if (job?.status !== 'succeeded')
+    wrong.push(...(await nextJobWrong(world, vm, cell.run === 'backup' ? BACKUP : {})));
   world.logs.length = 0;
   return {
     id: cell.id,

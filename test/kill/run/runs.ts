@@ -41,6 +41,7 @@ export async function runOnce(
     world.wire.decide = decide;
     // A round that fails is made again in a quarter of an hour.
     await world.janitor().catch(() => undefined);
+    await world.killed();
   }
   return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.get(id) };
 }
