@@ -76,6 +76,11 @@ export function createGlance(options: GlanceOptions): Glance {
     throw refusalError({ method: call.method, ...answer });
   }
 
+  async function look(id: string): Promise<Image | undefined> {
+    const answer = await ask({ method: 'GET', path: pathOf(id) }, 200, 404);
+    return answer.status === 404 ? undefined : read(answer, imageOnTheWire);
+  }
+
   return {
     async createImage(image) {
       const body = {
@@ -92,13 +97,13 @@ export function createGlance(options: GlanceOptions): Glance {
       return read(await ask({ method: 'POST', path: '/v2/images', body }, 201), imageOnTheWire);
     },
 
-    async getImage(id) {
-      const answer = await ask({ method: 'GET', path: pathOf(id) }, 200, 404);
-      return answer.status === 404 ? undefined : read(answer, imageOnTheWire);
-    },
+    getImage: look,
 
     async deleteImage(id) {
-      await ask({ method: 'DELETE', path: pathOf(id) }, 204, 404);
+      const { status } = await ask({ method: 'DELETE', path: pathOf(id) }, 204, 404);
+      // A 404 that something between us and Glance has given says nothing of the image.
+      if (status === 404 && (await look(id)))
+        throw new GlanceUnavailable(`Glance answered 404 to the deletion of the image ${id}, and has it.`);
     },
 
     async updateImage(id, properties) {

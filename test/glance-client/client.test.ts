@@ -170,7 +170,8 @@ it('never addresses anything but one image', async () => {
   });
   const glance = aClient({ url });
   await glance.deleteImage('../tasks?x');
-  expect(seen).toEqual(['/v2/images/..%2Ftasks%3Fx']);
+  // Once to delete it, once to look.
+  expect(seen).toEqual(['/v2/images/..%2Ftasks%3Fx', '/v2/images/..%2Ftasks%3Fx']);
   expect(await failure(glance.deleteImage(''))).toMatch(/^GlanceBadRequest: /);
 });
 
@@ -188,4 +189,16 @@ it('finds out whether Glance takes the token, and its newest version if it names
   expect(await aClient({ url }).check()).toEqual({ version: null });
   answers['/v2/images?limit=1'] = [401, 'no'];
   expect(await failure(aClient({ url }).check())).toMatch(/^GlanceUnauthorized: /);
+});
+
+it('takes an image for deleted by others only once a look does not find it', async () => {
+  let isThere = true;
+  const url = await aServer((req, res) => {
+    if (req.method === 'DELETE' || !isThere) res.writeHead(404).end();
+    else res.writeHead(200).end(JSON.stringify(anImage('i')));
+  });
+  const glance = aClient({ url });
+  expect(await failure(glance.deleteImage('i'))).toMatch(/^GlanceUnavailable: .*404.*and has it/);
+  isThere = false;
+  await glance.deleteImage('i');
 });

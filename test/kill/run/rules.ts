@@ -13,7 +13,8 @@ export interface Allowed {
 
 /** What is there now that was not before, or is no more; a line each. */
 export function leftOf(before: Surroundings, after: Surroundings, allowed: Allowed): string[] {
-  const sessions = allowed.sessions && after.pool.sessions >= before.pool.sessions;
+  // Fewer are those of an earlier cell, which a restart of xapi has ended.
+  const sessions = allowed.sessions || after.pool.sessions < before.pool.sessions;
   const pool = { ...after.pool, ...(sessions && { sessions: before.pool.sessions }) };
   if (allowed.deadHost === undefined) return leftBehind(before, { ...after, pool });
   const isGone = ({ uuid, name }: { uuid: string; name: string }) =>
