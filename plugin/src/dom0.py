@@ -12,10 +12,16 @@ def dom0_path(path):
     return root.rstrip('/') + path if root else path
 
 
+def dom0_seconds(seconds):
+    """So long is waited for what takes a real dom0 that long; a simulated one may be faster."""
+    return seconds / float(os.environ.get('XENSNAP_DOM0_SPEED', 1))
+
+
 MAX_INVENTORY_CHARS = 1 << 16  # some twenty lines
 
 
-def host_uuid():
+def inventory_uuid(wanted):
+    """The UUID that the host's inventory has by that name; else None."""
     path = dom0_path('/etc/xensource-inventory')
     try:
         with io.open(path, encoding='utf-8', errors='replace') as inventory:
@@ -25,6 +31,13 @@ def host_uuid():
     for line in lines:
         name, _, value = line.partition('=')
         value = value.strip().strip("'")
-        if name == 'INSTALLATION_UUID' and is_uuid(value):
+        if name == wanted and is_uuid(value):
             return str(value)
-    raise PluginError('HOST_UNKNOWN', '%s names no INSTALLATION_UUID' % path)
+    return None
+
+
+def host_uuid():
+    uuid = inventory_uuid('INSTALLATION_UUID')
+    if not uuid:
+        raise PluginError('HOST_UNKNOWN', '%s names no INSTALLATION_UUID' % dom0_path('/etc/xensource-inventory'))
+    return uuid

@@ -14,7 +14,7 @@ def settle(files, dead_state):
     state = files.read()
     if state and state['state'] == 'running':
         state['state'] = dead_state
-        error = PluginError('CANCELLED', 'the upload was cancelled') if dead_state == 'cancelled' else PluginError(
+        error = PluginError('CANCELLED', 'the job was cancelled') if dead_state == 'cancelled' else PluginError(
             'INTERRUPTED', 'the plugin\'s process ended before its work', True)
         state['error'] = error_fields(error)
         state['etaSeconds'] = None

@@ -73,3 +73,7 @@ def one_of(*words):
             raise ValueError()
         return str(value)
     return read
+
+
+def truth(value):
+    return value

@@ -2,9 +2,9 @@
 import sys
 
 from .dom0 import host_uuid
-from .job_functions import cancel, put_vdis, status
+from .job_functions import cancel, get_vdis, put_vdis, status
 from .leftovers import leftovers
-from .params import read_job_params, read_no_params, read_put_params
+from .params import read_get_params, read_job_params, read_no_params, read_put_params
 from .release import API, VERSION
 
 
@@ -16,6 +16,7 @@ def version(_params):
 FUNCTIONS = {
     'version': (version, read_no_params),
     'put_vdis': (put_vdis, read_put_params),
+    'get_vdis': (get_vdis, read_get_params),
     'status': (status, read_job_params),
     'cancel': (cancel, read_job_params),
     'leftovers': (leftovers, read_no_params),

@@ -1,5 +1,6 @@
 """One HTTP request and its answer."""
 from .http_answer import Answer, MAX_LENGTH_DIGITS
+from .pythons import steps
 from .texts import HEX_DIGITS, consists_of
 from .timing import clock
 from .wire import ConnectionTrouble, RECEIVE_BYTES
@@ -19,6 +20,7 @@ class HttpExchange(object):
         self.final = None
         self.head = []  # the lines that have come of the next answer's head
         self.interim_answers = 0
+        self.deadline = None  # for all of an answer; whoever takes a long body moves it, as long as enough comes
 
     def start(self, method, path, headers):
         lines = ['%s %s HTTP/1.1' % (method, path)] + ['%s: %s' % pair for pair in headers]
@@ -83,28 +85,32 @@ class HttpExchange(object):
     def answer(self, max_bytes=0):
         """Wait for the final response. The body of a success is read whole and may have `max_bytes`; that of another
         answer is for the operator, and as much of it is read as comes."""
-        deadline = clock() + self.wire.timeout_seconds
-        while not self.has_final():
-            self.wire.read_more(deadline)
-        answer = self.final
-        if answer is None:
-            raise ConnectionTrouble('the connection ended before an answer')
+        answer = self.head_of_answer()
         if answer.status >= 300:
-            self.read_excerpt(answer, deadline)
+            self.read_excerpt(answer)
         elif max_bytes:
             body = bytearray()
-            for piece in self.body_pieces(answer, deadline):
+            for piece in self.body_pieces(answer):
                 body += piece
                 if len(body) > max_bytes:
                     raise ConnectionTrouble('the answer is larger than %d bytes' % max_bytes)
             answer.body = bytes(body)
         return answer
 
-    def read_excerpt(self, answer, deadline):
+    def head_of_answer(self):
+        """The final response, whose body nobody has read yet."""
+        self.deadline = clock() + self.wire.timeout_seconds
+        while not self.has_final():
+            self.wire.read_more(self.deadline)
+        if self.final is None:
+            raise ConnectionTrouble('the connection ended before an answer')
+        return self.final
+
+    def read_excerpt(self, answer):
         """The status counts, whatever becomes of the words."""
         body = bytearray()
         try:
-            for piece in self.body_pieces(answer, deadline):
+            for piece in self.body_pieces(answer):
                 body += piece
                 if len(body) > EXCERPT_BYTES:
                     break
@@ -112,44 +118,45 @@ class HttpExchange(object):
             pass
         answer.body = bytes(body[:EXCERPT_BYTES])
 
-    def body_pieces(self, answer, deadline):
-        """The body as it comes."""
+    def body_pieces(self, answer, most_chunks=None):
+        """The body as it comes, in MAX_CHUNKS at most unless told otherwise."""
         if answer.status in (204, 304):
             return
         if not answer.chunked:
-            for piece in self.next_pieces(answer.length, deadline):
+            for piece in self.next_pieces(answer.length):
                 yield piece
             return
-        for _ in range(MAX_CHUNKS):
-            size = self.next_line(deadline).split(b';', 1)[0].strip().decode('latin-1')
+        most_chunks = most_chunks or MAX_CHUNKS
+        for _ in steps(most_chunks, 1):
+            size = self.next_line().split(b';', 1)[0].strip().decode('latin-1')
             if not consists_of(size, HEX_DIGITS) or len(size) > MAX_LENGTH_DIGITS:
                 raise ConnectionTrouble('the answer has a bad chunk')
             if int(size, 16) == 0:
                 return  # trailers would follow; the connection is of no more use
-            for piece in self.next_pieces(int(size, 16), deadline):
+            for piece in self.next_pieces(int(size, 16)):
                 yield piece
-            if self.next_line(deadline):
+            if self.next_line():
                 raise ConnectionTrouble('the answer has a bad chunk')
-        raise ConnectionTrouble('the answer has more than %d chunks' % MAX_CHUNKS)
+        raise ConnectionTrouble('the answer has more than %d chunks' % most_chunks)
 
-    def next_pieces(self, size, deadline):
+    def next_pieces(self, size):
         """The next `size` bytes, or, where it is None, all up to the end."""
         while size is None or size:
             piece = self.wire.take(RECEIVE_BYTES if size is None else min(size, RECEIVE_BYTES))
             if piece:
                 size = size if size is None else size - len(piece)
                 yield piece
-            elif not self.wire.read_more(deadline):
+            elif not self.wire.read_more(self.deadline):
                 if size is None:
                     return
                 raise ConnectionTrouble('the connection ended inside an answer')
 
-    def next_line(self, deadline):
+    def next_line(self):
         while True:
             line = self.wire.take_line()
             if line is not None:
                 return line
-            if not self.wire.read_more(deadline):
+            if not self.wire.read_more(self.deadline):
                 raise ConnectionTrouble('the connection ended inside an answer')
 
     def close(self, hard=False):

@@ -1,4 +1,4 @@
-"""The functions of a job: `put_vdis`, `status`, `cancel`."""
+"""The functions of a job: `put_vdis`, `get_vdis`, `status`, `cancel`."""
 import os
 import signal
 
@@ -6,6 +6,8 @@ from .ended_jobs import settle, sweep_old_jobs
 from .errors import PluginError, error_fields
 from .job_files import JobFiles
 from .job_state import new_state, public_state
+from .let_disk_go import let_disk_go
+from .restore import Restore
 from .upload import Upload, sent_before
 from .xapi_secrets import discard_secret
 
@@ -13,21 +15,30 @@ CANCEL_WAIT_SECONDS = 4.0  # then it is killed, so that it has stopped within 5
 
 
 def put_vdis(params):
+    return run_job(params, ('imageId',), lambda files, before: Upload(files, params, sent_before(before, params)))
+
+
+def get_vdis(params):
+    return run_job(params, ('imageId', 'vdiUuid'), lambda files, before: Restore(files, params, before))
+
+
+def run_job(params, same, begin):
+    """`same` names the parameters by which an earlier run's success is this one's, too."""
     files = JobFiles(params['jobId'])
     sweep_old_jobs()
     if not files.lock(wait_seconds=1.0):  # `status` holds the lock for a moment, too
-        raise PluginError('ALREADY_RUNNING', 'this job\'s upload is running; ask for its status')
+        raise PluginError('ALREADY_RUNNING', 'this job is running; ask for its status')
     try:
         if files.cancel_asked():
             discard_secret(params['tokenSecret'])
-            raise PluginError('CANCELLED', 'this job was cancelled before its upload began')
+            raise PluginError('CANCELLED', 'this job was cancelled before it began')
         files.write_pid()
         before = settle(files, 'failed')
-        if before and before['state'] == 'succeeded' and before.get('imageId') == params['imageId'] \
-                and before.get('result'):
+        if before and before['state'] == 'succeeded' and before.get('result') \
+                and all(before.get(name) == params[name] for name in same):
             discard_secret(params['tokenSecret'])
             return before['result']  # the answer to an earlier call was lost
-        return Upload(files, params, sent_before(before, params)).execute()
+        return begin(files, before).execute()
     finally:
         files.unlock()
 
@@ -58,8 +69,10 @@ def cancel(params):
         state = settle(files, 'cancelled')
         if state is None:
             state = new_state('cancelled')
-            state['error'] = error_fields(PluginError('CANCELLED', 'cancelled before its upload began'))
+            state['error'] = error_fields(PluginError('CANCELLED', 'cancelled before it began'))
             files.write(state)
+        if state.get('vdiUuid') and state['state'] != 'succeeded':
+            let_disk_go(files, state)
         return public_state(state)
     finally:
         files.unlock()

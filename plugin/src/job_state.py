@@ -15,7 +15,8 @@ def new_state(state, phase='preparing'):
 
 
 MAX_STATE_CHARS = 1 << 20  # a few kB
-STATE_FIELDS = {'phase': text_type, 'error': dict, 'result': dict, 'sent': dict, 'imageId': text_type, 'exportTask': text_type}
+STATE_FIELDS = {'phase': text_type, 'error': dict, 'result': dict, 'sent': dict, 'imageId': text_type, 'exportTask': text_type,
+                'vdiUuid': text_type, 'cause': dict}
 
 
 def is_state(value):
@@ -28,7 +29,7 @@ def is_state(value):
     return not sent or is_text(sent.get('format')) and is_whole(sent.get('bytesSent')) and is_text(sent.get('sha512'))
 
 
-PRIVATE_FIELDS = ('exportTask', 'imageId', 'sent', 'staging')  # the last one is of the first version
+PRIVATE_FIELDS = ('cause', 'exportTask', 'imageId', 'rubbish', 'sent', 'staging', 'vdiUuid')  # the last one is of the first version
 
 
 def public_state(state):

@@ -5,7 +5,7 @@ import re
 from .chunk import CHUNK_BYTES
 from .errors import PluginError
 from .field_readers import matching, number_between, one_of, read_fingerprint, read_pem, read_url, read_uuid
-from .field_readers import whole_number
+from .field_readers import truth, whole_number
 from .pythons import text_type
 from .texts import is_text
 from .untrusted import read_json
@@ -50,6 +50,19 @@ PUT_FIELDS = {
                           'a number of bytes, %d or more' % CHUNK_BYTES),
     'timeoutSeconds': (number_between(1, 3600), (int, float), 90, 'a number of seconds from 1 to 3600'),
 }
+GET_FIELDS = dict(
+    (name, PUT_FIELDS[name]) for name in ('jobId', 'imageId', 'glanceUrl', 'tokenSecret', 'caPem', 'fingerprint', 'threads',
+                                          'nice', 'maxBytesPerSecond', 'timeoutSeconds'))
+GET_FIELDS.update({
+    'vdiUuid': (read_uuid, text_type, None, 'the UUID of a disk'),
+    'virtualBytes': (whole_number(512, 1 << 53), (int, float), None, 'the size of the disk, in bytes'),
+    'format': (one_of('vhd', 'raw'), text_type, None, 'what the image is, "vhd" or "raw"'),
+    'sizeBytes': (whole_number(1, 1 << 53), (int, float), None, 'the size of the image\'s data'),
+    'sha512': (matching(re.compile(r'^[0-9a-f]{128}\Z')), text_type, None, 'the image\'s os_hash_value'),
+    'readsAsZeros': (truth, bool, False, 'true or false'),
+    'installation': (matching(re.compile(r'^[\x21-\x7e]{1,255}\Z')), text_type, None, 'a text for the tag of the VBD'),
+})
+GET_REQUIRED = ('jobId', 'imageId', 'glanceUrl', 'vdiUuid', 'virtualBytes', 'format', 'sizeBytes', 'installation')
 PUT_REQUIRED = ('jobId', 'imageId', 'glanceUrl')
 
 
@@ -92,9 +105,22 @@ def read_put_params(text):
         raise bad_params('give one of templateRef and templateUuid')
     if params['format'] == 'raw' and params['source'] == 'chain':
         raise bad_params('source must be "auto" or "export" for the format raw')
+    require_tls_for_trust(params)
+    return params
+
+
+def read_get_params(text):
+    params = read_params(text, GET_FIELDS, GET_REQUIRED)
+    require_tls_for_trust(params)
+    if params['format'] == 'raw' and params['sizeBytes'] > params['virtualBytes']:
+        raise PluginError('VDI_TOO_SMALL', 'the image has %(sizeBytes)d bytes, and the disk that it should go into '
+                          '%(virtualBytes)d' % params)
+    return params
+
+
+def require_tls_for_trust(params):
     if not params['glanceUrl'].tls and (params['fingerprint'] or params['caPem']):
         raise bad_params('fingerprint and caPem need a glanceUrl that begins with https://')
-    return params
 
 
 def read_no_params(text):

@@ -1,13 +1,16 @@
 """A job in progress: its state on record, the signals that it gets, and whether it may go on."""
 import collections
 import signal
+import time
 
+from .dom0 import dom0_seconds
 from .errors import PluginError, describe_unexpected, error_fields
 from .guests_first import give_way
 from .job_state import new_state
 from .timing import clock, never_stop
 
 STATE_EVERY_SECONDS = 0.5
+END_SECONDS, SIGNALLED_END_SECONDS, CANCELLED_END_SECONDS = 300, 15, 2
 RATE_SAMPLES = 20  # of STATE_EVERY_SECONDS each
 
 
@@ -44,6 +47,17 @@ class Run(object):
             raise error
         return self.state['result']
 
+    def pause(self, seconds):
+        self.watch()
+        time.sleep(seconds)
+
+    def patience(self):
+        """How many seconds the end of the job may take: whoever cancels it waits for 4, and whoever ends the process not
+        much longer."""
+        if self.files.cancel_asked():
+            return CANCELLED_END_SECONDS
+        return SIGNALLED_END_SECONDS if self.signalled else dom0_seconds(END_SECONDS)
+
     def on_signal(self, number, _frame):
         self.signalled = number
 
@@ -67,10 +81,13 @@ class Run(object):
     def watch(self):
         """Called often, at least every 0.2 s of waiting: may this go on? Keeps the state fresh."""
         if self.files.cancel_asked():
-            raise PluginError('CANCELLED', 'the upload was cancelled')
+            raise PluginError('CANCELLED', 'the job was cancelled')
         if self.signalled:
             raise PluginError('INTERRUPTED', 'the plugin got signal %d' % self.signalled, True)
         self.still_good()
+        self.keep_fresh()
+
+    def keep_fresh(self):
         if not 0 <= clock() - self.written_at < STATE_EVERY_SECONDS:
             if self.transfer_began:
                 self.measure()

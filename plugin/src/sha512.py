@@ -27,5 +27,6 @@ class Sha512(object):
         return self.sha512.hexdigest()
 
     def close(self):
-        self.pieces.put(None)
-        self.thread.join()
+        if self.thread.is_alive():
+            self.pieces.put(None)
+            self.thread.join()

@@ -30,6 +30,8 @@ class FakeGlance(object):
         self.saving_seconds = 0  # so long it saves after the whole has come, and says so
         self.status_after = 'active'  # then
         self.spoilt = {}  # fields of the record that come out wrong
+        self.stored = b''  # what GET of the data answers
+        self.plans = []  # for one GET of the data each: how it is answered; see `send_file`
         self.error_body = '<html><title>no</title><body>too <b>bad</b></body></html>'
         self.context = None
         if tls_files:
@@ -77,7 +79,9 @@ class FakeGlance(object):
                 name, value = line.decode('ascii').split(':', 1)
                 headers[name.lower()] = value.strip()
             self.requests.append((method, path, headers))
-            if method == 'GET':
+            if method == 'GET' and path.endswith('/file'):
+                self.send_file(sock, headers, self.plans.pop(0) if self.plans else {})
+            elif method == 'GET':
                 self.get(sock)
             else:
                 self.put(sock, stream)
@@ -89,6 +93,42 @@ class FakeGlance(object):
     def get(self, sock):
         status = self.get_status_after_put if self.data is not None else self.get_status
         self.reply(sock, status, json.dumps(self.image) if status == 200 else self.error_body)
+
+    def store(self, data):
+        """The image is active, and has this data."""
+        self.stored = data
+        self.image.update(status='active', size=len(data), os_hash_algo='sha512',
+                          os_hash_value=hashlib.sha512(data).hexdigest())
+
+    def send_file(self, sock, headers, plan):
+        """A plan may have: `status`, instead of the data; `no_ranges`; `range`, a Content-Range; `length`, a Content-Length;
+        `data`; `chunked`; `drop_at` or `hold_at`, when so many bytes have been sent; `piece`, how many are sent at a time."""
+        if 'status' in plan:
+            self.reply(sock, plan['status'], self.error_body)
+            return
+        data, begin, lines = plan.get('data', self.stored), 0, []
+        if 'range' in headers and not plan.get('no_ranges'):
+            begin = int(headers['range'][len('bytes='):].split('-')[0])
+            lines.append('Content-Range: ' + plan.get('range', 'bytes %d-%d/%d' % (begin, len(data) - 1, len(data))))
+        body = data[begin:]
+        lines.append('Transfer-Encoding: chunked' if plan.get('chunked') else 'Content-Length: %d' % plan.get('length', len(body)))
+        head = ['HTTP/1.1 %s' % ('206 Part' if begin else '200 OK'), 'Connection: close'] + lines
+        sock.sendall(('\r\n'.join(head) + '\r\n\r\n').encode('ascii'))
+        step = plan.get('piece', 1 << 16)
+        for at in range(0, len(body), step):
+            piece = body[at:min(at + step, plan.get('drop_at', len(body)))]
+            if plan.get('hold_at') is not None and at >= plan['hold_at']:
+                self.reached.set()
+                self.go_on.wait(60)
+                if self.closed:
+                    return
+            sock.sendall(b'%x\r\n%s\r\n' % (len(piece), piece) if plan.get('chunked') and piece else piece)
+            if at + step >= plan.get('drop_at', len(body) + step):
+                self.reached.set()
+                sock.shutdown(socket.SHUT_RDWR)  # Python 2.7 keeps a TLS connection that somebody reads from as a file
+                return
+        if plan.get('chunked'):
+            sock.sendall(b'0\r\n\r\n')
 
     def reply(self, sock, status, body=''):
         sock.sendall(('HTTP/1.1 %d Word\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s'

@@ -79,6 +79,9 @@ class FakeXapi(object):
         self.hold = {}  # method -> an event that its answer waits for
         self.reached = threading.Event()
         self.export = FakeExport()
+        self.device = 'xvdz'  # of the next VBD that is plugged
+        self.unplugs = []  # for one VBD.unplug each: an ErrorDescription, or None, which lets it go
+        self.forced = False
         os.makedirs(os.path.dirname(socket_path))
         fake = self
 
@@ -144,6 +147,10 @@ class FakeXapi(object):
             self.sessions.discard(args[0])
             return ''
         kind, action = method.split('.')
+        if method == 'VBD.create':
+            vbd = self.add('VBD', currently_attached=False, device='', **args[1])
+            self.records[args[1]['VM']][1]['VBDs'].append(vbd)
+            return vbd
         if method == 'task.create':
             return self.add('task', status='pending', error_info=[], label=args[1])
         if action == 'get_by_uuid':
@@ -153,6 +160,12 @@ class FakeXapi(object):
             raise Failure('UUID_INVALID', kind, args[1])
         if args[1] not in self.records or self.records[args[1]][0] != kind:
             raise Failure('HANDLE_INVALID', kind, args[1])
+        if action in ('plug', 'unplug', 'unplug_force'):
+            return self.plug(action, self.records[args[1]][1])
+        if method == 'VBD.destroy':
+            if self.records[args[1]][1]['currently_attached']:
+                raise Failure('OPERATION_NOT_ALLOWED', 'VBD is attached')
+            self.records[self.records[args[1]][1]['VM']][1]['VBDs'].remove(args[1])
         if action == 'destroy':
             del self.records[args[1]]
             return ''
@@ -160,3 +173,12 @@ class FakeXapi(object):
         if action == 'get_record':
             return record
         return record[action[len('get_'):]]
+
+    def plug(self, action, vbd):
+        self.forced = self.forced or action == 'unplug_force'
+        trouble = self.unplugs.pop(0) if action == 'unplug' and self.unplugs else None
+        if trouble:
+            vbd['currently_attached'] = trouble[0] != 'DEVICE_ALREADY_DETACHED'
+            raise Failure(*trouble)
+        vbd.update(currently_attached=action == 'plug', device=self.device)
+        return ''

@@ -76,9 +76,10 @@ class PluginProcess(object):
         return json.loads(answer['Value'])
 
 
-def fault_env(fault, ending=''):
+def fault_env(fault, ending='', spares=0):
     """The environment of a plugin with such a fault; see faults/sitecustomize.py."""
-    return {'PYTHONPATH': os.path.join(HERE, 'faults'), 'XENSNAP_FAULT': fault, 'XENSNAP_FAULT_ENDING': ending}
+    return {'PYTHONPATH': os.path.join(HERE, 'faults'), 'XENSNAP_FAULT': fault, 'XENSNAP_FAULT_ENDING': ending,
+            'XENSNAP_FAULT_SPARES': str(spares)}
 
 
 PIECE_BYTES = 1 << 16

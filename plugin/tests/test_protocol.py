@@ -21,7 +21,7 @@ class ProtocolTest(PluginTest):
     def test_version_says_what_runs_where(self):
         self.assertEqual(self.call('version', {}), {
             'version': '2.1.0', 'api': 4, 'python': '%d.%d.%d' % sys.version_info[:3], 'host': self.host,
-            'functions': ['cancel', 'leftovers', 'put_vdis', 'status', 'version']})
+            'functions': ['cancel', 'get_vdis', 'leftovers', 'put_vdis', 'status', 'version']})
 
     def test_version_where_the_inventory_is_missing(self):
         os.unlink(os.path.join(self.root, 'etc/xensource-inventory'))
