@@ -37,6 +37,8 @@ export async function runOnce(
   if (id !== undefined) await ended(world, id);
   await world.killed();
   await world.service.settled();
+  // Reconcile may be what it was killed in.
+  await world.killed();
   if (run === 'owing') {
     world.wire.decide = decide;
     // A round that fails is made again in a quarter of an hour.
