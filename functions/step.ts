@@ -15,6 +15,7 @@ import type { Session } from '../xapi/session.ts';
 import { XensnapError } from './errors.ts';
 import type { Job, JobWith, Retrying } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
+import { unlessVmGone } from './pool/gone.ts';
 import { retryingAfter } from './retry-rules.ts';
 import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
@@ -93,6 +94,8 @@ async function runStep<S extends StepName, Needs extends FactName>(
   const inSession = async (xapi: Session) => {
     try {
       return await run(state, { ...runtime, store, log, metrics, job: withFacts(job, needs), xapi });
+    } catch (error) {
+      throw await unlessVmGone(xapi, job, error);
     } finally {
       // The logout is still to come.
       xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;

@@ -74,8 +74,6 @@ function ofCode(error: XapiError): XensnapError {
   if (known) return new XensnapError(known[0], `${known[1]} (${error.message})`, { cause: error });
   if (BUSY.test(error.code))
     return new XensnapError('XapiBusy', `The pool is busy: ${error.message}`, { cause: error });
-  if (error.code === 'HANDLE_INVALID' && error.params[0] === 'VM')
-    return new XensnapError('VmGone', 'The VM is no longer there.', { cause: error });
   return new XensnapError('XapiFailure', `The pool answered ${error.message}.`, { cause: error });
 }
 

@@ -80,6 +80,21 @@ export async function unlessUnknown<T>(
   throw contradiction(`a ${ofClass}`, second.refusal);
 }
 
+/**
+ * Why a call about a job's VM was refused: where its handle was, the VM is looked up by its UUID. A failure of that look
+ * is thrown.
+ * @returns VmGone when it is not there, else the error as it came
+ */
+export async function unlessVmGone(
+  xapi: Session,
+  { vmUuid, vmName }: { readonly vmUuid: string; readonly vmName: string },
+  error: unknown,
+): Promise<unknown> {
+  if (!isCode(error, 'HANDLE_INVALID') || error.params[0] !== 'VM') return error;
+  if ((await byUuid(xapi, 'VM', vmUuid)) !== undefined) return error;
+  return new XensnapError('VmGone', `The VM "${vmName}" is no longer there.`, { cause: error });
+}
+
 /** What a call gave, or that it was refused for a handle; whatever else it failed with is thrown. */
 async function tried<T>(call: Promise<T>): Promise<{ readonly value: T } | { readonly refusal: XapiError }> {
   try {

@@ -49,8 +49,8 @@ it('knows an SR of files that is full by the errno with which its snapshot faile
   expect(translate(failed(5)).name).toBe('XapiFailure');
 });
 
-it('tells a VM that is gone from other things that are', () => {
-  expect(translate(ofPool('HANDLE_INVALID', 'VM', 'OpaqueRef:1')).name).toBe('VmGone');
+it('takes a handle of a VM that is refused for no proof that the VM is gone', () => {
+  expect(translate(ofPool('HANDLE_INVALID', 'VM', 'OpaqueRef:1')).name).toBe('XapiFailure');
   expect(translate(ofPool('HANDLE_INVALID', 'VDI', 'OpaqueRef:1')).name).toBe('XapiFailure');
 });
 
