@@ -1,4 +1,5 @@
 import { RETRYABLE_ERRORS } from '../statemachine/retries.ts';
+import { GONE, unlessGone } from './pool/gone.ts';
 import { describeVm } from './pool/vm-config.ts';
 import type { DepsOf } from './step.ts';
 import { translate } from './translate.ts';
@@ -23,12 +24,15 @@ export interface Description {
  * changed. An image without it is still good, so whatever does not pass by itself is a warning.
  */
 export async function describeImage(
-  deps: DepsOf<'StartUpload', 'templateRef' | 'device'>,
+  deps: DepsOf<'StartUpload', 'templateRef' | 'templateUuid' | 'device'>,
 ): Promise<Description> {
   const { job, xapi, glance, store } = deps;
   let vmConfig: VmConfig | undefined;
   try {
-    const whole = await describeVm(xapi, job.templateRef, job.vmName, job.device);
+    const template = { class: 'VM', ref: job.templateRef, uuid: job.templateUuid } as const;
+    const whole = await unlessGone(xapi, template, (ref) => describeVm(xapi, ref, job.vmName, job.device));
+    // The upload will say so.
+    if (whole === GONE) return { described: job.described ?? false };
     vmConfig = job.request.detached ? detachedVmConfig(whole) : whole;
     if (job.described) return { vmConfig, described: true };
     const { nvram } = vmConfig;

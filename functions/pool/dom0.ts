@@ -45,7 +45,7 @@ export type UploadFailure = NonNullable<UploadStatus['error']>;
 export interface PutVdis {
   readonly jobId: string;
   readonly imageId: string;
-  readonly templateRef: Ref<'VM'>;
+  readonly templateUuid: string;
   /** The disk's `userdevice`, the same in the template as in the VM. */
   readonly device: string;
   /** `auto` reads the chain of files where there is one, `export` has xapi flatten the disk. */

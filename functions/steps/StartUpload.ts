@@ -17,10 +17,10 @@ import { DEFAULT_FORMAT } from '../words.ts';
  */
 export const handler = step(
   'StartUpload',
-  { needs: ['hostRef', 'templateRef', 'device'] },
+  { needs: ['hostRef', 'templateRef', 'templateUuid', 'device'] },
   async (_state, deps) => {
     const { job, xapi, clock, config } = deps;
-    const { hostRef, templateRef, device } = job;
+    const { hostRef, templateUuid, device } = job;
     const { state, run } = await statusOf(deps, hostRef);
     if (state === 'running' || state === 'succeeded') return undefined;
     const { vmConfig, described } = await describeImage(deps);
@@ -46,7 +46,7 @@ export const handler = step(
       uploadTask = await putVdis(xapi, hostRef, {
         jobId: job.id,
         imageId: job.id,
-        templateRef,
+        templateUuid,
         device,
         source: job.readsChain === false ? 'export' : 'auto',
         format: job.request.format ?? DEFAULT_FORMAT,

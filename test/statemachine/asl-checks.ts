@@ -90,10 +90,9 @@ function* passingProblems({ reaches }: StepSettings, retriers: readonly Asl[]): 
       if (!named.has(error)) yield `is not tried again on ${error}, although it reaches ${target}`;
 }
 
-/** `glance`: where it is Keystone's token that is needed, Glance itself is the host's to reach. */
 const PASSING_OF = {
   pool: ['PoolUnreachable', 'XapiReplyLost', 'XapiBusy', 'XapiFailure', 'PluginFailure'],
-  glance: ['KeystoneUnavailable'],
+  glance: ['KeystoneUnavailable', 'GlanceUnavailable'],
 } as const;
 
 function* retryProblems(retrier: Asl): Generator<string> {
