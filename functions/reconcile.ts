@@ -89,7 +89,13 @@ export async function reconcile(
   const { alone = false, orphaned = alone } = options;
   const me = randomUUID();
   const until = new Date(clock.now().getTime() + config.timings.claimSeconds * 1000);
-  const claimed = await store.jobs.claim(jobId, me, alone ? new Date(END_OF_TIME) : clock.now(), until);
+  const claimed = await store.jobs
+    .claim(jobId, me, alone ? new Date(END_OF_TIME) : clock.now(), until)
+    .catch(async (error: unknown) => {
+      // It may be ours all the same, and would keep the next try out until it has run out.
+      await store.jobs.unclaim(jobId, me).catch(() => undefined);
+      throw error;
+    });
   if (!claimed) return { state: 'busy' };
   try {
     if (claimed.open === undefined) return { state: 'over' };
