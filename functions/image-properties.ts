@@ -131,6 +131,9 @@ export function imageFormat({
     : { diskFormat: 'vhd', containerFormat: 'ovf', minDisk };
 }
 
+/** What an image says of itself until it is verified. */
+export const UNVERIFIED = { xensnap_verified: 'false' } as const;
+
 /** The properties of a job's image, as Nova's clients and importers read them, and as Glance takes them. */
 export function imageProperties(job: Job, vm: VmRecord, installation: string): Record<string, string> {
   const properties: Record<string, string> = {
@@ -146,6 +149,7 @@ export function imageProperties(job: Job, vm: VmRecord, installation: string): R
     ...(job.project !== undefined && { xensnap_project: job.project }),
     xensnap_vm: job.vmUuid,
     xensnap_vm_name: job.vmName,
+    ...UNVERIFIED,
   };
   return Object.fromEntries(Object.entries(properties).map(([key, value]) => [key, glanceText(value)]));
 }

@@ -11,7 +11,8 @@ export async function discardImage({ job, store, glance }: StepDeps): Promise<vo
     await glance.deleteImage(job.id);
   } catch (error) {
     if (!(error instanceof Error && error.name === 'GlanceForbidden')) throw error;
-    const warning = `The unfinished image ${job.id} is protected and was not deleted.`;
+    // The VM does not wait for it; the janitor tries again in each of its rounds.
+    const warning = `The unfinished image ${job.id} was not deleted: it is protected, or Glance forbids it.`;
     await store.jobs.warn(job.id, warning, warning);
   }
   await store.jobs.pay(job.id, 'image');

@@ -77,6 +77,7 @@ it('tells Nova what the image is, which VM it is of and how that boots', () => {
     xensnap_pool: 'demo',
     xensnap_vm: job.vmUuid,
     xensnap_vm_name: 'web-1',
+    xensnap_verified: 'false',
   });
 });
 
