@@ -72,7 +72,8 @@ def send_data(glance, pieces, before_terminator, count_sent):
         if early:
             answer = exchange.answer()
             if answer.status < 300:
-                raise PluginError('GLANCE_REFUSED', 'Glance answered %d before it had everything' % answer.status)
+                raise PluginError('GLANCE_UNAVAILABLE', 'something answered %d for Glance before that had everything'
+                                  % answer.status, True)
             raise refused(answer, 'PUT of the data')
         try:
             with glance.troubles_named():

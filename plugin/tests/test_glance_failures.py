@@ -67,7 +67,7 @@ class GlanceFailureTest(PluginTest):
     def test_success_before_everything_was_sent_is_none(self):
         self.a_template(pieces=250)
         self.glance.at_bytes, self.glance.behaviour = 200000, 204
-        self.put_fails('GLANCE_REFUSED', False)
+        self.put_fails('GLANCE_UNAVAILABLE', True)
 
     def test_a_connection_that_breaks_in_the_middle(self):
         self.a_template(pieces=40)
