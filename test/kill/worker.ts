@@ -22,7 +22,7 @@ export async function run(cell: Cell): Promise<Verdict & { readonly logs: readon
   const began = Date.now();
   const timer = Promise.withResolvers<Verdict>();
   const tooLong = setTimeout(() => {
-    const wrong = [`it was not over after ${CELL_SECONDS} s`];
+    const wrong = [`it was not over after ${CELL_SECONDS} s, in ${stage?.doing}`];
     timer.resolve({ id: cell.id, fired: true, wrong, outcome: 'hangs', seconds: CELL_SECONDS });
   }, CELL_SECONDS * 1000);
   const broken = (error: unknown): Verdict => ({

@@ -42,25 +42,34 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
     if (step === cell.state && strike?.fired()) strike.release();
   };
   const decide = strike?.decide ?? (cell.state === 'PollUpload' ? whileUploading(happening) : undefined);
+  stage.doing = 'its job';
   const ended = await runOnce(world, vm, cell.run, decide);
+  stage.doing = 'what happens beside it';
   happening?.ended(ended.job?.id ?? '');
   strike?.release();
   const wrong: string[] = [];
   const answer = await happening?.over.catch((error: unknown) => void wrong.push(String(error)));
   await happening?.afterwards();
   world.wire.decide = () => undefined;
+  stage.doing = 'the restart of a killed service';
   stage.happening = undefined;
   await world.killed();
   // With a host its plugin dies.
+  stage.doing = 'what is left';
   const isKilled = 'event' in cell ? /^service killed|^host dies/.test(cell.event) : cell.fault === 'killed';
   const atSession = 'name' in cell && (cell.name.startsWith('session.') || cell.fault === 'SESSION_INVALID');
-  wrong.push(...(await settle(world, before, { sessions: isKilled || atSession, deadHost })));
-  const job = ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
+  const jobNow = async () => ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
+  const allowed = { sessions: isKilled || atSession, deadHost };
+  wrong.push(
+    ...(await settle(world, before, allowed, async () => imagesWrong(world, await jobNow(), known))),
+  );
+  const job = await jobNow();
   const now: Ended = { answer: ended.answer, job };
-  wrong.push(...imagesWrong(world, job, known), ...(job ? outcomeWrong(world, job) : []));
+  wrong.push(...(job ? outcomeWrong(world, job) : []));
   wrong.push(...unexpected(cell, now));
   if ('event' in cell && cell.event === 'job cancelled' && happening?.fired())
     wrong.push(...cancelWrong(answer ?? undefined, job, happening));
+  stage.doing = 'the next job';
   // After a success the next cell's job is the VM's next one, and no lease is left, as was looked at.
   if (job?.status !== 'succeeded')
     wrong.push(...(await nextJobWrong(world, vm, cell.run === 'backup' ? BACKUP : {})));

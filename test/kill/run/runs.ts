@@ -48,9 +48,13 @@ export async function runOnce(
   return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.get(id) };
 }
 
+/** Real seconds after which a job that is not over is left to the janitor. */
+const ENDED_SECONDS = 90;
+
 /** Waits for a job's outcome, whichever service tells it, and for the end of its execution, if there still is one. */
 export async function ended(world: World, id: string): Promise<void> {
-  for (;;) {
+  const giveUp = Date.now() + ENDED_SECONDS * 1000;
+  while (Date.now() < giveUp) {
     await world.killed();
     const { store, executions } = world.service.runtime;
     const job = await store.jobs.get(id).catch(() => undefined);

@@ -8,11 +8,19 @@ const ROUNDS = 2;
 /** How long a job that is just starting is left alone, and somewhat more. */
 const STARTING_SECONDS = 130;
 
-/** Lets reconcile, and where something is left the janitor, do their work; answers what is left then. */
-export async function settle(world: World, before: Surroundings, allowed: Allowed): Promise<string[]> {
+/**
+ * Lets reconcile, and where something is left the janitor, do their work; answers what is left then.
+ * @param images what is wrong with the images at this moment
+ */
+export async function settle(
+  world: World,
+  before: Surroundings,
+  allowed: Allowed,
+  images: () => Promise<string[]>,
+): Promise<string[]> {
   for (let round = 0; ; round += 1) {
     await world.service.settled();
-    const left = leftOf(before, await world.lookAround(), allowed);
+    const left = [...leftOf(before, await world.lookAround(), allowed), ...(await images())];
     if (left.length === 0 || round === ROUNDS) return left;
     await world.clock.sleep(STARTING_SECONDS);
     await world.janitor();

@@ -32,6 +32,8 @@ export interface Stage {
   readonly kind: StageKind;
   happening: Happening | undefined;
   onStep: (step: string) => void;
+  /** What is being waited for, to name where a cell hangs. */
+  doing?: string;
 }
 
 export async function openStage(kind: StageKind): Promise<Stage> {

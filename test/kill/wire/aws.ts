@@ -68,7 +68,10 @@ async function serve(origin: Origin, request: IncomingMessage, response: ServerR
     send: answer.send,
     sendHalf(reply) {
       answer.head(reply);
-      answer.write(reply.body.subarray(0, Math.floor(reply.body.length / 2)), () => request.socket.destroy());
+      // In memory the end would come in the same moment as the beginning, which on a wire it cannot: the SDK misses it.
+      answer.write(reply.body.subarray(0, Math.floor(reply.body.length / 2)), () =>
+        setTimeout(() => request.socket.destroy(), 20),
+      );
     },
     cut: () => void request.socket.destroy(),
   });
