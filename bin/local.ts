@@ -114,7 +114,8 @@ const MOST_TOLD = 5;
 /** As much of a job as tells whose it is and what it owes. */
 interface Owing {
   readonly id: string;
-  readonly vmName: string;
+  /** Of a job that is about a VM which is there. */
+  readonly vmName?: string;
   readonly debts?: ReadonlySet<string>;
 }
 
@@ -122,7 +123,7 @@ interface Owing {
 function named(jobs: readonly Owing[]): string {
   const each = jobs.slice(0, MOST_TOLD).map(({ id, vmName, debts }) => {
     const owed = debts === undefined ? '' : `, which owes ${[...debts].join(', ')}`;
-    return `the job ${id} of "${vmName}"${owed}`;
+    return `the job ${id}${vmName === undefined ? '' : ` of "${vmName}"`}${owed}`;
   });
   return `${each.join('; ')}${jobs.length > MOST_TOLD ? '; and more' : ''}`;
 }
@@ -171,10 +172,10 @@ async function startAll(
     closers.push(() => service.close());
     closers.push(async () => {
       const { jobs } = service.runtime.store;
-      const { items } = await jobs.list('open', { limit: MOST_TOLD + 1 });
+      const { items } = await jobs.openPage({ limit: MOST_TOLD + 1 });
       if (items.length > 0) warn(`stopping: this is undone first, for a minute at most: ${named(items)}`);
       await service.drain();
-      const left = await jobs.list('open', { limit: MOST_TOLD + 1 });
+      const left = await jobs.openPage({ limit: MOST_TOLD + 1 });
       if (left.items.length > 0) warn(leftText(left.items, dataFolder(flags)));
     });
     await service.check();

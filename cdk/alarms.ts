@@ -84,6 +84,7 @@ function signs({ installation, alarmHours }: Settings, watched: Watched): Record
   const sum = (name: Parameters<typeof metric>[1]) => metric(installation, name, 'Sum');
   return {
     JobFailed: { metric: sum('JobFailed'), above: 0, description: 'A snapshot job failed.' },
+    RestoreFailed: { metric: sum('RestoreFailed'), above: 0, description: 'A restore failed.' },
     VmLeftUnlocked: {
       metric: sum('VmLeftUnlocked'),
       above: 0,

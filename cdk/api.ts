@@ -17,13 +17,13 @@ import {
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
-import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { OPEN_PATHS } from '../functions/api/gate.ts';
 import { TABLE } from '../functions/store/table.ts';
 import { acknowledge } from './acknowledge.ts';
 import { allow, allowExecutions } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
+import { machineArns, machineEnvironment, type StateMachines } from './state-machine.ts';
 
 /** The API and the functions behind it. */
 export interface Api {
@@ -33,7 +33,7 @@ export interface Api {
 }
 
 /** The HTTP API in front of the one function that serves it. */
-export function createApi(scope: Construct, surroundings: Surroundings, stateMachine: StateMachine): Api {
+export function createApi(scope: Construct, surroundings: Surroundings, machines: StateMachines): Api {
   const serving = createFunction(scope, 'Api', surroundings, {
     entry: 'api/handler',
     description: 'xensnap: the API',
@@ -43,11 +43,11 @@ export function createApi(scope: Construct, surroundings: Surroundings, stateMac
     reaches: ['pool', 'glance'],
     table: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
     indexes: Object.keys(TABLE.indexes),
-    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+    environment: machineEnvironment(machines),
   });
-  allow(serving, ['states:StartExecution'], [stateMachine.stateMachineArn]);
-  allowExecutions(serving, 'states:StopExecution', stateMachine);
-  allowExecutions(serving, 'states:GetExecutionHistory', stateMachine);
+  allow(serving, ['states:StartExecution'], machineArns(machines));
+  allowExecutions(serving, 'states:StopExecution', machines);
+  allowExecutions(serving, 'states:GetExecutionHistory', machines);
   const { authorizer, functions } = authorise(scope, surroundings);
   const integration = new HttpLambdaIntegration('ApiIntegration', serving);
   const api = new HttpApi(scope, 'HttpApi', {

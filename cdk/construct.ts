@@ -2,7 +2,6 @@ import { Stack } from 'aws-cdk-lib';
 import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
 import type { Table } from 'aws-cdk-lib/aws-dynamodb';
 import type { Topic } from 'aws-cdk-lib/aws-sns';
-import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { createAlarms } from './alarms.ts';
 import { createApi } from './api.ts';
@@ -16,7 +15,7 @@ import { functionsConfig } from './functions-config.ts';
 import { createNetwork } from './network.ts';
 import { createFailureQueue, createHostQueue } from './queue.ts';
 import { createSecrets } from './secrets.ts';
-import { createStateMachine } from './state-machine.ts';
+import { createStateMachines, type StateMachines } from './state-machine.ts';
 import { createSteps, STEP_ENTRIES } from './steps.ts';
 import { createTable } from './table.ts';
 import { tableRights } from './table-rights.ts';
@@ -28,7 +27,7 @@ const ENTRIES = ['queue/admit', 'reconcile', 'janitor', 'schedules', 'api/handle
 export class Xensnap extends Construct {
   readonly api: HttpApi;
   readonly table: Table;
-  readonly stateMachine: StateMachine;
+  readonly stateMachines: StateMachines;
   /** Told of every alarm. */
   readonly alarmTopic: Topic;
 
@@ -59,14 +58,15 @@ export class Xensnap extends Construct {
         ...(parsed.authorisation.type === 'keystone' ? ['api/authorizer'] : []),
       ]);
     const steps = createSteps(this, surroundings);
-    this.stateMachine = createStateMachine(this, parsed, steps, hostQueue);
-    const admission = createAdmission(this, surroundings, { hostQueue, stateMachine: this.stateMachine });
-    const reconcile = createReconcile(this, surroundings, this.stateMachine, reconcileFailed);
-    const janitor = createJanitor(this, surroundings, this.stateMachine, janitorFailed);
-    const schedules = createSchedules(this, surroundings, this.stateMachine, backupFailed);
-    const { api, functions } = createApi(this, surroundings, this.stateMachine);
+    const machines = createStateMachines(this, parsed, steps, hostQueue);
+    this.stateMachines = machines;
+    const admission = createAdmission(this, surroundings, { hostQueue, machines });
+    const reconcile = createReconcile(this, surroundings, machines, reconcileFailed);
+    const janitor = createJanitor(this, surroundings, machines, janitorFailed);
+    const schedules = createSchedules(this, surroundings, machines, backupFailed);
+    const { api, functions } = createApi(this, surroundings, machines);
     this.api = api;
-    reconcileFailures(this, this.stateMachine, reconcile, reconcileFailed);
+    reconcileFailures(this, machines, reconcile, reconcileFailed);
     scheduleJanitor(this, janitor, janitorFailed);
     tickSchedules(this, schedules, backupFailed);
 

@@ -3,11 +3,11 @@ import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
-import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { acknowledge, inFinding } from './acknowledge.ts';
 import { createFunction, type Surroundings } from './function.ts';
 import { ADMISSION_SECONDS, ADMISSIONS_AT_ONCE } from './queue.ts';
+import { machineArns, machineEnvironment, type StateMachines } from './state-machine.ts';
 
 /** The longest that Lambda allows; a reconciler's claim (`claimSeconds`) outlives it. */
 const LONGEST_SECONDS = 900;
@@ -16,7 +16,7 @@ const LONGEST_SECONDS = 900;
 export function createAdmission(
   scope: Construct,
   surroundings: Surroundings,
-  { hostQueue, stateMachine }: { hostQueue: Queue; stateMachine: StateMachine },
+  { hostQueue, machines }: { hostQueue: Queue; machines: StateMachines },
 ): LambdaFunction {
   const admission = createFunction(scope, 'Admit', surroundings, {
     entry: 'queue/admit',
@@ -29,7 +29,7 @@ export function createAdmission(
     // It is called every 15 s for each line that waits: a trace costs twice what such a call does, all in all.
     onlyJoinsTraces: true,
   });
-  allow(admission, ['states:SendTaskSuccess'], [stateMachine.stateMachineArn]);
+  allow(admission, ['states:SendTaskSuccess'], machineArns(machines));
   admission.addEventSource(
     new SqsEventSource(hostQueue, {
       batchSize: 1,
@@ -44,7 +44,7 @@ export function createAdmission(
 export function createReconcile(
   scope: Construct,
   surroundings: Surroundings,
-  stateMachine: StateMachine,
+  machines: StateMachines,
   failures: Queue,
 ): LambdaFunction {
   const reconcile = createFunction(scope, 'Reconcile', surroundings, {
@@ -54,9 +54,9 @@ export function createReconcile(
     seconds: LONGEST_SECONDS,
     reaches: ['pool', 'glance'],
     table: ['GetItem', 'UpdateItem', 'DeleteItem'],
-    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+    environment: machineEnvironment(machines),
   });
-  allowExecutions(reconcile, 'states:DescribeExecution', stateMachine);
+  allowExecutions(reconcile, 'states:DescribeExecution', machines);
   keepFailures(reconcile, failures);
   return reconcile;
 }
@@ -65,7 +65,7 @@ export function createReconcile(
 export function createJanitor(
   scope: Construct,
   surroundings: Surroundings,
-  stateMachine: StateMachine,
+  machines: StateMachines,
   failures: Queue,
 ): LambdaFunction {
   const janitor = createFunction(scope, 'Janitor', surroundings, {
@@ -76,11 +76,11 @@ export function createJanitor(
     reaches: ['pool', 'glance'],
     table: ['GetItem', 'UpdateItem', 'DeleteItem'],
     indexes: ['byKind', 'byOpen'],
-    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+    environment: machineEnvironment(machines),
   });
-  allow(janitor, ['states:ListExecutions'], [stateMachine.stateMachineArn]);
-  allowExecutions(janitor, 'states:DescribeExecution', stateMachine);
-  allowExecutions(janitor, 'states:StopExecution', stateMachine);
+  allow(janitor, ['states:ListExecutions'], machineArns(machines));
+  allowExecutions(janitor, 'states:DescribeExecution', machines);
+  allowExecutions(janitor, 'states:StopExecution', machines);
   keepFailures(janitor, failures);
   return janitor;
 }
@@ -92,7 +92,7 @@ const TICK_SECONDS = 180;
 export function createSchedules(
   scope: Construct,
   surroundings: Surroundings,
-  stateMachine: StateMachine,
+  machines: StateMachines,
   failures: Queue,
 ): LambdaFunction {
   const schedules = createFunction(scope, 'Schedules', surroundings, {
@@ -103,31 +103,33 @@ export function createSchedules(
     reaches: ['pool', 'glance'],
     table: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
     indexes: ['byKind', 'byOpen'],
-    environment: { XENSNAP_STATE_MACHINE_ARN: stateMachine.stateMachineArn },
+    environment: machineEnvironment(machines),
     // 43,800 a month, most of which find nothing to do.
     onlyJoinsTraces: true,
   });
-  allow(schedules, ['states:StartExecution'], [stateMachine.stateMachineArn]);
-  allowExecutions(schedules, 'states:StopExecution', stateMachine);
+  allow(schedules, ['states:StartExecution'], machineArns(machines));
+  allowExecutions(schedules, 'states:StopExecution', machines);
   keepFailures(schedules, failures);
   return schedules;
 }
 
-/** Lets a function do something to the executions of the state machine. */
-export function allowExecutions(handler: LambdaFunction, action: string, stateMachine: StateMachine): void {
-  const executions = stateMachine.stack.formatArn({
-    service: 'states',
-    resource: 'execution',
-    resourceName: `${stateMachine.stateMachineName}:*`,
-    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-  });
-  allow(handler, [action], [executions]);
-  const name = inFinding(stateMachine, 'Name');
-  acknowledge(
-    handler.role ?? handler,
-    `IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${name}:*]`,
-    "All executions of this one state machine: each has a job's id as its name.",
-  );
+/** Lets a function do something to the executions of every state machine. */
+export function allowExecutions(handler: LambdaFunction, action: string, machines: StateMachines): void {
+  for (const stateMachine of Object.values(machines)) {
+    const executions = stateMachine.stack.formatArn({
+      service: 'states',
+      resource: 'execution',
+      resourceName: `${stateMachine.stateMachineName}:*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    allow(handler, [action], [executions]);
+    const name = inFinding(stateMachine, 'Name');
+    acknowledge(
+      handler.role ?? handler,
+      `IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${name}:*]`,
+      "All executions of this one state machine: each has a job's id as its name.",
+    );
+  }
 }
 
 /** Lets a function do so. */

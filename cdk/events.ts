@@ -6,16 +6,16 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Schedule, ScheduleExpression, ScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
-import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import { acknowledge, inFinding } from './acknowledge.ts';
+import { machineArns, type StateMachines } from './state-machine.ts';
 
 const FAILURES = ['FAILED', 'TIMED_OUT', 'ABORTED'];
 
 /** Has reconcile look after each execution that ended badly. */
 export function reconcileFailures(
   scope: Construct,
-  stateMachine: StateMachine,
+  machines: StateMachines,
   reconcile: LambdaFunction,
   failures: Queue,
 ): void {
@@ -24,7 +24,7 @@ export function reconcileFailures(
     eventPattern: {
       source: ['aws.states'],
       detailType: ['Step Functions Execution Status Change'],
-      detail: { stateMachineArn: [stateMachine.stateMachineArn], status: FAILURES },
+      detail: { stateMachineArn: machineArns(machines), status: FAILURES },
     },
     targets: [
       new RuleTarget(reconcile, {

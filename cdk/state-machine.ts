@@ -5,23 +5,61 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { DefinitionBody, LogLevel, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import { MACHINES, type MachineName, type StepName } from '../statemachine/contract.ts';
 import { acknowledge, inFinding } from './acknowledge.ts';
 import type { Settings } from './config.ts';
 import type { StepFunctions } from './steps.ts';
 
-const DEFINITION = readFileSync(new URL('../statemachine/snapshot.asl.json', import.meta.url), 'utf8');
+/** The state machines by the kind of their jobs. */
+export type StateMachines = Readonly<Record<MachineName, StateMachine>>;
 
-/**
- * The state machine out of its file. Each step is called by its version, so that a running job keeps the code that it
- * started with; the right to call it is on the function and covers its versions, old ones too.
- */
-export function createStateMachine(
+/** What each is called in the stack, and what it says of itself. */
+const NAMES = {
+  snapshot: { id: 'StateMachine', comment: 'xensnap: one snapshot of one VM into Glance' },
+  restore: { id: 'RestoreMachine', comment: 'xensnap: one restore of one image into a pool' },
+} as const satisfies Record<MachineName, { id: string; comment: string }>;
+
+/** A state machine out of each document. */
+export function createStateMachines(
   scope: Construct,
   settings: Settings,
   steps: StepFunctions,
   hostQueue: Queue,
+): StateMachines {
+  const made = (Object.keys(MACHINES) as MachineName[]).map((machine): [MachineName, StateMachine] => [
+    machine,
+    createStateMachine(scope, settings, { machine, steps, hostQueue }),
+  ]);
+  return Object.fromEntries(made) as Record<MachineName, StateMachine>;
+}
+
+/** The environment of a function that starts, looks at or stops jobs. */
+export function machineEnvironment({ snapshot, restore }: StateMachines): Record<string, string> {
+  return {
+    XENSNAP_STATE_MACHINE_ARN: snapshot.stateMachineArn,
+    XENSNAP_RESTORE_MACHINE_ARN: restore.stateMachineArn,
+  };
+}
+
+/** The ARNs of all of them. */
+export function machineArns(machines: StateMachines): string[] {
+  return Object.values(machines).map(({ stateMachineArn }) => stateMachineArn);
+}
+
+/**
+ * A state machine out of its file. Each step is called by its version, so that a running job keeps the code that it
+ * started with; the right to call it is on the function and covers its versions, old ones too.
+ */
+function createStateMachine(
+  scope: Construct,
+  settings: Settings,
+  { machine, steps: all, hostQueue }: { machine: MachineName; steps: StepFunctions; hostQueue: Queue },
 ): StateMachine {
-  const role = new Role(scope, 'StateMachineRole', {
+  const { id, comment } = NAMES[machine];
+  const { forward, cleanup }: { forward: readonly StepName[]; cleanup: readonly StepName[] } =
+    MACHINES[machine];
+  const steps = Object.fromEntries([...forward, ...cleanup].map((name) => [name, all[name]]));
+  const role = new Role(scope, `${id}Role`, {
     assumedBy: new ServicePrincipal('states.amazonaws.com'),
   });
   for (const step of Object.values(steps)) {
@@ -40,9 +78,10 @@ export function createStateMachine(
   }
   acknowledge(role, 'IAM5[Resource::*]', 'The actions of log delivery and of X-Ray take no resource.');
   role.addToPolicy(new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [hostQueue.queueArn] }));
-  const stateMachine = new StateMachine(scope, 'StateMachine', {
-    comment: 'xensnap: one snapshot of one VM into Glance',
-    definitionBody: DefinitionBody.fromString(DEFINITION),
+  const definition = readFileSync(new URL(`../statemachine/${machine}.asl.json`, import.meta.url), 'utf8');
+  const stateMachine = new StateMachine(scope, id, {
+    comment,
+    definitionBody: DefinitionBody.fromString(definition),
     definitionSubstitutions: {
       HostQueueUrl: hostQueue.queueUrl,
       ...Object.fromEntries(
@@ -54,8 +93,8 @@ export function createStateMachine(
     logs: {
       // A log group of this prefix needs no entry in the region's resource policy, whose size is limited. The end is
       // of this stack's id, so that a group which an earlier stack left is not in the way.
-      destination: new LogGroup(scope, 'StateMachineLog', {
-        logGroupName: `/aws/vendedlogs/states/xensnap-${settings.installation}-${Fn.select(2, Fn.split('/', Stack.of(scope).stackId))}`,
+      destination: new LogGroup(scope, `${id}Log`, {
+        logGroupName: `/aws/vendedlogs/states/xensnap-${settings.installation}${machine === 'snapshot' ? '' : `-${machine}`}-${Fn.select(2, Fn.split('/', Stack.of(scope).stackId))}`,
         retention: settings.logDays,
         removalPolicy: settings.retain.logs === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
       }),

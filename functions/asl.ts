@@ -1,4 +1,6 @@
-import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+import type { MachineName } from '../statemachine/contract.ts';
+import restore from '../statemachine/restore.asl.json' with { type: 'json' };
+import snapshot from '../statemachine/snapshot.asl.json' with { type: 'json' };
 
 /** A state of the document, as far as it is read here. */
 export interface State {
@@ -32,12 +34,23 @@ interface Rule {
 
 export type Data = Record<string, unknown>;
 
-export const START = definition.StartAt;
+/** A document, as far as it is read here. */
+interface Document {
+  readonly StartAt: string;
+  readonly States: Readonly<Record<string, unknown>>;
+}
 
-export function stateOf(name: string): State {
-  const state = (definition.States as Record<string, unknown>)[name];
+const DOCUMENTS: Readonly<Record<MachineName, Document>> = { snapshot, restore };
+
+/** The state that a machine begins with. */
+export function startOf(machine: MachineName): string {
+  return DOCUMENTS[machine].StartAt;
+}
+
+export function stateOf(machine: MachineName, name: string): State {
+  const state = DOCUMENTS[machine].States[name];
   if (state) return state as State;
-  throw new Error(`The state machine has no state ${name}.`);
+  throw new Error(`The state machine "${machine}" has no state ${name}.`);
 }
 
 /** The state that a Choice leads to. */

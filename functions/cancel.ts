@@ -1,6 +1,7 @@
 import { mapBounded } from './bounded.ts';
 import { XensnapError } from './errors.ts';
-import type { Job } from './job.ts';
+import type { ExecutionOf } from './executions.ts';
+import { type Job, orAsItWas } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
 import type { CounterKey } from './store/counters.ts';
 import { translate } from './translate.ts';
@@ -17,29 +18,48 @@ const CAUSE = 'cancelled by its caller';
  * JobCommitted or JobFinished, and what Step Functions failed with when it has refused to stop too many others.
  * @param actor who wants that; the first one stays on record
  */
-export async function cancelJob(jobId: string, runtime: Runtime, actor?: string): Promise<Job> {
+export async function cancelJob<J extends Job>(found: J, runtime: Runtime, actor?: string): Promise<J> {
   const { store } = runtime;
-  const cancelled = await store.jobs.cancel(jobId, actor);
+  const cancelled = await store.jobs.cancel(found.id, actor);
   if (cancelled) {
-    await stopOrLater(jobId, runtime);
-    return cancelled;
+    await stopOrLater(cancelled, runtime);
+    return orAsItWas(cancelled, found);
   }
-  const job = await store.jobs.get(jobId);
-  if (!job) throw new XensnapError('JobNotFound', `There is no job ${jobId}.`);
+  const job = await store.jobs.get(found.id);
+  if (!job) throw new XensnapError('JobNotFound', `There is no job ${found.id}.`);
   if (job.finishedAt !== undefined)
     throw new XensnapError('JobFinished', `The job ended ${job.status} at ${job.finishedAt}.`);
-  throw new XensnapError('JobCommitted', 'The image is verified and stays; the job only tidies up now.');
+  throw new XensnapError('JobCommitted', `${STAYS[job.machine]}; the job only tidies up now.`);
 }
 
+const STAYS = {
+  snapshot: 'The image is verified and stays',
+  restore: 'The image is restored, and what was made stays',
+} as const satisfies Record<Job['machine'], string>;
+
 /** The job is closing, so that whatever its execution comes to next is refused: to stop it only makes that sooner. */
-async function stopOrLater(jobId: string, { store, executions, log }: Runtime): Promise<void> {
+async function stopOrLater(job: Job, { store, executions, log }: Runtime): Promise<void> {
   try {
-    await executions.stop(jobId, CAUSE);
+    await executions.stop(job, CAUSE);
   } catch (error) {
-    if (!(await store.counters.take(UNSTOPPED, jobId, MOST_UNSTOPPED))) throw error;
+    if (!(await store.counters.take(UNSTOPPED, placeOf(job), MOST_UNSTOPPED))) throw error;
     const { name, message } = translate(error);
-    log.warn('a cancelled execution could not be stopped yet', { jobId, error: name, reason: message });
+    log.warn('a cancelled execution could not be stopped yet', {
+      jobId: job.id,
+      error: name,
+      reason: message,
+    });
   }
+}
+
+/** What stands for a job among the unstopped: of a snapshot, the first to stand there, its id alone. */
+function placeOf({ machine, id }: ExecutionOf): string {
+  return machine === 'snapshot' ? id : `${machine}/${id}`;
+}
+
+function executionAt(place: string): ExecutionOf {
+  const restore = /^restore\/(.+)$/.exec(place)?.[1];
+  return restore === undefined ? { machine: 'snapshot', id: place } : { machine: 'restore', id: restore };
 }
 
 /**
@@ -48,10 +68,10 @@ async function stopOrLater(jobId: string, { store, executions, log }: Runtime): 
  */
 export async function stopCancelled({ store, executions }: Runtime): Promise<void> {
   const failures: unknown[] = [];
-  await mapBounded(await store.counters.holders(UNSTOPPED), STOPPED_AT_ONCE, async (jobId) => {
+  await mapBounded(await store.counters.holders(UNSTOPPED), STOPPED_AT_ONCE, async (place) => {
     try {
-      await executions.stop(jobId, CAUSE);
-      await store.counters.release(UNSTOPPED, jobId);
+      await executions.stop(executionAt(place), CAUSE);
+      await store.counters.release(UNSTOPPED, place);
     } catch (error) {
       failures.push(error);
     }

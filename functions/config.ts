@@ -72,6 +72,10 @@ const Project = z.strictObject({
         }),
     )
     .default([]),
+  /** Lets the project restore its images; where to, by UUID: storage of its pools, and networks. Without it, it may not. */
+  restore: z
+    .strictObject({ srs: z.array(z.uuid()).default([]), networks: z.array(z.uuid()).default([]) })
+    .optional(),
   /** Everything: all VMs and jobs, the hosts, the janitor and the doctor. */
   admin: z.boolean().default(false),
   /** What the project may have at a time; each set of ids is one item of the table. */

@@ -40,7 +40,7 @@ export async function eventsOf(job: Job, history: AsyncIterable<Moment>): Promis
     if (what === 'left') last.to ??= at;
     if (what === 'begun') last.tries += 1;
     if (what !== 'failed') continue;
-    const rule = ruleFor(last.state, error);
+    const rule = ruleFor(job.machine, last.state, error);
     const count = (failuresByRule.get(rule) ?? 0) + 1;
     failuresByRule.set(rule, count);
     last.failures += 1;

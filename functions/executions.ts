@@ -9,7 +9,7 @@ import {
   StartExecutionCommand,
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
-import type { JobInput } from '../statemachine/contract.ts';
+import type { JobInput, MachineName } from '../statemachine/contract.ts';
 
 /** How a job's execution stands. `error` and `cause` are there when it failed. */
 export interface ExecutionState {
@@ -57,37 +57,50 @@ function* momentsOf(event: HistoryEvent): Generator<Moment> {
   }
 }
 
-/** The executions of the snapshot state machine; an execution's name is its job's id. */
-export interface Executions {
-  /** Starts the job's execution. A second start of the same job changes nothing. */
-  start(jobId: string): Promise<void>;
-  /** Undefined when there is none (any more). */
-  describe(jobId: string): Promise<ExecutionState | undefined>;
-  /** Names of those that run, the newest first. */
-  running(): AsyncIterable<string>;
-  /** What has happened in it, oldest first; nothing when it is not there (any more). */
-  history(jobId: string): AsyncIterable<Moment>;
-  /** Stops it without a Catch; one that is over or was never there is left as it is. */
-  stop(jobId: string, cause: string): Promise<void>;
+/** Whose execution: a job's, by which it is named, in the machine that its kind of jobs has. */
+export interface ExecutionOf {
+  readonly id: string;
+  readonly machine: MachineName;
 }
 
-export function createExecutions(client: SFNClient, stateMachineArn: string): Executions {
-  const executionArn = (jobId: string) =>
-    `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${jobId}`;
+/** The executions of the state machines. */
+export interface Executions {
+  /** Starts the job's execution. A second start of the same job changes nothing. */
+  start(job: ExecutionOf): Promise<void>;
+  /** Undefined when there is none (any more). */
+  describe(job: ExecutionOf): Promise<ExecutionState | undefined>;
+  /** Those that run, the newest of each machine first. */
+  running(): AsyncIterable<ExecutionOf>;
+  /** What has happened in it, oldest first; nothing when it is not there (any more). */
+  history(job: ExecutionOf): AsyncIterable<Moment>;
+  /** Stops it without a Catch; one that is over or was never there is left as it is. */
+  stop(job: ExecutionOf, cause: string): Promise<void>;
+}
+
+/** The ARN of each state machine. */
+export type MachineArns = Readonly<Record<MachineName, string>>;
+
+export function createExecutions(client: SFNClient, arns: MachineArns): Executions {
+  const executionArn = ({ machine, id }: ExecutionOf) =>
+    `${arns[machine].replace(':stateMachine:', ':execution:')}:${id}`;
   return {
-    async start(jobId) {
-      const input: JobInput = { jobId };
+    async start({ machine, id }) {
+      const input: JobInput = { jobId: id };
       try {
         await client.send(
-          new StartExecutionCommand({ stateMachineArn, name: jobId, input: JSON.stringify(input) }),
+          new StartExecutionCommand({
+            stateMachineArn: arns[machine],
+            name: id,
+            input: JSON.stringify(input),
+          }),
         );
       } catch (error) {
         if (!(error instanceof ExecutionAlreadyExists)) throw error;
       }
     },
-    async describe(jobId) {
+    async describe(job) {
       try {
-        const command = new DescribeExecutionCommand({ executionArn: executionArn(jobId) });
+        const command = new DescribeExecutionCommand({ executionArn: executionArn(job) });
         const { status, error, cause } = await client.send(command);
         return status && { status, ...(error && { error }), ...(cause && { cause }) };
       } catch (error) {
@@ -96,24 +109,26 @@ export function createExecutions(client: SFNClient, stateMachineArn: string): Ex
       }
     },
     async *running() {
-      let nextToken: string | undefined;
-      do {
-        const command = new ListExecutionsCommand({
-          stateMachineArn,
-          statusFilter: 'RUNNING',
-          maxResults: 1000,
-          ...(nextToken !== undefined && { nextToken }),
-        });
-        const page = await client.send(command);
-        for (const { name } of page.executions ?? []) if (name !== undefined) yield name;
-        nextToken = page.nextToken;
-      } while (nextToken !== undefined);
+      for (const [machine, stateMachineArn] of Object.entries(arns) as [MachineName, string][]) {
+        let nextToken: string | undefined;
+        do {
+          const command = new ListExecutionsCommand({
+            stateMachineArn,
+            statusFilter: 'RUNNING',
+            maxResults: 1000,
+            ...(nextToken !== undefined && { nextToken }),
+          });
+          const page = await client.send(command);
+          for (const { name: id } of page.executions ?? []) if (id !== undefined) yield { machine, id };
+          nextToken = page.nextToken;
+        } while (nextToken !== undefined);
+      }
     },
-    async *history(jobId) {
+    async *history(job) {
       let nextToken: string | undefined;
       do {
         const command = new GetExecutionHistoryCommand({
-          executionArn: executionArn(jobId),
+          executionArn: executionArn(job),
           includeExecutionData: false,
           maxResults: 1000,
           ...(nextToken !== undefined && { nextToken }),
@@ -126,10 +141,10 @@ export function createExecutions(client: SFNClient, stateMachineArn: string): Ex
         nextToken = page?.nextToken;
       } while (nextToken !== undefined);
     },
-    async stop(jobId, cause) {
+    async stop(job, cause) {
       try {
         await client.send(
-          new StopExecutionCommand({ executionArn: executionArn(jobId), error: 'JobCancelled', cause }),
+          new StopExecutionCommand({ executionArn: executionArn(job), error: 'JobCancelled', cause }),
         );
       } catch (error) {
         if (!(error instanceof ExecutionDoesNotExist)) throw error;

@@ -3,7 +3,7 @@ import { shorten } from '../glance/shorten.ts';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import { glanceText, MOST_CHARACTERS, refuseUnfit } from './glance-text.ts';
-import type { Job } from './job.ts';
+import type { SnapshotJob } from './job.ts';
 
 /**
  * Properties that a caller's metadata may not set: those of Glance and of ours themselves, those on which a service
@@ -124,7 +124,7 @@ export function refuseReservedMetadata(metadata: Readonly<Record<string, string>
 export function imageFormat({
   request,
   virtualBytes = 0,
-}: Job): Pick<NewImage, 'diskFormat' | 'containerFormat' | 'minDisk'> {
+}: SnapshotJob): Pick<NewImage, 'diskFormat' | 'containerFormat' | 'minDisk'> {
   const minDisk = Math.ceil(virtualBytes / 2 ** 30);
   return request.format === 'raw'
     ? { diskFormat: 'raw', containerFormat: 'bare', minDisk }
@@ -135,7 +135,11 @@ export function imageFormat({
 export const UNVERIFIED = { xensnap_verified: 'false' } as const;
 
 /** The properties of a job's image, as Nova's clients and importers read them, and as Glance takes them. */
-export function imageProperties(job: Job, vm: VmRecord, installation: string): Record<string, string> {
+export function imageProperties(
+  job: SnapshotJob,
+  vm: VmRecord,
+  installation: string,
+): Record<string, string> {
   const properties: Record<string, string> = {
     ...job.request.metadata,
     ...kindOf(job),
@@ -164,7 +168,7 @@ function firmwareOf({ HVM_boot_params }: VmRecord): 'bios' | 'uefi' {
 }
 
 /** The property as Nova writes it, so that its clients tell backups from snapshots. */
-function kindOf({ request: { backup }, run }: Job): Record<string, string> {
+function kindOf({ request: { backup }, run }: SnapshotJob): Record<string, string> {
   if (!backup) return { image_type: 'snapshot' };
   return {
     image_type: 'backup',

@@ -1,7 +1,7 @@
-import type { FactName, StepName } from '../statemachine/contract.ts';
+import type { FactName, FactOf, MachineName, StepName, StepOf } from '../statemachine/contract.ts';
 import type { Ref } from '../xapi/types.ts';
 import type { Reason } from './errors.ts';
-import type { Consistency, Debt, ImageFormat, JobStatus, Quiesce, UploadSource } from './words.ts';
+import type { Consistency, Debt, ImageFormat, JobStatus, MacPolicy, Quiesce, UploadSource } from './words.ts';
 
 /** Makes the image a backup, and says how many verified ones of its type the VM keeps. */
 export interface Backup {
@@ -48,10 +48,26 @@ export interface BundledVhd {
   readonly bytes: number;
 }
 
-/** What the request fixed. Times are ISO 8601 UTC. */
-export interface JobIdentity {
+/** What the caller of a restore asked for. */
+export interface RestoreRequest {
+  /** Id of the image. */
+  readonly image: string;
+  /** UUID or name of the SR; where the VM's disk was, or the pool's default, if absent. */
+  readonly sr?: string;
+  /** Name of the VM and of its disk; those that they had if absent. */
+  readonly name?: string;
+  /** By the device of an interface, the UUID or name of the network that it is to be on. */
+  readonly networks?: Readonly<Record<string, string>>;
+  readonly macs: MacPolicy;
+  /** Starts the VM in the end. */
+  readonly start: boolean;
+  /** Makes the disk alone. */
+  readonly disksOnly: boolean;
+}
+
+/** What a request fixed, whatever it asked for. Times are ISO 8601 UTC. */
+interface JobIdentity {
   readonly id: string;
-  readonly request: JobRequest;
   /** The caller's project, where the API is for projects. */
   readonly project?: string;
   /** Who asked for it; for a schedule's job, who changed the schedule last. */
@@ -59,18 +75,30 @@ export interface JobIdentity {
   /** A digest of everything that was asked for, where the request had an Idempotency-Key. */
   readonly requestDigest?: string;
   readonly pool: string;
-  readonly vmUuid: string;
-  /** The VM's name at the request; InspectVm notes the name that it has when the job begins. */
-  readonly vmName: string;
   readonly createdAt: string;
   /** After this time a step gives up instead of trying again. */
   readonly deadline: string;
-  /** A job started by a schedule waits for its VM until then; one on demand has no such time. */
-  readonly waitForVmUntil?: string;
   /** Not to begin before: the VMs of a schedule are spread over its window. */
   readonly startAfter?: string;
   /** The schedule's run that asked for the job, if one did. */
   readonly run?: ScheduledRun;
+}
+
+/** What the request of a snapshot fixed. */
+interface SnapshotIdentity extends JobIdentity {
+  readonly machine: 'snapshot';
+  readonly request: JobRequest;
+  readonly vmUuid: string;
+  /** The VM's name at the request; InspectVm notes the name that it has when the job begins. */
+  readonly vmName: string;
+  /** A job started by a schedule waits for its VM until then; one on demand has no such time. */
+  readonly waitForVmUntil?: string;
+}
+
+/** What the request of a restore fixed. */
+interface RestoreIdentity extends JobIdentity {
+  readonly machine: 'restore';
+  readonly request: RestoreRequest;
 }
 
 /** Of what the tries of a state's step have failed since it last did its work, while another try is to come. */
@@ -175,6 +203,7 @@ export interface Facts {
 
   /** Whether the image says what VM it was. */
   readonly described: boolean;
+  /** From here on, an upload is also what a restore has the plugin do the other way round. */
   readonly uploadTask: Ref<'task'>;
   readonly uploadAttempts: number;
   readonly uploadStartedAt: string;
@@ -202,13 +231,59 @@ export interface Facts {
   readonly imageBytes: number;
   /** Empty for a raw image. */
   readonly vhds: readonly BundledVhd[];
+
+  readonly imageName: string;
+  readonly imageFormat: ImageFormat;
+  /** What Glance says of the image that is restored: exactly that is taken. Null where it has another hash. */
+  readonly imageSha512: string | null;
+  /** What the image says of its VM, as JSON that the reader of functions/vm-config.ts took. */
+  readonly vmConfig: string;
+  /** Whether new disks of the SR read as zeros, so that zeros need not be written. */
+  readonly readsAsZeros: boolean;
+  /** When the call went out that makes the disk, and the one that makes the VM. */
+  readonly diskSentAt: string;
+  readonly vmSentAt: string;
+  readonly diskRef: Ref<'VDI'>;
+  readonly diskUuid: string;
+  /** Written to the disk so far. */
+  readonly bytesWritten: number;
+  readonly restoredVmUuid: string;
+  /** What became of the MAC addresses: kept as they were, or new ones. */
+  readonly restoredMacs: 'kept' | 'new';
 }
 
-/** The record of one run, as it lies in the table: flat. */
-export type Job = JobIdentity & JobDecisions & Partial<Facts>;
+/** The facts that a machine's steps find. */
+type FactsOf<M extends MachineName> = Pick<Facts, FactOf<StepOf<M>>>;
+
+/** The record of a snapshot, as it lies in the table: flat. */
+export type SnapshotJob = SnapshotIdentity & JobDecisions & Partial<FactsOf<'snapshot'>>;
+
+/** The record of a restore. */
+export type RestoreJob = RestoreIdentity & JobDecisions & Partial<FactsOf<'restore'>>;
+
+/** The record of one run of a state machine; `machine` says of which. */
+export type Job = SnapshotJob | RestoreJob;
+
+/** The jobs of a machine. */
+export type JobOf<M extends MachineName> = Extract<Job, { readonly machine: M }>;
 
 /** A job whose record surely has these facts. */
-export type JobWith<F extends FactName> = Job & Pick<Facts, F>;
+export type JobWith<F extends FactName, J extends Job = Job> = J & Pick<Facts, F>;
+
+export function isSnapshot(job: Job): job is SnapshotJob {
+  return job.machine === 'snapshot';
+}
+
+/** What the job is of, for messages. */
+export function nameOf(job: Job): string {
+  return isSnapshot(job) ? `the VM "${job.vmName}"` : `the image ${job.request.image}`;
+}
+
+/** The job as it was read again, or as it was where it is no longer there. */
+export function orAsItWas<J extends Job>(now: Job | undefined, before: J): J {
+  // A job never becomes one of another machine.
+  return now?.machine === before.machine ? (now as J) : before;
+}
 
 /** The label of a job's snapshot template: whoever finds it has found the job. */
 export function snapshotLabel(jobId: string): string {
@@ -221,7 +296,7 @@ export function jobOfLabel(label: string): string | undefined {
 }
 
 /** A request for a VM that another job had left a record, so that nothing is lost; its caller was told of no job. */
-export function wasRefused({ phase, error }: Job): boolean {
+export function wasRefused({ phase, error }: Pick<Job, 'phase' | 'error'>): boolean {
   return phase === 'Requested' && error?.name === 'SnapshotInProgress';
 }
 

@@ -6,6 +6,11 @@ export type CountName =
   | 'JobFailed'
   | 'JobCancelled'
   | 'JobSkipped'
+  /** The same of restores. */
+  | 'RestoreSucceeded'
+  | 'RestoreFailed'
+  | 'RestoreCancelled'
+  | 'RestoreSkipped'
   /** A run of a schedule ended without a backup; each is counted once. */
   | 'BackupFailed'
   | 'BackupSkipped'

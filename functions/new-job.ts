@@ -1,13 +1,18 @@
 import { glanceText } from './glance-text.ts';
 import { defaultName, replacedTexts } from './image-name.ts';
-import type { Job, JobRequest } from './job.ts';
+import type { JobRequest, SnapshotJob } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
 import type { SnapshotRequest } from './snapshot-request.ts';
 import type { Target } from './target.ts';
 import { DEFAULT_QUIESCE } from './words.ts';
 
 /** The job that a request asks for, as it is to be put on record. */
-export function newJob(id: string, wish: SnapshotRequest, target: Target, { clock, config }: Runtime): Job {
+export function newJob(
+  id: string,
+  wish: SnapshotRequest,
+  target: Target,
+  { clock, config }: Runtime,
+): SnapshotJob {
   const now = clock.now();
   const { vm } = target;
   const warnings = replacedTexts(wish);
@@ -25,6 +30,7 @@ export function newJob(id: string, wish: SnapshotRequest, target: Target, { cloc
   };
   return {
     id,
+    machine: 'snapshot',
     status: 'starting',
     phase: 'Requested',
     request,

@@ -23,6 +23,8 @@ const TO_DO: Readonly<Record<Debt, string>> = {
   plugin: 'see its upload stopped',
   image: 'delete its unfinished image',
   secret: "take its upload's token out of the pool",
+  vm: 'destroy the VM that it has made',
+  disk: 'destroy the disk that it has made',
   snapshot: 'destroy its snapshot',
   relock: 'lock the VM',
   slot: 'give back its place on the host',

@@ -1,4 +1,5 @@
-import type { ProjectConfig } from './config.ts';
+import type { Config, ProjectConfig } from './config.ts';
+import { XensnapError } from './errors.ts';
 import { globMatcher } from './glob.ts';
 
 /** Whether a VM is the project's: by one of its tags in the pool, or by its name. */
@@ -10,4 +11,20 @@ export function ownsVm(
     vm.tags.some((tag) => vmTags.includes(tag)) ||
     vmNamePatterns.some((pattern) => globMatcher(pattern)(vm.name_label))
   );
+}
+
+/**
+ * What a project may use when it restores, by UUID; undefined where there is no limit: for an admin's, and where the API
+ * is not for projects.
+ * @throws Forbidden for a project whose configuration does not say that it may
+ */
+export function allowedToRestore(
+  project: string | undefined,
+  { projects = {} }: Pick<Config, 'projects'>,
+): NonNullable<ProjectConfig['restore']> | undefined {
+  if (project === undefined) return undefined;
+  const known = Object.hasOwn(projects, project) ? projects[project] : undefined;
+  if (known?.admin) return undefined;
+  if (known?.restore) return known.restore;
+  throw new XensnapError('Forbidden', 'Your project may not restore images.');
 }

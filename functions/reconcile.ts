@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { EventBridgeEvent } from 'aws-lambda';
-import type { CLEANUP_STEPS } from '../statemachine/contract.ts';
+import type { CleanupStepOf, FactOf, MachineName } from '../statemachine/contract.ts';
 import { mapBounded } from './bounded.ts';
 import { END_OF_TIME } from './clock.ts';
 import { type Reason, XensnapError } from './errors.ts';
 import type { ExecutionState } from './executions.ts';
-import type { Job } from './job.ts';
+import type { Job, JobOf } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
+import { finishRestored } from './pool/finish-restored.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { sentence } from './sentence.ts';
-import { type DepsOf, secondsSince } from './step.ts';
+import { type DepsOf, type RestoreDeps, type StepDeps, secondsSince } from './step.ts';
+import { cancelDownload } from './steps/CancelDownload.ts';
 import { cancelUpload } from './steps/CancelUpload.ts';
+import { destroyDisks } from './steps/DestroyDisks.ts';
 import { destroySnapshot } from './steps/DestroySnapshot.ts';
+import { destroyVm } from './steps/DestroyVm.ts';
 import { discardImage } from './steps/DiscardImage.ts';
 import { GOES_ON, releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
 import { relockVm } from './steps/RelockVm.ts';
@@ -50,16 +54,35 @@ function refuseOwing(jobId: string, result: Reconciled): void {
     throw new XensnapError('StillOwed', `Job ${jobId} still owes ${result.owes.join(', ')}.`);
 }
 
-type CleanupDeps = DepsOf<(typeof CLEANUP_STEPS)[number]>;
+/** What the steps of a machine's cleanup line work with. */
+type CleanupDeps<M extends MachineName> = StepDeps<FactOf<CleanupStepOf<M>>, never, JobOf<M>>;
+type Payments<M extends MachineName> = readonly [
+  Debt | 'close' | 'names',
+  (deps: CleanupDeps<M>) => Promise<void>,
+][];
 
-/** Each debt's payment; the same functions that the steps of the cleanup line run. */
-const PAYMENTS: readonly [Debt | 'close', (deps: CleanupDeps) => Promise<void>][] = [
-  ['close', cancelUpload],
-  ['image', discardImage],
-  ['snapshot', destroySnapshot],
-  ['relock', relockUnderLease],
-  ['slot', releaseSlot],
-];
+/** Each debt's payment, by the job's machine; the same functions that the steps of its cleanup line run. */
+const PAYMENTS: { readonly [M in MachineName]: Payments<M> } = {
+  snapshot: [
+    ['close', cancelUpload],
+    ['image', discardImage],
+    ['snapshot', destroySnapshot],
+    ['relock', relockUnderLease],
+    ['slot', releaseSlot],
+  ],
+  restore: [
+    ['close', cancelDownload],
+    ['vm', destroyVm],
+    ['disk', destroyDisks],
+    ['slot', releaseSlot],
+    ['names', finishCommitted],
+  ],
+};
+
+/** What a restore has made stays from its commit on, and is to look so. */
+async function finishCommitted({ job, xapi, config }: RestoreDeps): Promise<void> {
+  if (job.committed) await finishRestored(xapi, job, config.installation);
+}
 
 /**
  * A job that waits for its host has given the VM's lease back, and the next one may have opened the VM for a snapshot:
@@ -99,7 +122,7 @@ export async function reconcile(
   if (!claimed) return { state: 'busy' };
   try {
     if (claimed.open === undefined) return { state: 'over' };
-    const execution = await runtime.executions.describe(jobId);
+    const execution = await runtime.executions.describe(claimed);
     if (execution?.status === 'RUNNING' || execution?.status === 'PENDING_REDRIVE') return { state: 'busy' };
     // Its request may be about to start it. One that has ended will not be started again, whatever its record says.
     if (!orphaned && !execution && isStarting(claimed, runtime)) return { state: 'busy' };
@@ -163,8 +186,10 @@ async function settle(job: Job, end: Reason, runtime: Runtime): Promise<Reconcil
   const metrics = runtime.metrics.with({ jobId: job.id });
   const problems: string[] = [];
   await runtime.withSession(job.pool, async (xapi) => {
-    const deps: CleanupDeps = { ...runtime, log, metrics, job, xapi };
-    for (const [debt, pay] of PAYMENTS)
+    const deps = { ...runtime, log, metrics, job, xapi };
+    // The compiler does not see that the payments are those of the job's own machine.
+    const payments = PAYMENTS[job.machine] as Payments<MachineName>;
+    for (const [debt, pay] of payments)
       try {
         await pay(deps);
       } catch (error) {

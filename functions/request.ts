@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { wasNeverSent } from '../glance/never-sent.ts';
-import { expiryOf } from './clock.ts';
+import { abandon } from './abandon.ts';
 import { type ErrorName, XensnapError } from './errors.ts';
 import { whyHeld } from './held-vm.ts';
 import { imageFormat, imageProperties } from './image-properties.ts';
-import { isFinished, type Job } from './job.ts';
+import { isFinished, type SnapshotJob } from './job.ts';
 import { newJob } from './new-job.ts';
 import { giveBack, takeQuota } from './quota.ts';
 import { bindKey, jobOfKey, KEY_SECONDS } from './request-key.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { refuseUnusable, type SnapshotRequest } from './snapshot-request.ts';
 import { findTarget, type Target } from './target.ts';
-import { asJobError, translate } from './translate.ts';
+import { translate } from './translate.ts';
 
 /**
  * Starts a job, or finds the one that this request started before. Refuses what can be known beforehand, with an
@@ -21,10 +21,10 @@ import { asJobError, translate } from './translate.ts';
 export async function requestSnapshot(
   wish: SnapshotRequest,
   runtime: Runtime,
-): Promise<{ job: Job; created: boolean }> {
+): Promise<{ job: SnapshotJob; created: boolean }> {
   const { store } = runtime;
   refuseUnusable(wish);
-  const earlier = await jobOfKey(wish, runtime);
+  const earlier = await jobOfKey('snapshot', wish, runtime);
   if (earlier) return { job: earlier, created: false };
   const id = wish.jobId ?? randomUUID();
   // This comes before any pool is asked, so that a refusal costs little.
@@ -39,10 +39,10 @@ export async function requestSnapshot(
   }
   try {
     if (!(await store.jobs.create(job)))
-      return { job: (await store.jobs.get(job.id)) ?? job, created: false };
+      return { job: (await store.jobs.snapshot(job.id)) ?? job, created: false };
   } catch (error) {
     // It may be there all the same. The id of a scheduled one may be another tick's, whose job goes on.
-    if (wish.jobId === undefined) await abandon(job, wish, error, runtime);
+    if (wish.jobId === undefined) await abandon(job, wish, error, runtime, undo);
     throw translate(error);
   }
   try {
@@ -52,7 +52,7 @@ export async function requestSnapshot(
     if (wish.idempotency)
       await store.leases.takeKey(wish.idempotency.key, job.id, runtime.clock.now(), KEY_SECONDS.served);
   } catch (error) {
-    const running = await abandon(job, wish, error, runtime);
+    const running = await abandon(job, wish, error, runtime, undo);
     if (!running) throw translate(error);
     runtime.log.warn('a job runs although its request failed', {
       jobId: job.id,
@@ -61,18 +61,18 @@ export async function requestSnapshot(
     return { job: running, created: true };
   }
   // The job runs, whether or not it can be read at this moment.
-  return { job: (await store.jobs.get(job.id).catch(() => undefined)) ?? job, created: true };
+  return { job: (await store.jobs.snapshot(job.id).catch(() => undefined)) ?? job, created: true };
 }
 
 /** The job as it is to be put on record; `other` is the one that another request with the key has made by now. */
 async function prepare(id: string, wish: SnapshotRequest, runtime: Runtime) {
   const target = await findTarget(wish, runtime);
   const job = newJob(id, wish, target, runtime);
-  return { job, target, other: await bindKey(wish, job, runtime) };
+  return { job, target, other: await bindKey('snapshot', wish, job.id, runtime) };
 }
 
 /** The VM's lease is the flag "snapshot in progress": of many requests at once, one gets it. */
-async function takeVm(job: Job, runtime: Runtime): Promise<void> {
+async function takeVm(job: SnapshotJob, runtime: Runtime): Promise<void> {
   const { store, clock } = runtime;
   const take = () => store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
   let holder = await take();
@@ -84,12 +84,12 @@ async function takeVm(job: Job, runtime: Runtime): Promise<void> {
 
 /** A refused request may not have been undone yet, because Glance was away: the next request for the VM tries again. */
 async function undoRefused(jobId: string, runtime: Runtime): Promise<boolean> {
-  const job = await runtime.store.jobs.get(jobId);
+  const job = await runtime.store.jobs.snapshot(jobId);
   return job?.phase === 'Requested' && isFinished(job) && (await undo(job, runtime));
 }
 
 async function begin(
-  job: Job,
+  job: SnapshotJob,
   target: Target,
   { store, glance, executions, config }: Runtime,
 ): Promise<void> {
@@ -110,7 +110,7 @@ async function begin(
       await store.jobs.pay(job.id, 'image');
     throw error;
   }
-  await executions.start(job.id);
+  await executions.start(job);
 }
 
 /** Errors which say that Glance did not do what it was asked to, or was not even asked. */
@@ -127,30 +127,8 @@ const REFUSALS: ReadonlySet<string> = new Set<ErrorName>([
   'KeystoneUnavailable',
 ]);
 
-/**
- * Undoes a request half-way: the job becomes terminal, never removed, so that an execution of it finds itself dead. One
- * whose execution is at work already, because only the reply to its start was lost, goes on, and is the answer.
- */
-async function abandon(
-  job: Job,
-  wish: SnapshotRequest,
-  error: unknown,
-  runtime: Runtime,
-): Promise<Job | undefined> {
-  const { store, clock } = runtime;
-  const ttl = expiryOf(clock.now(), runtime.config.retainJobsDays);
-  const outcome = { status: 'failed', error: asJobError(error), finishedAt: clock.now(), ttl } as const;
-  if (!(await store.jobs.finish(job.id, outcome, { onlyInPhase: 'Requested' }))) {
-    const now = await store.jobs.get(job.id);
-    if (now && !isFinished(now)) return now;
-  }
-  if (wish.idempotency) await store.leases.releaseKey(wish.idempotency.key, job.id);
-  await undo(job, runtime);
-  return undefined;
-}
-
 /** Takes away what a request has made that came to nothing. False where that fails: its debt stays on record. */
-async function undo(job: Job, runtime: Runtime): Promise<boolean> {
+async function undo(job: SnapshotJob, runtime: Runtime): Promise<boolean> {
   const { store, glance, log } = runtime;
   try {
     const now = await store.jobs.get(job.id);

@@ -1,12 +1,12 @@
 import { shorten } from '../glance/shorten.ts';
-import type { StepName } from '../statemachine/contract.ts';
+import type { MachineName, StepName } from '../statemachine/contract.ts';
 import { type RetryRule, stateOf } from './asl.ts';
 import { documented } from './errors.ts';
 import type { Job, Retrying } from './job.ts';
 
 /** The first rule that matches, as Step Functions has it: `States.TaskFailed` stands for all but a timeout. */
-export function ruleFor(state: string, error: string): RetryRule | undefined {
-  return stateOf(state).Retry?.find(
+export function ruleFor(machine: MachineName, state: string, error: string): RetryRule | undefined {
+  return stateOf(machine, state).Retry?.find(
     ({ ErrorEquals }) =>
       ErrorEquals.includes(error) ||
       (error !== 'States.Timeout' && ErrorEquals.includes('States.TaskFailed')),
@@ -26,10 +26,10 @@ const REASON_CHARACTERS = 500;
 export function retryingAfter(
   state: StepName,
   { name, message }: Error,
-  { retrying: before }: Job,
+  { machine, retrying: before }: Job,
   now: Date,
 ): Retrying | undefined {
-  const rule = ruleFor(state, name);
+  const rule = ruleFor(machine, state, name);
   if (!rule) return undefined;
   const at = now.toISOString();
   const { failures: earlier, since } = before?.state === state ? before : { failures: 0, since: at };

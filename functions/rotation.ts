@@ -1,6 +1,6 @@
 import type { Glance } from '../glance/client.ts';
 import type { Image } from '../glance/image.ts';
-import type { Job } from './job.ts';
+import type { SnapshotJob } from './job.ts';
 import { sentence } from './sentence.ts';
 import type { VerifiedBackup } from './store/backups.ts';
 import { differenceOf } from './verified-image.ts';
@@ -33,7 +33,7 @@ export interface Verdict {
 }
 
 /** The set that a job's image belongs to; undefined for a snapshot, which belongs to none. */
-export function backupSetOf(job: Job, installation: string): BackupSet | undefined {
+export function backupSetOf(job: SnapshotJob, installation: string): BackupSet | undefined {
   const { backup } = job.request;
   return (
     backup && {

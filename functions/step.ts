@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import {
   type Caught,
-  CLEANUP_STEPS,
   type FactBefore,
   type FactName,
   type FactOf,
   type JobInput,
+  MACHINES,
+  type MachineOf,
   type ResultOf,
   STEPS,
   type StateBefore,
@@ -13,7 +14,16 @@ import {
 } from '../statemachine/contract.ts';
 import type { Session } from '../xapi/session.ts';
 import { XensnapError } from './errors.ts';
-import type { Job, JobWith, Retrying } from './job.ts';
+import {
+  type Facts,
+  isSnapshot,
+  type Job,
+  type JobOf,
+  type JobWith,
+  type RestoreJob,
+  type Retrying,
+  type SnapshotJob,
+} from './job.ts';
 import { errorOfCaught } from './outcome.ts';
 import { unlessVmGone } from './pool/gone.ts';
 import { retryingAfter } from './retry-rules.ts';
@@ -30,16 +40,41 @@ const RESERVE_SECONDS = 10;
  * What a step works with: the job as it was when the step began, and a session of the job's pool.
  * @typeParam Writes the facts that may be put on record: none unless said
  * @typeParam Has the facts that are surely on the job's record
+ * @typeParam J the kind of job: any unless said
  */
-export interface StepDeps<in Writes extends FactName = never, Has extends FactName = never>
-  extends Pick<BaseRuntime, 'config' | 'glance' | 'glanceToken' | 'clock' | 'wait' | 'log' | 'metrics'> {
+export interface StepDeps<
+  in Writes extends FactName = never,
+  Has extends FactName = never,
+  out J extends Job = Job,
+> extends Pick<
+    BaseRuntime,
+    'config' | 'glance' | 'glanceToken' | 'withSession' | 'clock' | 'wait' | 'log' | 'metrics'
+  > {
   readonly store: Store<Writes>;
-  readonly job: JobWith<Has>;
+  readonly job: JobWith<Has, J>;
   readonly xapi: Session;
 }
 
-/** What a step of that name works with; the facts that it needs it has. */
-export type DepsOf<S extends StepName, Needs extends FactName = never> = StepDeps<FactOf<S>, Needs>;
+/** The same, where the job is a snapshot's. */
+export type SnapshotDeps<Writes extends FactName = never, Has extends FactName = never> = StepDeps<
+  Writes,
+  Has,
+  SnapshotJob
+>;
+
+/** The same, where the job is a restore's. */
+export type RestoreDeps<Writes extends FactName = never, Has extends FactName = never> = StepDeps<
+  Writes,
+  Has,
+  RestoreJob
+>;
+
+/** What a step of that name works with: a job of its machine, or of one of them, with the facts that it needs. */
+export type DepsOf<S extends StepName, Needs extends FactName = never> = StepDeps<
+  FactOf<S>,
+  Needs,
+  JobOf<MachineOf<S>>
+>;
 
 export type StepFunction<S extends StepName, Needs extends FactName> = (
   state: StateBefore<S>,
@@ -93,9 +128,9 @@ async function runStep<S extends StepName, Needs extends FactName>(
   let retrying: Retrying | undefined;
   const inSession = async (xapi: Session) => {
     try {
-      return await run(state, { ...runtime, store, log, metrics, job: withFacts(job, needs), xapi });
+      return await run(state, { ...runtime, store, log, metrics, job: withFacts(name, job, needs), xapi });
     } catch (error) {
-      throw await unlessVmGone(xapi, job, error);
+      throw isSnapshot(job) ? await unlessVmGone(xapi, job, error) : error;
     } finally {
       // The logout is still to come.
       xapiCalls = xapi.callCount > 0 ? xapi.callCount + 1 : 0;
@@ -144,8 +179,8 @@ async function begin(
   { store, clock }: BaseRuntime,
 ): Promise<Job> {
   const until = new Date(clock.now().getTime() + STEPS[name].lambdaSeconds * 1000);
-  const cleanup = (CLEANUP_STEPS as readonly StepName[]).includes(name);
-  const status = name === 'TakeVm' || name === 'InspectVm' ? 'queued' : 'running';
+  const cleanup = isOfCleanup(name);
+  const status = name === 'TakeVm' || name === 'InspectVm' || name === 'InspectImage' ? 'queued' : 'running';
   const job = cleanup
     ? await store.jobs.beginCleanup(jobId, name, until, { fence, failure: failure && errorOfCaught(failure) })
     : await store.jobs.begin(jobId, name, status, until, fence);
@@ -160,10 +195,23 @@ async function begin(
   throw new XensnapError('JobClosing', 'The job is being closed: the step does not start.');
 }
 
-/** The job, known to have these facts. Throws if one is missing: its record is damaged then. */
-function withFacts<F extends FactName>(job: Job, needs: readonly F[]): JobWith<F> {
-  const missing = needs.find((fact) => job[fact] === undefined);
-  if (missing === undefined) return job as JobWith<F>;
+/** Whether a step is of a cleanup line: no machine has one of another's there among those that do the job. */
+function isOfCleanup(name: StepName): boolean {
+  return Object.values(MACHINES).some(({ cleanup }) => (cleanup as readonly StepName[]).includes(name));
+}
+
+/** The job, known to be the step's and to have these facts. Throws if not: its record is damaged then. */
+function withFacts<S extends StepName, F extends FactName>(
+  name: S,
+  job: Job,
+  needs: readonly F[],
+): JobWith<F, JobOf<MachineOf<S>>> {
+  const { forward, cleanup }: { forward: readonly StepName[]; cleanup: readonly StepName[] } =
+    MACHINES[job.machine];
+  if (!forward.includes(name) && !cleanup.includes(name))
+    throw new XensnapError('Internal', `The job ${job.id} is a ${job.machine}, which has no step ${name}.`);
+  const missing = needs.find((fact) => (job as Partial<Facts>)[fact] === undefined);
+  if (missing === undefined) return job as JobWith<F, JobOf<MachineOf<S>>>;
   throw new XensnapError('Internal', `The record of job ${job.id} lacks "${missing}".`);
 }
 

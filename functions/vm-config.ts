@@ -159,6 +159,15 @@ export const VmConfig = z.strictObject({
 
 export type VmConfig = z.infer<typeof VmConfig>;
 
+/** A description as an image carries it; undefined for a text that is none: nothing of it is believed then. */
+export function readVmConfig(text: string): VmConfig | undefined {
+  try {
+    return VmConfig.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
 type Shorter = (config: VmConfig) => VmConfig;
 
 /** What is left out of the property where there is no room, the least needed first. */

@@ -22,8 +22,16 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
  * What a job has done that must be undone or proved finished before its VM is free again. In the order in which debts
  * are paid: what still reads goes first, what others wait for goes last.
  */
-export const DEBTS = ['plugin', 'image', 'secret', 'snapshot', 'relock', 'slot'] as const;
+export const DEBTS = ['plugin', 'image', 'secret', 'vm', 'disk', 'snapshot', 'relock', 'slot'] as const;
 export type Debt = (typeof DEBTS)[number];
+
+/**
+ * What a restored VM's interfaces get for MAC addresses: their own where no VM of any pool has them, and new ones else;
+ * their own in any case; new ones.
+ */
+export const MAC_POLICIES = ['auto', 'keep', 'new'] as const;
+export type MacPolicy = (typeof MAC_POLICIES)[number];
+export const DEFAULT_MACS: MacPolicy = 'auto';
 
 /** What a job can wait for while nothing of it has failed: its time in the window, the VM, the pool, a slot of its host… */
 export const WAITS = ['window', 'vm', 'pool', 'slot', 'coalescer', 'host'] as const;

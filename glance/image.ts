@@ -32,6 +32,8 @@ export interface Image {
   protected: boolean;
   createdAt: string;
   updatedAt: string;
+  /** GiB that a disk must have at least to hold it, as whoever made it says */
+  minDisk?: number;
   /** the custom properties only */
   properties: Record<string, string>;
 }
@@ -64,6 +66,7 @@ const wire = z.looseObject({
   visibility: z.string(),
   owner: z.string().nullish(),
   protected: z.boolean(),
+  min_disk: z.number().nullish(),
   created_at: z.string(),
   updated_at: z.string(),
 });
@@ -91,6 +94,7 @@ export const imageOnTheWire = wire.transform((image): Image => {
     protected: image.protected,
     createdAt: image.created_at,
     updatedAt: image.updated_at,
+    ...(typeof image.min_disk === 'number' && { minDisk: image.min_disk }),
     properties: Object.fromEntries(custom),
   };
 });

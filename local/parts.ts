@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import type { Environment } from '../functions/runtime/environment.ts';
 import { type JobInput, STEPS, type StepName } from '../statemachine/contract.ts';
-import definition from '../statemachine/snapshot.asl.json' with { type: 'json' };
+import restore from '../statemachine/restore.asl.json' with { type: 'json' };
+import snapshot from '../statemachine/snapshot.asl.json' with { type: 'json' };
 import { LOCAL_AWS } from './aws/in-process.ts';
 import { type LocalQueue, startQueue } from './aws/queue.ts';
 import { ENDED_ATTEMPTS, rule } from './aws/rules.ts';
@@ -20,6 +21,8 @@ import { STEP_HANDLERS } from './steps.ts';
 import { tableDefinition } from './table-definition.ts';
 
 const TABLE_NAME = 'xensnap';
+/** Names of the state machines. */
+const MACHINES = { snapshot: 'xensnap', restore: 'xensnap-restore' };
 /** Longer than the admission function's timeout. */
 const VISIBILITY_SECONDS = 90;
 const FAILURES: readonly string[] = ['FAILED', 'TIMED_OUT', 'ABORTED'];
@@ -72,7 +75,10 @@ export async function startParts(
   });
   const states = await started(
     startStepFunctions({
-      definition: substitute(definition, { HostQueueUrl: queue.queueUrl }),
+      definitions: {
+        [MACHINES.snapshot]: substitute(snapshot, { HostQueueUrl: queue.queueUrl }),
+        [MACHINES.restore]: substitute(restore, { HostQueueUrl: queue.queueUrl }),
+      },
       resources: resources(options, handlers),
       sendMessage: sqsSender(sqs),
       clock,
@@ -91,7 +97,8 @@ export async function startParts(
   return {
     environment: {
       XENSNAP_TABLE: TABLE_NAME,
-      XENSNAP_STATE_MACHINE_ARN: states.stateMachineArn,
+      XENSNAP_STATE_MACHINE_ARN: states.arnOf(MACHINES.snapshot),
+      XENSNAP_RESTORE_MACHINE_ARN: states.arnOf(MACHINES.restore),
       XENSNAP_QUEUE_URL: queue.queueUrl,
       AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
       AWS_ENDPOINT_URL_SFN: states.endpoint,

@@ -166,13 +166,14 @@ async function drain(
 ): Promise<void> {
   const { store, executions } = runtime;
   const deadline = clock.now().getTime() + DRAIN_SECONDS * 1000;
-  for await (const { id } of store.jobs.open()) await executions.stop(id, 'The service was stopped.');
+  for await (const job of store.jobs.open()) await executions.stop(job, 'The service was stopped.');
   // The status events do the work; what they could not pay stays on record for the next start.
-  const isUnderWay = async ({ id, debts }: Job) => {
+  const isUnderWay = async (job: Job) => {
+    const { id, debts } = job;
     // An image that waits for Glance or Keystone to come back harms nobody until then; a VM that is open may.
     const enough = [...(debts ?? [])].every((debt) => debt === 'image') ? 1 : 2;
     if ((failures.get(id) ?? 0) >= enough) return false;
-    const status = (await executions.describe(id))?.status;
+    const status = (await executions.describe(job))?.status;
     return status !== undefined && status !== 'SUCCEEDED';
   };
   const anyUnderWay = async () => {

@@ -1,6 +1,6 @@
 /**
- * What the state machine, the Lambdas, the local engine and the CDK stack agree on: the steps in their order, what
- * each adds to the execution's state, and the error names on which the state machine routes. Imports nothing.
+ * What the state machines, the Lambdas, the local engine and the CDK stack agree on: the steps in their order, what
+ * each adds to the execution's state, and the error names on which a state machine routes. Imports nothing.
  */
 
 /** How a step's Lambda is deployed, and how long it may run. */
@@ -30,39 +30,79 @@ export const STEPS = {
   PollUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'upload' },
   VerifyImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: 'verified' },
   RotateBackups: { lambdaSeconds: 120, memoryMib: 512, reaches: ['glance'], writes: null },
+  InspectImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool', 'glance'], writes: 'place' },
+  CreateDisks: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
+  StartDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool', 'glance'], writes: null },
+  PollDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'download' },
+  CreateVm: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
+  FinishRestore: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   CancelUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
   DiscardImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
   DestroySnapshot: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   RelockVm: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  CancelDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  DestroyVm: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
+  DestroyDisks: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   ReleaseHost: { lambdaSeconds: 20, memoryMib: 256, reaches: [], writes: 'outcome' },
 } as const satisfies Record<string, StepSettings>;
 
-/** A step: a Lambda task of the state machine. */
+/** A step: a Lambda task of a state machine. */
 export type StepName = keyof typeof STEPS;
 
-/** The steps that do the job, in their order: each begins only once all before it have ended well. */
-export const FORWARD_STEPS = [
-  'TakeVm',
-  'InspectVm',
-  'ConfirmHost',
-  'UnlockVm',
-  'StartSnapshot',
-  'PollSnapshot',
-  'AwaitCoalesce',
-  'StartUpload',
-  'PollUpload',
-  'VerifyImage',
-  'RotateBackups',
-] as const satisfies readonly StepName[];
+/** A state machine's steps, as the two lines that its document has. */
+interface Lines {
+  /** The steps that do the job, in their order: each begins only once all before it have ended well. */
+  readonly forward: readonly StepName[];
+  /** The steps that failure and success both pass, in this order. They run although the job is closing. */
+  readonly cleanup: readonly StepName[];
+}
 
-/** The steps that failure and success both pass, in this order. They run although the job is closing. */
-export const CLEANUP_STEPS = [
-  'CancelUpload',
-  'DiscardImage',
-  'DestroySnapshot',
-  'RelockVm',
-  'ReleaseHost',
-] as const satisfies readonly StepName[];
+/**
+ * The state machines, each by the name of its document, and of its jobs. A step that several have is one: one entry, one
+ * file, one Lambda.
+ */
+export const MACHINES = {
+  snapshot: {
+    forward: [
+      'TakeVm',
+      'InspectVm',
+      'ConfirmHost',
+      'UnlockVm',
+      'StartSnapshot',
+      'PollSnapshot',
+      'AwaitCoalesce',
+      'StartUpload',
+      'PollUpload',
+      'VerifyImage',
+      'RotateBackups',
+    ],
+    cleanup: ['CancelUpload', 'DiscardImage', 'DestroySnapshot', 'RelockVm', 'ReleaseHost'],
+  },
+  restore: {
+    forward: [
+      'InspectImage',
+      'ConfirmHost',
+      'CreateDisks',
+      'StartDownload',
+      'PollDownload',
+      'CreateVm',
+      'FinishRestore',
+    ],
+    cleanup: ['CancelDownload', 'DestroyVm', 'DestroyDisks', 'ReleaseHost'],
+  },
+} as const satisfies Record<string, Lines>;
+
+export type MachineName = keyof typeof MACHINES;
+type LinesOf<M extends MachineName> = (typeof MACHINES)[M];
+
+/** The steps of a machine, and of its cleanup line. */
+export type StepOf<M extends MachineName> = LinesOf<M>['forward' | 'cleanup'][number];
+export type CleanupStepOf<M extends MachineName> = LinesOf<M>['cleanup'][number];
+
+/** The machines that have a step. */
+export type MachineOf<S extends StepName> = {
+  [M in MachineName]: S extends StepOf<M> ? M : never;
+}[MachineName];
 
 /** The names of the facts that a step puts on the job's record. */
 export interface StepFacts {
@@ -128,10 +168,43 @@ export const FACTS = {
   },
   VerifyImage: { certain: [], possible: [] },
   RotateBackups: { certain: [], possible: [] },
+  InspectImage: {
+    certain: [
+      'startedAt',
+      'group',
+      'ticket',
+      'hostRef',
+      'hostUuid',
+      'hostName',
+      'srRef',
+      'srUuid',
+      'readsAsZeros',
+      'imageName',
+      'imageFormat',
+      'imageBytes',
+      'imageSha512',
+      'virtualBytes',
+    ],
+    possible: ['vmConfig'],
+  },
+  CreateDisks: { certain: ['diskRef', 'diskUuid'], possible: ['diskSentAt'] },
+  StartDownload: {
+    certain: ['uploadAttempts', 'uploadStartedAt', 'firstUploadAt', 'bytesRead'],
+    possible: ['uploadTask', 'earlierAttempt', 'secretUuid', 'hostAwaySince'],
+  },
+  PollDownload: {
+    certain: ['bytesRead', 'bytesTotal', 'bytesWritten', 'etaSeconds'],
+    possible: ['vmConfig', 'tokenRefused', 'hostAwaySince'],
+  },
+  CreateVm: { certain: [], possible: ['vmRef', 'restoredVmUuid', 'vmName', 'vmSentAt', 'restoredMacs'] },
+  FinishRestore: { certain: [], possible: [] },
   CancelUpload: { certain: [], possible: ['hostAwaySince'] },
   DiscardImage: { certain: [], possible: [] },
   DestroySnapshot: { certain: [], possible: ['templateRef', 'templateUuid', 'snapshotDisks'] },
   RelockVm: { certain: [], possible: ['relockAwaitsHost', 'hostAwaySince'] },
+  CancelDownload: { certain: [], possible: ['hostAwaySince'] },
+  DestroyVm: { certain: [], possible: [] },
+  DestroyDisks: { certain: [], possible: [] },
   ReleaseHost: { certain: [], possible: [] },
 } as const satisfies Record<StepName, StepFacts>;
 
@@ -166,6 +239,8 @@ export interface StepResults {
    * the coalescer is to be waited for before the next try.
    */
   readonly upload: { readonly next: 'done' | 'wait' | 'again' | 'coalesce'; readonly waitSeconds: number };
+  /** `again`: the download failed in a way that another try may mend. */
+  readonly download: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
   /** `backup`: older ones of its kind are to be replaced. */
   readonly verified: { readonly backup: boolean };
   readonly outcome: { readonly status: FinalStatus };
@@ -188,24 +263,43 @@ type Before<Line extends readonly unknown[], Step> = Line extends readonly [...i
     : Before<Earlier, Step>
   : never;
 
-/** Which steps have surely ended when a step starts; none for the cleanup line, which can be entered from everywhere. */
-type StepsBefore<S extends StepName> = Extract<Before<typeof FORWARD_STEPS, S>, StepName>;
+/** Which steps of a machine have surely ended when one starts; none for its cleanup line, which can be entered from everywhere. */
+type StepsBefore<S extends StepName, M extends MachineName> = Extract<
+  Before<LinesOf<M>['forward'], S>,
+  StepName
+>;
+
+/** What every member of a union of unions has, where each stands in a function's place for arguments. */
+type InEach<Taking> = (Taking extends unknown ? Taking : never) extends (common: infer Common) => void
+  ? Common
+  : never;
+
+type CertainOf<S extends StepName> = (typeof FACTS)[S]['certain'][number];
 
 /** The facts that a step may write. */
 export type FactOf<S extends StepName> = (typeof FACTS)[S]['certain' | 'possible'][number];
 
-/** The facts that are surely on record when a step starts. */
-export type FactBefore<S extends StepName> = (typeof FACTS)[StepsBefore<S>]['certain'][number];
+/** The facts that are surely on record when a step starts, whichever machine it runs in. */
+export type FactBefore<S extends StepName> = Extract<
+  InEach<{ [M in MachineOf<S>]: (facts: CertainOf<StepsBefore<S, M>>) => void }[MachineOf<S>]>,
+  FactName
+>;
 
 /** Any fact on the record of a job, and those on which some step may rely. */
 export type FactName = FactOf<StepName>;
-export type CertainFact = (typeof FACTS)[StepName]['certain'][number];
+export type CertainFact = CertainOf<StepName>;
 
 type Written<S extends StepName> = Exclude<(typeof STEPS)[S]['writes'], null>;
 
+/** The parts of the execution's state that are surely there when a step starts, whichever machine it runs in. */
+type WrittenBefore<S extends StepName> = Extract<
+  InEach<{ [M in MachineOf<S>]: (parts: Written<StepsBefore<S, M>>) => void }[MachineOf<S>]>,
+  keyof StepResults
+>;
+
 /** The execution's state as a step receives it: what earlier steps wrote is certain, all else may be there. */
 export type StateBefore<S extends StepName> = JobInput &
-  Pick<StepResults, Written<StepsBefore<S>>> &
+  Pick<StepResults, WrittenBefore<S>> &
   Partial<StepResults> & {
     readonly failure?: Caught;
     readonly rotationFailure?: Caught;

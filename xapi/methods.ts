@@ -2,8 +2,13 @@ import type {
   GuestMetricsRecord,
   HostRecord,
   NetworkRecord,
+  NewVbd,
+  NewVdi,
+  NewVif,
+  NewVm,
   PbdRecord,
   PifRecord,
+  PoolRecord,
   Records,
   Ref,
   SrRecord,
@@ -44,12 +49,28 @@ export interface Methods {
   'VM.snapshot_with_quiesce': (vmRef: Ref<'VM'>, name: string) => Ref<'VM'>;
   /** Leaves the disks. */
   'VM.destroy': (vmRef: Ref<'VM'>) => void;
+  /** Ignores what it makes anew (its UUID, blocked operations, …); BIOS strings, disks and interfaces are no part of it. */
+  'VM.create': (record: NewVm) => Ref<'VM'>;
+  'VM.set_tags': (vmRef: Ref<'VM'>, tags: readonly string[]) => void;
+  'VM.set_name_label': (vmRef: Ref<'VM'>, name: string) => void;
+  /** Once, before the first start; since 7.3. */
+  'VM.set_bios_strings': (vmRef: Ref<'VM'>, strings: StringMap) => void;
+  'VM.add_to_blocked_operations': (vmRef: Ref<'VM'>, operation: 'start' | 'start_on', why: string) => void;
+  'VM.remove_from_blocked_operations': (vmRef: Ref<'VM'>, operation: 'start' | 'start_on') => void;
+  'VM.start': (vmRef: Ref<'VM'>, paused: boolean, force: boolean) => void;
+
+  /** A new one is empty. FEATURE_RESTRICTED without a licence for it. */
+  'VTPM.create': (vmRef: Ref<'VM'>, isUnique: boolean) => string;
 
   'VM_metrics.get_all_records': () => Records<'VM_metrics', VmMetricsRecord>;
 
   'VM_guest_metrics.get_record': (ref: Ref<'VM_guest_metrics'>) => GuestMetricsRecord;
 
   'VIF.get_all_records_where': (filter: string) => Records<'VIF', VifRecord>;
+  /** An empty MAC is made of the VM's seed. */
+  'VIF.create': (record: NewVif) => Ref<'VIF'>;
+  'VIF.destroy': (vifRef: Ref<'VIF'>) => void;
+  'network.get_all_records': () => Records<'network', NetworkRecord>;
   'network.get_record': (networkRef: Ref<'network'>) => NetworkRecord;
   'PIF.get_record': (pifRef: Ref<'PIF'>) => PifRecord;
 
@@ -57,8 +78,13 @@ export interface Methods {
   /** DEVICE_ALREADY_DETACHED, DEVICE_DETACH_REJECTED while the domain still uses it. */
   'VBD.unplug': (vbdRef: Ref<'VBD'>) => void;
   'VBD.destroy': (vbdRef: Ref<'VBD'>) => void;
+  'VBD.create': (record: NewVbd) => Ref<'VBD'>;
 
   'VDI.get_by_uuid': (vdiUuid: string) => Ref<'VDI'>;
+  'VDI.get_by_name_label': (name: string) => readonly Ref<'VDI'>[];
+  'VDI.create': (record: NewVdi) => Ref<'VDI'>;
+  'VDI.set_name_label': (vdiRef: Ref<'VDI'>, name: string) => void;
+  'VDI.set_name_description': (vdiRef: Ref<'VDI'>, text: string) => void;
   'VDI.get_all_records_where': (filter: string) => Records<'VDI', VdiRecord>;
   'VDI.get_record': (vdiRef: Ref<'VDI'>) => VdiRecord;
   'VDI.get_uuid': (vdiRef: Ref<'VDI'>) => string;
@@ -69,6 +95,8 @@ export interface Methods {
   'SR.get_record': (srRef: Ref<'SR'>) => SrRecord;
   'SR.get_all_records_where': (filter: string) => Records<'SR', SrRecord>;
   'SR.scan': (srRef: Ref<'SR'>) => void;
+
+  'pool.get_all_records': () => Records<'pool', PoolRecord>;
 
   'PBD.get_all_records_where': (filter: string) => Records<'PBD', PbdRecord>;
 
@@ -95,7 +123,7 @@ export interface Methods {
 }
 
 /** The calls that are also made as tasks. Getters, `task.*` and the `other_config` calls have no `Async.` form. */
-type AlsoAsync = 'VM.snapshot' | 'VM.snapshot_with_quiesce' | 'host.call_plugin';
+type AlsoAsync = 'VM.start' | 'VM.snapshot' | 'VM.snapshot_with_quiesce' | 'host.call_plugin';
 
 type Calls = Methods & {
   [M in AlsoAsync as `Async.${M}`]: (...args: Parameters<Methods[M]>) => Ref<'task'>;
@@ -110,6 +138,7 @@ export type Result<M extends Method> = ReturnType<Calls[M]>;
 const slow: ReadonlySet<string> = new Set<Method>([
   'SR.scan',
   'VBD.unplug',
+  'VDI.create',
   'VDI.destroy',
   'VM.destroy',
   'VM.snapshot',

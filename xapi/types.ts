@@ -14,6 +14,7 @@ export type XapiClass =
   | 'network'
   | 'PIF'
   | 'SR'
+  | 'pool'
   | 'PBD'
   | 'host'
   | 'task'
@@ -93,11 +94,92 @@ export interface WholeVmRecord extends VmRecord {
   readonly NVRAM?: StringMap;
 }
 
+/** Of what VM.create makes a VM: the fields that every release wants, and some that newer ones take. */
+export interface NewVm
+  extends Pick<
+    WholeVmRecord,
+    | 'name_label'
+    | 'name_description'
+    | 'is_a_template'
+    | 'memory_static_max'
+    | 'memory_dynamic_max'
+    | 'memory_dynamic_min'
+    | 'memory_static_min'
+    | 'VCPUs_params'
+    | 'VCPUs_max'
+    | 'VCPUs_at_startup'
+    | 'actions_after_shutdown'
+    | 'actions_after_reboot'
+    | 'actions_after_crash'
+    | 'PV_bootloader'
+    | 'HVM_boot_policy'
+    | 'HVM_boot_params'
+    | 'platform'
+    | 'other_config'
+    | 'tags'
+    | 'hardware_platform_version'
+    | 'has_vendor_device'
+    | 'domain_type'
+    | 'NVRAM'
+  > {
+  readonly user_version: string;
+  readonly affinity: Ref<'host'>;
+  readonly PV_kernel: string;
+  readonly PV_ramdisk: string;
+  readonly PV_args: string;
+  readonly PV_bootloader_args: string;
+  readonly PV_legacy_args: string;
+  readonly HVM_shadow_multiplier?: number;
+  readonly PCI_bus: string;
+  readonly recommendations: string;
+}
+
+/** Of what VDI.create makes a disk. */
+export interface NewVdi {
+  readonly name_label: string;
+  readonly name_description: string;
+  readonly SR: Ref<'SR'>;
+  readonly virtual_size: IntString;
+  readonly type: 'user';
+  readonly sharable: boolean;
+  readonly read_only: boolean;
+  readonly other_config: StringMap;
+  readonly xenstore_data: StringMap;
+  readonly sm_config: StringMap;
+  readonly tags: readonly string[];
+}
+
+export interface NewVbd {
+  readonly VM: Ref<'VM'>;
+  readonly VDI: Ref<'VDI'>;
+  readonly userdevice: string;
+  readonly bootable: boolean;
+  readonly mode: 'RO' | 'RW';
+  readonly type: 'CD' | 'Disk';
+  readonly unpluggable: boolean;
+  readonly empty: boolean;
+  readonly other_config: StringMap;
+  readonly qos_algorithm_type: string;
+  readonly qos_algorithm_params: StringMap;
+}
+
+export interface NewVif {
+  readonly device: string;
+  readonly network: Ref<'network'>;
+  readonly VM: Ref<'VM'>;
+  readonly MAC: string;
+  readonly MTU: IntString;
+  readonly other_config: StringMap;
+  readonly qos_algorithm_type: string;
+  readonly qos_algorithm_params: StringMap;
+}
+
 export interface GuestMetricsRecord {
   readonly PV_drivers_detected: boolean;
 }
 
 export interface VifRecord {
+  readonly VM: Ref<'VM'>;
   readonly device: string;
   readonly network: Ref<'network'>;
   readonly MAC: string;
@@ -158,6 +240,18 @@ export interface SrRecord {
   /** What its driver can do, without what cannot be done while something else is under way. */
   readonly allowed_operations: readonly string[];
   readonly current_operations: StringMap;
+  /** `iso` for one of CD images. */
+  readonly content_type: string;
+  /** Bytes; 0 or -1 where the driver does not know. */
+  readonly physical_size: IntString;
+  readonly physical_utilisation: IntString;
+  readonly sm_config: StringMap;
+}
+
+export interface PoolRecord {
+  readonly uuid: string;
+  /** {@link NULL_REF} where there is none. */
+  readonly default_SR: Ref<'SR'>;
 }
 
 export interface PbdRecord {

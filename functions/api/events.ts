@@ -24,7 +24,7 @@ export function routeEvents(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(list, async (c) => {
     const caller = callerOf(c, runtime.config);
     const job = await seenJob(c.req.valid('param').id, caller, runtime.store);
-    const events = await eventsOf(job, runtime.executions.history(job.id));
+    const events = await eventsOf(job, runtime.executions.history(job));
     return c.json({ events: events.map((event) => eventView(event, caller)) }, 200);
   });
 }

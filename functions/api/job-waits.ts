@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Config } from '../config.ts';
-import { isFinished, type Job } from '../job.ts';
+import { isFinished, isSnapshot, type Job } from '../job.ts';
 import { nextRound, owedOf, owedText } from '../owed.ts';
 import { hostGivenUpAt, hostNamed } from '../pool/host-away.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
@@ -92,7 +92,7 @@ export function waitingView(
   // While its step runs it waits for nothing.
   if (job.closing || job.stepUntil !== undefined || job.retrying?.state === job.phase) return null;
   const now = deps.clock.now().toISOString();
-  if (job.phase === 'TakeVm') {
+  if (isSnapshot(job) && job.phase === 'TakeVm') {
     const { startAfter = '', waitForVmUntil } = job;
     return startAfter > now ? waits('window', { until: startAfter }) : waits('vm', { until: waitForVmUntil });
   }

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
-import { type Job, wasRefused } from '../job.ts';
-import { type JobList, pageAfter, vmKeyOf } from '../store/job-item.ts';
+import { type SnapshotJob, wasRefused } from '../job.ts';
+import { pageAfter, type SnapshotList, vmKeyOf } from '../store/job-item.ts';
 import type { Store } from '../store.ts';
 import type { JobStatus } from '../words.ts';
 import type { Position } from './marker.ts';
@@ -24,9 +24,9 @@ export async function listJobs(
   config: Config,
   filter: JobFilter,
   { limit, after }: { limit: number; after?: Position },
-): Promise<{ jobs: Job[]; next: Position | null }> {
+): Promise<{ jobs: SnapshotJob[]; next: Position | null }> {
   const read = reader(store, config, filter);
-  const jobs: Job[] = [];
+  const jobs: SnapshotJob[] = [];
   let position = after;
   for (let scanned = 0; scanned < MOST_SCANNED; ) {
     const page = await read(position);
@@ -42,7 +42,7 @@ export async function listJobs(
   return { jobs, next: position ?? null };
 }
 
-function fits(job: Job, { vm, pool, status, project }: JobFilter): boolean {
+function fits(job: SnapshotJob, { vm, pool, status, project }: JobFilter): boolean {
   if (wasRefused(job)) return false;
   return (
     (vm === undefined || job.vmUuid === vm.toLowerCase() || job.vmName === vm) &&
@@ -52,7 +52,7 @@ function fits(job: Job, { vm, pool, status, project }: JobFilter): boolean {
   );
 }
 
-type Reader = (after: Position | undefined) => Promise<{ items: readonly Job[]; more: boolean }>;
+type Reader = (after: Position | undefined) => Promise<{ items: readonly SnapshotJob[]; more: boolean }>;
 
 /** Reads from the narrowest index: a VM's in each pool that may have it, else a status's, else all. */
 function reader(store: Store, config: Config, { vm, pool, status }: JobFilter): Reader {
@@ -65,7 +65,7 @@ function reader(store: Store, config: Config, { vm, pool, status }: JobFilter): 
 
 const PAGE = 100;
 
-function from(store: Store, of: JobList): Reader {
+function from(store: Store, of: SnapshotList): Reader {
   return async (after) => {
     const page = await store.jobs.list(of, { limit: PAGE, ...(after && { after: pageAfter(of, after) }) });
     return { items: page.items, more: page.next !== undefined };

@@ -1,4 +1,4 @@
-import type { Job } from '../job.ts';
+import type { SnapshotJob } from '../job.ts';
 
 /** Percent that each thing done is worth. The upload is most of the way, and its own range is bytes. */
 const DONE = {
@@ -12,13 +12,17 @@ const DONE = {
 } as const;
 
 /** The progress shown after the commit point. */
-const TIDYING: Partial<Record<Job['phase'], number>> = { DestroySnapshot: 94, RelockVm: 96, ReleaseHost: 98 };
+const TIDYING: Partial<Record<SnapshotJob['phase'], number>> = {
+  DestroySnapshot: 94,
+  RelockVm: 96,
+  ReleaseHost: 98,
+};
 
 /**
  * How far a job is, 0 to 100; 100 only once it has succeeded. It never falls, although steps are repeated: it looks
  * at what was done, not at the step that runs, and a second upload has the last part of the range to itself.
  */
-export function progressOf(job: Job): number {
+export function progressOf(job: SnapshotJob): number {
   if (job.status === 'succeeded') return 100;
   if (job.committed) return TIDYING[job.phase] ?? DONE.committed;
   if (job.uploadAttempts) return uploadProgress(job, job.uploadAttempts);
@@ -29,7 +33,7 @@ export function progressOf(job: Job): number {
 }
 
 /** The first attempt goes to 80, the second to 85, the third to 87.5, and so on. */
-function uploadProgress(job: Job, attempt: number): number {
+function uploadProgress(job: SnapshotJob, attempt: number): number {
   const floor = attempt === 1 ? DONE.snapshot : DONE.uploaded - 20 / 2 ** (attempt - 1);
   const ceiling = DONE.uploaded - 20 / 2 ** attempt;
   const { bytesRead = 0, bytesTotal = 0 } = job;

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { shorten } from '../../glance/shorten.ts';
 import { fitting } from '../bounded.ts';
 import type { ErrorName, Reason, RunReasonName } from '../errors.ts';
-import type { Job } from '../job.ts';
+import type { SnapshotJob } from '../job.ts';
 import type { OtherVm, ProtectedVm } from '../schedules/ages.ts';
 import { PROTECTED_HOURS, type Report, type ReportedRun } from '../schedules/report.ts';
 import { RUN_STATES } from '../schedules/run.ts';
@@ -202,7 +202,7 @@ function runView(run: ReportedRun, told: Tell): ReportView['runs'][number] {
   };
 }
 
-function snapshotView(job: Job, told: Tell): ReportView['snapshots'][number] {
+function snapshotView(job: SnapshotJob, told: Tell): ReportView['snapshots'][number] {
   return {
     jobId: job.id,
     createdAt: job.createdAt,

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { cancelJob } from '../cancel.ts';
-import type { Job } from '../job.ts';
+import type { SnapshotJob } from '../job.ts';
 import { requestSnapshot } from '../request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import type { SnapshotRequest } from '../snapshot-request.ts';
@@ -86,7 +86,7 @@ const cancel = createRoute({
 
 export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
   const { store, config } = runtime;
-  const seen = async (job: Job, caller: Caller) => jobView(job, caller, await viewDeps(job, runtime));
+  const seen = async (job: SnapshotJob, caller: Caller) => jobView(job, caller, await viewDeps(job, runtime));
 
   app.openapi(request, async (c) => {
     const key = c.req.valid('header')['idempotency-key'];
@@ -123,9 +123,9 @@ export function routeSnapshots(app: OpenAPIHono, runtime: Runtime): void {
 
   app.openapi(cancel, async (c) => {
     const caller = callerOf(c, config);
-    const { id } = await seenJob(c.req.valid('param').id, caller, store);
-    noteJob(c, id);
-    return c.json(await seen(await cancelJob(id, runtime, caller.actor), caller), 202);
+    const job = await seenJob(c.req.valid('param').id, caller, store);
+    noteJob(c, job.id);
+    return c.json(await seen(await cancelJob(job, runtime, caller.actor), caller), 202);
   });
 }
 

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { costOfJob } from '../cost/job.ts';
-import { isFinished, type Job } from '../job.ts';
+import { isFinished, type SnapshotJob } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import { CONSISTENCIES, DEBTS, DEFAULT_FORMAT, IMAGE_FORMATS, JOB_STATUSES } from '../words.ts';
 import {
@@ -99,7 +99,7 @@ export const JobPage = z
 
 export type JobPage = z.infer<typeof JobPage>;
 
-export function jobView(job: Job, listener: Listener, deps: ViewDeps): JobView {
+export function jobView(job: SnapshotJob, listener: Listener, deps: ViewDeps): JobView {
   const finished = isFinished(job);
   const all = hearsAll(listener);
   return {
@@ -144,12 +144,12 @@ export function jobView(job: Job, listener: Listener, deps: ViewDeps): JobView {
 }
 
 /** A job of an earlier version has but warnings for operators. */
-function warningsForAll({ warnings = [], warningsForAll: told = [] }: Job): ReadonlySet<string> {
+function warningsForAll({ warnings = [], warningsForAll: told = [] }: SnapshotJob): ReadonlySet<string> {
   return new Set(warnings.length > 0 && told.length === 0 ? [WARNING_FOR_OPERATORS] : told);
 }
 
 /** Whether this job, a rotation or somebody else has deleted it, the last as far as a look has found it. */
-function isImageGone(job: Job): boolean {
+function isImageGone(job: SnapshotJob): boolean {
   if (job.discarding || job.imageGoneAt !== undefined) return true;
   return isFinished(job) && (!job.committed || job.request.backup?.keep === 0);
 }

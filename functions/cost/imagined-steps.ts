@@ -14,9 +14,22 @@ export function imaginedSteps(
 ): Partial<Record<StepName, ImaginedStep>> {
   let snapshotAt = 0;
   let upload = { tries: 0, at: 0 };
+  const start = (now: number) => {
+    upload = { tries: upload.tries + 1, at: now };
+    return undefined;
+  };
+  const poll = (now: number, run: number) => {
+    const rest = upload.at + model.uploadSeconds - now;
+    if (!isOver(run, model.uploadPolls, rest <= 0))
+      return { next: 'wait', waitSeconds: uploadWait(rest, now - upload.at, model, timings) } as const;
+    return upload.tries < model.uploadTries
+      ? ({ next: 'again', waitSeconds: Math.ceil(timings.uploadRetrySeconds) } as const)
+      : ({ next: 'done', waitSeconds: 1 } as const);
+  };
   return {
     TakeVm: (now) => ({ taken: now >= model.vmWaitSeconds, waitSeconds: Math.ceil(timings.vmPollSeconds) }),
     InspectVm: () => ({ confirmed: false }),
+    InspectImage: () => ({ confirmed: false }),
     ConfirmHost: (_now, run) => ({ confirmed: run > model.requeues }),
     StartSnapshot(now) {
       snapshotAt = now;
@@ -30,18 +43,10 @@ export function imaginedSteps(
       settled: run >= model.coalesceLooks,
       waitSeconds: Math.ceil(timings.coalescePollSeconds),
     }),
-    StartUpload(now) {
-      upload = { tries: upload.tries + 1, at: now };
-      return undefined;
-    },
-    PollUpload(now, run) {
-      const rest = upload.at + model.uploadSeconds - now;
-      if (!isOver(run, model.uploadPolls, rest <= 0))
-        return { next: 'wait', waitSeconds: uploadWait(rest, now - upload.at, model, timings) };
-      return upload.tries < model.uploadTries
-        ? { next: 'again', waitSeconds: Math.ceil(timings.uploadRetrySeconds) }
-        : { next: 'done', waitSeconds: 1 };
-    },
+    StartUpload: start,
+    StartDownload: start,
+    PollUpload: poll,
+    PollDownload: poll,
     ReleaseHost: () => ({ status: model.fails === undefined ? 'succeeded' : 'failed' }),
   };
 }

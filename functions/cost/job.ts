@@ -1,11 +1,11 @@
-import type { Job } from '../job.ts';
+import type { SnapshotJob } from '../job.ts';
 import { billOf } from './bill.ts';
 import { DEFAULT_TIMINGS, type JobModel, PLAIN_JOB, type PollTimings } from './model.ts';
 import { PRICES_OF } from './prices.ts';
 
 /** What of a job's record its cost is worked out from. */
 export type CostedJob = Pick<
-  Job,
+  SnapshotJob,
   | 'status'
   | 'createdAt'
   | 'startedAt'

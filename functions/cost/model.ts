@@ -1,7 +1,8 @@
-import type { StepName } from '../../statemachine/contract.ts';
+import type { MachineName, StepName } from '../../statemachine/contract.ts';
 
 /** A job as the reckoning imagines it. Everything that is not named goes well at once. */
 export interface JobModel {
+  readonly machine: MachineName;
   readonly uploadSeconds: number;
   readonly snapshotSeconds: number;
   /** Looks at the disk's chain until it is settled; 1 where the chain is short. */
@@ -30,6 +31,7 @@ export interface JobModel {
 
 /** A job without trouble, on a VM whose chain the coalescer has to tidy up first. */
 export const PLAIN_JOB: JobModel = {
+  machine: 'snapshot',
   uploadSeconds: 1200,
   snapshotSeconds: 5,
   coalesceLooks: 2,
@@ -42,6 +44,9 @@ export const PLAIN_JOB: JobModel = {
   retries: {},
   looks: 20,
 };
+
+/** A restore without trouble. */
+export const PLAIN_RESTORE: JobModel = { ...PLAIN_JOB, machine: 'restore', looks: 20 };
 
 /** The configuration's waits that decide how often a job is looked at, in seconds. */
 export interface PollTimings {

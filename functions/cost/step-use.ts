@@ -29,15 +29,29 @@ export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   VerifyImage: use(0.5, 0, 3, 0, 1),
   // Beside a page or two of the list: one image goes.
   RotateBackups: use(0.8, 0, 2, 0, 1),
+  InspectImage: use(0.8, 2, 3, 0, 2),
+  CreateDisks: use(2, 1, 4, 0, 1),
+  StartDownload: use(0.6, 1, 6, 0, 2),
+  PollDownload: use(0.4, 1, 3, 0, 1),
+  // With one warning.
+  CreateVm: use(1.5, 2, 5, 0, 1),
+  FinishRestore: use(1, 1, 3, 0, 1),
   CancelUpload: use(0.8, 2, 4, 0, 1),
   DiscardImage: use(0.5, 1, 4, 0, 1),
   DestroySnapshot: use(3, 2, 3, 0, 1),
   RelockVm: use(0.4, 2, 3, 0, 1),
+  CancelDownload: use(0.8, 2, 4, 0, 1),
+  DestroyVm: use(1, 2, 3, 0, 1),
+  DestroyDisks: use(2, 2, 3, 0, 1),
   ReleaseHost: use(0.2, 4, 5, 3, 0),
 };
 
 /** Writes to the job's record that a poll adds once, when what it waited for is there. */
-export const WRITES_AT_LAST: Readonly<Partial<Record<StepName, number>>> = { PollSnapshot: 1, PollUpload: 2 };
+export const WRITES_AT_LAST: Readonly<Partial<Record<StepName, number>>> = {
+  PollSnapshot: 1,
+  PollUpload: 2,
+  PollDownload: 2,
+};
 
 /** One call of the admission function: with a slot granted, and with the message put back. */
 export const ADMISSION = {

@@ -1,5 +1,5 @@
 import { STEPS, type StepName } from '../../statemachine/contract.ts';
-import { choose, type Data, START, type State, stateOf, valueAt, withResult } from '../asl.ts';
+import { choose, type Data, type State, startOf, stateOf, valueAt, withResult } from '../asl.ts';
 import { imaginedSteps } from './imagined-steps.ts';
 import { DEFAULT_TIMINGS, type JobModel, type PollTimings } from './model.ts';
 import { STEP_USE } from './step-use.ts';
@@ -44,7 +44,7 @@ export function walk(model: JobModel, timings: PollTimings = DEFAULT_TIMINGS): W
   }
 
   function enter(name: string): string | undefined {
-    const state = stateOf(name);
+    const state = stateOf(model.machine, name);
     entered[name] = (entered[name] ?? 0) + 1;
     if (state.Type === 'Task' && name in STEPS) return runStep(name as StepName, state);
     if (state.Type === 'Task') {
@@ -58,7 +58,7 @@ export function walk(model: JobModel, timings: PollTimings = DEFAULT_TIMINGS): W
     return state.Next;
   }
 
-  for (let name: string | undefined = START; name !== undefined; ) name = enter(name);
+  for (let name: string | undefined = startOf(model.machine); name !== undefined; ) name = enter(name);
   let retries = 0;
   for (const [name, count] of Object.entries(model.retries) as [StepName, number][]) {
     runs[name] = (runs[name] ?? 0) + count;

@@ -1,12 +1,13 @@
 import type { Session } from '../../xapi/session.ts';
 import { entriesOf, type Ref, type VdiRecord } from '../../xapi/types.ts';
-import type { Job } from '../job.ts';
+import { isSnapshot, type SnapshotJob } from '../job.ts';
 import { attachmentsOf } from '../pool/control-domain.ts';
 import { destroyUntilGone } from '../pool/destroy.ts';
 import { isExported } from '../pool/host-away.ts';
 import { keysIn, tagsIn } from '../pool/tags.ts';
 import type { Finding } from './finding.ts';
-import { each, type Found, isClosed, isOld, type Round } from './round.ts';
+import { sweepRestored } from './restored.ts';
+import { each, type Found, isOld, type Round } from './round.ts';
 
 /** How far back, and how many at most, jobs are gone through for the disks that they had on record. */
 const DAYS = 7;
@@ -18,7 +19,7 @@ interface Disk {
 }
 
 /** Finds the closed job that has a disk on record. */
-type JobOfDisk = (uuid: string) => Promise<Job | undefined>;
+type JobOfDisk = (uuid: string) => Promise<SnapshotJob | undefined>;
 
 /** Disks that jobs left without a snapshot that holds them, and tags on disks of no tagged VM. */
 export async function sweepDisks(round: Round, findings: Finding[]): Promise<void> {
@@ -54,8 +55,11 @@ async function sweepSnapshotDisk(
   if (tags.length > 0 && (!tag || (tags.length > 1 && !isOld(vdi.snapshot_time, runtime)))) return undefined;
   // What is not tagged is looked into only where nothing has it: a look costs calls.
   if (!tag && vdi.VBDs.length > 0) return undefined;
-  const job = tag ? await runtime.store.jobs.get(tag.jobId) : await jobOfDisk(vdi.uuid);
-  if (job?.open !== undefined || (!tag && !job)) return undefined;
+  const owner = tag && (await runtime.store.jobs.get(tag.jobId));
+  // A restore's disk that an operator has snapshotted while it was tagged.
+  if (owner?.open !== undefined) return undefined;
+  const job = tag ? owner && (isSnapshot(owner) ? owner : undefined) : await jobOfDisk(vdi.uuid);
+  if (!tag && !job) return undefined;
   const attached = await onlyInControlDomains(xapi, { ref, vdi });
   if (attached === undefined) return undefined;
   const known = job?.snapshotDisks?.includes(vdi.uuid) === true;
@@ -80,15 +84,20 @@ async function onlyInControlDomains(xapi: Session, { ref, vdi }: Disk): Promise<
  * ours, which came back as a plain disk when its SR was forgotten and found again. The tag goes, or each snapshot that is
  * ever made of the disk would carry it; the disk stays.
  */
-async function sweepOtherDisk(
-  { xapi, runtime, dryRun }: Round,
-  { ref, vdi }: Disk,
-  jobOfDisk: JobOfDisk,
-): Promise<Found> {
+async function sweepOtherDisk(round: Round, { ref, vdi }: Disk, jobOfDisk: JobOfDisk): Promise<Found> {
+  const { xapi, runtime, dryRun } = round;
   const { installation } = runtime.config;
   const closed: string[] = [];
-  for (const tag of tagsIn(vdi.other_config))
-    if (tag.installation === installation && (await isClosed(tag.jobId, runtime))) closed.push(tag.jobId);
+  for (const tag of tagsIn(vdi.other_config)) {
+    if (tag.installation !== installation) continue;
+    const owner = await runtime.store.jobs.get(tag.jobId);
+    if (owner && !isSnapshot(owner)) {
+      if (owner.open !== undefined) return undefined;
+      const held = vdi.VBDs.length > 0 && (await attachmentsOf(xapi, ref)).others > 0;
+      return sweepRestored(round, owner, { kind: 'VDI', uuid: vdi.uuid, name: vdi.name_label, held });
+    }
+    if (owner?.open === undefined) closed.push(tag.jobId);
+  }
   if (closed.length > 0) {
     for (const key of closed.flatMap((jobId) => keysIn(vdi.other_config, jobId)))
       if (!dryRun) await xapi.call('VDI.remove_from_other_config', ref, key);
@@ -109,7 +118,7 @@ function recordedDisks({ pool, runtime }: Round): JobOfDisk {
   const { store, clock } = runtime;
   const look = async () => {
     const since = new Date(clock.now().getTime() - DAYS * 86_400_000).toISOString();
-    const jobs = new Map<string, Job>();
+    const jobs = new Map<string, SnapshotJob>();
     let seen = 0;
     for await (const job of store.jobs.each('all')) {
       if (job.createdAt < since || seen++ === MOST_JOBS) break;
@@ -118,7 +127,7 @@ function recordedDisks({ pool, runtime }: Round): JobOfDisk {
     }
     return jobs;
   };
-  let looking: Promise<ReadonlyMap<string, Job>> | undefined;
+  let looking: Promise<ReadonlyMap<string, SnapshotJob>> | undefined;
   return async (uuid) => {
     looking ??= look();
     return (await looking).get(uuid);

@@ -1,4 +1,5 @@
 import { mapBounded } from '../bounded.ts';
+import type { ExecutionOf } from '../executions.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
@@ -16,23 +17,23 @@ export async function sweepExecutions(
   { executions, store, log }: Runtime,
   dryRun: boolean,
 ): Promise<Finding[]> {
-  const names: string[] = [];
-  for await (const name of executions.running()) {
-    if (names.length === MOST) {
+  const running: ExecutionOf[] = [];
+  for await (const execution of executions.running()) {
+    if (running.length === MOST) {
       log.warn('more executions run than are looked at', { lookedAt: MOST });
       break;
     }
-    names.push(name);
+    running.push(execution);
   }
-  const found = await mapBounded(names, AT_ONCE, async (name): Promise<Finding[]> => {
+  const found = await mapBounded(running, AT_ONCE, async (execution): Promise<Finding[]> => {
     const finding = {
       kind: 'execution',
-      id: name,
+      id: execution.id,
       what: 'it runs, and there is no job of its name',
     } as const;
     try {
-      if (await store.jobs.get(name)) return [];
-      if (!dryRun) await executions.stop(name, 'There is no job of this name.');
+      if (await store.jobs.get(execution.id)) return [];
+      if (!dryRun) await executions.stop(execution, 'There is no job of this name.');
       return [{ ...finding, action: dryRun ? 'would' : 'removed' }];
     } catch (error) {
       return [{ ...finding, what: asJobError(error).message, action: 'failed' }];

@@ -31,11 +31,11 @@ export async function settleJobs(runtime: Runtime, dryRun: boolean): Promise<Fin
   return found.flat(2);
 }
 
-async function look({ id }: Job, runtime: Runtime): Promise<Finding | undefined> {
-  const execution = await runtime.executions.describe(id);
+async function look(listed: Job, runtime: Runtime): Promise<Finding | undefined> {
+  const execution = await runtime.executions.describe(listed);
   if (execution?.status === 'RUNNING' || execution?.status === 'PENDING_REDRIVE') return undefined;
   // It may have come to its end since it was listed.
-  const job = await runtime.store.jobs.get(id);
+  const job = await runtime.store.jobs.get(listed.id);
   if (job?.open === undefined || (!execution && isStarting(job, runtime))) return undefined;
   return finding(job, 'would', owes([...(job.debts ?? [])]));
 }

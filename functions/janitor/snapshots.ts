@@ -16,7 +16,7 @@ export async function sweepSnapshot(
 ): Promise<Found> {
   const { installation } = runtime.config;
   const labelled = jobOfLabel(record.name_label);
-  const job = labelled && (await runtime.store.jobs.get(labelled));
+  const job = labelled && (await runtime.store.jobs.snapshot(labelled));
   const name = `snapshot "${record.name_label}"`;
   if (labelled && (await isTemplateFound(xapi, record, job || { id: labelled }, installation))) {
     if (job && job.open !== undefined) return undefined;

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { entriesOf, type Ref } from '../../xapi/types.ts';
+import { isSnapshot } from '../job.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { closeLock, forgetOpening, openingsIn } from '../pool/lock.ts';
 import { keysIn, tagsIn, untag } from '../pool/tags.ts';
 import { disksOf, type Template } from '../pool/template.ts';
 import type { Finding } from './finding.ts';
-import { each, type Found, isClosed, type Round } from './round.ts';
+import { sweepRestored } from './restored.ts';
+import { each, type Found, type Round } from './round.ts';
 import { sweepSnapshot } from './snapshots.ts';
 
 /** VMs and snapshots that carry something of a job. */
@@ -28,8 +30,17 @@ async function sweepVm(round: Round, { ref, record }: Template): Promise<Found> 
     ({ installation }) => installation === runtime.config.installation,
   );
   const closed: string[] = [];
-  for (const jobId of new Set(marks.map((mark) => mark.jobId)))
-    if (await isClosed(jobId, runtime)) closed.push(jobId);
+  for (const jobId of new Set(marks.map((mark) => mark.jobId))) {
+    const job = await runtime.store.jobs.get(jobId);
+    if (job && !isSnapshot(job))
+      return sweepRestored(round, job, {
+        kind: 'VM',
+        uuid: record.uuid,
+        name: record.name_label,
+        held: false,
+      });
+    if (job?.open === undefined) closed.push(jobId);
+  }
   if (closed.length === 0) return undefined;
   const what = `"${record.name_label}" carries the tag of job ${closed.join(', ')}, which is closed`;
   if (dryRun) return { what, action: 'would' };
@@ -59,7 +70,7 @@ async function clearVm(
   const holder = await store.leases.takeVm(pool, vm.uuid, me, clock.now(), claimSeconds);
   if (holder !== me) return `${holder} has the VM now`;
   try {
-    const jobs = await Promise.all(jobIds.map(async (id) => (await store.jobs.get(id)) ?? { id }));
+    const jobs = await Promise.all(jobIds.map(async (id) => (await store.jobs.snapshot(id)) ?? { id }));
     const record = await xapi.call('VM.get_record', vm.ref);
     const closed = await closeLock(xapi, { ref: vm.ref, record }, jobs, { config, now: clock.now() });
     if (closed === 'others') return closed;

@@ -15,7 +15,9 @@ const ROUNDS = 3;
  * proved that they are ours. A disk that cannot be destroyed keeps its template, which tells whose it is, and no other
  * disk. One that is no snapshot any more is left. Answers the UUIDs of those.
  * @param templateUuid undefined where only the disks are left
- * @param options.exported xapi has exported the disks for us, and may have left them attached in a control domain
+ * @param options.exported the disks may be left attached in a control domain, where xapi exported them for us or the
+ *   plugin wrote to them
+ * @param options.whole the disks are no snapshots: a restore has made them
  * @throws what the first disk that cannot be destroyed was refused with, or XapiBusy when something is there although it
  *   was destroyed
  */
@@ -23,11 +25,11 @@ export async function destroyUntilGone(
   xapi: Session,
   templateUuid: string | undefined,
   diskUuids: readonly string[],
-  { exported }: { readonly exported: boolean },
+  { exported, whole = false }: { readonly exported: boolean; readonly whole?: boolean },
 ): Promise<readonly string[]> {
   const left: string[] = [];
   for (let round = 1; round <= ROUNDS; round++) {
-    const found = await eachAlone(diskUuids, (uuid) => destroyDisk(xapi, uuid, exported));
+    const found = await eachAlone(diskUuids, (uuid) => destroyDisk(xapi, uuid, { exported, whole }));
     left.push(...diskUuids.filter((uuid, nth) => found[nth] === 'no snapshot' && !left.includes(uuid)));
     const template = templateUuid && (await byUuid(xapi, 'VM', templateUuid));
     if (!template && !found.includes('destroyed')) return left;
@@ -38,20 +40,20 @@ export async function destroyUntilGone(
   }
   throw new XensnapError(
     'XapiBusy',
-    `The pool has destroyed the snapshot ${templateUuid ?? ''} with the disks ${diskUuids.join(', ')}, and still has some of it.`,
+    `The pool has destroyed ${[templateUuid, ...diskUuids].filter((uuid) => uuid !== undefined).join(', ')}, and still has some of it.`,
   );
 }
 
 async function destroyDisk(
   xapi: Session,
   uuid: string,
-  exported: boolean,
+  { exported, whole }: { readonly exported: boolean; readonly whole: boolean },
 ): Promise<typeof GONE | 'no snapshot' | 'destroyed'> {
   const found = await byUuid(xapi, 'VDI', uuid);
   if (found === undefined) return GONE;
   return unlessGone(xapi, { class: 'VDI', ref: found, uuid }, async (ref) => {
     const { is_a_snapshot } = await xapi.call('VDI.get_record', ref);
-    if (!is_a_snapshot) return 'no snapshot';
+    if (!is_a_snapshot && !whole) return 'no snapshot';
     try {
       await xapi.call('VDI.destroy', ref);
     } catch (error) {

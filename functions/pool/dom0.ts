@@ -14,7 +14,7 @@ export const API_VERSION = 4;
 
 const Version = z.object({ version: z.string(), api: z.number() });
 
-const Result = z.object({
+const UploadResult = z.object({
   source: z.enum(UPLOAD_SOURCES),
   warnings: z.array(z.string()),
   vhds: z.array(z.object({ name: z.string(), uuid: z.string(), bytes: z.number() })),
@@ -23,23 +23,46 @@ const Result = z.object({
   sha512: z.string(),
 });
 
+const DownloadResult = z.object({
+  warnings: z.array(z.string()),
+  bytesRead: z.number(),
+  bytesWritten: z.number(),
+  virtualBytes: z.number(),
+  sha512: z.string(),
+  /** The text of the bundle's `vm.json`, at which nobody has looked. */
+  vmConfig: z
+    .string()
+    .max(64 * 1024)
+    .nullish(),
+});
+
 const Status = z.object({
   state: z.enum(['unknown', 'running', 'succeeded', 'failed', 'cancelled']),
   bytesRead: z.number().nullish(),
   bytesTotal: z.number().nullish(),
-  bytesSent: z.number().nullish(),
   etaSeconds: z.number().nullish(),
-  /** What is read, once that is decided. */
-  source: z.enum(UPLOAD_SOURCES).nullish(),
   /** A name of its own for each try. */
   run: z.string().nullish(),
-  result: Result.nullish(),
   error: z.object({ code: z.string(), message: z.string(), retryable: z.boolean() }).nullish(),
 });
 
-/** How an upload stands, as the host that does it says. */
-export type UploadStatus = z.infer<typeof Status>;
-export type UploadFailure = NonNullable<UploadStatus['error']>;
+const UploadStatus = Status.extend({
+  bytesSent: z.number().nullish(),
+  /** What is read, once that is decided. */
+  source: z.enum(UPLOAD_SOURCES).nullish(),
+  result: UploadResult.nullish(),
+});
+
+const DownloadStatus = Status.extend({
+  bytesWritten: z.number().nullish(),
+  result: DownloadResult.nullish(),
+});
+
+/** How what the plugin does for a job stands, as the host that does it says; an upload, and a restore's download. */
+export type TransferStatus = z.infer<typeof Status>;
+export type UploadStatus = z.infer<typeof UploadStatus>;
+export type DownloadStatus = z.infer<typeof DownloadStatus>;
+export type TransferFailure = NonNullable<TransferStatus['error']>;
 
 /** What `put_vdis` is told. The token is not among it: arguments can be seen by `ps` in dom0. */
 export interface PutVdis {
@@ -55,6 +78,27 @@ export interface PutVdis {
   readonly vmConfig?: VmConfig;
   readonly glanceUrl: string;
   /** UUID of the xapi secret that holds the token. */
+  readonly tokenSecret: string | null;
+  readonly caPem?: string;
+  readonly fingerprint?: string;
+}
+
+/** What `get_vdis` is told. */
+export interface GetVdis {
+  readonly jobId: string;
+  readonly imageId: string;
+  readonly vdiUuid: string;
+  readonly virtualBytes: number;
+  /** What the image is. */
+  readonly format: ImageFormat;
+  /** Glance's `size` and `os_hash_value`: what is read must be exactly that. */
+  readonly sizeBytes: number;
+  readonly sha512: string | null;
+  /** Whether zeros need not be written. */
+  readonly readsAsZeros: boolean;
+  /** The value of the tag of the plugin's VBD. */
+  readonly installation: string;
+  readonly glanceUrl: string;
   readonly tokenSecret: string | null;
   readonly caPem?: string;
   readonly fingerprint?: string;
@@ -94,15 +138,24 @@ export async function uploadStatus(
   hostRef: Ref<'host'>,
   jobId: string,
 ): Promise<UploadStatus> {
-  return readable(Status, await call(xapi, hostRef, 'status', { jobId }));
+  return readable(UploadStatus, await call(xapi, hostRef, 'status', { jobId }));
 }
 
-/** Stops an upload, and refuses one that may come later. Answers how it stands then. */
+/** Asks the host for a download's status. */
+export async function downloadStatus(
+  xapi: Session,
+  hostRef: Ref<'host'>,
+  jobId: string,
+): Promise<DownloadStatus> {
+  return readable(DownloadStatus, await call(xapi, hostRef, 'status', { jobId }));
+}
+
+/** Stops a job's upload or download, and refuses one that may come later. Answers how it stands then. */
 export async function cancelPlugin(
   xapi: Session,
   hostRef: Ref<'host'>,
   jobId: string,
-): Promise<UploadStatus> {
+): Promise<TransferStatus> {
   return readable(Status, await call(xapi, hostRef, 'cancel', { jobId }));
 }
 
@@ -123,6 +176,11 @@ export async function leftoversOf(xapi: Session, hostRef: Ref<'host'>): Promise<
 /** Begins an upload; answers the task that carries it. */
 export function putVdis(xapi: Session, hostRef: Ref<'host'>, params: PutVdis): Promise<Ref<'task'>> {
   return xapi.call('Async.host.call_plugin', hostRef, PLUGIN, 'put_vdis', { params: JSON.stringify(params) });
+}
+
+/** Begins a download into a disk; answers the task that carries it. */
+export function getVdis(xapi: Session, hostRef: Ref<'host'>, params: GetVdis): Promise<Ref<'task'>> {
+  return xapi.call('Async.host.call_plugin', hostRef, PLUGIN, 'get_vdis', { params: JSON.stringify(params) });
 }
 
 /** @throws PluginFailure for an answer of another shape: a plugin that is just being exchanged may give one */
@@ -153,8 +211,8 @@ async function call(xapi: Session, hostRef: Ref<'host'>, fn: string, params: obj
   }
 }
 
-/** What a task of `put_vdis` failed with, in the plugin's terms; undefined for an error of xapi's own. */
-export function pluginFailure(error: unknown): UploadFailure | undefined {
+/** What a task of the plugin's failed with, in the plugin's terms; undefined for an error of xapi's own. */
+export function pluginFailure(error: unknown): TransferFailure | undefined {
   const failure = describePluginFailure(error);
   if (failure?.kind === 'process')
     return {
@@ -184,8 +242,25 @@ const NAMES: Readonly<Record<string, ErrorName>> = {
   SR_NOT_SUPPORTED: 'StorageUnsupported',
 };
 
+/** What the same codes, and others, mean of a download. */
+const NAMES_OF_DOWNLOAD: Readonly<Record<string, ErrorName>> = {
+  ...NAMES,
+  HASH_MISMATCH: 'ImageDamaged',
+  IMAGE_DAMAGED: 'ImageDamaged',
+  IMAGE_GONE: 'ImageNotFound',
+  IMAGE_NOT_ACTIVE: 'ImageNotRestorable',
+  NO_DISK: 'RestoreFailed',
+  SR_FULL: 'StorageFull',
+  VDI_TOO_SMALL: 'ImageNotRestorable',
+};
+
 /** A failed upload as the job's error. */
-export function uploadError(failure: UploadFailure): XensnapError {
-  const name = NAMES[failure.code] ?? 'UploadFailed';
-  return new XensnapError(name, `The upload failed: ${failure.message} (${failure.code})`);
+export function uploadError({ code, message }: TransferFailure): XensnapError {
+  return new XensnapError(NAMES[code] ?? 'UploadFailed', `The upload failed: ${message} (${code})`);
+}
+
+/** A failed download as the job's error. */
+export function downloadError({ code, message }: TransferFailure): XensnapError {
+  const name = NAMES_OF_DOWNLOAD[code] ?? 'RestoreFailed';
+  return new XensnapError(name, `The download failed: ${message} (${code})`);
 }

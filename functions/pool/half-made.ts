@@ -1,6 +1,6 @@
 import type { Ref, VmRecord } from '../../xapi/types.ts';
 import { jobOfLabel, snapshotLabel } from '../job.ts';
-import type { StepDeps } from '../step.ts';
+import type { SnapshotDeps } from '../step.ts';
 import { destroyTemplate } from './destroy.ts';
 import { eachAlone } from './each-alone.ts';
 import { GONE, unlessGone, unlessUnknown } from './gone.ts';
@@ -13,7 +13,7 @@ import { tagsIn } from './tags.ts';
  * moment, is only reported. What is complete under another name is theirs.
  */
 export async function removeHalfMade(
-  { job, xapi, store, config }: StepDeps,
+  { job, xapi, store, config }: SnapshotDeps,
   vmRef: Ref<'VM'>,
 ): Promise<void> {
   const source = { class: 'VM', ref: vmRef, uuid: job.vmUuid } as const;

@@ -1,6 +1,6 @@
 import { isCode } from '../../xapi/errors.ts';
 import { XensnapError } from '../errors.ts';
-import type { Job } from '../job.ts';
+import { isSnapshot, type Job, type SnapshotJob } from '../job.ts';
 import { type StepDeps, secondsSince } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
 import type { Debt } from '../words.ts';
@@ -64,7 +64,7 @@ export function hostGivenUpAt(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>
 }
 
 /** Whether the upload has the snapshot's disk attached in its host's dom0, or had, as far as that is known. */
-export function isExported(job: Job): boolean {
+export function isExported(job: SnapshotJob): boolean {
   return job.readsChain === false || job.uploadSource === 'export';
 }
 
@@ -73,7 +73,7 @@ export function isExported(job: Job): boolean {
  * too where the disk is attached in its dom0. A reader of files that comes back harms nothing and is told to stop.
  * @throws StillOwed while the host may yet answer
  */
-export function maySnapshotGo(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>): boolean {
+export function maySnapshotGo(job: SnapshotJob, deps: Pick<StepDeps, 'clock' | 'config'>): boolean {
   if (!job.debts?.has('plugin')) return true;
   if (!isHostGivenUp(job, deps))
     throw new XensnapError('StillOwed', 'The upload has not stopped yet: its snapshot stays.');
@@ -86,6 +86,7 @@ export function maySnapshotGo(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>
  */
 export function debtsOfHost(job: Job, deps: Pick<StepDeps, 'clock' | 'config'>): readonly Debt[] {
   if (!isHostGivenUp(job, deps)) return [];
+  if (!isSnapshot(job)) return ['plugin', 'slot', 'disk'];
   return ['plugin', 'slot', 'snapshot', ...(job.relockAwaitsHost ? (['relock'] as const) : [])];
 }
 

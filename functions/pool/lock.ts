@@ -3,7 +3,7 @@ import { isCode } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { Ref, StringMap, VmRecord } from '../../xapi/types.ts';
 import type { Config } from '../config.ts';
-import type { Job } from '../job.ts';
+import type { SnapshotJob } from '../job.ts';
 import { tagsIn } from './tags.ts';
 
 /** The key of the guest's xenstore that locks its snapshots; see docs/adr. */
@@ -99,7 +99,7 @@ export async function openLock(xapi: Session, vmRef: Ref<'VM'>): Promise<void> {
 }
 
 /** What a job's record says of the lock; of a job that has no record any more, the id alone. */
-export type LockingJob = Pick<Job, 'id' | 'lockBefore'>;
+export type LockingJob = Pick<SnapshotJob, 'id' | 'lockBefore'>;
 
 /**
  * The key's value once jobs have closed the VM; null: no key. Under `restore` that is what it was before them, by their

@@ -1,6 +1,6 @@
 import type { Session } from '../../xapi/session.ts';
 import { NULL_REF, type Ref, type VmRecord } from '../../xapi/types.ts';
-import { type Job, snapshotLabel } from '../job.ts';
+import { type SnapshotJob, snapshotLabel } from '../job.ts';
 import { positionOf } from './disk.ts';
 import { byUuid, GONE, unlessUnknown } from './gone.ts';
 import { tagsIn } from './tags.ts';
@@ -17,7 +17,7 @@ export interface Template {
  */
 export async function findTemplate(
   xapi: Session,
-  job: Job,
+  job: SnapshotJob,
   installation: string,
 ): Promise<Template | undefined> {
   const known = job.templateRef && (await templateAt(xapi, job.templateRef, job, installation));
@@ -27,7 +27,7 @@ export async function findTemplate(
 /** Looks for the template without trusting the reference on record, as is needed before it counts as gone. */
 export async function lookForTemplate(
   xapi: Session,
-  job: Job,
+  job: SnapshotJob,
   installation: string,
 ): Promise<Template | undefined> {
   const onRecord = job.templateUuid && (await byUuid(xapi, 'VM', job.templateUuid));
@@ -42,7 +42,7 @@ export async function lookForTemplate(
 async function templateAt(
   xapi: Session,
   ref: Ref<'VM'>,
-  job: Job,
+  job: SnapshotJob,
   installation: string,
 ): Promise<Template | undefined> {
   const record = await unlessUnknown('VM', ref, () => xapi.call('VM.get_record', ref));
@@ -57,7 +57,7 @@ async function templateAt(
 export async function isTemplateFound(
   xapi: Session,
   vm: VmRecord,
-  job: Pick<Job, 'id' | 'vmRef' | 'templateUuid' | 'snapshotSentAt'> & { readonly vmUuid?: string },
+  job: Pick<SnapshotJob, 'id' | 'vmRef' | 'templateUuid' | 'snapshotSentAt'> & { readonly vmUuid?: string },
   installation: string,
 ): Promise<boolean> {
   if (isTemplateOf(vm, job, installation)) return true;
@@ -74,7 +74,7 @@ export async function isTemplateFound(
  */
 export function isTemplateOf(
   vm: VmRecord,
-  job: Pick<Job, 'id' | 'vmRef' | 'templateUuid' | 'snapshotSentAt'>,
+  job: Pick<SnapshotJob, 'id' | 'vmRef' | 'templateUuid' | 'snapshotSentAt'>,
   installation: string,
 ): boolean {
   if (!vm.is_a_snapshot || (job.vmRef !== undefined && vm.snapshot_of !== job.vmRef)) return false;

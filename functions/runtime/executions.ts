@@ -15,7 +15,11 @@ export function withExecutions(
   options: RuntimeOptions = {},
   sfn: SFNClient = new SFNClient(clientOptions(env, options, 'SFN')),
 ): Runtime {
-  return { ...base, executions: createExecutions(sfn, required(env, 'XENSNAP_STATE_MACHINE_ARN')) };
+  const arns = {
+    snapshot: required(env, 'XENSNAP_STATE_MACHINE_ARN'),
+    restore: required(env, 'XENSNAP_RESTORE_MACHINE_ARN'),
+  };
+  return { ...base, executions: createExecutions(sfn, arns) };
 }
 
 let ofThisProcess: Runtime | undefined;

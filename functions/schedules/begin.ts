@@ -54,7 +54,7 @@ async function goOn(
   runtime: Runtime,
   request: typeof requestSnapshot,
 ): Promise<Reason | undefined> {
-  const job = run.jobId === undefined ? undefined : await runtime.store.jobs.get(run.jobId);
+  const job = run.jobId === undefined ? undefined : await runtime.store.jobs.snapshot(run.jobId);
   if (!job) return ask(run, runtime, request);
   if (!isFinished(job)) return undefined;
   const { reason, ...told } = runOutcomeOf(job);

@@ -1,5 +1,5 @@
 import type { Reason } from '../errors.ts';
-import type { Job } from '../job.ts';
+import type { SnapshotJob } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { RunKey } from '../store/runs.ts';
@@ -31,7 +31,7 @@ export async function tellRun(
 }
 
 /** What a finished job means for its run. */
-export function runOutcomeOf({ status, error }: Job): {
+export function runOutcomeOf({ status, error }: SnapshotJob): {
   outcome: RunOutcome;
   reason?: Reason | undefined;
 } {
@@ -45,7 +45,7 @@ export function runOutcomeOf({ status, error }: Job): {
  * Puts what a job's end means on record: the VM's last verified backup, and the run of the schedule that asked for it.
  * What cannot be written now, the next tick reads from the job.
  */
-export async function noteEnd(job: Job, deps: Deps): Promise<void> {
+export async function noteEnd(job: SnapshotJob, deps: Deps): Promise<void> {
   try {
     await noteVerified(job, deps);
     const { run, pool, vmUuid } = job;
@@ -59,7 +59,7 @@ export async function noteEnd(job: Job, deps: Deps): Promise<void> {
 }
 
 /** Notes a verified backup of the VM. One that stays, that is: with `keep` 0 none does. */
-export async function noteVerified(job: Job, { store }: Pick<Deps, 'store'>): Promise<void> {
+export async function noteVerified(job: SnapshotJob, { store }: Pick<Deps, 'store'>): Promise<void> {
   const { backup } = job.request;
   if (!job.committed || job.verifiedAt === undefined || !backup || backup.keep === 0) return;
   const { id: imageId, verifiedAt, sha512, imageBytes: bytes, imageOwner: owner, project = null } = job;

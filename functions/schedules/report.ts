@@ -1,6 +1,6 @@
 import { mapBounded } from '../bounded.ts';
 import type { Reason } from '../errors.ts';
-import { isFinished, type Job, wasRefused } from '../job.ts';
+import { isFinished, type SnapshotJob, wasRefused } from '../job.ts';
 import { ownsVm } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { agesOf, knownVms, type OtherVm, type ProtectedVm } from './ages.ts';
@@ -35,7 +35,7 @@ export interface Gap {
 export interface Report {
   readonly runs: readonly ReportedRun[];
   /** The jobs of the day that no schedule asked for, the newest first. */
-  readonly snapshots: readonly Job[];
+  readonly snapshots: readonly SnapshotJob[];
   /** The VMs that schedules cover, the oldest backup first. */
   readonly vms: readonly ProtectedVm[];
   /** The VMs that are there, that none covers, and that have no verified backup of the last {@link PROTECTED_HOURS}. */
@@ -108,8 +108,8 @@ async function snapshotsOf(
   date: string,
   project: string | undefined,
   { store }: Pick<BaseRuntime, 'store'>,
-): Promise<{ jobs: Job[]; more: boolean }> {
-  const jobs: Job[] = [];
+): Promise<{ jobs: SnapshotJob[]; more: boolean }> {
+  const jobs: SnapshotJob[] = [];
   let seen = 0;
   for await (const job of store.jobs.each('all', { from: date, to: `${date}T~` })) {
     if (++seen > MOST_JOBS) return { jobs, more: true };
@@ -124,7 +124,7 @@ async function stateOf(
   { store, clock }: Pick<BaseRuntime, 'store' | 'clock'>,
 ): Promise<ReportedRun> {
   if (run.outcome !== undefined) return { ...run, state: run.outcome };
-  const job = run.jobId === undefined ? undefined : await store.jobs.get(run.jobId);
+  const job = run.jobId === undefined ? undefined : await store.jobs.snapshot(run.jobId);
   if (!job) return withReason({ ...run, state: 'waiting' }, run.problem);
   if (!isFinished(job)) return { ...run, state: 'running' };
   const { outcome, reason } = runOutcomeOf(job);

@@ -1,7 +1,7 @@
 import { XapiError } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import type { Ref, VdiRecord } from '../../xapi/types.ts';
-import { type StepDeps, secondsSince, step } from '../step.ts';
+import { type SnapshotDeps, secondsSince, step } from '../step.ts';
 import { asJobError, isReplyLost } from '../translate.ts';
 
 /** The parents of a disk, nearest first, and whether the coalescer may yet merge some of them. */
@@ -53,7 +53,7 @@ export const handler = step('AwaitCoalesce', { needs: ['snapshotDisks', 'srRef']
 });
 
 /** True if it went well. After one that did not there is no other: they would queue up behind sm's lock. */
-async function scan({ job, xapi, store }: StepDeps<never, 'srRef'>): Promise<boolean> {
+async function scan({ job, xapi, store }: SnapshotDeps<never, 'srRef'>): Promise<boolean> {
   try {
     await xapi.call('SR.scan', job.srRef);
     return true;

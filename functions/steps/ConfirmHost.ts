@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { NULL_REF } from '../../xapi/types.ts';
+import type { Session } from '../../xapi/session.ts';
+import { NULL_REF, type Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
+import { isSnapshot, type Job, nameOf } from '../job.ts';
 import { requirePlugin } from '../pool/dom0.ts';
 import { chooseHost, hostsWithSr } from '../pool/host.ts';
 import { step } from '../step.ts';
@@ -10,12 +12,12 @@ import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
 const MAX_REQUEUES = 2;
 
 /**
- * The VM may have moved while the job queued. Where the SR is still attached to the granted host, that host uploads
+ * The VM may have moved while the job queued, or storage been detached. Where the SR is still attached to the granted host, that host uploads
  * all the same; else the slot, and only the slot, goes back, and the job takes a ticket for another host's line.
  */
 export const handler = step(
   'ConfirmHost',
-  { needs: ['group', 'ticket', 'vmRef', 'hostRef', 'srRef', 'srUuid'] },
+  { needs: ['group', 'ticket', 'hostRef', 'srRef', 'srUuid'] },
   async (_state, { job, xapi, store }) => {
     const { srRef } = job;
     const place = { group: job.group, ticket: job.ticket };
@@ -27,15 +29,13 @@ export const handler = step(
     if (requeues > MAX_REQUEUES)
       throw new XensnapError(
         'StorageNotAttached',
-        `The storage of "${job.vmName}" was detached from its host ${requeues} times while the job queued.`,
+        `The storage of ${nameOf(job)} was detached from its host ${requeues} times while the job queued.`,
       );
-    const vm = await xapi.call('VM.get_record', job.vmRef);
-    const residentOn = vm.resident_on === NULL_REF ? undefined : vm.resident_on;
     const host = await chooseHost(xapi, store, {
       pool: job.pool,
       srRef,
       srName: (await xapi.call('SR.get_record', srRef)).name_label,
-      residentOn,
+      residentOn: await residentOn(job, xapi),
     });
     await requirePlugin(xapi, host.ref, host.record.name_label);
     const next = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
@@ -51,3 +51,10 @@ export const handler = step(
     return { ...next, confirmed: false };
   },
 );
+
+/** Where the VM runs of which a snapshot is made; a restore has none yet. */
+async function residentOn(job: Job, xapi: Session): Promise<Ref<'host'> | undefined> {
+  if (!isSnapshot(job) || job.vmRef === undefined) return undefined;
+  const { resident_on } = await xapi.call('VM.get_record', job.vmRef);
+  return resident_on === NULL_REF ? undefined : resident_on;
+}

@@ -1,6 +1,6 @@
 import type { Session } from '../../xapi/session.ts';
 import { XensnapError } from '../errors.ts';
-import type { Job } from '../job.ts';
+import { orAsItWas, type SnapshotJob } from '../job.ts';
 import { destroyUntilGone, uuidsOf } from '../pool/destroy.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { removeHalfMade } from '../pool/half-made.ts';
@@ -8,7 +8,7 @@ import { isExported, maySnapshotGo } from '../pool/host-away.ts';
 import { paySecret } from '../pool/secrets.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, lookForTemplate, type Template } from '../pool/template.ts';
-import { type DepsOf, housekeeping, type StepDeps, secondsSince, step } from '../step.ts';
+import { type DepsOf, housekeeping, type SnapshotDeps, secondsSince, step } from '../step.ts';
 import { isQuiesced, snapshotCall } from './StartSnapshot.ts';
 
 /**
@@ -17,7 +17,7 @@ import { isQuiesced, snapshotCall } from './StartSnapshot.ts';
  */
 export async function destroySnapshot(deps: DepsOf<'DestroySnapshot'>): Promise<void> {
   const { xapi, store, config } = deps;
-  const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
+  const job = orAsItWas(await store.jobs.get(deps.job.id), deps.job);
   if (!job.debts?.has('snapshot') || !maySnapshotGo(job, deps)) return;
   let template = await findTemplate(xapi, job, config.installation);
   if (!template && job.snapshotSentAt !== undefined) {
@@ -60,7 +60,7 @@ async function putOnRecord(
 }
 
 /** No template is there: but the snapshot call may still be at work, or wait inside xapi for the VM to be free. */
-async function refuseIfUnderWay({ job, xapi, config, ...deps }: StepDeps): Promise<void> {
+async function refuseIfUnderWay({ job, xapi, config, ...deps }: SnapshotDeps): Promise<void> {
   if (job.templateUuid !== undefined || job.snapshotSentAt === undefined) return;
   if (await mayStillCome(xapi, job)) throw new XensnapError('StillOwed', 'The snapshot is still being made.');
   const age = secondsSince(deps, job.snapshotSentAt);
@@ -69,7 +69,7 @@ async function refuseIfUnderWay({ job, xapi, config, ...deps }: StepDeps): Promi
 }
 
 /** The task tells; where xapi does not know it (any more), the VM's current operations do. */
-async function mayStillCome(xapi: Session, job: Job): Promise<boolean> {
+async function mayStillCome(xapi: Session, job: SnapshotJob): Promise<boolean> {
   const task = job.snapshotTask && (await taskRecord(xapi, job.snapshotTask));
   if (task) return task.status === 'pending' || task.status === 'cancelling';
   if (job.vmRef === undefined) return false;

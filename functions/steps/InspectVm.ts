@@ -5,7 +5,7 @@ import { requirePlugin } from '../pool/dom0.ts';
 import { byUuid } from '../pool/gone.ts';
 import { chooseHost } from '../pool/host.ts';
 import { inspectVm } from '../pool/inspect.ts';
-import { type StepDeps, step } from '../step.ts';
+import { type SnapshotDeps, step } from '../step.ts';
 import { hostGroup } from '../store/counters.ts';
 
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
@@ -47,7 +47,7 @@ export const handler = step('InspectVm', { needs: [] }, async (_state, deps) => 
   throw new XensnapError('JobClosing', 'The job is being closed: it does not queue.');
 });
 
-async function vmRefOf({ job, xapi }: StepDeps): Promise<Ref<'VM'>> {
+async function vmRefOf({ job, xapi }: SnapshotDeps): Promise<Ref<'VM'>> {
   const found = await byUuid(xapi, 'VM', job.vmUuid);
   if (found !== undefined) return found;
   throw new XensnapError('VmGone', `The VM "${job.vmName}" is no longer there.`);

@@ -6,7 +6,7 @@ import { removeHalfMade } from '../pool/half-made.ts';
 import { untag } from '../pool/tags.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, type Template } from '../pool/template.ts';
-import { type DepsOf, type StepDeps, secondsSince, step } from '../step.ts';
+import { type DepsOf, type SnapshotDeps, secondsSince, step } from '../step.ts';
 import { isStorageFull, translate } from '../translate.ts';
 import { isQuiesced, noteFallback, snapshotCall } from './StartSnapshot.ts';
 
@@ -54,7 +54,7 @@ async function adopt(deps: DepsOf<'PollSnapshot'>, { ref, record: vm }: Template
  * Takes the tags off the VM again, so that no snapshot of an operator's inherits them. Housekeeping: RelockVm takes off
  * what could not be here.
  */
-async function takeTagsOff({ job, xapi, log }: StepDeps<never, 'vmRef' | 'taggedDisks'>): Promise<void> {
+async function takeTagsOff({ job, xapi, log }: SnapshotDeps<never, 'vmRef' | 'taggedDisks'>): Promise<void> {
   try {
     await untag(xapi, { ref: job.vmRef, uuid: job.vmUuid }, job.taggedDisks, job.id);
   } catch (error) {
@@ -64,7 +64,7 @@ async function takeTagsOff({ job, xapi, log }: StepDeps<never, 'vmRef' | 'tagged
 
 /** Neither task nor template: the call may still be under way, or may never have arrived. */
 async function refuseIfLost(
-  { job, xapi, config, ...deps }: StepDeps<never, 'vmRef'>,
+  { job, xapi, config, ...deps }: SnapshotDeps<never, 'vmRef'>,
   sentAt: string,
 ): Promise<void> {
   const operations = await xapi.call('VM.get_current_operations', job.vmRef);

@@ -1,7 +1,7 @@
-import type { FinalStatus } from '../../statemachine/contract.ts';
+import type { FinalStatus, MachineName } from '../../statemachine/contract.ts';
 import { expiryOf } from '../clock.ts';
 import type { Reason } from '../errors.ts';
-import type { Job } from '../job.ts';
+import { isSnapshot, type Job } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { debtsOfHost } from '../pool/host-away.ts';
@@ -29,11 +29,19 @@ export async function releaseSlot(deps: Pick<StepDeps, 'store' | 'job' | 'clock'
 }
 
 const METRIC = {
-  succeeded: 'JobSucceeded',
-  failed: 'JobFailed',
-  cancelled: 'JobCancelled',
-  skipped: 'JobSkipped',
-} as const satisfies Record<FinalStatus, CountName>;
+  snapshot: {
+    succeeded: 'JobSucceeded',
+    failed: 'JobFailed',
+    cancelled: 'JobCancelled',
+    skipped: 'JobSkipped',
+  },
+  restore: {
+    succeeded: 'RestoreSucceeded',
+    failed: 'RestoreFailed',
+    cancelled: 'RestoreCancelled',
+    skipped: 'RestoreSkipped',
+  },
+} as const satisfies Record<MachineName, Record<FinalStatus, CountName>>;
 
 /** Tells the outcome, once. What is still owed then is a warning of a job that succeeded. */
 export async function tellOutcome(
@@ -49,11 +57,12 @@ export async function tellOutcome(
   });
   if (told) {
     log.info('job ended', { status: outcome.status, error: outcome.error?.name });
-    metrics.count(METRIC[outcome.status]);
+    metrics.count(METRIC[job.machine][outcome.status]);
   }
   const ended = told ?? (await store.jobs.get(job.id));
   // A run whose job came to nothing is the tick's to make up.
-  if (ended && !failedBeforeItBegan(ended)) await noteEnd(ended, { store, clock, log, metrics });
+  if (ended && isSnapshot(ended) && !failedBeforeItBegan(ended))
+    await noteEnd(ended, { store, clock, log, metrics });
   return outcome.status;
 }
 
@@ -74,7 +83,7 @@ export async function releaseVm(
   const ofHost = debtsOfHost(job, deps);
   const byHost = owes.length > 0 && owes.every((debt) => ofHost.includes(debt));
   if (owes.length > 0 && !byHost) return { owes, byHost };
-  await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
+  if (isSnapshot(job)) await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
   if (byHost) return { owes, byHost };
   if (isStillSaid(job)) {
     const done = `${DONE} ${deps.clock.now().toISOString()}: nothing is owed any more.`;

@@ -1,15 +1,16 @@
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
+import { orAsItWas } from '../job.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { giveUpHost, isHostAway } from '../pool/host-away.ts';
 import { closeLock, forgetOpening, isClosedInDatabase } from '../pool/lock.ts';
 import { keysIn, untag } from '../pool/tags.ts';
-import { type DepsOf, type StepDeps, step } from '../step.ts';
+import { type DepsOf, type SnapshotDeps, step } from '../step.ts';
 
 /** Locks the VM's snapshots again, and sees to it that our tags are off. Pays `relock`. */
 export async function relockVm(deps: DepsOf<'RelockVm'>): Promise<void> {
   const { xapi, store } = deps;
-  const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
+  const job = orAsItWas(await store.jobs.get(deps.job.id), deps.job);
   if (!job.debts?.has('relock') || job.vmRef === undefined) return;
   const vm = { class: 'VM', ref: job.vmRef, uuid: job.vmUuid } as const;
   const closed = await unlessGone(xapi, vm, (ref) => close({ ...deps, job }, ref)).catch((error: unknown) =>
@@ -26,7 +27,7 @@ export const handler = step('RelockVm', { needs: [] }, async (_state, deps) => {
   return undefined;
 });
 
-async function close({ job, xapi, config, clock }: StepDeps, ref: Ref<'VM'>): Promise<void> {
+async function close({ job, xapi, config, clock }: SnapshotDeps, ref: Ref<'VM'>): Promise<void> {
   const record = await xapi.call('VM.get_record', ref);
   const keys = keysIn(record.other_config, job.id);
   // A snapshot that may still be made must be found to be ours by the tags that it takes over.

@@ -2,9 +2,9 @@ import { isCode } from '../../xapi/errors.ts';
 import type { AsyncMethod } from '../../xapi/methods.ts';
 import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
-import { type Job, snapshotLabel } from '../job.ts';
+import { type SnapshotJob, snapshotLabel } from '../job.ts';
 import { tagTask } from '../pool/tasks.ts';
-import { type DepsOf, owe, record, type StepDeps, step } from '../step.ts';
+import { type DepsOf, owe, record, type SnapshotDeps, step } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
 
 /**
@@ -16,7 +16,7 @@ export const handler = step('StartSnapshot', { needs: ['vmRef', 'taggedDisks'] }
   if (job.templateUuid !== undefined || job.snapshotSentAt !== undefined) return undefined;
   await owe(deps, 'snapshot');
   if (!(await store.jobs.sendSnapshot(job.id, clock.now()))) {
-    const { closing, snapshotSentAt } = (await store.jobs.get(job.id)) ?? {};
+    const { closing, snapshotSentAt } = (await store.jobs.snapshot(job.id)) ?? {};
     // Another run of this step, which was taken for dead or begun twice, has sent it since.
     if (!closing && snapshotSentAt !== undefined) return undefined;
     throw new XensnapError('JobClosing', 'The job is being closed: no snapshot is made.');
@@ -69,18 +69,18 @@ async function send(deps: DepsOf<'StartSnapshot', 'vmRef' | 'taggedDisks'>): Pro
 }
 
 /** Whether the job's snapshot call is the quiesced one. */
-export function isQuiesced({ request, quiesceFailure }: Job): boolean {
+export function isQuiesced({ request, quiesceFailure }: SnapshotJob): boolean {
   return request.quiesce !== 'never' && quiesceFailure === undefined;
 }
 
 /** The call that makes the job's snapshot, by which its task is named. */
-export function snapshotCall(job: Job): AsyncMethod {
+export function snapshotCall(job: SnapshotJob): AsyncMethod {
   return isQuiesced(job) ? 'Async.VM.snapshot_with_quiesce' : 'Async.VM.snapshot';
 }
 
 /** Notes that the snapshot will not be quiesced although the caller would have liked it. */
 export async function noteFallback(
-  { job, store }: StepDeps<'quiesceFailure'>,
+  { job, store }: SnapshotDeps<'quiesceFailure'>,
   reason: string,
 ): Promise<void> {
   await store.jobs.record(job.id, { quiesceFailure: reason });

@@ -1,6 +1,6 @@
 import type { Image } from '../../glance/image.ts';
 import { XensnapError } from '../errors.ts';
-import type { Job, JobWith } from '../job.ts';
+import { type JobWith, orAsItWas, type SnapshotJob } from '../job.ts';
 import { noteVerified } from '../schedules/outcome.ts';
 import { housekeeping, step } from '../step.ts';
 
@@ -14,7 +14,7 @@ export const handler = step(
   async (_state, { job, glance, store, clock, log }) => {
     const verified = { backup: job.request.backup !== undefined };
     // What it means for the schedules' report; ReleaseHost notes it again.
-    const note = (committed: Job) =>
+    const note = (committed: SnapshotJob) =>
       housekeeping(log, 'the last verified backup', () => noteVerified(committed, { store }));
     if (job.committed) {
       await note(job);
@@ -43,7 +43,7 @@ export const handler = step(
     }
     const committed = await store.jobs.commit(job.id, now, owner);
     if (!committed) throw new XensnapError('JobClosing', 'The job is being closed: its image is not kept.');
-    await note(committed);
+    await note(orAsItWas(committed, job));
     return verified;
   },
 );

@@ -1,15 +1,30 @@
 import type { CertainFact, FactName, FinalStatus } from '../../statemachine/contract.ts';
 import { type Reason, XensnapError } from '../errors.ts';
-import type { Facts, Job, Retrying } from '../job.ts';
+import {
+  type Facts,
+  isSnapshot,
+  type Job,
+  type RestoreJob,
+  type Retrying,
+  type SnapshotJob,
+} from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
 import type { Debt, JobStatus } from '../words.ts';
 import { both, type Change } from './expression.ts';
-import { indexOf, type JobItem, type JobList, jobKey, jobOf, newItem } from './job-item.ts';
+import {
+  indexOf,
+  type JobItem,
+  type JobList,
+  jobKey,
+  jobOf,
+  newItem,
+  type SnapshotList,
+} from './job-item.ts';
 import { everyItem, type Page, type PageOptions, type Table } from './table.ts';
 
 /** Values for some of these facts, and nothing else of a job. What is `undefined` stays as it is. */
 export type JobFacts<F extends FactName> = { readonly [K in F]?: Facts[K] | undefined } & {
-  readonly [K in Exclude<keyof Job, F>]?: never;
+  readonly [K in Exclude<keyof SnapshotJob | keyof RestoreJob, F>]?: never;
 };
 
 /** What a run of a step has begun with, and on whose record it stands. */
@@ -44,6 +59,18 @@ export class Jobs<in F extends FactName = never> {
 
   async get(jobId: string): Promise<Job | undefined> {
     return jobOf(await this.#table.get<JobItem>(jobKey(jobId)));
+  }
+
+  /** The snapshot of that id; undefined where it is another job. */
+  async snapshot(jobId: string): Promise<SnapshotJob | undefined> {
+    const job = await this.get(jobId);
+    return job && isSnapshot(job) ? job : undefined;
+  }
+
+  /** The restore of that id; undefined where it is another job. */
+  async restore(jobId: string): Promise<RestoreJob | undefined> {
+    const job = await this.get(jobId);
+    return job && !isSnapshot(job) ? job : undefined;
   }
 
   /** Writes the new job, `starting` and open. False when the id is taken. */
@@ -129,6 +156,15 @@ export class Jobs<in F extends FactName = never> {
       set: { committed: true, verifiedAt: now.toISOString(), imageOwner },
       take: { debts: new Set(['image']) },
       when: `${ALIVE} AND attribute_not_exists(discarding)`,
+    });
+  }
+
+  /** The commit point of a restore: from here on it succeeds, and what it has made stays. */
+  async commitRestore(jobId: string): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { committed: true },
+      take: { debts: new Set(['disk', 'vm']) },
+      when: ALIVE,
     });
   }
 
@@ -255,23 +291,43 @@ export class Jobs<in F extends FactName = never> {
     });
   }
 
-  /** A page of jobs, the newest first unless said; see {@link PageOptions}. */
-  async list(of: JobList, options: PageOptions = {}): Promise<Page<Job>> {
-    const page = await this.#table.query<JobItem>(...indexOf(of), options);
-    return { ...page, items: page.items.flatMap((item) => jobOf(item) ?? []) };
+  /** A page of snapshots, the newest first unless said; see {@link PageOptions}. It may have fewer than there are. */
+  async list(of: SnapshotList, options: PageOptions = {}): Promise<Page<SnapshotJob>> {
+    let page = await this.#page(of, options);
+    // A page without items is the last one.
+    while (page.next && !page.items.some(isSnapshot))
+      page = await this.#page(of, { ...options, after: page.next });
+    return { ...page, items: page.items.filter(isSnapshot) };
   }
 
-  /** Every job of a list, page by page. */
-  async *each(of: JobList, options: Omit<PageOptions, 'limit' | 'after'> = {}): AsyncGenerator<Job> {
-    for await (const item of everyItem<JobItem>(this.#table, ...indexOf(of), options)) {
-      const job = jobOf(item);
-      if (job) yield job;
-    }
+  /** Every snapshot of a list, page by page. */
+  async *each(
+    of: SnapshotList,
+    options: Omit<PageOptions, 'limit' | 'after'> = {},
+  ): AsyncGenerator<SnapshotJob> {
+    for await (const job of this.#every(of, options)) if (isSnapshot(job)) yield job;
   }
 
   /** Every job that is not settled yet. */
   open(): AsyncGenerator<Job> {
-    return this.each('open');
+    return this.#every('open');
+  }
+
+  /** A page of those that are not settled yet, the newest first. */
+  openPage(options: PageOptions = {}): Promise<Page<Job>> {
+    return this.#page('open', options);
+  }
+
+  async #page(of: JobList, options: PageOptions): Promise<Page<Job>> {
+    const page = await this.#table.query<JobItem>(...indexOf(of), options);
+    return { ...page, items: page.items.flatMap((item) => jobOf(item) ?? []) };
+  }
+
+  async *#every(of: JobList, options: Omit<PageOptions, 'limit' | 'after'> = {}): AsyncGenerator<Job> {
+    for await (const item of everyItem<JobItem>(this.#table, ...indexOf(of), options)) {
+      const job = jobOf(item);
+      if (job) yield job;
+    }
   }
 
   /** How many jobs are not settled yet. */

@@ -10,19 +10,22 @@ import {
   serveJson,
 } from './json-service.ts';
 import { describe, summary } from './states/descriptions.ts';
-import type { Execution } from './states/execution.ts';
 import { executions } from './states/executions.ts';
 import { withoutData } from './states/history.ts';
 import { page } from './states/paging.ts';
 import { checkJson, executionName, text } from './states/requests.ts';
 import type { StatusChangeEvent } from './states/status-event.ts';
 import type { Handler, SendMessage } from './states/tasks.ts';
+import { taskTokens } from './states/tokens.ts';
 import { type Asl, mapStrings, statesOf } from './states/walk.ts';
 
 export interface StepFunctionsOptions {
-  /** The ASL document; a task's Resource may be a placeholder, others must be replaced (see `substitute`). */
-  readonly definition: Asl;
-  /** A handler for each Lambda task, by the state's name. */
+  /**
+   * The ASL document of each state machine, by its name; a task's Resource may be a placeholder, others must be replaced
+   * (see `substitute`).
+   */
+  readonly definitions: Readonly<Record<string, Asl>>;
+  /** A handler for each Lambda task, by the state's name, in whichever machine. */
   readonly resources: Record<string, Handler>;
   readonly sendMessage: SendMessage;
   readonly clock: LocalClock;
@@ -32,7 +35,6 @@ export interface StepFunctionsOptions {
   readonly lambdaSeconds?: Record<string, number>;
   /** Waits, by the state's name, that take this many of the clock's seconds whatever the document says. */
   readonly waitSeconds?: Record<string, number>;
-  readonly stateMachineArn?: string;
   /** How many executions that have ended are remembered; default 1,000. */
   readonly keepClosed?: number;
   readonly onStatusChange?: (event: StatusChangeEvent) => void;
@@ -41,7 +43,8 @@ export interface StepFunctionsOptions {
 }
 
 export interface LocalStepFunctions extends Pick<LocalServer, 'endpoint'> {
-  readonly stateMachineArn: string;
+  /** The ARN of a state machine by its name. */
+  arnOf(machine: string): string;
   /** Stops every execution. */
   close(): Promise<void>;
 }
@@ -54,18 +57,17 @@ export class UnsupportedDefinitionError extends Error {
 }
 
 /**
- * Serves the part of the Step Functions API that xensnap uses, for one state machine, within this process. Executions
+ * Serves the part of the Step Functions API that xensnap uses, for a few state machines, within this process. Executions
  * live in memory only: a service that starts anew remembers none.
  * @throws UnsupportedDefinitionError when the document is invalid, uses what the engine would ignore, or names a
  *   Lambda task for which there is no handler
  */
 export async function startStepFunctions(options: StepFunctionsOptions): Promise<LocalStepFunctions> {
-  const { definition, resources, clock } = options;
-  refuseUnsupported(definition, resources);
-  const stateMachineArn =
-    options.stateMachineArn ?? 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap';
+  const { resources, clock } = options;
+  for (const definition of Object.values(options.definitions)) refuseUnsupported(definition, resources);
   const created = clock.now();
-  const running = executions({
+  const tokens = taskTokens();
+  const shared = {
     timeoutSpeed: clock.speed,
     lambdaSeconds: {},
     waitSeconds: {},
@@ -73,25 +75,37 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
     onStatusChange: () => {},
     onState: () => {},
     ...options,
-    stateMachineArn,
-  });
+    tokens,
+  };
+  const machines = new Map(
+    Object.entries(options.definitions).map(([name, definition]) => {
+      const stateMachineArn = arnOf(name);
+      return [
+        stateMachineArn,
+        { definition, running: executions({ ...shared, definition, stateMachineArn }) },
+      ];
+    }),
+  );
 
-  function checkMachine(request: Record<string, unknown>): void {
-    const arn = requiredString(request, 'stateMachineArn');
-    if (arn !== stateMachineArn)
-      throw new ServiceError('StateMachineDoesNotExist', `State Machine Does Not Exist: '${arn}'`);
+  function machineOf(request: Record<string, unknown>) {
+    const stateMachineArn = requiredString(request, 'stateMachineArn');
+    const machine = machines.get(stateMachineArn);
+    if (machine) return { ...machine, stateMachineArn };
+    throw new ServiceError('StateMachineDoesNotExist', `State Machine Does Not Exist: '${stateMachineArn}'`);
   }
 
-  function find(request: Record<string, unknown>): Execution {
+  function find(request: Record<string, unknown>) {
     const arn = requiredString(request, 'executionArn');
-    const execution = running.get(arn);
-    if (!execution) throw new ServiceError('ExecutionDoesNotExist', `Execution Does Not Exist: '${arn}'`);
-    return execution;
+    for (const [stateMachineArn, { running }] of machines) {
+      const execution = running.get(arn);
+      if (execution) return { execution, running, stateMachineArn };
+    }
+    throw new ServiceError('ExecutionDoesNotExist', `Execution Does Not Exist: '${arn}'`);
   }
 
   const operations: Record<string, Operation> = {
     StartExecution(request) {
-      checkMachine(request);
+      const { running } = machineOf(request);
       const input = typeof request.input === 'string' ? request.input : '{}';
       checkJson(input, 'InvalidExecutionInput', 'Invalid State Machine Execution Input');
       const name = executionName(request.name);
@@ -104,16 +118,19 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
       const execution = before ?? running.start(name, input);
       return { executionArn: execution.arn, startDate: epochSeconds(execution.startDate) };
     },
-    DescribeExecution: (request) => describe(find(request), stateMachineArn),
+    DescribeExecution(request) {
+      const { execution, stateMachineArn } = find(request);
+      return describe(execution, stateMachineArn);
+    },
     GetExecutionHistory(request) {
-      const { history } = find(request);
+      const { history } = find(request).execution;
       const events = request.includeExecutionData === false ? history.map(withoutData) : [...history];
       if (request.reverseOrder === true) events.reverse();
       const { items, nextToken } = page(events, request, 1000);
       return { events: items, nextToken };
     },
     ListExecutions(request) {
-      checkMachine(request);
+      const { running, stateMachineArn } = machineOf(request);
       const wanted = running
         .all()
         .filter(({ status }) => request.statusFilter === undefined || request.statusFilter === status);
@@ -121,7 +138,7 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
       return { executions: items.map((execution) => summary(execution, stateMachineArn)), nextToken };
     },
     StopExecution(request) {
-      const execution = find(request);
+      const { execution, running } = find(request);
       const [error, cause] = [text(request.error), text(request.cause)];
       running.stop(execution, {
         ...(error !== undefined && { error }),
@@ -131,17 +148,13 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
     },
     SendTaskSuccess(request) {
       const output = checkJson(requiredString(request, 'output'), 'InvalidOutput', 'Invalid Output');
-      running.tokens.succeed(requiredString(request, 'taskToken'), output);
+      tokens.succeed(requiredString(request, 'taskToken'), output);
     },
     SendTaskFailure(request) {
-      running.tokens.fail(
-        requiredString(request, 'taskToken'),
-        text(request.error) ?? '',
-        text(request.cause) ?? '',
-      );
+      tokens.fail(requiredString(request, 'taskToken'), text(request.error) ?? '', text(request.cause) ?? '');
     },
     DescribeStateMachine(request) {
-      checkMachine(request);
+      const { definition, stateMachineArn } = machineOf(request);
       return {
         stateMachineArn,
         name: stateMachineArn.split(':').at(-1),
@@ -156,12 +169,16 @@ export async function startStepFunctions(options: StepFunctionsOptions): Promise
   const server = serveJson({ target: 'AWSStepFunctions', version: '1.0', operations });
   return {
     endpoint: server.endpoint,
-    stateMachineArn,
+    arnOf,
     async close() {
       server.close();
-      await running.close();
+      await Promise.all([...machines.values()].map(({ running }) => running.close()));
     },
   };
+}
+
+function arnOf(machine: string): string {
+  return `arn:aws:states:us-east-1:000000000000:stateMachine:${machine}`;
 }
 
 /** Documents that were found valid: the validator compiles all its schemas anew each time, which takes it 0.2 s. */

@@ -93,6 +93,14 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   expect(done).toMatchObject({ status: 'succeeded', error: null, warnings: [], progress: 100 });
   await nothingIsLeft(deployed);
 
+  const image = String(asked.body.id);
+  expect(await deployed.restore(image)).toMatchObject({ status: 'succeeded' });
+  deployed.glance.faults.add({ method: 'GET', path: /\/file$/, status: 403, times: 9 });
+  expect(await deployed.restore(image)).toMatchObject({ status: 'failed' });
+  deployed.glance.faults.clear();
+  await deployed.settled();
+  await nothingIsLeft(deployed);
+
   deployed.glance.faults.add({ method: 'PUT', path: /\/file$/, status: 413, body: 'over quota' });
   const failing = await deployed.ask('POST', '/snapshots', { vm: first, force: true });
   expect(await until(deployed, failing.body.id, ENDED)).toMatchObject({ status: 'failed' });

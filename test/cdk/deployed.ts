@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RestoreJob } from '../../functions/job.ts';
 import { createRuntime } from '../../functions/runtime.ts';
 import { startEventSource } from '../../local/aws/event-source.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
@@ -11,6 +12,7 @@ import { leftBehind, lookAround } from '../../local/leftovers.ts';
 import { startParts } from '../../local/parts.ts';
 import { startPool } from '../../local/pool/pool.ts';
 import { configOf, type ServiceOptions } from '../../local/service-options.ts';
+import { askRestore, restored, takeAway } from '../support/restoring.ts';
 import { glanceOf, PLUGIN_FILE, POOL_NAME, poolOf } from '../support/scenario.ts';
 import { type Bundled, load } from './assembly.ts';
 import { type AwsCalls, watchAwsCalls } from './aws-calls.ts';
@@ -25,6 +27,8 @@ export interface Deployed {
     body?: object,
   ): Promise<{ status: number; body: Record<string, unknown> }>;
   invoke(name: string, event: unknown): Promise<unknown>;
+  /** Restores an image, and takes away what was brought back. Answers the job once nothing is owed. */
+  restore(image: string): Promise<RestoreJob>;
   /** Resolves when reconcile has dealt with every execution that ended badly. */
   settled(): Promise<void>;
   leftBehind(): Promise<string[]>;
@@ -94,6 +98,11 @@ export async function deploy(
     calls,
     ask: (...request) => askApi(invoke, ...request),
     invoke,
+    async restore(image) {
+      const done = await restored({ runtime }, await askRestore({ runtime }, image));
+      if (done.committed) await takeAway({ runtime }, done);
+      return done;
+    },
     settled: () => parts.settled(),
     leftBehind: async () => leftBehind(before, await lookAround(service, pool, POOL_NAME)),
     vmUuids: pool.vms().map(({ uuid }) => uuid),

@@ -183,7 +183,9 @@ it('tells the topic of every alarm, and the topic the operators', () => {
     ...['JanitorFindings', 'JobFailed', 'MalformedMessage', 'PoolPaused', 'QueueAge', 'ReconcileErrors'],
     ...[
       'ReconcileFailed',
+      'RestoreFailed',
       'SchedulesErrors',
+      'StepErrorsFromRelockVm',
       'StepErrorsFromRotateBackups',
       'StepErrorsFromTakeVm',
       'VmLeftUnlocked',

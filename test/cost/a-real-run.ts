@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { GetExecutionHistoryCommand, type HistoryEvent, type SFNClient } from '@aws-sdk/client-sfn';
 import { vi } from 'vitest';
 import { requestSnapshot } from '../../functions/request.ts';
+import { requestRestore } from '../../functions/restore-request.ts';
 import { TABLE, Table } from '../../functions/store/table.ts';
 import { scenario } from '../support/scenario.ts';
 
@@ -23,23 +24,31 @@ export interface RealRun {
   readonly recordBytes: readonly number[];
   /** Writes to indexes of keys alone, as DynamoDB counts them. */
   readonly indexWrites: number;
+  /** The restore of that snapshot's image. */
+  readonly restored: Pick<RealRun, 'history' | 'entered' | 'tableCalls'>;
 }
 
-/** Takes one snapshot on the local engine, whose upload goes on until it has been looked at so many times. */
+/**
+ * Takes one snapshot on the local engine, whose upload goes on until it has been looked at so many times, and restores its
+ * image.
+ */
 export async function realRun(uploadLooks: number): Promise<RealRun> {
-  await using ends = new AsyncDisposableStack();
+  await using closing = new AsyncDisposableStack();
   const part = new AsyncLocalStorage<string>();
   const begun = Promise.withResolvers<void>();
   const looked = Promise.withResolvers<void>();
-  const ended = Promise.withResolvers<void>();
+  const ended = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+  let over = 0;
   let looks = 0;
   const all = await scenario({
     atEnd: (close) =>
-      ends.defer(async () => {
+      closing.defer(async () => {
         await close();
       }),
     // A token makes for the most writes: it is a debt of its own.
     glance: { token: 'token' },
+    // What was restored.
+    leaves: 'unknown',
     service: {
       waitSeconds: { WaitForUpload: 0.5, WaitForSnapshot: 0.5, WaitForCoalesce: 0.5 },
       async aroundStep(step, _jobId, run) {
@@ -49,7 +58,7 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
       },
       onState(_jobId, state) {
         if (state === 'WaitForUpload' && ++looks === uploadLooks) looked.resolve();
-        if (state === 'JobSucceeded' || state === 'JobFailed') ended.resolve();
+        if (state === 'JobSucceeded' || state === 'JobFailed') ended[over++]?.resolve();
       },
     },
   });
@@ -62,12 +71,24 @@ export async function realRun(uploadLooks: number): Promise<RealRun> {
   const [vm] = all.pool.vms();
   const wish = { vm: vm?.uuid ?? '', idempotency: { key: 'night', request: 'r' } };
   const { job } = await part.run('request', () => requestSnapshot(wish, runtime));
-  await ended.promise;
+  await ended[0].promise;
   restore();
   const { status, error } = await all.job(job.id);
   if (status !== 'succeeded') throw new Error(`The job ended ${status}: ${error?.message}`);
-  const history = await historyOf(job.id, runtime.sfn);
-  return { history, entered: enteredIn(history), tableCalls, recordBytes, indexWrites: indexWrites() };
+  const history = await historyOf('xensnap', job.id, runtime.sfn);
+  const again = watchTable(() => part.getStore() ?? 'admission');
+  const { job: restoring } = await part.run('request', () => requestRestore({ image: job.id }, runtime));
+  await ended[1].promise;
+  again.restore();
+  const historyOfRestore = await historyOf('xensnap-restore', restoring.id, runtime.sfn);
+  return {
+    ...{ history, entered: enteredIn(history), tableCalls, recordBytes, indexWrites: indexWrites() },
+    restored: {
+      history: historyOfRestore,
+      entered: enteredIn(historyOfRestore),
+      tableCalls: again.tableCalls,
+    },
+  };
 }
 
 function watchTable(part: () => string) {
@@ -138,8 +159,8 @@ function bytesOf(item: unknown): number {
   return Buffer.byteLength(json.replaceAll(/[{}[\]",:]/g, ''));
 }
 
-async function historyOf(jobId: string, sfn: SFNClient): Promise<HistoryEvent[]> {
-  const executionArn = `arn:aws:states:us-east-1:000000000000:execution:xensnap:${jobId}`;
+async function historyOf(machine: string, jobId: string, sfn: SFNClient): Promise<HistoryEvent[]> {
+  const executionArn = `arn:aws:states:us-east-1:000000000000:execution:${machine}:${jobId}`;
   const events: HistoryEvent[] = [];
   let nextToken: string | undefined;
   do {

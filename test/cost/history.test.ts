@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
 import { type JobModel, PLAIN_JOB } from '../../functions/cost/model.ts';
 import { walk } from '../../functions/cost/walk.ts';
-import { CLEANUP_STEPS } from '../../statemachine/contract.ts';
+import { MACHINES } from '../../statemachine/contract.ts';
+
+const { cleanup } = MACHINES.snapshot;
 
 const HOURS = 3600;
 /** The longest job that the configuration lets through: three days of upload, and every other wait as long as it gets. */
@@ -32,7 +34,7 @@ it.each([0.05, 0.2, 0.5, 2, 100])(
 it('does so although the job then fails and goes through the whole cleanup', () => {
   const failed = walk({ ...LONGEST, fails: 'VerifyImage' });
   expect(failed.entered).toMatchObject({
-    ...Object.fromEntries(CLEANUP_STEPS.map((step) => [step, 1])),
+    ...Object.fromEntries(cleanup.map((step) => [step, 1])),
     JobFailed: 1,
   });
   expect(failed.entered.JobSucceeded).toBeUndefined();
@@ -54,7 +56,7 @@ it('counts a second try as a transition and as three events', () => {
   expect(tried.entered).toEqual(plain.entered);
 });
 
-it.each(CLEANUP_STEPS)('goes on to the end although %s fails', (fails) => {
+it.each(cleanup)('goes on to the end although %s fails', (fails) => {
   const { entered } = walk({ ...PLAIN_JOB, fails });
   expect((entered.JobFailed ?? 0) + (entered.JobSucceeded ?? 0)).toBe(1);
 });

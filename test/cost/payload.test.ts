@@ -37,6 +37,7 @@ const largest: JobInput & StepResults & { failure: Caught; rotationFailure: Caug
       scanFailed: false,
     },
     upload: { next: 'again', waitSeconds: 86_400 },
+    download: { next: 'again', waitSeconds: 86_400 },
     verified: { backup: true },
     outcome: { status: 'cancelled' },
     failure,

@@ -1,5 +1,5 @@
 import { beforeAll, expect, it } from 'vitest';
-import { PLAIN_JOB } from '../../functions/cost/model.ts';
+import { PLAIN_JOB, PLAIN_RESTORE } from '../../functions/cost/model.ts';
 import {
   ADMISSION,
   API,
@@ -9,7 +9,7 @@ import {
   WRITES_AT_LAST,
 } from '../../functions/cost/step-use.ts';
 import { walk } from '../../functions/cost/walk.ts';
-import type { StepName } from '../../statemachine/contract.ts';
+import { MACHINES, type StepName } from '../../statemachine/contract.ts';
 import { type RealRun, realRun } from './a-real-run.ts';
 
 const UPLOAD_LOOKS = 6;
@@ -59,6 +59,32 @@ it('reckons with the reads and writes of the table that a real run makes', () =>
     real.tableCalls,
   );
 });
+
+it('enters the states that a real restore enters, as often, and counts its events', () => {
+  const { entered, history } = real.restored;
+  const walked = walk({ ...PLAIN_RESTORE, uploadPolls: entered.PollDownload ?? 0 });
+  expect(walked.entered).toEqual(entered);
+  expect(walked.events).toBe(history.length);
+});
+
+it('reckons with the reads and writes of the table that the steps of a real restore make', () => {
+  const { tableCalls, entered } = real.restored;
+  const steps = [...MACHINES.restore.forward, ...MACHINES.restore.cleanup].filter((name) => name in entered);
+  // What a look at a download writes depends on how far it has come.
+  const compared = steps.filter((name) => name !== 'PollDownload');
+  const reckoned = compared.map((name) => {
+    const { reads, jobWrites, smallWrites } = STEP_USE[name];
+    return [name, SHORTER_IN_RESTORE[name] ?? { reads, jobWrites, smallWrites }];
+  });
+  expect(Object.fromEntries(compared.map((name) => [name, tableCalls[name]]))).toEqual(
+    Object.fromEntries(reckoned),
+  );
+});
+
+/** A step of both machines has less to do in a restore, which has no VM's lease. */
+const SHORTER_IN_RESTORE: Readonly<Partial<Record<StepName, object>>> = {
+  ReleaseHost: { reads: 4, jobWrites: 5, smallWrites: 2 },
+};
 
 it('reckons with the writes of the indexes that a real run makes', () => {
   expect(real.indexWrites).toBe(INDEX_WRITES);

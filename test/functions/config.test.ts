@@ -98,7 +98,7 @@ it('finds a pool by its name, or says which there are', () => {
 
 it('gives a job less time than the state machine has, and a claim more than a Lambda may take', () => {
   const { timings } = parseConfig(JSON.stringify(least));
-  expect(timings.jobMaxSeconds).toBeLessThan(Number(readAsl().TimeoutSeconds));
+  expect(timings.jobMaxSeconds).toBeLessThan(Number(readAsl('snapshot').TimeoutSeconds));
   expect(timings.uploadMaxSeconds).toBeLessThan(timings.jobMaxSeconds);
   expect(timings.claimSeconds).toBeGreaterThan(900);
 });

@@ -46,6 +46,7 @@ const lambdas = asLambdas(
     XENSNAP_TABLE: 'xensnap',
     XENSNAP_QUEUE_URL: 'https://sqs.us-east-1.amazonaws.com/123456789012/xensnap.fifo',
     XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap',
+    XENSNAP_RESTORE_MACHINE_ARN: 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap-restore',
   },
   async () => ({
     janitor: (await import('../../functions/janitor.ts')).handler,

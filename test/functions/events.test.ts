@@ -21,7 +21,11 @@ function history(...events: [second: number, type: string, details?: object][]) 
     })),
   });
   const machine = 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap';
-  return createExecutions(new SFNClient({ region: 'us-east-1' }), machine).history('job1');
+  const arns = { snapshot: machine, restore: `${machine}-restore` };
+  return createExecutions(new SFNClient({ region: 'us-east-1' }), arns).history({
+    machine: 'snapshot',
+    id: 'job1',
+  });
 }
 const enter = (name: string) => ({ stateEnteredEventDetails: { name } });
 const failed = (error: string, errorMessage: string) => ({
@@ -89,7 +93,7 @@ it('says by when what failed is tried again: the longest that the state machine 
     [second, 'LambdaFunctionFailed', failed('KeystoneUnavailable', 'Keystone does not answer.')],
   ];
   const entered: [number, string, object] = [0, 'TaskStateEntered', enter('VerifyImage')];
-  const { Retry } = (await import('../../functions/asl.ts')).stateOf('VerifyImage');
+  const { Retry } = (await import('../../functions/asl.ts')).stateOf('snapshot', 'VerifyImage');
   const rule = Retry?.find(({ ErrorEquals }) => ErrorEquals.includes('KeystoneUnavailable'));
   if (!rule) throw new Error('VerifyImage is not tried again after KeystoneUnavailable');
   const failures = [0, 10, 20];

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { collectMetrics, type Measured } from '../../functions/metrics.ts';
-import { STEPS } from '../../statemachine/contract.ts';
+import { MACHINES } from '../../statemachine/contract.ts';
 import { scenario } from '../support/scenario.ts';
 
 /** A scenario whose metrics are kept. */
@@ -26,7 +26,8 @@ it('measures a job: its outcome once, the bytes it sent, its slot, and every ste
     .filter(({ name }) => name === 'StepSeconds')
     .map(({ dimensions }) => dimensions.step ?? '');
   const undoing = ['CancelUpload', 'DiscardImage'];
-  expect(new Set(steps)).toEqual(new Set(Object.keys(STEPS).filter((step) => !undoing.includes(step))));
+  const ofSnapshot = [...MACHINES.snapshot.forward, ...MACHINES.snapshot.cleanup];
+  expect(new Set(steps)).toEqual(new Set(ofSnapshot.filter((step) => !undoing.includes(step))));
   expect(all.every(({ fields }) => fields.jobId === done.id)).toBe(true);
   expect(
     all.every(({ name, dimensions }) => name === 'StepSeconds' || Object.keys(dimensions).length === 0),

@@ -31,6 +31,7 @@ it('tells attributes and custom properties apart', async () => {
   const url = await aServer((_, res) => void res.end(JSON.stringify(anImage('i'))));
   expect(await aClient({ url }).getImage('i')).toEqual({
     id: 'i',
+    minDisk: 0,
     name: 'i',
     status: 'active',
     sizeBytes: 3,

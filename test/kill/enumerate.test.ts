@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { matchesGlob } from 'node:path';
 import { expect, it, vi } from 'vitest';
-import { STEPS } from '../../statemachine/contract.ts';
+import { MACHINES } from '../../statemachine/contract.ts';
 import { CATALOGUE } from './cells/catalogue.ts';
 import { EVENTS, kindOf } from './cells/cell.ts';
 import { enumerate } from './cells/enumerate.ts';
@@ -16,7 +16,15 @@ it('has at least 1,000 cells, of every state and of every kind of trouble', asyn
   expect(cells.length).toBeGreaterThanOrEqual(1000);
   expect(new Set(cells.map(({ id }) => id)).size).toBe(cells.length);
   const states = new Set<string>(cells.map(({ state }) => state));
-  for (const state of [...Object.keys(STEPS), 'request', 'admission', 'reconcile', 'janitor', 'plugin'])
+  for (const state of [
+    ...MACHINES.snapshot.forward,
+    ...MACHINES.snapshot.cleanup,
+    'request',
+    'admission',
+    'reconcile',
+    'janitor',
+    'plugin',
+  ])
     expect(states, state).toContain(state);
   const kinds = new Set(cells.map(kindOf));
   for (const event of EVENTS) expect(kinds).toContain(event);

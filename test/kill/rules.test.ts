@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Job } from '../../functions/job.ts';
+import type { SnapshotJob } from '../../functions/job.ts';
 import { hostGroup, slotsOfHost } from '../../functions/store/counters.ts';
 import { createPoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
@@ -132,7 +132,11 @@ it('wants one image of a job that succeeded, active and verified, and none of an
 it('wants one outcome with a cause that is documented and true', async () => {
   const job = await world.job(await world.request('web-1'));
   expect(outcomeWrong(world, job)).toEqual([]);
-  const failed = (name: string): Job => ({ ...job, status: 'failed', error: { name, message: 'planted' } });
+  const failed = (name: string): SnapshotJob => ({
+    ...job,
+    status: 'failed',
+    error: { name, message: 'planted' },
+  });
   expect(outcomeWrong(world, failed('TimeoutError')).join()).toContain('nobody documented TimeoutError');
   expect(outcomeWrong(world, { ...job, status: 'failed' }).join()).toContain('without a cause');
   world.logs.push(...world.logs);
@@ -145,7 +149,7 @@ it('wants one outcome with a cause that is documented and true', async () => {
     name: 'VDI.destroy',
     nth: 1,
   } as const;
-  const judge = (fault: string, of: Job) =>
+  const judge = (fault: string, of: SnapshotJob) =>
     unexpected({ ...cell, fault }, { job: of, answer: { status: 202, body: {} } });
   expect(judge('INTERNAL_ERROR', job)).toEqual([]);
   expect(judge('INTERNAL_ERROR', failed('XapiFailure'))).toHaveLength(1);

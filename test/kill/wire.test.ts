@@ -44,7 +44,7 @@ it('sees who makes each call, of which job, to whom', async () => {
   );
   expect(to('keystone')).toEqual(new Set(['request', 'StartUpload', 'VerifyImage']));
   expect(to('sqs')).toContain('QueueForHost');
-  expect(to('glance')).toEqual(new Set(['request', 'plugin', 'VerifyImage']));
+  expect(to('glance')).toEqual(new Set(['request', 'plugin', 'StartUpload', 'VerifyImage']));
   for (const { state, job, to, name } of calls)
     if (!['request', 'admission', 'QueueForHost'].includes(state))
       expect([to, name, job]).toEqual([to, name, id]);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JanitorReport } from '../../functions/janitor/finding.ts';
-import type { Job } from '../../functions/job.ts';
+import type { SnapshotJob } from '../../functions/job.ts';
 import { type LocalClock, localClock } from '../../local/clock.ts';
 import { type GlanceServer, startGlance } from '../../local/glance/server.ts';
 import { lookAround, type Surroundings } from '../../local/leftovers.ts';
@@ -68,7 +68,7 @@ export interface World {
   ask(method: string, path: string, body?: unknown, who?: Who): Promise<Answer>;
   /** Asks for a snapshot; answers the job's id. @throws Error when it is refused */
   request(vm: string, more?: object): Promise<string>;
-  job(jobId: string, until?: (job: Job) => boolean): Promise<Job>;
+  job(jobId: string, until?: (job: SnapshotJob) => boolean): Promise<SnapshotJob>;
   janitor(): Promise<JanitorReport>;
   /** Lets nothing of the service in or out any more, ends it, and starts another one on the same folder. */
   kill(): Promise<void>;

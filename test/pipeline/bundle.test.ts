@@ -1,7 +1,7 @@
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { Job } from '../../functions/job.ts';
+import type { SnapshotJob } from '../../functions/job.ts';
 import type { SimulatedPool, VmSpec } from '../../local/pool/pool.ts';
 import { logIn } from '../local/pool/client.ts';
 import { type Bundle, convertWithQemu, downloadBundle, sha256Of } from '../support/bundle.ts';
@@ -23,7 +23,7 @@ function modelled(vm: VmSpec, more: ScenarioOptions = {}) {
 }
 
 /** The first layer that, as top of its chain, does not read as the pool's model of its disk. */
-async function firstWrongLayer(pool: SimulatedPool, { vhds = [] }: Job, bundle: Bundle) {
+async function firstWrongLayer(pool: SimulatedPool, { vhds = [] }: SnapshotJob, bundle: Bundle) {
   for (const [top, { name, uuid }] of vhds.entries()) {
     const chain = await readChain(bundle.vhds.slice(top));
     const at = await chain.compareWith(pool.modelPath(uuid));

@@ -1,7 +1,7 @@
 import { stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import type { Job } from '../../functions/job.ts';
+import type { SnapshotJob } from '../../functions/job.ts';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { downloadBundle } from '../support/bundle.ts';
 import { type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
@@ -39,7 +39,7 @@ async function touchBase({ pool, job }: Scenario, jobId: string): Promise<void> 
 
 async function holdsTheDisk(
   { pool, glance, folder }: Scenario,
-  { id, snapshotDisks: [leaf = ''] = [] }: Job,
+  { id, snapshotDisks: [leaf = ''] = [] }: SnapshotJob,
 ) {
   const { vhds } = await downloadBundle(glance.url, id, join(folder, id));
   return (await (await readChain(vhds)).compareWith(pool.modelPath(leaf))) === null;

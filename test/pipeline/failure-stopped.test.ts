@@ -28,7 +28,7 @@ it('tidies up after an execution that was stopped in any of its states', async (
     service: {
       onState(jobId, state) {
         if (stopAt.get(jobId) !== state) return;
-        void service.runtime.executions.stop(jobId, `stopped in ${state}`);
+        void service.runtime.executions.stop({ machine: 'snapshot', id: jobId }, `stopped in ${state}`);
         if (state === 'WaitForUpload') stopped.resolve();
       },
       async aroundStep(_step, jobId, run) {
@@ -47,7 +47,8 @@ it('tidies up after an execution that was stopped in any of its states', async (
         glance.faults.add({ method: 'PUT', path: new RegExp(id), hold: stopped.promise });
       stopAt.set(id, state);
       // The first state was entered before the job's id was known here.
-      if (state === 'TakeVm') await service.runtime.executions.stop(id, 'stopped in TakeVm');
+      if (state === 'TakeVm')
+        await service.runtime.executions.stop({ machine: 'snapshot', id }, 'stopped in TakeVm');
       return id;
     }),
   );

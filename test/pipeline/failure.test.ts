@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { STEPS, type StepName } from '../../statemachine/contract.ts';
+import { MACHINES, type StepName } from '../../statemachine/contract.ts';
 import { scenario } from '../support/scenario.ts';
 
-const steps = Object.keys(STEPS) as StepName[];
+const steps: readonly StepName[] = [...MACHINES.snapshot.forward, ...MACHINES.snapshot.cleanup];
 const cleanup: readonly StepName[] = ['DestroySnapshot', 'RelockVm', 'ReleaseHost'];
 /** Passed only after a failure. */
 const undoing: readonly StepName[] = ['CancelUpload', 'DiscardImage'];

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Job } from '../../functions/job.ts';
+import type { SnapshotJob } from '../../functions/job.ts';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { isSettled } from '../support/job-when.ts';
 import { POOL_NAME, type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
@@ -38,7 +38,7 @@ async function uploading(options: ScenarioOptions, request: object = {}) {
 }
 
 /** The job once its outcome is told and its VM is free, which reconcile may have to see to. */
-async function over(at: Uploading): Promise<Job> {
+async function over(at: Uploading): Promise<SnapshotJob> {
   await at.job(at.id, ({ finishedAt }) => finishedAt !== undefined);
   await until(at, async () => (await holder(at)) === undefined);
   return at.job(at.id, ({ stepUntil, claimedBy }) => stepUntil === undefined && claimedBy === undefined);

@@ -324,7 +324,7 @@ it('stops an execution of which there is no job, names it, and leaves those that
   at.glance.faults.add({ method: 'PUT', path: /\/file$/, afterBytes: 1000, hold: goOn.promise });
   const id = await at.request('web-1');
   await at.job(id, ({ phase }) => phase === 'PollUpload');
-  const running = async () => (await Array.fromAsync(executions.running())).toSorted();
+  const running = async () => (await Array.fromAsync(executions.running(), ({ id }) => id)).toSorted();
   // It ends by itself within a moment, for no step begins without a record: here its record goes while it waits.
   const { store } = at.service.runtime;
   const get = store.jobs.get.bind(store.jobs);

@@ -16,7 +16,8 @@ it('destroys a snapshot that is done between the look for it and the look at its
     const sent = { snapshotSentAt: runtime.clock.now().toISOString() };
     await runtime.store.jobs.create(aJob({ id: jobId, vmUuid, vmRef, ...sent }));
     await runtime.store.jobs.owe(jobId, 'snapshot');
-    const job = await runtime.store.jobs.record(jobId, { snapshotTask: 'OpaqueRef:over' as never });
+    await runtime.store.jobs.record(jobId, { snapshotTask: 'OpaqueRef:over' as never });
+    const job = await runtime.store.jobs.snapshot(jobId);
     // By the time that the task is asked for it is over, and what it made is there.
     const forward = xapi.call as (...args: readonly unknown[]) => Promise<unknown>;
     const call = async (method: string, ...args: readonly unknown[]) => {

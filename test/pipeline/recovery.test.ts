@@ -54,7 +54,9 @@ it('is reconciled once by two reconcilers at once', async () => {
     service: {
       onState(jobId, state) {
         if (state !== 'WaitForUpload') return;
-        void service.runtime.executions.stop(jobId, 'stopped').then(stopped.resolve);
+        void service.runtime.executions
+          .stop({ machine: 'snapshot', id: jobId }, 'stopped')
+          .then(stopped.resolve);
       },
     },
   });

@@ -22,6 +22,7 @@ export function memoryRuntime(
       }),
       XENSNAP_TABLE: 'memory',
       XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:memory',
+      XENSNAP_RESTORE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:memory-restore',
       XENSNAP_QUEUE_URL: NOWHERE,
     },
     {

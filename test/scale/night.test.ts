@@ -25,7 +25,7 @@ it.each(NIGHTS)(
     const { jobs, counters, leases } = done.runtime.store;
     expect(done.snapshots).toHaveLength(options.vms);
     for (const { jobId } of done.snapshots) expect((await jobs.get(jobId))?.status).toBe('succeeded');
-    expect((await jobs.list('open')).items).toEqual([]);
+    expect((await jobs.openPage()).items).toEqual([]);
     for (const host of done.lined.keys()) expect(await counters.holders(`host#${host}`)).toEqual([]);
     expect(await leases.holderOfVm('demo', 'vm-0')).toBeUndefined();
   },

@@ -1,38 +1,59 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Asl, stringsIn } from '../../local/aws/states/walk.ts';
-import { CLEANUP_STEPS, STEPS, type StepName, type StepSettings } from '../../statemachine/contract.ts';
+import {
+  MACHINES,
+  type MachineName,
+  STEPS,
+  type StepName,
+  type StepSettings,
+} from '../../statemachine/contract.ts';
 import { RETRY_OF_AWS, RETRY_OF_BROKEN_OFF, RETRYABLE_ERRORS } from '../../statemachine/retries.ts';
 import { edgesOf, entriesFromTasks, objectsIn, reachable, statesIn } from './asl-graph.ts';
 
-const cleanup: readonly string[] = CLEANUP_STEPS;
-const [firstOfCleanup, lastOfCleanup] = [cleanup[0] ?? '', cleanup.at(-1) ?? ''];
+/** The steps of a machine by the contract. */
+interface Lines {
+  readonly steps: readonly string[];
+  readonly cleanup: readonly string[];
+  readonly firstOfCleanup: string;
+  readonly lastOfCleanup: string;
+}
+
+function linesOf(machine: MachineName): Lines {
+  const { forward, cleanup }: { forward: readonly string[]; cleanup: readonly string[] } = MACHINES[machine];
+  return {
+    steps: [...forward, ...cleanup],
+    cleanup,
+    firstOfCleanup: cleanup[0] ?? '',
+    lastOfCleanup: cleanup.at(-1) ?? '',
+  };
+}
+
 const LAMBDA_TASK = /^\$\{(\w+)Arn\}$/;
 /** Errors of AWS's own on which a Retry may stand, as Step Functions names them. */
 const AWS_ERRORS =
   /^(Lambda\.\w+|Runtime\.(ExitError|OutOfMemory)|States\.(Timeout|TaskFailed)|Sandbox\.Timedout)$/;
 
-/** What the document breaks of the rules by which this state machine is written, a line each. */
-export function problemsOf(document: Asl, handlerFiles: readonly string[]): string[] {
+/** What the document breaks of the rules by which that state machine is written, a line each. */
+export function problemsOf(machine: MachineName, document: Asl, handlerFiles: readonly string[]): string[] {
+  const lines = linesOf(machine);
   return [
-    ...stepProblems(document, handlerFiles),
+    ...stepProblems(document, lines, handlerFiles),
     ...statesIn(document).flatMap(([name, state]) =>
       [
         ...(typeof state.Comment === 'string' && state.Comment !== '' ? [] : ['has no Comment']),
-        ...(state.Type === 'Task' ? taskProblems(name, state, document) : []),
+        ...(state.Type === 'Task' ? taskProblems(name, state, document, lines) : []),
         ...readProblems(name, state, document),
       ].map((problem) => `${name} ${problem}`),
     ),
-    ...flowProblems(document),
+    ...flowProblems(document, lines),
   ];
 }
 
 /** The steps: the same names, in the same order, as Lambda tasks, in the contract and as files. */
-function stepProblems(document: Asl, handlerFiles: readonly string[]): string[] {
+function stepProblems(document: Asl, { steps }: Lines, handlerFiles: readonly string[]): string[] {
   const tasks = lambdaTasksOf(document);
-  const steps = Object.keys(STEPS);
   return [
     ...tasks.filter((name) => !handlerFiles.includes(name)).map((name) => `${name} has no handler file`),
-    ...handlerFiles.filter((name) => !tasks.includes(name)).map((name) => `${name} is no state`),
     ...(tasks.join() === steps.join() ? [] : [`the Lambda tasks are ${tasks}, the contract's ${steps}`]),
   ];
 }
@@ -43,7 +64,7 @@ export function lambdaTasksOf(document: Asl): string[] {
     .map(([name]) => name);
 }
 
-function* taskProblems(name: string, state: Asl, document: Asl): Generator<string> {
+function* taskProblems(name: string, state: Asl, document: Asl, lines: Lines): Generator<string> {
   const step = STEPS[name as StepName];
   const lambda = LAMBDA_TASK.exec(String(state.Resource))?.[1];
   if (lambda !== undefined && lambda !== name) yield `calls the Lambda ${lambda}`;
@@ -55,13 +76,18 @@ function* taskProblems(name: string, state: Asl, document: Asl): Generator<strin
     yield 'has no TimeoutSeconds above the time that its Lambda may take';
   if (!(Number(state.TimeoutSeconds) < Number(document.TimeoutSeconds)))
     yield 'may take longer than the whole machine';
-  yield* catchProblems(name, state, document);
+  yield* catchProblems(name, state, document, lines);
   if (step) yield* passingProblems(step, objectsIn(state.Retry));
   for (const retrier of objectsIn(state.Retry)) yield* retryProblems(retrier);
 }
 
 /** Forward steps fail into the cleanup line's start, which closes the job; cleanup steps go on where they would have. */
-function* catchProblems(name: string, state: Asl, document: Asl): Generator<string> {
+function* catchProblems(
+  name: string,
+  state: Asl,
+  document: Asl,
+  { cleanup, firstOfCleanup, lastOfCleanup }: Lines,
+): Generator<string> {
   const [catcher, ...others] = objectsIn(state.Catch);
   if (!catcher || others.length > 0 || String(catcher.ErrorEquals) !== 'States.ALL') {
     yield 'does not catch States.ALL in one Catch';
@@ -125,7 +151,7 @@ function* readProblems(name: string, state: Asl, document: Asl): Generator<strin
 }
 
 /** No way ends without ReleaseHost, from every state it can be reached, and no state stands there for nothing. */
-function* flowProblems(document: Asl): Generator<string> {
+function* flowProblems(document: Asl, { cleanup, lastOfCleanup }: Lines): Generator<string> {
   const states = statesIn(document);
   const names = states.map(([name]) => name);
   const start = String(document.StartAt);

@@ -159,10 +159,10 @@ it.each<[string, (document: Asl) => void, string]>([
     '/States/JobFailed is invalid',
   ],
 ])('refuses %s', (_what, mutate, problem) => {
-  const document = readAsl();
+  const document = readAsl('snapshot');
   mutate(document);
   const problems = [
-    ...problemsOf(document, handlerFiles),
+    ...problemsOf('snapshot', document, handlerFiles),
     ...unsupportedFeatures(document),
     ...invalidities(document),
   ];

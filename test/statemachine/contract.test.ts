@@ -1,15 +1,14 @@
 import { expect, expectTypeOf, it } from 'vitest';
 import { ERROR_STATUS } from '../../functions/errors.ts';
-import type { Facts, Job } from '../../functions/job.ts';
+import type { Facts, RestoreJob, SnapshotJob } from '../../functions/job.ts';
 import { owe, record, type StepHandler, step } from '../../functions/step.ts';
 import { STEP_HANDLERS } from '../../local/steps.ts';
 import {
-  CLEANUP_STEPS,
   FACTS,
   type FactBefore,
   type FactName,
-  FORWARD_STEPS,
   type JobInput,
+  MACHINES,
   OUTCOME_OF_ERROR,
   type ResultOf,
   STEPS,
@@ -90,7 +89,7 @@ it('lets a step need the facts that steps before it surely found, and no others'
   expectTypeOf<FactBefore<'RelockVm'>>().toEqualTypeOf<never>();
   step('StartUpload', { needs: ['templateUuid', 'vmRef'] }, async (_state, { job }) => {
     expectTypeOf(job.templateUuid).toEqualTypeOf<string>();
-    expectTypeOf(job.uploadTask).toEqualTypeOf<Job['uploadTask']>();
+    expectTypeOf(job.uploadTask).toEqualTypeOf<SnapshotJob['uploadTask']>();
     return undefined;
   });
   // @ts-expect-error a later step finds it
@@ -108,6 +107,40 @@ it('lets a step need the facts that steps before it surely found, and no others'
     job.vmRef satisfies string;
     return undefined;
   });
+});
+
+it('lets a step of two machines need what both surely know before it, and hands it either job', () => {
+  expectTypeOf<FactBefore<'ConfirmHost'>>().toEqualTypeOf<
+    | 'startedAt'
+    | 'group'
+    | 'ticket'
+    | 'hostRef'
+    | 'hostUuid'
+    | 'hostName'
+    | 'srRef'
+    | 'srUuid'
+    | 'virtualBytes'
+  >();
+  expectTypeOf<FactBefore<'ReleaseHost'>>().toEqualTypeOf<never>();
+  step('ConfirmHost', { needs: ['srUuid'] }, async (_state, { job }) => {
+    expectTypeOf(job.machine).toEqualTypeOf<'snapshot' | 'restore'>();
+    expectTypeOf(job.srUuid).toEqualTypeOf<string>();
+    // @ts-expect-error a restore has no VM yet
+    job.vmUuid satisfies string;
+    return aPlace;
+  });
+  step('CreateVm', { needs: ['diskUuid'] }, async (_state, { job }) => {
+    expectTypeOf(job).toExtend<RestoreJob>();
+    return undefined;
+  });
+  step('RelockVm', { needs: [] }, async (_state, { job }) => {
+    expectTypeOf(job.vmUuid).toEqualTypeOf<string>();
+    return undefined;
+  });
+  // @ts-expect-error the other machine has no such fact
+  step('ConfirmHost', { needs: ['readsAsZeros'] }, async () => aPlace);
+  // @ts-expect-error the machine has no such step before it
+  step('CreateVm', { needs: ['templateUuid'] }, async () => undefined);
 });
 
 it('lets a step write the facts that are its own, and no others', () => {
@@ -132,8 +165,22 @@ it('has each fact found by some step, and each step that finds one among the ste
   }
 });
 
-it('begins with the steps that do the job, in the order of the steps', () => {
-  expect(Object.keys(STEPS)).toEqual([...FORWARD_STEPS, ...CLEANUP_STEPS]);
+it('has each step in some machine, where it stands once, and those of the snapshot in the order of the steps', () => {
+  const lines = Object.values(MACHINES).map(({ forward, cleanup }): StepName[] => [...forward, ...cleanup]);
+  expect(new Set(lines.flat())).toEqual(new Set(Object.keys(STEPS)));
+  for (const line of lines) expect(new Set(line).size).toBe(line.length);
+  const { forward, cleanup } = MACHINES.snapshot;
+  const names = Object.keys(STEPS);
+  expect([...forward, ...cleanup].map((name) => names.indexOf(name))).toEqual(
+    [...forward, ...cleanup].map((name) => names.indexOf(name)).toSorted((a, b) => a - b),
+  );
+});
+
+it('has no step do the job in one machine and clean up in another', () => {
+  const all = Object.values(MACHINES);
+  const forward: readonly StepName[] = all.flatMap((machine) => [...machine.forward]);
+  const cleanup: readonly StepName[] = all.flatMap((machine) => [...machine.cleanup]);
+  expect(forward.filter((name) => cleanup.includes(name))).toEqual([]);
 });
 
 it('does not let a step be declared without its settings', () => {

@@ -2,13 +2,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import validate from 'asl-validator';
 import { substitute } from '../../local/aws/states/definition.ts';
 import type { Asl } from '../../local/aws/states/walk.ts';
+import type { MachineName } from '../../statemachine/contract.ts';
 import { lambdaTasksOf } from './asl-checks.ts';
 
-/** The document as it stands in its file, placeholders and all. */
-export const aslText = readFileSync(new URL('../../statemachine/snapshot.asl.json', import.meta.url), 'utf8');
+/** A machine's document as it stands in its file, placeholders and all. */
+export const aslText = (machine: MachineName): string =>
+  readFileSync(new URL(`../../statemachine/${machine}.asl.json`, import.meta.url), 'utf8');
 
 /** A copy of the document of its own. */
-export const readAsl = (): Asl => JSON.parse(aslText);
+export const readAsl = (machine: MachineName): Asl => JSON.parse(aslText(machine));
 
 /** The names of the files in functions/steps. */
 export const handlerFiles = readdirSync(new URL('../../functions/steps', import.meta.url)).map((name) =>

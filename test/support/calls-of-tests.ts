@@ -5,10 +5,10 @@ declare module '../../xapi/methods.ts' {
   interface Methods {
     'VM.get_all': () => readonly Ref<'VM'>[];
     'VM.get_all_records': () => Records<'VM', VmRecord>;
+    'VM.hard_shutdown': (vmRef: Ref<'VM'>) => void;
     'VM.get_power_state': (vmRef: Ref<'VM'>) => PowerState;
     'host.get_all': () => readonly Ref<'host'>[];
     'task.get_status': (taskRef: Ref<'task'>) => TaskStatus;
     'task.cancel': (taskRef: Ref<'task'>) => void;
-    'pool.get_all_records': () => Readonly<Record<string, { readonly uuid: string }>>;
   }
 }

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
-import { isFinished, type Job } from '../../functions/job.ts';
+import { isFinished, type Job, type RestoreJob, type SnapshotJob } from '../../functions/job.ts';
 import type { LocalService } from '../../local/service.ts';
 
 /** Whether nothing more will happen to a job. */
@@ -26,15 +26,31 @@ function nextWrite(): Promise<void> {
 const ANSWERED = 'http.server.response.finish';
 
 /** Looks at a job whenever something is written, until `until` holds. The test's own timeout ends it otherwise. */
-export async function jobWhen(
+export function jobWhen(
   service: LocalService,
   jobId: string,
-  until: (job: Job) => boolean,
-): Promise<Job> {
+  until: (job: SnapshotJob) => boolean,
+): Promise<SnapshotJob> {
+  return when(() => service.runtime.store.jobs.snapshot(jobId), until);
+}
+
+/** The same for a restore. */
+export function restoreWhen(
+  service: Pick<LocalService, 'runtime'>,
+  jobId: string,
+  until: (job: RestoreJob) => boolean,
+): Promise<RestoreJob> {
+  return when(() => service.runtime.store.jobs.restore(jobId), until);
+}
+
+async function when<J extends Job>(
+  read: () => Promise<J | undefined>,
+  until: (job: J) => boolean,
+): Promise<J> {
   for (;;) {
     // Listens from before the look, so that no write is missed.
     const written = nextWrite();
-    const job = await service.runtime.store.jobs.get(jobId);
+    const job = await read();
     if (job && until(job)) return job;
     await written;
   }

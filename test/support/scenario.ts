@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, vi } from 'vitest';
-import type { Job } from '../../functions/job.ts';
+import type { SnapshotJob } from '../../functions/job.ts';
 import { type LocalClock, localClock } from '../../local/clock.ts';
 import { type GlanceServer, type GlanceServerOptions, startGlance } from '../../local/glance/server.ts';
 import { leftBehind, lookAround } from '../../local/leftovers.ts';
@@ -60,7 +60,7 @@ export interface Scenario extends Servers {
   /** Asks for a snapshot; answers the job's id. Throws when it is refused. */
   request(vm: string, more?: object): Promise<string>;
   /** The job once `until` holds; by default once it is finished and nothing is owed. */
-  job(jobId: string, until?: (job: Job) => boolean): Promise<Job>;
+  job(jobId: string, until?: (job: SnapshotJob) => boolean): Promise<SnapshotJob>;
   /** Ends the service, and starts another one on the same folder. */
   restart(options?: Partial<ServiceOptions>): Promise<LocalService>;
   /** What is there now that was not when the scenario began. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { Job } from '../../job.ts';
+import type { SnapshotJob } from '../../job.ts';
 import { type Caller, confinedTo } from '../caller.ts';
 import { flavorOf } from './flavor.ts';
 import { Link, linksOf } from './links.ts';
@@ -58,7 +58,7 @@ export function serverView(
   c: Context,
   caller: Caller,
   server: Server,
-  job: Job | undefined,
+  job: SnapshotJob | undefined,
 ): z.infer<typeof ServerView> {
   const { vm, host, pool, metrics } = server;
   const state = STATES[vm.power_state];

@@ -1,6 +1,6 @@
 import { shorten } from '../../../glance/shorten.ts';
 import type { VmMetricsRecord } from '../../../xapi/types.ts';
-import type { Job } from '../../job.ts';
+import type { SnapshotJob } from '../../job.ts';
 import { type PoolVm, vmsOfPool } from '../../pool/vms.ts';
 import type { Runtime } from '../../runtime/executions.ts';
 import { type Caller, mayTouch } from '../caller.ts';
@@ -65,7 +65,7 @@ export function createdAt({ metrics }: Server): Date {
 }
 
 /** The job that has the server's VM. */
-export async function jobOn({ pool, vm }: Server, { store }: Runtime): Promise<Job | undefined> {
+export async function jobOn({ pool, vm }: Server, { store }: Runtime): Promise<SnapshotJob | undefined> {
   const jobId = await store.leases.holderOfVm(pool, vm.uuid);
-  return jobId === undefined ? undefined : store.jobs.get(jobId);
+  return jobId === undefined ? undefined : store.jobs.snapshot(jobId);
 }

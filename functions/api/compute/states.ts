@@ -1,5 +1,5 @@
 import type { PowerState } from '../../../xapi/types.ts';
-import type { Job } from '../../job.ts';
+import type { SnapshotJob } from '../../job.ts';
 
 export const SERVER_STATUSES = ['ACTIVE', 'PAUSED', 'SHUTOFF', 'SUSPENDED'] as const;
 export const VM_STATES = ['active', 'paused', 'stopped', 'suspended'] as const;
@@ -31,7 +31,7 @@ export type TaskState = (typeof TASK_STATES)[number];
  * Where a job is, in Nova's words. Until its snapshot is made a backup has one word for all (compute/manager.py);
  * while a job tidies up it is still uploading, as Nova's snapshot is destroyed before its task ends.
  */
-export function taskStateOf({ phase, request }: Job): TaskState {
+export function taskStateOf({ phase, request }: SnapshotJob): TaskState {
   switch (phase) {
     case 'Requested':
     case 'TakeVm':

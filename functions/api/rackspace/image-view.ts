@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { Image } from '../../../glance/image.ts';
-import { isFinished, type Job } from '../../job.ts';
+import { isFinished, type SnapshotJob } from '../../job.ts';
 import { progressOf } from '../progress.ts';
 
 export const ImageView = z
@@ -20,7 +20,7 @@ export const ImageView = z
 type ImageView = z.infer<typeof ImageView>;
 
 /** An image as its job tells of it. */
-export function viewOfJob(job: Job): ImageView {
+export function viewOfJob(job: SnapshotJob): ImageView {
   const status = statusOf(job);
   return {
     image: {
@@ -51,7 +51,7 @@ export function viewOfImage(image: Image): ImageView {
 }
 
 /** It never goes back: no step before the upload is repeated once a later one has begun. */
-function statusOf(job: Job): ImageView['image']['status'] {
+function statusOf(job: SnapshotJob): ImageView['image']['status'] {
   if (job.committed) return 'ACTIVE';
   if (isFinished(job) || job.closing) return 'FAILED';
   switch (job.phase) {

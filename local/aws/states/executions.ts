@@ -6,7 +6,7 @@ import type { Execution } from './execution.ts';
 import { type End, type Running, runExecution } from './run.ts';
 import { type StatusChangeEvent, statusChangeEvent } from './status-event.ts';
 import type { Handler, SendMessage } from './tasks.ts';
-import { taskTokens } from './tokens.ts';
+import type { TaskTokens } from './tokens.ts';
 import type { Asl } from './walk.ts';
 
 export interface ExecutionsOptions {
@@ -14,6 +14,7 @@ export interface ExecutionsOptions {
   readonly stateMachineArn: string;
   readonly resources: Record<string, Handler>;
   readonly sendMessage: SendMessage;
+  readonly tokens: TaskTokens;
   readonly clock: LocalClock;
   readonly timeoutSpeed: number;
   readonly lambdaSeconds: Record<string, number>;
@@ -28,10 +29,9 @@ const NAME_KEPT_MS = 90 * 86_400_000;
 
 /** Runs executions of one state machine on aws-local-stepfunctions and remembers them. */
 export function executions(options: ExecutionsOptions) {
-  const { stateMachineArn, clock, resources, sendMessage, waitSeconds, onState } = options;
+  const { stateMachineArn, clock, resources, sendMessage, tokens, waitSeconds, onState } = options;
   const { definition, facts } = localDefinition(options.definition, clock.speed, options.timeoutSpeed);
   const machine = new StateMachine(definition, { validationOptions: { noValidate: true } });
-  const tokens = taskTokens();
   const known = new Map<string, Execution>();
   const running = new Map<Execution, Running>();
   const closed: Execution[] = [];
@@ -85,7 +85,6 @@ export function executions(options: ExecutionsOptions) {
   const arnOf = (name: string) => `${stateMachineArn.replace(':stateMachine:', ':execution:')}:${name}`;
 
   return {
-    tokens,
     get: (arn: string) => known.get(arn),
     named: (name: string) => known.get(arnOf(name)),
     arnOf,

@@ -15,6 +15,7 @@ const api = asLambdas(
     XENSNAP_CONFIG: JSON.stringify({ installation: 'test', pools, glance: { url: 'http://127.0.0.1:9' } }),
     XENSNAP_TABLE: 'xensnap',
     XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap',
+    XENSNAP_RESTORE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap-restore',
     XENSNAP_QUEUE_URL: 'http://127.0.0.1:9/xensnap.fifo',
     AWS_REGION: 'us-east-1',
   },

@@ -62,7 +62,8 @@ async function ask(project: string | undefined, method: string, path: string, bo
 
 /** Ends a job and pays what it owes. */
 async function cancel(jobId: string): Promise<void> {
-  await cancelJob(jobId, runtime);
+  const job = await runtime.store.jobs.get(jobId);
+  if (job) await cancelJob(job, runtime);
   expect(await reconcile(jobId, runtime, { alone: true })).toEqual({ state: 'settled' });
 }
 

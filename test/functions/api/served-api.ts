@@ -79,6 +79,7 @@ export async function serveApi(
       XENSNAP_CONFIG: JSON.stringify(config),
       XENSNAP_TABLE: 'xensnap',
       XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap',
+      XENSNAP_RESTORE_MACHINE_ARN: 'arn:aws:states:us-east-1:000000000000:stateMachine:xensnap-restore',
       XENSNAP_QUEUE_URL: 'http://127.0.0.1:9/xensnap.fifo',
       AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
       AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
@@ -90,8 +91,8 @@ export async function serveApi(
     },
   );
   const executions: Executions = {
-    start: async (jobId) => void started.push(jobId),
-    stop: async (jobId) => void stopped.push(jobId),
+    start: async ({ id }) => void started.push(id),
+    stop: async ({ id }) => void stopped.push(id),
     describe: async () => undefined,
     history: async function* () {},
     running: async function* () {},

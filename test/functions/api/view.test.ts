@@ -3,7 +3,7 @@ import { progressOf } from '../../../functions/api/progress.ts';
 import type { Listener } from '../../../functions/api/told-to.ts';
 import { JobView, jobView } from '../../../functions/api/view.ts';
 import { parseConfig } from '../../../functions/config.ts';
-import type { Job, Retrying } from '../../../functions/job.ts';
+import type { Retrying, SnapshotJob } from '../../../functions/job.ts';
 import { aJob } from './a-job.ts';
 
 const CONFIG = parseConfig(
@@ -17,7 +17,7 @@ const DEPS = { config: CONFIG, clock: { now: () => new Date('2026-01-01T00:05:00
 const OPERATOR = { id: 'local', actor: 'local', role: 'admin' } as const;
 
 /** What is on record as a job goes its way, with a requeue and an upload that fails once. */
-const LIFE: Partial<Job>[] = [
+const LIFE: Partial<SnapshotJob>[] = [
   { status: 'starting', phase: 'Requested' },
   { status: 'queued', phase: 'TakeVm' },
   { phase: 'InspectVm', hostUuid: 'h1' },
@@ -128,7 +128,7 @@ it('shows of what its step has failed while that is tried again, to a project wi
   expect(jobView({ ...job, ...FINISHED }, OPERATOR, DEPS).retrying).toBeNull();
 });
 
-it.each<[string, Partial<Job>, object | null]>([
+it.each<[string, Partial<SnapshotJob>, object | null]>([
   [
     'its time',
     { startAfter: '2026-01-01T00:09:00.000Z' },
@@ -167,7 +167,7 @@ it('says why a job stands in line while its pool does not answer', () => {
 
 it('says what a job that has ended owes, why, and what happens next', () => {
   const debts = new Set(['image', 'relock'] as const);
-  const owing = (fields: Partial<Job>, listener: Listener = OPERATOR) =>
+  const owing = (fields: Partial<SnapshotJob>, listener: Listener = OPERATOR) =>
     jobView(aJob({ ...FINISHED, debts, ...fields }), listener, {
       ...DEPS,
       nextRound: '2026-01-01T00:15:00.000Z',

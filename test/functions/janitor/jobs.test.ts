@@ -1,7 +1,8 @@
 import { expect, it, vi } from 'vitest';
+import type { ExecutionOf } from '../../../functions/executions.ts';
 import { settleJobs } from '../../../functions/janitor/jobs.ts';
 import { tidy } from '../../../functions/janitor.ts';
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import type { Runtime } from '../../../functions/runtime/executions.ts';
 import { memoryRuntime } from '../../scale/memory-runtime.ts';
 import { MemoryTable } from '../../scale/memory-table.ts';
@@ -11,7 +12,7 @@ const NOW = new Date(Date.UTC(2026, 4, 5));
 const ENDED = { phase: 'ReleaseHost', finishedAt: NOW.toISOString(), status: 'failed' } as const;
 
 /** A runtime with these jobs on record; whatever is looked up of an execution is as said. */
-async function withJobs(jobs: readonly Job[], executions: Partial<Runtime['executions']> = {}) {
+async function withJobs(jobs: readonly SnapshotJob[], executions: Partial<Runtime['executions']> = {}) {
   const runtime = memoryRuntime({ now: () => NOW }, new MemoryTable());
   for (const job of jobs) await runtime.store.jobs.create(job);
   return {
@@ -60,7 +61,7 @@ it.each([true, false])(
 
 it('goes on with the others where one job cannot be looked at, and names it', async () => {
   const [bad, good] = [aJob(ENDED), aJob(ENDED)];
-  const describe = async (id: string) => {
+  const describe = async ({ id }: ExecutionOf) => {
     if (id === bad.id) throw new Error('no answer');
     return undefined;
   };
@@ -97,10 +98,10 @@ it('stops an execution that has no job, and none that has one; one that cannot b
   const stopped: string[] = [];
   const runtime = await withJobs([job], {
     async *running() {
-      yield* ['refused', job.id, 'stray'];
+      for (const id of ['refused', job.id, 'stray']) yield { machine: 'snapshot' as const, id };
     },
     describe: async () => ({ status: 'RUNNING' }),
-    stop: async (id) => {
+    stop: async ({ id }) => {
       if (id === 'refused') throw new Error('not now');
       stopped.push(id);
     },

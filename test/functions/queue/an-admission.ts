@@ -6,7 +6,7 @@ import type { SQSBatchResponse, SQSRecord } from 'aws-lambda';
 import { type AwsStub, mockClient } from 'aws-sdk-client-mock';
 import { allCustomMatcher } from 'aws-sdk-client-mock-vitest';
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import { jsonLog } from '../../../functions/log.ts';
 import { collectMetrics, type Measured } from '../../../functions/metrics.ts';
 import { admitBatch } from '../../../functions/queue/admit.ts';
@@ -59,6 +59,7 @@ export function admissionsOfFile(): Admissions {
         XENSNAP_CONFIG: JSON.stringify(config),
         XENSNAP_TABLE: 'xensnap',
         XENSNAP_STATE_MACHINE_ARN: 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap',
+        XENSNAP_RESTORE_MACHINE_ARN: 'arn:aws:states:us-east-1:123456789012:stateMachine:xensnap-restore',
         XENSNAP_QUEUE_URL: QUEUE_URL,
         AWS_ENDPOINT_URL_DYNAMODB: table.endpoint,
       },
@@ -93,7 +94,7 @@ let count = 0;
 /** Writes a job that waits in a line, by default a host's own; answers the message that stands there for it. */
 export async function aTicket(
   { runtime: { store } }: Admissions,
-  { group = 'demo/h1', ...fields }: Partial<Job> = {},
+  { group = 'demo/h1', ...fields }: Partial<SnapshotJob> = {},
 ): Promise<{ jobId: string; ticket: string; group: string; taskToken: string }> {
   const job = aJob(fields);
   await store.jobs.create(job);

@@ -1,12 +1,12 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll } from 'vitest';
-import type { Job } from '../../../functions/job.ts';
+import type { RestoreJob, SnapshotJob } from '../../../functions/job.ts';
 import { createStore, type Store } from '../../../functions/store.ts';
 import { LOCAL_AWS } from '../../../local/aws/in-process.ts';
 import { startTable } from '../../../local/aws/table.ts';
 import { tableDefinition } from '../../../local/table-definition.ts';
 import type { FactName } from '../../../statemachine/contract.ts';
-import { aJob } from '../api/a-job.ts';
+import { aJob, aRestore } from '../api/a-job.ts';
 
 /** A store on a real table of the file's own. Filled before the first test; its `client` too. */
 export function storeOfFile(): { store: Store<FactName>; client: DynamoDBClient } {
@@ -26,8 +26,15 @@ export function storeOfFile(): { store: Store<FactName>; client: DynamoDBClient 
 }
 
 /** Writes a new job; answers its id. */
-export async function newJob({ jobs }: Store, fields: Partial<Job> = {}): Promise<string> {
+export async function newJob({ jobs }: Store, fields: Partial<SnapshotJob> = {}): Promise<string> {
   const job = aJob({ status: 'starting', phase: 'Requested', ...fields });
+  await jobs.create(job);
+  return job.id;
+}
+
+/** Writes a new restore; answers its id. */
+export async function newRestore({ jobs }: Store, fields: Partial<RestoreJob> = {}): Promise<string> {
+  const job = aRestore({ status: 'starting', phase: 'Requested', ...fields });
   await jobs.create(job);
   return job.id;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import type { Jobs } from '../../../functions/store/jobs.ts';
 import type { FactName } from '../../../statemachine/contract.ts';
 import { aJob } from '../api/a-job.ts';
@@ -102,7 +102,7 @@ it('tells the outcome once, of twenty at once, and keeps it', async () => {
   const told = await atOnce(20, (n) =>
     jobs().finish(id, { ...anOutcome, error: { name: 'Broken', message: `${n}` } }),
   );
-  const [winner, ...others] = told.filter((job): job is Job => job !== undefined);
+  const [winner, ...others] = told.filter((job): job is SnapshotJob => job !== undefined);
   expect(others).toEqual([]);
   expect(await jobs().get(id)).toMatchObject({
     status: 'failed',

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import type { Jobs } from '../../../functions/store/jobs.ts';
-import { MOST_ON_PAGE, type PageOptions } from '../../../functions/store/table.ts';
+import { MOST_ON_PAGE, type PageOptions, Table } from '../../../functions/store/table.ts';
+import { aJob, aRestore } from '../api/a-job.ts';
 import { anOutcome, newJob, storeOfFile } from './a-store.ts';
 
 const parts = storeOfFile();
@@ -18,9 +19,12 @@ async function pagesOf(of: Parameters<Jobs['list']>[0], limit: number): Promise<
   return pages.filter((page) => page.length > 0);
 }
 
+const openOnes = async () =>
+  (await parts.store.jobs.openPage()).items.map((job) => 'vmName' in job && job.vmName);
+
 it('lists newest first, page by page, by VM, status, openness, or all', async () => {
   const { store } = parts;
-  const jobs: Partial<Job>[] = [
+  const jobs: Partial<SnapshotJob>[] = [
     { vmName: 'c', createdAt: '2026-03-01T00:00:00.000Z', vmUuid: 'v1', status: 'queued' },
     { vmName: 'a', createdAt: '2026-01-01T00:00:00.000Z', vmUuid: 'v1', status: 'running' },
     { vmName: 'e', createdAt: '2026-05-01T00:00:00.000Z', vmUuid: 'v2', status: 'queued' },
@@ -34,11 +38,11 @@ it('lists newest first, page by page, by VM, status, openness, or all', async ()
   expect(await pagesOf({ status: 'queued' }, 3)).toEqual([['e', 'd', 'c'], ['b']]);
   expect(await pagesOf({ status: 'succeeded' }, 3)).toEqual([]);
 
-  const [newest] = (await store.jobs.list('open')).items;
+  const [newest] = (await store.jobs.openPage()).items;
   await store.jobs.finish(newest?.id ?? '', anOutcome);
-  expect(await pagesOf('open', 10)).toEqual([['e', 'd', 'c', 'b', 'a']]);
+  expect(await openOnes()).toEqual(['e', 'd', 'c', 'b', 'a']);
   await store.jobs.settle(newest?.id ?? '');
-  expect(await pagesOf('open', 10)).toEqual([['d', 'c', 'b', 'a']]);
+  expect(await openOnes()).toEqual(['d', 'c', 'b', 'a']);
   expect(await pagesOf({ status: 'failed' }, 10)).toEqual([['e']]);
   expect(await pagesOf('all', 10)).toEqual([['e', 'd', 'c', 'b', 'a']]);
 });
@@ -74,4 +78,26 @@ it('lists jobs only, whatever else the table holds', async () => {
   await counters.take('host#demo/h', 'job', 1);
   await pools.unreachable('demo', 'away', new Date());
   expect((await jobs.list('all')).items).toHaveLength(before);
+});
+
+it('leaves restores out of the lists of snapshots, and has them among what is open', async () => {
+  const { jobs } = parts.store;
+  const restore = aRestore({ status: 'running', createdAt: '2098-01-01T00:00:00.000Z' });
+  await jobs.create(restore);
+  expect(await jobs.get(restore.id)).toMatchObject({ machine: 'restore', request: restore.request });
+  expect(await jobs.snapshot(restore.id)).toBeUndefined();
+  const ids = async (list: AsyncIterable<{ id: string }>) => Array.fromAsync(list, ({ id }) => id);
+  expect(await ids(jobs.each('all'))).not.toContain(restore.id);
+  expect(await ids(jobs.each({ status: 'running' }))).not.toContain(restore.id);
+  expect(await ids(jobs.open())).toContain(restore.id);
+  // A page of which nothing is left is not the last: the one after it has snapshots.
+  const first = await jobs.list({ status: 'running' }, { limit: 1 });
+  expect(first.items).toHaveLength(1);
+});
+
+it('takes a job of before there were restores for a snapshot', async () => {
+  const { id: _id, machine: _machine, ...fields } = aJob();
+  const table = new Table(parts.client, 'xensnap');
+  await table.create({ ...fields, id: 'job#of-before', kind: 'job', open: 'open' });
+  expect(await parts.store.jobs.get('of-before')).toMatchObject({ id: 'of-before', machine: 'snapshot' });
 });

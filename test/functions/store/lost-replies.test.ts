@@ -84,6 +84,7 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
     pay: ofJob(({ jobs }, id) => jobs.pay(id, 'image'), owing),
     sendSnapshot: ofJob(({ jobs }, id) => jobs.sendSnapshot(id, NOW)),
     commit: ofJob(({ jobs }, id) => jobs.commit(id, NOW), owing),
+    commitRestore: ofJob(({ jobs }, id) => jobs.commitRestore(id), owing),
     noteImage: ofJob(
       ({ jobs }, id) => jobs.noteImage(id, NOW.toISOString()),
       ({ jobs }, id) => jobs.commit(id, NOW),
@@ -169,7 +170,7 @@ const CLASSES = {
 };
 /** The methods that write nothing, and `takeAges`, whose item is one for all. */
 const READS =
-  /^(constructor|behind|get|list|each|open|countOpen|holderOfVm|jobOfKey|holders|health|members|ofDay|all|count|due|takeAges)$/;
+  /^(constructor|behind|get|snapshot|restore|list|each|open|openPage|countOpen|holderOfVm|jobOfKey|holders|health|members|ofDay|all|count|due|takeAges)$/;
 
 it('knows each write of each part of the store', () => {
   for (const [part, { prototype }] of Object.entries(CLASSES)) {

@@ -1,4 +1,4 @@
-import { STEPS } from '../../../statemachine/contract.ts';
+import { MACHINES, type StepName } from '../../../statemachine/contract.ts';
 import { CATALOGUE } from './catalogue.ts';
 import { type CallCell, type Cell, EVENTS, type EventCell } from './cell.ts';
 import type { Recorded } from './record.ts';
@@ -35,9 +35,9 @@ function cellsOf(call: Recorded): CallCell[] {
 }
 
 function eventCells(): EventCell[] {
-  const states = [...Object.keys(STEPS), 'QueueForHost'].filter(
+  const states = [...MACHINES.snapshot.forward, ...MACHINES.snapshot.cleanup, 'QueueForHost'].filter(
     (state) => !/^(CancelUpload|DiscardImage|RotateBackups)$/.test(state),
-  ) as (keyof typeof STEPS)[];
+  ) as StepName[];
   return states.flatMap((state) =>
     EVENTS.filter((event) => !event.startsWith('called twice') || (state as string) !== 'QueueForHost').map(
       (event) =>

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import type { Cell } from '../cells/cell.ts';
 import type { Answer, World } from '../world.ts';
 import { type Happening, happeningOf } from './events.ts';
@@ -61,7 +61,7 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   // Glance's and Keystone's time-outs do not pass faster, as Lambda's does here: it ends the step before it logs out.
   const outlastsStep =
     'to' in cell && /^(glance|keystone)$/.test(cell.to) && /^(never|late)$/.test(cell.fault);
-  const jobNow = async () => ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
+  const jobNow = async () => ended.job && (await world.service.runtime.store.jobs.snapshot(ended.job.id));
   const allowed = { sessions: isKilled || atSession || outlastsStep, deadHost };
   wrong.push(
     ...(await settle(world, before, allowed, async () => imagesWrong(world, await jobNow(), known))),
@@ -102,7 +102,7 @@ function whileUploading(happening: Happening | undefined): Decide {
 }
 
 /** Accepted and cancelled in time; or refused because the image is good, or the job over. */
-function cancelWrong(answer: Answer | undefined, job: Job | undefined, { at }: Happening): string[] {
+function cancelWrong(answer: Answer | undefined, job: SnapshotJob | undefined, { at }: Happening): string[] {
   if (!answer || !job) return ['it was not cancelled'];
   if (answer.status === 409) return job.status === 'succeeded' ? [] : [`409, and it ${job.status}`];
   if (answer.status !== 202) return [`the cancel was answered ${answer.status} ${answer.body?.error?.name}`];

@@ -64,7 +64,9 @@ type Event = (world: World, job: string, step: StepName, hostUuid: string) => Pr
 const EVENT: Readonly<Record<EventName, Event>> = {
   'service killed': async (world) => void (await world.kill()),
   'execution stopped': async (world, job) =>
-    void (await world.as('cancel', job, () => world.service.runtime.executions.stop(job, 'planted'))),
+    void (await world.as('cancel', job, () =>
+      world.service.runtime.executions.stop({ machine: 'snapshot', id: job }, 'planted'),
+    )),
   'job cancelled': (world, job) => world.ask('DELETE', `/snapshots/${job}`, undefined, 'cancel'),
   'called twice at once': callAgain,
   'called twice in turn': callAgain,

@@ -1,4 +1,4 @@
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import { CATALOGUE } from '../cells/catalogue.ts';
 import type { CallCell, Cell, EventName } from '../cells/cell.ts';
 import { isDocumented } from './rules.ts';
@@ -23,7 +23,7 @@ export function unexpected(cell: Cell, { answer, job }: Ended): string[] {
 }
 
 /** A trouble that passes costs no job, and no upload but one of which nothing had been sent. */
-function mayNotFail(cell: CallCell, job: Job): string[] {
+function mayNotFail(cell: CallCell, job: SnapshotJob): string[] {
   if (job.status === 'succeeded') return /Upload$|^plugin$/.test(cell.state) ? [] : uploads(job);
   // A call that was lost before it did anything, or of which there is only the record, is never made again: ADR 4.
   const isSending =
@@ -32,12 +32,12 @@ function mayNotFail(cell: CallCell, job: Job): string[] {
   return [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 }
 
-function uploads({ uploadAttempts = 0 }: Job): string[] {
+function uploads({ uploadAttempts = 0 }: SnapshotJob): string[] {
   return uploadAttempts > 1 ? [`it was uploaded ${uploadAttempts} times`] : [];
 }
 
 /** Of what stays, the cause is told: in xapi's words, or as Glance's or Keystone's. */
-function causeWrong(cell: CallCell, { status, error }: Job): string[] {
+function causeWrong(cell: CallCell, { status, error }: SnapshotJob): string[] {
   if (status === 'succeeded') return [];
   const { name = '', message = '' } = error ?? {};
   const isTold =
@@ -61,29 +61,29 @@ function refusalWrong(cell: Cell, { status, body }: Ended['answer']): string[] {
   return isDocumented(name) && !UNTRUE.has(name) ? [] : [said];
 }
 
-function is(job: Job, status: Job['status'], name: string): string[] {
+function is(job: SnapshotJob, status: SnapshotJob['status'], name: string): string[] {
   return job.status === status && job.error?.name === name
     ? []
     : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 }
 
 /** One whose process is gone is undone, unless it had committed. */
-function interrupted(job: Job): string[] {
+function interrupted(job: SnapshotJob): string[] {
   if (job.status === 'succeeded') return job.committed ? [] : ['it succeeded, and is not committed'];
   return is(job, 'failed', 'Interrupted');
 }
 
-const succeeded = (job: Job) =>
+const succeeded = (job: SnapshotJob) =>
   job.status === 'succeeded' ? uploads(job) : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
-const anyCause = (job: Job) =>
+const anyCause = (job: SnapshotJob) =>
   job.status === 'succeeded' || isDocumented(job.error?.name ?? '') ? [] : [`it ${job.status}`];
 /** Before its upload nothing of xapi's is lost but a session; tasks are, and then the job may fail by name. */
-const lostTasks = (job: Job) =>
+const lostTasks = (job: SnapshotJob) =>
   job.status === 'succeeded' || /^(SnapshotLost|UploadFailed|SnapshotFailed)$/.test(job.error?.name ?? '')
     ? []
     : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 
-const EVENT: Readonly<Record<EventName, (job: Job, state: string) => string[]>> = {
+const EVENT: Readonly<Record<EventName, (job: SnapshotJob, state: string) => string[]>> = {
   'service killed': interrupted,
   'execution stopped': interrupted,
   'job cancelled': (job) => (job.status === 'succeeded' ? [] : is(job, 'cancelled', 'JobCancelled')),

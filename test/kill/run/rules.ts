@@ -1,5 +1,5 @@
 import { ERROR_STATUS } from '../../../functions/errors.ts';
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import { leftBehind, type Surroundings } from '../../../local/leftovers.ts';
 import type { World } from '../world.ts';
 
@@ -42,7 +42,7 @@ function withoutHalted(before: Surroundings, after: Surroundings): Surroundings[
 }
 
 /** The images that there are for a job: one that is whole and verified, if it succeeded, and otherwise none. */
-export function imagesWrong(world: World, job: Job | undefined, before: readonly string[]): string[] {
+export function imagesWrong(world: World, job: SnapshotJob | undefined, before: readonly string[]): string[] {
   const images = world.glance.images();
   const found: string[] = [];
   for (const { id, status, properties } of images) {
@@ -59,7 +59,7 @@ export function imagesWrong(world: World, job: Job | undefined, before: readonly
 }
 
 /** The outcome as it was told: once, and for a cause that is documented. */
-export function outcomeWrong(world: World, job: Job): string[] {
+export function outcomeWrong(world: World, job: SnapshotJob): string[] {
   const found: string[] = [];
   const told = world.logs.filter((line) => line.includes('"job ended"') && line.includes(job.id)).length;
   if (told > 1) found.push(`its outcome was told ${told} times`);

@@ -1,4 +1,4 @@
-import type { Job } from '../../../functions/job.ts';
+import type { SnapshotJob } from '../../../functions/job.ts';
 import { isFinished } from '../../../functions/job.ts';
 import type { RunName } from '../cells/cell.ts';
 import type { Answer, World } from '../world.ts';
@@ -7,7 +7,7 @@ import { always, type Decide } from './strike.ts';
 /** What came of a request. */
 export interface Ended {
   /** Undefined where the request was refused. */
-  readonly job: Job | undefined;
+  readonly job: SnapshotJob | undefined;
   readonly answer: Answer;
 }
 
@@ -45,7 +45,7 @@ export async function runOnce(
     await world.janitor().catch(() => undefined);
     await world.killed();
   }
-  return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.get(id) };
+  return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.snapshot(id) };
 }
 
 /** Real seconds after which a job that is not over is left to the janitor. */
@@ -57,8 +57,8 @@ export async function ended(world: World, id: string): Promise<void> {
   while (Date.now() < giveUp) {
     await world.killed();
     const { store, executions } = world.service.runtime;
-    const job = await store.jobs.get(id).catch(() => undefined);
-    const execution = await executions.describe(id).catch(() => undefined);
+    const job = await store.jobs.snapshot(id).catch(() => undefined);
+    const execution = await executions.describe({ machine: 'snapshot', id }).catch(() => undefined);
     if (job && isFinished(job) && execution?.status !== 'RUNNING') return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -77,7 +77,9 @@ const BASE: Readonly<Record<RunName, (world: World) => Decide>> = {
     if (call.state !== 'PollUpload' || call.name !== 'host.call_plugin:status' || call.nth > 1)
       return undefined;
     const id = call.job ?? '';
-    void world.as('cancel', id, () => world.service.runtime.executions.stop(id, 'planted'));
+    void world.as('cancel', id, () =>
+      world.service.runtime.executions.stop({ machine: 'snapshot', id }, 'planted'),
+    );
     return undefined;
   },
   owing: () => (call) =>

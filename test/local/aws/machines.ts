@@ -40,7 +40,7 @@ export async function aStateMachine(
   const sent: { queueUrl: string; body: Record<string, string>; groupId: string | undefined }[] = [];
   const reports = new EventTarget();
   const service = await startStepFunctions({
-    definition: { StartAt: Object.keys(states)[0], States: states, ...machine },
+    definitions: { xensnap: { StartAt: Object.keys(states)[0], States: states, ...machine } },
     resources,
     clock: localClock(1000),
     sendMessage: async (queueUrl, body, groupId) => {
@@ -58,7 +58,7 @@ export async function aStateMachine(
     client.destroy();
     await service.close();
   });
-  const { stateMachineArn } = service;
+  const stateMachineArn = service.arnOf('xensnap');
 
   async function start(input: unknown = {}, name?: string): Promise<string> {
     const { executionArn } = await client.send(

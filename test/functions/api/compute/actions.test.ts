@@ -25,7 +25,7 @@ afterAll(() => api[Symbol.asyncDispose]());
 const act = (body: unknown, server = id, headers = {}) =>
   api.ask('POST', `/v2.1/servers/${server}/action`, body, headers);
 const imageIdOf = ({ headers }: Answer) => headers.get('location')?.split('/').at(-1) ?? '';
-const jobOf = async (answer: Answer) => api.runtime.store.jobs.get(imageIdOf(answer));
+const jobOf = async (answer: Answer) => api.runtime.store.jobs.snapshot(imageIdOf(answer));
 
 it('takes an image as the OpenStack clients ask for it: in Glance before the answer, which is empty', async () => {
   const answer = await api.ask(
@@ -65,7 +65,7 @@ it.each([0, '0'])('names no image of a backup with rotation %j, of which none st
   const answer = await act({ createBackup: { name: 'none', backup_type: 'daily', rotation } });
   expect(answer.status).toBe(202);
   expect(answer.headers.has('location')).toBe(false);
-  expect((await api.runtime.store.jobs.get(api.started.at(-1) ?? ''))?.request.backup?.keep).toBe(0);
+  expect((await api.runtime.store.jobs.snapshot(api.started.at(-1) ?? ''))?.request.backup?.keep).toBe(0);
 });
 
 it('knows a server that Nova made by Nova’s id', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApi } from '../../../../functions/api/app.ts';
-import type { Job } from '../../../../functions/job.ts';
+import type { SnapshotJob } from '../../../../functions/job.ts';
 import type { VmHandle } from '../../../../local/pool/pool.ts';
 import { aJob } from '../a-job.ts';
 import { type ServedApi, serveApi } from '../served-api.ts';
@@ -268,7 +268,7 @@ it.each([
     [{ backup: { type: 'daily', keep: 1 } }, backup],
   ] as const) {
     const base = aJob({ vmUuid: uuidOf('web-1'), phase });
-    const job: Job = { ...base, request: { ...base.request, ...request } };
+    const job: SnapshotJob = { ...base, request: { ...base.request, ...request } };
     await store.jobs.create(job);
     await store.leases.takeVm('demo', job.vmUuid, job.id);
     const one = (await api.ask('GET', `/v2.1/servers/${job.vmUuid}`)).body.server;

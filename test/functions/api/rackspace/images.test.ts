@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createApi } from '../../../../functions/api/app.ts';
-import type { Job } from '../../../../functions/job.ts';
+import type { SnapshotJob } from '../../../../functions/job.ts';
 import { aJob } from '../a-job.ts';
 import { type ServedApi, serveApi } from '../served-api.ts';
 
@@ -41,7 +41,7 @@ it('takes an image and tells how it stands', async () => {
   expect([shown.status, shown.body]).toEqual([200, body]);
 });
 
-it.each<[Partial<Job>, string, number]>([
+it.each<[Partial<SnapshotJob>, string, number]>([
   [{ phase: 'TakeVm' }, 'QUEUED', 1],
   [{ phase: 'QueueForHost', hostUuid: 'h', group: 'demo/h' }, 'QUEUED', 4],
   [{ phase: 'PollSnapshot', group: 'demo/h' }, 'PREPARING', 4],

@@ -1,0 +1,130 @@
+import { XensnapError } from '../errors.ts';
+import { macsInUse } from '../pool/macs.ts';
+import { placeNics } from '../pool/networks.ts';
+import { changeMacsInUse, makeNics } from '../pool/restored-nics.ts';
+import {
+  addVtpm,
+  attachDisk,
+  blockStart,
+  type MadeVm,
+  setBiosStrings,
+  vmRecordOf,
+  vmsMadeBy,
+} from '../pool/restored-vm.ts';
+import { allowedToRestore } from '../projects.ts';
+import { vmConfigOf, vmNameOf } from '../restored.ts';
+import { type DepsOf, owe, record, secondsSince, step } from '../step.ts';
+import { isReplyLost, translate } from '../translate.ts';
+import type { VmConfig } from '../vm-config.ts';
+
+type Deps = DepsOf<'CreateVm', 'diskRef' | 'imageName'>;
+
+/**
+ * Makes the VM that the image says it is of, with its start blocked, and gives it disk, drive, interfaces and vTPM. Each
+ * part looks first for what an earlier run of the step has made.
+ */
+export const handler = step('CreateVm', { needs: ['diskRef', 'imageName'] }, async (_state, deps) => {
+  const { job, store } = deps;
+  if (job.request.disksOnly) return undefined;
+  const config = vmConfigOf(job);
+  if (!config) {
+    await store.jobs.warn(job.id, NO_CONFIG, NO_CONFIG);
+    return undefined;
+  }
+  const vm = await findOrMake(deps, config);
+  await complete(deps, vm, config);
+  return undefined;
+});
+
+const NO_CONFIG = 'The image does not say what VM it was of, so that only its disk was restored.';
+
+async function findOrMake(deps: Deps, config: VmConfig): Promise<MadeVm> {
+  const { job, xapi, store } = deps;
+  const { installation, timings } = deps.config;
+  const [found] = job.vmSentAt === undefined ? [] : await vmsMadeBy(xapi, job, installation);
+  if (found) return onRecord(deps, found);
+  if (job.vmSentAt !== undefined && secondsSince(deps, job.vmSentAt) < timings.snapshotLostSeconds)
+    throw new XensnapError(
+      'XapiReplyLost',
+      'The call that makes the VM got no answer; it may still make one.',
+    );
+  const keep = await keepsMacs(deps, config);
+  await owe(deps, 'vm', {
+    vmSentAt: deps.clock.now().toISOString(),
+    restoredMacs: keep ? 'kept' : 'new',
+    vmName: vmNameOf(job),
+  });
+  const wish = { installation, macSeed: keep ? config.macSeed : undefined };
+  const ref = await xapi.call('VM.create', vmRecordOf(job, config, wish)).catch(async (error: unknown) => {
+    // Refused, or never sent: it may be sent again.
+    if (!isReplyLost(error)) await store.jobs.record(job.id, {}, ['vmSentAt']);
+    throw error;
+  });
+  return onRecord(deps, { ref, record: await xapi.call('VM.get_record', ref) });
+}
+
+async function onRecord(deps: Deps, vm: MadeVm): Promise<MadeVm> {
+  await record(deps, { vmRef: vm.ref, restoredVmUuid: vm.record.uuid });
+  return vm;
+}
+
+async function complete(deps: Deps, vm: MadeVm, config: VmConfig): Promise<void> {
+  const { job, xapi, store } = deps;
+  const warn = (text: string) => store.jobs.warn(job.id, text, text);
+  await blockStart(xapi, vm.ref);
+  const noBios = await setBiosStrings(xapi, vm.ref, config);
+  if (noBios !== undefined) await warn('The BIOS strings of the VM could not be set: the pool has its own.');
+  await attachDisk(xapi, vm.ref, job.diskRef, config);
+  const allowed = allowedToRestore(job.project, deps.config)?.networks;
+  const placed = await placeNics(xapi, config.nics, job.request.networks ?? {}, allowed);
+  for (const { nic, network } of placed)
+    if (network === undefined)
+      await warn(`The interface ${nic.device} was left out: the pool has no network as its own was.`);
+  const { restoredMacs } = (await store.jobs.restore(job.id)) ?? job;
+  await makeNics(xapi, vm.ref, placed, restoredMacs === 'kept');
+  if (job.request.macs !== 'keep')
+    for (const device of await changeMacsInUse(xapi, vm.ref))
+      await warn(`The interface ${device} has a new MAC address: another VM has the one that it had.`);
+  if (!config.vtpm) return;
+  const noVtpm = await addVtpm(xapi, vm);
+  await warn(noVtpm === undefined ? EMPTY_VTPM : NO_VTPM);
+}
+
+const EMPTY_VTPM =
+  'The virtual TPM is a new one: what the old one held cannot be read. A guest that keeps keys in it (BitLocker) asks for its recovery key.';
+const NO_VTPM = 'The VM had a virtual TPM, and this pool makes none.';
+
+/** Whether the VM keeps its addresses: as asked, or where no VM of any pool has one of them. */
+async function keepsMacs({ job, xapi, store, ...deps }: Deps, { nics }: VmConfig): Promise<boolean> {
+  const { macs } = job.request;
+  if (macs !== 'auto') return macs === 'keep';
+  const own = nics.flatMap(({ mac }) => mac ?? []);
+  const warn = (text: string) => store.jobs.warn(job.id, text, text);
+  for (const { name, driver } of deps.config.pools) {
+    if (driver !== 'xenapi') continue;
+    try {
+      const used =
+        name === job.pool
+          ? await macsInUse(xapi, own)
+          : await deps.withSession(name, (other) => macsInUse(other, own), { seconds: OTHER_POOL_SECONDS });
+      if (used.length === 0) continue;
+      await warn(MACS_IN_USE);
+      return false;
+    } catch (error) {
+      if (name === job.pool) throw error;
+      deps.log.warn('a pool could not be asked for MAC addresses', {
+        pool: name,
+        reason: translate(error).message,
+      });
+      await warn(MACS_UNKNOWN);
+      return false;
+    }
+  }
+  return true;
+}
+
+/** For the look into each other pool: a step has two minutes for everything. */
+const OTHER_POOL_SECONDS = 15;
+const MACS_IN_USE = 'The VM has new MAC addresses: another VM has those that it had.';
+const MACS_UNKNOWN =
+  'The VM has new MAC addresses: a pool did not say whether another VM has those that it had.';

@@ -1,0 +1,27 @@
+import { XensnapError } from '../errors.ts';
+import { orAsItWas } from '../job.ts';
+import { destroyUntilGone } from '../pool/destroy.ts';
+import { vmsMadeBy } from '../pool/restored-vm.ts';
+import { type DepsOf, secondsSince, step } from '../step.ts';
+
+/** Destroys the VM that the job has made, and nothing that does not carry its tag. Pays `vm` once none is to be found. */
+export async function destroyVm(deps: DepsOf<'DestroyVm'>): Promise<void> {
+  const { xapi, store, config } = deps;
+  const job = orAsItWas(await store.jobs.get(deps.job.id), deps.job);
+  if (!job.debts?.has('vm')) return;
+  const found = await vmsMadeBy(xapi, job, config.installation);
+  for (const { record } of found) await destroyUntilGone(xapi, record.uuid, [], { exported: false });
+  const mayStillCome =
+    found.length === 0 &&
+    job.restoredVmUuid === undefined &&
+    job.vmSentAt !== undefined &&
+    secondsSince(deps, job.vmSentAt) < config.timings.snapshotLostSeconds;
+  if (mayStillCome)
+    throw new XensnapError('StillOwed', 'The call that makes the VM got no answer; it may still make one.');
+  await store.jobs.pay(job.id, 'vm');
+}
+
+export const handler = step('DestroyVm', { needs: [] }, async (_state, deps) => {
+  await destroyVm(deps);
+  return undefined;
+});

@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { type RestoreWish, requestRestore } from '../../functions/restore-request.ts';
+import { restored, takeAway } from '../support/restoring.ts';
+import { POOL_NAME, type Scenario, scenario } from '../support/scenario.ts';
+
+const PROJECT = 'blue';
+
+async function imaged(): Promise<Scenario & { image: string }> {
+  const at = await scenario({ pool: { vms: 1, diskMib: 2, networks: [{ name: 'front' }] } });
+  const image = await at.request('web-1');
+  await at.job(image);
+  return { ...at, image };
+}
+
+it('refuses what can be known beforehand, and leaves nothing of it', async () => {
+  const { pool, service, image } = await imaged();
+  const refused = async (wish: Partial<RestoreWish>) =>
+    requestRestore({ image, ...wish }, service.runtime).then(
+      () => 'taken',
+      (error: Error) => `${error.name}: ${error.message}`,
+    );
+  expect(await refused({ image: randomUUID() })).toMatch(/^ImageNotFound/);
+  expect(await refused({ pool: 'other' })).toMatch(/^PoolNotFound/);
+  expect(await refused({ sr: 'nowhere' })).toMatch(/^BadRequest: sr: /);
+  expect(await refused({ sr: 'Local storage' })).toMatch(/^BadRequest: sr: 2 SRs are named/);
+  expect(await refused({ networks: { '0': 'nowhere' } })).toMatch(/^BadRequest: networks.0: /);
+  expect(await refused({ name: '' })).toMatch(/^BadRequest: name: /);
+  expect(await refused({ disksOnly: true, start: true })).toMatch(/^BadRequest: disksOnly: /);
+  expect(await refused({ project: PROJECT })).toMatch(/^(Forbidden|ImageNotFound)/);
+  const sr = pool.srs.find(({ name }) => name === 'NFS shared storage');
+  await pool.fillSr(sr?.uuid ?? '', true);
+  // xapi hears of it with a scan.
+  await service.runtime.withSession(POOL_NAME, (xapi) => xapi.call('SR.scan', sr?.ref as never));
+  expect(await refused({ sr: sr?.uuid ?? '' })).toMatch(/^StorageFull/);
+  expect(await service.runtime.store.jobs.countOpen()).toBe(0);
+});
+
+it('acts once on a key, and tells a request for something else from the first', async () => {
+  const { service, image } = await imaged();
+  const wish = { image, idempotency: { key: 'k', request: 'r' } };
+  const first = await requestRestore(wish, service.runtime);
+  const second = await requestRestore(wish, service.runtime);
+  expect([first.created, second.created, second.job.id]).toEqual([true, false, first.job.id]);
+  const other = { ...wish, idempotency: { key: 'k', request: 'other' } };
+  await expect(requestRestore(other, service.runtime)).rejects.toMatchObject({ name: 'IdempotencyConflict' });
+  await takeAway(service, await restored(service, first.job.id));
+});
+
+it('puts interfaces where it was asked to', async () => {
+  const { pool, service, image } = await imaged();
+  const { job } = await requestRestore({ image, networks: { '0': 'front' } }, service.runtime);
+  const done = await restored(service, job.id);
+  const vif = pool.record('VM', String(done.vmRef)).VIFs as string[];
+  const network = String(pool.record('VIF', vif[0] ?? '').network);
+  expect(pool.record('network', network).name_label).toBe('front');
+  await takeAway(service, done);
+});
