@@ -5,6 +5,7 @@ import type { SnapshotJob } from '../../functions/job.ts';
 import { hostGroup, slotsOfHost } from '../../functions/store/counters.ts';
 import { createPoolClient } from '../../xapi/client.ts';
 import type { Session } from '../../xapi/session.ts';
+import { aJob } from '../functions/api/a-job.ts';
 import { unexpected } from './run/expected.ts';
 import { imagesWrong, leftOf, outcomeWrong } from './run/rules.ts';
 import { startWorld, type World } from './world.ts';
@@ -68,7 +69,7 @@ it('finds what is left of each kind', async () => {
       'slots',
       () => store.counters.take(slotsOfHost(hostGroup('demo', pool.hosts[0]?.uuid ?? '')), 'left', 2),
     ],
-    ['open jobs', () => openJob()],
+    ['open jobs', () => store.jobs.create(aJob({ pool: 'demo', vmUuid: uuid }))],
   ];
   let earlier: string[] = [];
   for (const [name, plant] of planted) {
@@ -78,14 +79,6 @@ it('finds what is left of each kind', async () => {
     earlier = left;
   }
   expect(earlier.join('\n')).toMatch(/pool: vdis/);
-
-  /** A job whose execution was never started. */
-  async function openJob() {
-    world.wire.decide = ({ name }) => (name === 'StartExecution' ? { kind: 'never' } : undefined);
-    void world.ask('POST', '/snapshots', { vm: uuid }).catch(() => undefined);
-    await vi.waitFor(() => expect(world.wire.calls.some(({ name }) => name === 'PutItem')).toBe(true));
-    await vi.waitFor(async () => expect((await world.lookAround()).openJobs).not.toEqual([]));
-  }
 });
 
 it('finds a session that is left, but not where one may be', async () => {
