@@ -111,7 +111,7 @@ const SINCE_SNAPSHOT: readonly string[] = OF_SNAPSHOT.slice(OF_SNAPSHOT.indexOf(
 
 /** What the plugin calls before it has sent a byte: it begins anew then, which is another try, but no upload is lost. */
 const OF_THE_PLUGIN =
-  /^PollUpload (session\.login_with_password|secret\.get_value|secret\.get_by_uuid|VM\.get_VBDs|VBD\.get_record|VDI\.get_record|SR\.get_(type|uuid))$/;
+  /^(Start|Poll)Upload (session\.login_with_password|secret\.get_value|secret\.get_by_uuid|VM\.get_by_uuid|VM\.get_VBDs|VBD\.get_record|VDI\.get_record|SR\.get_(type|uuid))$/;
 
 /** Runs jobs one after the other, each of which meets one fault that strikes once in one state. */
 async function jobsWithFaults(faultsOf: (calls: ReadonlySet<string>) => readonly [string, Fault][]) {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { EventsView } from '../../functions/api/event-view.ts';
 import { scenario } from '../support/scenario.ts';
 
@@ -9,7 +9,12 @@ it('tells what a job has done, how often it tried, and of what the tries failed'
   const params = ['VM', 'OpaqueRef:x'];
   pool.faults.add({ method: 'VM.add_to_other_config', code, params, times: 2 });
   const { id } = await job(await request(pool.vms()[0]?.uuid ?? ''));
-  const { status, body } = await ask('GET', `/snapshots/${id}/events`);
+  // The job is settled a moment before its execution leaves the last state.
+  const { status, body } = await vi.waitFor(async () => {
+    const answer = await ask('GET', `/snapshots/${id}/events`);
+    expect((answer.body as EventsView).events.filter(({ to }) => to === null)).toEqual([]);
+    return answer;
+  }, 30_000);
   expect(status).toBe(200);
   const { events } = body as EventsView;
   expect(events.map(({ state }) => state)).toEqual([

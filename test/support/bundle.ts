@@ -14,8 +14,8 @@ export interface Bundle {
   readonly folder: string;
   /** Leaf first, as Nova numbers them. */
   readonly vhds: readonly string[];
-  /** What `vm.json` holds. */
-  readonly vmConfig: unknown;
+  /** What `vm.json` holds, if there is one. */
+  readonly vmConfig?: unknown;
   readonly sizeBytes: number;
   /** Hexadecimal. */
   readonly sha512: string;
@@ -35,14 +35,17 @@ export async function downloadBundle(glanceUrl: string, imageId: string, folder:
   const archive = `${folder}.tar.gz`;
   await writeFile(archive, data);
   await run('tar', ['-xzf', archive, '-C', folder]);
-  const names = (await readdir(folder))
+  const files = await readdir(folder);
+  const names = files
     .filter((name) => name !== 'vm.json')
     .sort((one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10));
   return {
     archive,
     folder,
     vhds: names.map((name) => join(folder, name)),
-    vmConfig: JSON.parse(await readFile(join(folder, 'vm.json'), 'utf8')),
+    ...(files.includes('vm.json') && {
+      vmConfig: JSON.parse(await readFile(join(folder, 'vm.json'), 'utf8')),
+    }),
     sizeBytes: data.length,
     sha512: createHash('sha512').update(data).digest('hex'),
   };
