@@ -19,7 +19,7 @@ function told(stdout: string): unknown {
   }
 }
 
-const isOfTable = (name = '') => /^(LOG|LOCK|CURRENT|MANIFEST-\d+|\d+\.(log|ldb))$/.test(name);
+const isOfTable = (name = '') => /^(LOG|LOCK|CURRENT|MANIFEST-\d+|\d+\.(log|ldb))( \(deleted\))?$/.test(name);
 
 /** Runs a plugin both ways, which must not differ; answers what comes of it. */
 async function both(argument: string, text?: string) {
