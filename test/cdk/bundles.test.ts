@@ -1,7 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { parseConfig } from '../../functions/config.ts';
 import { STEPS } from '../../statemachine/contract.ts';
@@ -23,10 +21,6 @@ afterEach(() => {
 
 const ENDED = ['succeeded', 'failed', 'cancelled', 'skipped'];
 const MOST_BYTES = { Api: 4_000_000, other: 1_500_000 };
-/** The share of the time that the same entry takes to load from its sources in the same run: machines differ, and are shared. */
-const MOST_IMPORT_RATIO = 0.8;
-/** The best of so many tells what an import costs, where other work makes any single one slow. */
-const IMPORTS = 5;
 
 it('bundles every step and entry, with its source map and the configuration beside it', () => {
   expect(functions.map(({ name }) => name).sort()).toEqual(
@@ -40,32 +34,10 @@ it('bundles every step and entry, with its source map and the configuration besi
   }
 });
 
-it('keeps bundles small, and quicker to load than their sources', { timeout: 600_000 }, () => {
-  const rows = functions.map(({ name, file, codeBytes }) => ({ name, codeBytes, ms: importOf(file) }));
-  for (const { name, codeBytes, ms } of rows)
-    console.log(`${name.padEnd(16)} ${(codeBytes / 1e6).toFixed(2)} MB  ${ms.toFixed(0).padStart(4)} ms`);
-  for (const { name, codeBytes } of rows)
+it('keeps bundles small', () => {
+  for (const { name, codeBytes } of functions)
     expect(codeBytes, name).toBeLessThanOrEqual(name === 'Api' ? MOST_BYTES.Api : MOST_BYTES.other);
-  for (const [name, source] of [
-    ['Api', 'api/handler'],
-    ['TakeVm', 'steps/TakeVm'],
-  ]) {
-    const sources = fileURLToPath(new URL(`../../functions/${source}.ts`, import.meta.url));
-    const bundle = functions.find((each) => each.name === name)?.file ?? '';
-    // In turn, for a machine may be slow for a while.
-    const pairs = Array.from({ length: IMPORTS }, () => [importOf(bundle), importOf(sources)] as const);
-    const bundled = Math.min(...pairs.map(([ms]) => ms));
-    const fromSource = Math.min(...pairs.map(([, ms]) => ms));
-    console.log(`${name}: ${bundled.toFixed(0)} ms, ${fromSource.toFixed(0)} ms from its sources`);
-    expect(bundled / fromSource, name).toBeLessThan(MOST_IMPORT_RATIO);
-  }
 });
-
-/** Milliseconds that a fresh process takes to import a file. */
-function importOf(file: string): number {
-  const script = `const t=performance.now();await import(${JSON.stringify(pathToFileURL(file).href)});console.log(performance.now()-t)`;
-  return Number(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' }));
-}
 
 it('runs the whole pipeline on the bundles, within the rights that each role has', {
   timeout: 300_000,
