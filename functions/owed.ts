@@ -1,5 +1,5 @@
 import { ROUND_SECONDS } from './janitor/finding.ts';
-import type { Job } from './job.ts';
+import { isSnapshot, type Job } from './job.ts';
 import { debtsOfHost, hostGivenUpAt } from './pool/host-away.ts';
 import type { BaseRuntime } from './runtime/base.ts';
 import { sentence } from './sentence.ts';
@@ -8,27 +8,33 @@ import { DEBTS, type Debt } from './words.ts';
 
 /** What a job that has ended has still to do, what stands in the way, and what happens next. */
 export interface Owed {
+  readonly machine: Job['machine'];
   readonly owes: readonly Debt[];
   /** Why the last try to do it failed, for operators. */
   readonly reason?: string;
   /** All of it waits for the job's host, and no longer does the VM: it is free, or will be with the next round. */
   readonly byHost: boolean;
+  /** Whether a VM waits for it: that of a snapshot. A restore has none but the one that it makes. */
+  readonly holdsVm: boolean;
   /** When the janitor tries again, where that is known. */
   readonly nextTryAt?: string;
-  /** The host does not answer; this long at most the VM waits for it. */
+  /** The host does not answer; this long at most it is waited for, and the VM with it. */
   readonly hostUntil?: string;
 }
 
-const TO_DO: Readonly<Record<Debt, string>> = {
-  plugin: 'see its upload stopped',
+/** What the plugin does for a job of each machine. */
+const TRANSFER: Readonly<Record<Job['machine'], string>> = { snapshot: 'upload', restore: 'download' };
+
+const toDoOf = (transfer: string): Readonly<Record<Debt, string>> => ({
+  plugin: `see its ${transfer} stopped`,
   image: 'delete its unfinished image',
-  secret: "take its upload's token out of the pool",
+  secret: `take its ${transfer}'s token out of the pool`,
   vm: 'destroy the VM that it has made',
   disk: 'destroy the disk that it has made',
   snapshot: 'destroy its snapshot',
   relock: 'lock the VM',
   slot: 'give back its place on the host',
-};
+});
 
 type OwedDeps = Pick<BaseRuntime, 'clock' | 'config'>;
 
@@ -38,18 +44,22 @@ export function owedOf(job: Job, deps: OwedDeps, nextTryAt?: string): Owed | und
   if (owes.length === 0) return undefined;
   const ofHost = debtsOfHost(job, deps);
   const hostUntil = job.debts?.has('plugin') ? hostGivenUpAt(job, deps) : undefined;
+  const byHost = owes.every((debt) => ofHost.includes(debt));
   return {
+    machine: job.machine,
     owes,
     ...(job.owesBecause !== undefined && { reason: job.owesBecause }),
-    byHost: owes.every((debt) => ofHost.includes(debt)),
+    byHost,
+    holdsVm: isSnapshot(job) && !byHost,
     ...(nextTryAt !== undefined && { nextTryAt }),
     ...(hostUntil !== undefined && { hostUntil }),
   };
 }
 
 /** "delete its unfinished image and lock the VM": what is to be done yet. */
-export function toDo(owes: readonly Debt[]): string {
-  const parts = owes.map((debt) => TO_DO[debt]);
+function toDo({ machine, owes }: Pick<Owed, 'machine' | 'owes'>): string {
+  const all = toDoOf(TRANSFER[machine]);
+  const parts = owes.map((debt) => all[debt]);
   const last = parts.pop() ?? '';
   return parts.length === 0 ? last : `${parts.join(', ')} and ${last}`;
 }
@@ -60,17 +70,25 @@ export function toDo(owes: readonly Debt[]): string {
  * @param reason why the last try failed, as whoever reads it may hear it
  */
 export function owedText(
-  { owes, byHost, nextTryAt, hostUntil }: Owed,
+  owed: Owed,
   { host, reason }: { readonly host: string; readonly reason: string | undefined },
 ): string {
+  const { nextTryAt } = owed;
   const why = reason === undefined ? '' : ` The last try failed: ${sentence(reason)}`;
   const again = `The janitor tries again every ${ROUND_SECONDS / 60} minutes${nextTryAt === undefined ? '' : `, next at ${nextTryAt}`}`;
-  const until = byHost
-    ? ` That waits until ${host} answers or has left the pool, and the VM does not wait with it.`
-    : hostUntil === undefined
-      ? ''
-      : ` The VM waits for ${host} until ${hostUntil}, and for the round after that.`;
-  return `It has still to ${toDo(owes)}.${why}${until} ${again}.`;
+  const until = hostText(owed, host);
+  return `It has still to ${toDo(owed)}.${why}${until} ${again}.`;
+}
+
+function hostText({ machine, byHost, hostUntil }: Owed, host: string): string {
+  // A restore keeps no VM waiting.
+  const [itWaits, vmWaits] = [
+    `That waits until ${host} answers or has left the pool`,
+    machine === 'snapshot',
+  ];
+  if (byHost) return ` ${itWaits}${vmWaits ? ', and the VM does not wait with it' : ''}.`;
+  if (hostUntil === undefined || !vmWaits) return '';
+  return ` The VM waits for ${host} until ${hostUntil}, and for the round after that.`;
 }
 
 /** When the janitor begins its next round, by its last one; undefined where that does not say it. */

@@ -18,6 +18,12 @@ export interface RestorableImage {
   readonly warnings: readonly string[];
 }
 
+/** Whether the image is a caller's to read: of a project that is no admin's, not every one is. */
+export function isReadable(image: Image, project: string | undefined, config: Config): boolean {
+  const confined = project !== undefined && config.projects?.[project]?.admin !== true;
+  return !confined || mayRead(image, project, config);
+}
+
 /** Who may read it: its owner, the project that it was made for by our own service, and everybody if it is for all. */
 function mayRead(image: Image, project: string, config: Config): boolean {
   if (image.owner === project || image.visibility === 'public') return true;
@@ -40,8 +46,7 @@ export function restorableImage(
   project: string | undefined,
   config: Config,
 ): RestorableImage {
-  const confined = project !== undefined && config.projects?.[project]?.admin !== true;
-  if (!image || (confined && !mayRead(image, project, config)))
+  if (!image || !isReadable(image, project, config))
     throw new XensnapError('ImageNotFound', `There is no image ${id}.`);
   const refuse = (why: string) =>
     new XensnapError('ImageNotRestorable', `The image "${image.name ?? id}" cannot be restored: ${why}.`);

@@ -12,6 +12,8 @@ export interface ImageFilter {
   properties?: Record<string, string>;
   /** e.g. `created_at:desc`, which is Glance's own choice too */
   sort?: string;
+  /** id of an image that fits: what follows it in the list; Glance refuses that of one that is gone */
+  marker?: string;
   /** images on a page; Glance gives 25 if not told, and at most its `api_limit_max` (1000) */
   pageSize?: number;
 }

@@ -10,6 +10,11 @@ export function idempotencyOf({ id }: Caller, key: string, body: object): Idempo
   return { key: digestOf([id, key]), request: digestOf(sorted(body)) };
 }
 
+/** What a wish has of an `Idempotency-Key`: nothing where none was sent. */
+export function keyOf(caller: Caller, key: string | undefined, body: object): { idempotency?: Idempotency } {
+  return key === undefined ? {} : { idempotency: idempotencyOf(caller, key, body) };
+}
+
 /** The digest of a value as JSON, in which no text can be mistaken for the end of another. */
 function digestOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');

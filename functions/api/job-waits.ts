@@ -44,7 +44,9 @@ export const OwingView = z
     message: z
       .string()
       .openapi({ description: 'What is to be done, what stands in the way, what happens next.' }),
-    holdsVm: z.boolean().openapi({ description: 'Whether the next job for the VM has to wait for it.' }),
+    holdsVm: z.boolean().openapi({
+      description: 'Whether the next job for the VM has to wait for it; false for a restore, which has none.',
+    }),
     nextTryAt: time.nullable().openapi({ description: 'Known for one job at a time, not in lists.' }),
   })
   .openapi('Owing');
@@ -119,5 +121,5 @@ export function owingView(job: Job, listener: Listener, deps: ViewDeps): z.infer
     host: all ? `the host ${hostNamed(job)}` : 'its host',
     reason: owed.reason && (all ? owed.reason : NOT_TIDIED_UP),
   });
-  return { message, holdsVm: !owed.byHost, nextTryAt: owed.nextTryAt ?? null };
+  return { message, holdsVm: owed.holdsVm, nextTryAt: owed.nextTryAt ?? null };
 }

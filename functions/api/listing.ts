@@ -1,39 +1,99 @@
 import type { Config } from '../config.ts';
-import { type SnapshotJob, wasRefused } from '../job.ts';
-import { pageAfter, type SnapshotList, vmKeyOf } from '../store/job-item.ts';
+import { type Job, type RestoreJob, type SnapshotJob, wasRefused } from '../job.ts';
+import { type JobList, pageAfter, type SnapshotList, vmKeyOf } from '../store/job-item.ts';
+import type { Page, PageOptions } from '../store/table.ts';
 import type { Store } from '../store.ts';
+import { isUuid } from '../uuid.ts';
 import type { JobStatus } from '../words.ts';
 import type { Position } from './marker.ts';
 
-/** Which jobs to list. `vm` is a UUID, or the name that the VM had when the job began. */
-export interface JobFilter {
-  readonly vm?: string | undefined;
+/** Which jobs to list. */
+interface JobFilter {
   readonly pool?: string | undefined;
   readonly status?: JobStatus | undefined;
   /** The project whose jobs they are. */
   readonly project?: string | undefined;
 }
 
+/** `vm` is a UUID, or the name that the VM had when the job began. */
+export interface SnapshotFilter extends JobFilter {
+  readonly vm?: string | undefined;
+}
+
+/** `image` is the id of the image that is restored. */
+export interface RestoreFilter extends JobFilter {
+  readonly image?: string | undefined;
+}
+
+/** Which page: at most so many, after that job. */
+interface Wanted {
+  readonly limit: number;
+  readonly after?: Position;
+}
+
+/** A page of jobs, and where it ended; null at the end. */
+export interface Listed<J> {
+  readonly jobs: J[];
+  readonly next: Position | null;
+}
+
 /** Jobs that one answer looks at, at most; a filter that fits few of them gives a short page and a `next`. */
 const MOST_SCANNED = 1000;
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** A page of jobs, newest first, and where it ended; null at the end. */
-export async function listJobs(
+/** A page of snapshots' jobs, newest first. */
+export function listSnapshots(
   store: Store,
   config: Config,
-  filter: JobFilter,
-  { limit, after }: { limit: number; after?: Position },
-): Promise<{ jobs: SnapshotJob[]; next: Position | null }> {
-  const read = reader(store, config, filter);
-  const jobs: SnapshotJob[] = [];
+  filter: SnapshotFilter,
+  wanted: Wanted,
+): Promise<Listed<SnapshotJob>> {
+  const { vm } = filter;
+  const ofVm = (job: SnapshotJob) => vm === undefined || job.vmUuid === vm.toLowerCase() || job.vmName === vm;
+  return pageOf(
+    snapshotReader(store, config, filter),
+    (job) => fits(job, filter) && !wasRefused(job) && ofVm(job),
+    wanted,
+  );
+}
+
+/**
+ * A page of restores, newest first. They are read from the index that has nothing else: that of a status would be full
+ * of snapshots.
+ */
+export function listRestores(
+  store: Store,
+  filter: RestoreFilter,
+  wanted: Wanted,
+): Promise<Listed<RestoreJob>> {
+  const read = from('restores', (options) => store.jobs.listRestores(options));
+  const ofImage = ({ request }: RestoreJob) =>
+    filter.image === undefined || request.image === filter.image.toLowerCase();
+  return pageOf(read, (job) => fits(job, filter) && ofImage(job), wanted);
+}
+
+function fits(job: Job, { pool, status, project }: JobFilter): boolean {
+  return (
+    (pool === undefined || job.pool === pool) &&
+    (project === undefined || job.project === project) &&
+    (status === undefined || job.status === status)
+  );
+}
+
+type Reader<J> = (after: Position | undefined) => Promise<{ items: readonly J[]; more: boolean }>;
+
+async function pageOf<J extends Job>(
+  read: Reader<J>,
+  wants: (job: J) => boolean,
+  { limit, after }: Wanted,
+): Promise<Listed<J>> {
+  const jobs: J[] = [];
   let position = after;
   for (let scanned = 0; scanned < MOST_SCANNED; ) {
     const page = await read(position);
     for (const [index, job] of page.items.entries()) {
       position = job;
       scanned += 1;
-      if (fits(job, filter)) jobs.push(job);
+      if (wants(job)) jobs.push(job);
       const atEnd = index === page.items.length - 1 && !page.more;
       if (jobs.length === limit) return { jobs, next: atEnd ? null : job };
     }
@@ -42,38 +102,31 @@ export async function listJobs(
   return { jobs, next: position ?? null };
 }
 
-function fits(job: SnapshotJob, { vm, pool, status, project }: JobFilter): boolean {
-  if (wasRefused(job)) return false;
-  return (
-    (vm === undefined || job.vmUuid === vm.toLowerCase() || job.vmName === vm) &&
-    (pool === undefined || job.pool === pool) &&
-    (project === undefined || job.project === project) &&
-    (status === undefined || job.status === status)
-  );
-}
-
-type Reader = (after: Position | undefined) => Promise<{ items: readonly SnapshotJob[]; more: boolean }>;
-
 /** Reads from the narrowest index: a VM's in each pool that may have it, else a status's, else all. */
-function reader(store: Store, config: Config, { vm, pool, status }: JobFilter): Reader {
-  if (vm !== undefined && UUID.test(vm)) {
+function snapshotReader(
+  store: Store,
+  config: Config,
+  { vm, pool, status }: SnapshotFilter,
+): Reader<SnapshotJob> {
+  const reader = (of: SnapshotList) => from(of, (options) => store.jobs.list(of, options));
+  if (vm !== undefined && isUuid(vm)) {
     const pools = pool === undefined ? config.pools.map(({ name }) => name) : [pool];
-    return merged(pools.map((name) => from(store, { vmKey: vmKeyOf(name, vm.toLowerCase()) })));
+    return merged(pools.map((name) => reader({ vmKey: vmKeyOf(name, vm.toLowerCase()) })));
   }
-  return from(store, status === undefined ? 'all' : { status });
+  return reader(status === undefined ? 'all' : { status });
 }
 
 const PAGE = 100;
 
-function from(store: Store, of: SnapshotList): Reader {
+function from<J extends Job>(of: JobList, list: (options: PageOptions) => Promise<Page<J>>): Reader<J> {
   return async (after) => {
-    const page = await store.jobs.list(of, { limit: PAGE, ...(after && { after: pageAfter(of, after) }) });
+    const page = await list({ limit: PAGE, ...(after && { after: pageAfter(of, after) }) });
     return { items: page.items, more: page.next !== undefined };
   };
 }
 
 /** The newest of several readers; what does not fit into the page is read again for the next. */
-function merged(readers: readonly Reader[]): Reader {
+function merged<J extends Job>(readers: readonly Reader<J>[]): Reader<J> {
   return async (after) => {
     const pages = await Promise.all(readers.map((read) => read(after)));
     const items = pages.flatMap((page) => page.items).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));

@@ -13,8 +13,7 @@ import { problems } from './problem.ts';
 import { RetentionView, retentionView } from './retention-view.ts';
 import { NewSchedule, wishOf } from './schedule-input.ts';
 import { SchedulePage, ScheduleView, scheduleView } from './schedule-view.ts';
-import { ListQuery } from './snapshot-input.ts';
-import { NoQuery, strict } from './validation.ts';
+import { NoQuery, pageFields, strict } from './validation.ts';
 
 const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
 const ofSchedule = { 'application/json': { schema: ScheduleView } };
@@ -41,7 +40,7 @@ const list = createRoute({
   path: '/schedules',
   operationId: 'listSchedules',
   summary: 'Lists schedules, the newest first',
-  request: { query: strict({ limit: ListQuery.shape.limit, marker: ListQuery.shape.marker }) },
+  request: { query: strict(pageFields) },
   responses: {
     200: {
       description: 'A page. Go on with marker=next until next is null.',

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { DEFAULT_FORMAT, DEFAULT_QUIESCE, IMAGE_FORMATS, JOB_STATUSES, QUIESCE } from '../words.ts';
-import { DeviceInput, line, strict } from './validation.ts';
+import { DeviceInput, line, pageFields, strict } from './validation.ts';
 
 /** Glance takes 128 properties of an image; Nova's and our own need room beside the caller's. */
 const MOST_METADATA = 100;
@@ -62,16 +62,9 @@ export const NewSnapshot = strict({
 }).openapi('NewSnapshot', { example: { vm: 'web-1', quiesce: 'prefer', metadata: { ticket: '4711' } } });
 
 /** The query of GET /snapshots. */
-export const ListQuery = strict({
+export const SnapshotQuery = strict({
   vm: line(255).optional().openapi({ description: "The VM's UUID, or its name when the job began." }),
   pool: line(60).optional(),
   status: z.enum(JOB_STATUSES).optional(),
-  limit: z
-    .string()
-    .regex(/^\d+$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.int().min(1).max(100))
-    .default(50)
-    .openapi({ type: 'integer', minimum: 1, maximum: 100, default: 50 }),
-  marker: z.string().max(255).optional().openapi({ description: '`next` of the page before.' }),
+  ...pageFields,
 });

@@ -38,6 +38,23 @@ export function strict<T extends z.core.$ZodLooseShape>(shape: T) {
   });
 }
 
+/** Which page of a list: the fields of its query. */
+export const pageFields = {
+  limit: z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(50)
+    .openapi({ type: 'integer', minimum: 1, maximum: 100, default: 50 }),
+  marker: z.string().max(255).optional().openapi({ description: '`next` of the page before.' }),
+};
+
+/** The object as it is: a validated body has no field whose value is undefined, only TypeScript can't know. */
+export function present<T extends object>(body: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return body as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
 /** The query of a list that takes no filter: a filter is refused, so that nobody takes the whole list for a part. */
 export const NoQuery = strict({});
 

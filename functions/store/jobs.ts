@@ -300,6 +300,13 @@ export class Jobs<in F extends FactName = never> {
     return { ...page, items: page.items.filter(isSnapshot) };
   }
 
+  /** A page of restores, as {@link list} has them of snapshots. */
+  async listRestores(options: PageOptions = {}): Promise<Page<RestoreJob>> {
+    const page = await this.#page('restores', options);
+    // That index has no others.
+    return { ...page, items: page.items.filter((job) => !isSnapshot(job)) };
+  }
+
   /** Every snapshot of a list, page by page. */
   async *each(
     of: SnapshotList,

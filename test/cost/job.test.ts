@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
 import { billOf } from '../../functions/cost/bill.ts';
 import { type CostedJob, costOfJob } from '../../functions/cost/job.ts';
-import { PLAIN_JOB } from '../../functions/cost/model.ts';
+import { PLAIN_JOB, PLAIN_RESTORE } from '../../functions/cost/model.ts';
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 4, 5) + seconds * 1000).toISOString();
 /** Asked for, inspected after 5 s, granted at once, snapshot after 10 s, upload from 35 s on for 20 minutes. */
 const done: CostedJob = {
+  machine: 'snapshot',
   status: 'succeeded',
   createdAt: at(0),
   startedAt: at(5),
@@ -28,6 +29,16 @@ it('takes the polls from the record where it counts the runs of steps', () => {
   const stepRuns = Object.values(runs).reduce((sum, count) => sum + count, 0);
   expect(costOfJob({ ...done, stepRuns })?.transitions).toBe(transitions);
   expect(costOfJob({ ...done, stepRuns: stepRuns + 10 })?.transitions).toBe(transitions + 30);
+});
+
+it('reckons a restore by its own state machine, whole and where it failed', () => {
+  const { snapshotSentAt: diskSentAt = '', ...times } = done;
+  const restore: CostedJob = { ...times, machine: 'restore', diskSentAt };
+  const cost = costOfJob(restore)?.usd ?? 0;
+  expect(cost).toBeCloseTo(billOf(PLAIN_RESTORE).usd, 3);
+  const failed = costOfJob({ ...restore, status: 'failed', finishedAt: at(60) })?.usd ?? 0;
+  expect(failed).toBeGreaterThan(0);
+  expect(failed).toBeLessThan(cost);
 });
 
 it('knows no cost of a job that still runs', () => {

@@ -73,7 +73,7 @@ export function routeImages(app: OpenAPIHono, runtime: Runtime): void {
 
 /** A job that is over tells only what became of its image then; what is there now, Glance knows. */
 async function imageOf(id: string, caller: Caller, { store, glance, config }: Runtime) {
-  const job = await visibleJob(id, caller, store);
+  const job = await visibleJob('snapshot', id, caller, store);
   if (job && job.status !== 'succeeded') return viewOfJob(job);
   const image = z.uuid().safeParse(id).success ? await glance.getImage(id) : undefined;
   const project = confinedTo(caller)?.id;

@@ -1,0 +1,50 @@
+import { z } from '@hono/zod-openapi';
+import { DEFAULT_MACS, JOB_STATUSES, MAC_POLICIES } from '../words.ts';
+import { line, pageFields, strict } from './validation.ts';
+
+/** As many interfaces as an image's description may have. */
+const MOST_NETWORKS = 16;
+
+/** The body of POST /restores. */
+export const NewRestore = strict({
+  image: line(255).openapi({ description: "The image's id in Glance.", format: 'uuid' }),
+  pool: line(60).optional().openapi({
+    description: 'Where to; the pool that the image is from, or the only one, if absent.',
+  }),
+  sr: line(255).optional().openapi({
+    description: "UUID or name of the SR; the one that the disk was on, or the pool's default, if absent.",
+  }),
+  name: line(255)
+    .optional()
+    .openapi({ description: 'Of the VM and its disk; those that they had if absent.' }),
+  networks: z
+    .record(z.string().regex(/^\d{1,3}$/, "must be an interface's position, such as 0"), line(255))
+    .refine(
+      (entries) => Object.keys(entries).length <= MOST_NETWORKS,
+      `has more than ${MOST_NETWORKS} entries`,
+    )
+    .optional()
+    .openapi({
+      description:
+        'By the position of an interface, the UUID or name of the network that it is to be on; the one that it was on, or that is like it, if absent.',
+      maxProperties: MOST_NETWORKS,
+      example: { '0': 'front' },
+    }),
+  macs: z.enum(MAC_POLICIES).optional().openapi({
+    description:
+      '`auto` keeps the MAC addresses where no VM of any pool has one of them; `keep` does in any case, `new` in none.',
+    default: DEFAULT_MACS,
+  }),
+  start: z.boolean().optional().openapi({ description: 'Starts the VM in the end.', default: false }),
+  disksOnly: z.boolean().optional().openapi({ description: 'Makes the disk alone.', default: false }),
+}).openapi('NewRestore', {
+  example: { image: '4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11', name: 'web-1-restored' },
+});
+
+/** The query of GET /restores. */
+export const RestoreQuery = strict({
+  image: line(255).optional().openapi({ description: 'Id of the image that is restored.' }),
+  pool: line(60).optional(),
+  status: z.enum(JOB_STATUSES).optional(),
+  ...pageFields,
+});

@@ -1,0 +1,68 @@
+import { z } from '@hono/zod-openapi';
+import type { RestoreJob } from '../job.ts';
+import type { Debt } from '../words.ts';
+import { bytes, commonFields, commonView } from './common-view.ts';
+import type { ViewDeps } from './job-waits.ts';
+import type { Listener } from './told-to.ts';
+
+/** A restore as callers see it. */
+export const RestoreView = z
+  .object({
+    ...commonFields,
+    phase: commonFields.phase.openapi({ example: 'PollDownload' }),
+    bytesRead: bytes.nullable().openapi({ description: "Of Glance's bytes; of bytesTotal." }),
+    bytesTotal: bytes.nullable().openapi({
+      description: "The image's size; more where the image has to be read more than once.",
+    }),
+    bytesWritten: bytes
+      .nullable()
+      .openapi({ description: 'To the disk: zeros need not be written everywhere.' }),
+    image: z
+      .object({ id: z.uuid(), name: z.string().nullable() })
+      .openapi({ description: 'What is restored; its name once it was looked at.' }),
+    vm: z.object({ uuid: z.string(), name: z.string() }).nullable().openapi({
+      description:
+        'The VM that was made, with the name that it gets in the end. Null before it is there, once it was destroyed again, and where the disk alone is restored.',
+    }),
+    diskUuid: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Of the disk that was made; null before, and once it was destroyed again.' }),
+    sr: z.string().nullable().openapi({ description: 'UUID of the SR that the disk goes to.' }),
+    macs: z.enum(['kept', 'new']).nullable().openapi({
+      description: 'What became of the MAC addresses; the warnings say which changed, and why.',
+    }),
+    start: z.boolean().openapi({ description: 'Whether the VM is started in the end.' }),
+    disksOnly: z.boolean().openapi({ description: 'The disk alone was asked for.' }),
+  })
+  .openapi('Restore');
+
+export type RestoreView = z.infer<typeof RestoreView>;
+
+/** A page of the list of restores. */
+export const RestorePage = z
+  .object({ restores: z.array(RestoreView), next: z.string().nullable() })
+  .openapi('RestorePage');
+
+export type RestorePage = z.infer<typeof RestorePage>;
+
+export function restoreView(job: RestoreJob, listener: Listener, deps: ViewDeps): RestoreView {
+  const { restoredVmUuid, diskUuid, vmName = '' } = job;
+  const hasVm = restoredVmUuid !== undefined && isThere(job, 'vm');
+  return {
+    ...commonView(job, listener, deps),
+    bytesWritten: job.bytesWritten ?? null,
+    image: { id: job.request.image, name: job.imageName ?? null },
+    vm: hasVm ? { uuid: restoredVmUuid, name: vmName } : null,
+    diskUuid: (isThere(job, 'disk') && diskUuid) || null,
+    sr: job.srUuid ?? null,
+    macs: (hasVm && job.restoredMacs) || null,
+    start: job.request.start,
+    disksOnly: job.request.disksOnly,
+  };
+}
+
+/** Whether what the job made is still there: it is owed until it is destroyed, or stays. */
+function isThere({ committed, debts }: RestoreJob, what: Debt): boolean {
+  return committed === true || debts?.has(what) === true;
+}
