@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
-import type { JobView } from '../functions/api/view.ts';
+import type { CommonView } from '../functions/api/common-view.ts';
 import { ApiUnreachable } from './failures.ts';
 import { printable } from './format.ts';
 import { progressLine, rateMeter } from './progress.ts';
@@ -11,8 +11,8 @@ export interface FollowClock {
   sleep(seconds: number, signal?: AbortSignal): Promise<void>;
 }
 
-export interface FollowOptions {
-  readonly getJob: () => Promise<JobView>;
+export interface FollowOptions<J extends CommonView> {
+  readonly getJob: () => Promise<J>;
   /** A terminal gets one line that is drawn again in its place, anything else a line for each change. */
   readonly out: NodeJS.WriteStream;
   /** Whether anything but a terminal gets a line for the outcome alone, where something else tells of the steps. */
@@ -38,7 +38,7 @@ const realTime: FollowClock = {
  * Shows how a job goes on until it has an outcome, and returns it as it then is.
  * @throws AbortError when `signal` is aborted; what `getJob` throws, except that the API is away for a moment
  */
-export async function followJob(options: FollowOptions): Promise<JobView> {
+export async function followJob<J extends CommonView>(options: FollowOptions<J>): Promise<J> {
   const { getJob, out, outcomeOnly = false, clock = realTime, intervalSeconds = 1, signal } = options;
   const show = out.isTTY ? terminal(out, clock) : lines(out, clock, outcomeOnly);
   let failures = 0;
@@ -62,7 +62,7 @@ export async function followJob(options: FollowOptions): Promise<JobView> {
 }
 
 interface Display {
-  job(job: JobView): void;
+  job(job: CommonView): void;
   end(): void;
 }
 
@@ -88,7 +88,7 @@ function terminal(out: NodeJS.WriteStream, clock: FollowClock): Display {
   };
 }
 
-function styleOf(job: JobView, line: string, stream: NodeJS.WriteStream): string {
+function styleOf(job: CommonView, line: string, stream: NodeJS.WriteStream): string {
   const colour = job.status === 'succeeded' ? 'green' : job.finishedAt === null ? 'cyan' : 'red';
   return styleText(colour, line, { stream });
 }

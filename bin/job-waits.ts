@@ -1,4 +1,4 @@
-import type { JobView } from '../functions/api/view.ts';
+import type { CommonView } from '../functions/api/common-view.ts';
 import { localTime, ordinal, printable } from './format.ts';
 
 /** Why a job gets no further: the reason, which may be shortened, and what comes then, which may not. */
@@ -8,7 +8,7 @@ export interface WaitText {
 }
 
 /** What holds a job up, for people; undefined while nothing does. Times of day are those of where it is read. */
-export function waitText(job: JobView, now: Date): WaitText | undefined {
+export function waitText(job: CommonView, now: Date): WaitText | undefined {
   const { retrying } = job;
   if (!retrying) return job.waiting ? waitingText(job, job.waiting, now) : undefined;
   const reason = printable(retrying.message).replace(/\.$/, '');
@@ -16,7 +16,7 @@ export function waitText(job: JobView, now: Date): WaitText | undefined {
   return { reason, next: `${nth} try by ${localTime(retrying.nextTryBy, now)}` };
 }
 
-function waitingText(job: JobView, waiting: NonNullable<JobView['waiting']>, now: Date): WaitText {
+function waitingText(job: CommonView, waiting: NonNullable<CommonView['waiting']>, now: Date): WaitText {
   const { since, until, reason } = waiting;
   const untilText = until === null ? '' : `until ${localTime(until, now)} at most`;
   const host = job.host === null ? 'its host' : `host ${printable(job.host)}`;
@@ -48,7 +48,7 @@ export function waitLine({ reason, next }: WaitText): string {
 }
 
 /** The same in a word or two, for a table. */
-export function waitWord(job: JobView): string | null {
+export function waitWord(job: CommonView): string | null {
   if (job.retrying) return `${job.retrying.name}, ${ordinal(job.retrying.failures + 1)} try`;
   if (job.waiting) return job.waiting.for;
   return job.owing ? 'to tidy up' : null;

@@ -3,11 +3,14 @@ import packageJson from '../package.json' with { type: 'json' };
 import { doctorCommand } from './commands/doctor.ts';
 import { glanceCommand } from './commands/glance.ts';
 import { hostsCommand } from './commands/hosts.ts';
+import { imagesCommand } from './commands/images.ts';
 import { janitorCommand } from './commands/janitor.ts';
 import { cancelCommand, jobCommand } from './commands/job.ts';
 import { jobsCommand } from './commands/jobs.ts';
 import { poolCommand } from './commands/pool.ts';
 import { reportCommand } from './commands/report.ts';
+import { restoreCommand } from './commands/restore.ts';
+import { restoresCommand } from './commands/restores.ts';
 import { retentionCommand } from './commands/retention.ts';
 import { scheduleCommand } from './commands/schedule.ts';
 import { snapshotCommand } from './commands/snapshot.ts';
@@ -43,7 +46,10 @@ async function createProgram(runsLocal: boolean): Promise<Command> {
     snapshotCommand(),
     vmsCommand(),
     hostsCommand(),
+    imagesCommand(),
+    restoreCommand(),
     jobsCommand(),
+    restoresCommand(),
     jobCommand(),
     cancelCommand(),
     scheduleCommand(),

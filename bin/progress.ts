@@ -1,4 +1,4 @@
-import type { JobView } from '../functions/api/view.ts';
+import type { CommonView } from '../functions/api/common-view.ts';
 import { duration, size } from './format.ts';
 import { type WaitText, waitLine, waitText } from './job-waits.ts';
 
@@ -21,17 +21,17 @@ const PHASE_WIDTH = 'DestroySnapshot'.length;
 
 /** How a job stands, in one line that fits into the terminal: step, bar, percent, bytes, rate, time left, or why it waits. */
 export function progressLine(
-  job: JobView,
+  job: CommonView,
   { bytesPerSecond, elapsedSeconds, now = new Date(), columns }: ProgressState = {},
 ): string {
   const percent = `${String(job.progress).padStart(3)} %`;
-  const uploading = job.phase === 'PollUpload';
+  const transferring = job.phase === 'PollUpload' || job.phase === 'PollDownload';
   const facts = [
     ...(job.bytesRead !== null && job.bytesTotal
       ? [`${size(job.bytesRead)} of ${size(job.bytesTotal)}`]
       : []),
-    ...(uploading && bytesPerSecond !== undefined ? [`${size(Math.round(bytesPerSecond))}/s`] : []),
-    ...timeOf(uploading ? job.etaSeconds : null, elapsedSeconds),
+    ...(transferring && bytesPerSecond !== undefined ? [`${size(Math.round(bytesPerSecond))}/s`] : []),
+    ...timeOf(transferring ? job.etaSeconds : null, elapsedSeconds),
   ];
   const phase = job.finishedAt === null ? job.phase : job.status;
   const wait = waitText(job, now);

@@ -1,14 +1,16 @@
+import type { RestoreView } from '../functions/api/restore-view.ts';
 import type { JobView } from '../functions/api/view.ts';
+import { type AnyJob, isRestore } from './any-job.ts';
 import { duration, localTime, size, time } from './format.ts';
 import { waitLine, waitText } from './job-waits.ts';
-import { details } from './table.ts';
+import { details, type Row } from './table.ts';
 
 /** All of a job that a person wants to know. */
-export function jobReport(job: JobView, now = new Date()): string {
+export function jobReport(job: AnyJob, now = new Date()): string {
   const wait = waitText(job, now);
   return details({
     Job: job.id,
-    VM: `${job.vm.name} (${job.vm.uuid})`,
+    ...(isRestore(job) ? { Image: imageOf(job) } : { VM: vmOf(job.vm) }),
     Pool: job.pool,
     Host: job.host,
     Status: job.finishedAt === null ? `${job.status}, ${job.phase}, ${job.progress} %` : job.status,
@@ -17,12 +19,7 @@ export function jobReport(job: JobView, now = new Date()): string {
     'Requested by': job.requestedBy,
     'Cancelled by': job.cancelledBy,
     Error: job.error && `${job.error.name}: ${job.error.message}`,
-    Image: job.imageId && `${job.imageId} "${job.imageName}"`,
-    Device: job.device,
-    Size: job.sizeBytes === null ? null : `${size(job.sizeBytes)} (${job.sizeBytes} bytes)`,
-    sha512: job.sha512,
-    VHDs: job.vhds.length || null,
-    Consistency: job.consistency,
+    ...(isRestore(job) ? ofRestore(job) : ofSnapshot(job)),
     Warnings: job.warnings.join('; ') || null,
     Begun: time(job.createdAt),
     Took: job.finishedAt && duration((Date.parse(job.finishedAt) - Date.parse(job.createdAt)) / 1000),
@@ -31,4 +28,39 @@ export function jobReport(job: JobView, now = new Date()): string {
     'Still owes': job.owes.join(', ') || null,
     'What comes next': job.owing?.message ?? null,
   });
+}
+
+function ofSnapshot(job: JobView): Row {
+  return {
+    Image: job.imageId && `${job.imageId} "${job.imageName}"`,
+    Device: job.device,
+    Size: sizeOf(job),
+    sha512: job.sha512,
+    VHDs: job.vhds.length || null,
+    Consistency: job.consistency,
+  };
+}
+
+function ofRestore(job: RestoreView): Row {
+  const { vm, diskUuid, virtualBytes, bytesWritten, macs } = job;
+  return {
+    VM: vm && vmOf(vm),
+    Disk: diskUuid && `${diskUuid}${virtualBytes === null ? '' : `, ${size(virtualBytes)}`}`,
+    SR: job.sr,
+    'Size of image': sizeOf(job),
+    Written: bytesWritten === null ? null : size(bytesWritten),
+    'MAC addresses': macs && (macs === 'kept' ? 'as they were' : 'new ones'),
+  };
+}
+
+function vmOf({ name, uuid }: JobView['vm']): string {
+  return `${name} (${uuid})`;
+}
+
+function imageOf({ image: { id, name } }: RestoreView): string {
+  return name === null ? id : `${id} "${name}"`;
+}
+
+function sizeOf({ sizeBytes }: AnyJob): string | null {
+  return sizeBytes === null ? null : `${size(sizeBytes)} (${sizeBytes} bytes)`;
 }

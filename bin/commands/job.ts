@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { EventsView } from '../../functions/api/event-view.ts';
-import type { JobView } from '../../functions/api/view.ts';
-import { createClient } from '../client.ts';
+import { type AnyJob, ofEitherKind } from '../any-job.ts';
+import { type ApiClient, createClient } from '../client.ts';
 import { eventsReport } from '../events-report.ts';
 import { type ApiOptions, apiCommand, print, show } from '../options.ts';
 import { jobReport } from '../report.ts';
@@ -20,20 +20,25 @@ export function jobCommand(): Command {
     `job ${EXAMPLE_ID} --wait`,
     `job ${EXAMPLE_ID} --events`,
   ])
-    .argument('<id>', "the job's id, which is its image's as well")
+    .argument('<id>', "the job's id; of a snapshot it is its image's as well")
     .addOption(new Option('--wait', 'show the progress, and end when the job has').conflicts('events'))
     .option('--events', 'show what it has done, how often it tried, and why it waits now')
     .action(async (id: string, { wait, events, ...options }: JobOptions) => {
-      if (events)
-        return void (await show(
-          options,
-          (client) => client.get<EventsView>(`${pathOf(id)}/events`),
-          eventsReport,
-        ));
-      if (wait)
-        return expectOutcome(await waitForJob(createClient(options), id, options.json ?? false), 'succeeded');
-      await show(options, (client) => client.get<JobView>(pathOf(id)), jobReport);
+      if (events) return void (await show(options, (client) => eventsOf(client, id), eventsReport));
+      if (!wait)
+        return void (await show(options, async (client) => (await find(client, id)).answer, jobReport));
+      const client = createClient(options);
+      const { path } = await find(client, id);
+      expectOutcome(await waitForJob(client, path, options.json ?? false), 'succeeded');
     });
+}
+
+function find(client: ApiClient, id: string) {
+  return ofEitherKind(id, (path) => client.get<AnyJob>(path));
+}
+
+async function eventsOf(client: ApiClient, id: string): Promise<EventsView> {
+  return (await ofEitherKind(id, (path) => client.get<EventsView>(`${path}/events`))).answer;
 }
 
 export function cancelCommand(): Command {
@@ -46,12 +51,8 @@ export function cancelCommand(): Command {
     .action(async (id: string, { wait, ...options }: ApiOptions & { wait?: boolean }) => {
       const { json = false } = options;
       const client = createClient(options);
-      const job = await client.delete<JobView>(pathOf(id));
-      if (wait) return expectOutcome(await waitForJob(client, job.id, json), 'cancelled');
+      const { path, answer: job } = await ofEitherKind(id, (each) => client.delete<AnyJob>(each));
+      if (wait) return expectOutcome(await waitForJob(client, path, json), 'cancelled');
       print(json ? JSON.stringify(job, null, 2) : `Job ${job.id} is being cancelled.`);
     });
-}
-
-function pathOf(id: string): string {
-  return `/snapshots/${encodeURIComponent(id)}`;
 }

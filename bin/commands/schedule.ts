@@ -1,8 +1,9 @@
 import { Command } from 'commander';
-import type { SchedulePage, ScheduleView } from '../../functions/api/schedule-view.ts';
+import type { ScheduleView } from '../../functions/api/schedule-view.ts';
 import type { ApiClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
 import { type ApiOptions, apiCommand, examplesText, show } from '../options.ts';
+import { everyPage } from '../pages.ts';
 import { scheduleReport, schedulesTable } from '../schedule-report.ts';
 import { TIMINGS, targetOf, type WishOptions, wished, wishOf } from '../schedule-wish.ts';
 
@@ -36,15 +37,7 @@ function list(): Command {
 }
 
 async function listAll(client: ApiClient): Promise<{ schedules: ScheduleView[] }> {
-  const schedules: ScheduleView[] = [];
-  let marker: string | null = null;
-  do {
-    const query = new URLSearchParams({ limit: '100', ...(marker !== null && { marker }) });
-    const page: SchedulePage = await client.get(`/schedules?${query}`);
-    schedules.push(...page.schedules);
-    marker = page.next;
-  } while (marker !== null);
-  return { schedules };
+  return { schedules: await everyPage(client, 'schedules') };
 }
 
 function one(): Command {

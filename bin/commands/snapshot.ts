@@ -4,8 +4,8 @@ import { IMAGE_FORMATS, QUIESCE } from '../../functions/words.ts';
 import { createClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
 import { printable } from '../format.ts';
-import { type ApiOptions, apiCommand, keyValue, positiveNumber, print, wholeNumber } from '../options.ts';
-import { expectOutcome, waitForJob } from '../wait.ts';
+import { type ApiOptions, apiCommand, keyValue, positiveNumber, wholeNumber } from '../options.ts';
+import { tellOrWait } from '../wait.ts';
 
 /** What the request says beside the VM. */
 interface Wish {
@@ -58,12 +58,10 @@ export function snapshotCommand(): Command {
     .action(async (vm: string, options: SnapshotOptions) => {
       if ((options.backup === undefined) !== (options.keep === undefined))
         throw new UsageFailure('--backup and --keep are given together: the type, and how many of it stay');
-      const { json = false, wait } = options;
       const client = createClient(options);
       const job = await client.post<JobView>('/snapshots', { vm, ...wishOf(options) });
-      if (!wait) return print(json ? JSON.stringify(job, null, 2) : begun(job));
-      if (!json) print(`Job ${job.id}: an image of ${printable(job.vm.name)} in the pool ${job.pool}`);
-      expectOutcome(await waitForJob(client, job.id, json), 'succeeded');
+      const what = `an image of ${printable(job.vm.name)} in the pool ${job.pool}`;
+      await tellOrWait(client, { kind: 'snapshots', job, what, wait: options.wait, json: options.json });
     });
 }
 
@@ -71,9 +69,4 @@ function wishOf({ backup: type, keep, pool, name, quiesce, metadata, maxSizeGib,
   const { detached, force, format, device, flatten } = wish;
   const backup = type === undefined ? undefined : { type, keep };
   return { pool, name, quiesce, metadata, maxSizeGib, detached, force, format, device, flatten, backup };
-}
-
-function begun(job: JobView): string {
-  const name = printable(job.vm.name);
-  return `Job ${job.id} has begun: an image of ${name} in the pool ${job.pool}.\nFollow it with: xensnap job ${job.id} --wait`;
 }

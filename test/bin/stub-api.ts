@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { ImageView } from '../../functions/api/image-view.ts';
+import type { RestoreView } from '../../functions/api/restore-view.ts';
 import type { JobView } from '../../functions/api/view.ts';
 import type { Received } from './sigv4.ts';
 
@@ -50,20 +52,42 @@ export async function stubApi(answers: Answers): Promise<StubApi> {
 
 export const JOB_ID = '4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11';
 
+/** What the views of both kinds of jobs have, of one in the middle of its transfer. */
+const COMMON = {
+  id: JOB_ID,
+  status: 'running',
+  progress: 40,
+  bytesRead: null,
+  bytesTotal: null,
+  etaSeconds: null,
+  pool: 'demo',
+  host: 'xen1',
+  hostUuid: 'host-1',
+  requestedBy: null,
+  cancelledBy: null,
+  warnings: [],
+  error: null,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  startedAt: null,
+  finishedAt: null,
+  virtualBytes: null,
+  sizeBytes: null,
+  cost: null,
+  xapiCalls: 0,
+  owes: [],
+  retrying: null,
+  waiting: null,
+  owing: null,
+} satisfies Partial<JobView>;
+
+const VM = { uuid: '0c7d2f4e-9f0b-4b0c-9d3e-0c9f5f6a7b8c', name: 'web-1' };
+
 export function aJobView(fields: Partial<JobView> = {}): JobView {
   return {
-    id: JOB_ID,
-    status: 'running',
+    ...COMMON,
     phase: 'PollUpload',
-    progress: 40,
-    bytesRead: null,
     bytesSent: null,
-    bytesTotal: null,
-    etaSeconds: null,
-    vm: { uuid: '0c7d2f4e-9f0b-4b0c-9d3e-0c9f5f6a7b8c', name: 'web-1' },
-    pool: 'demo',
-    host: 'xen1',
-    hostUuid: 'host-1',
+    vm: VM,
     imageId: JOB_ID,
     imageName: 'nightly',
     format: 'vhd',
@@ -71,24 +95,50 @@ export function aJobView(fields: Partial<JobView> = {}): JobView {
     flatten: false,
     backup: null,
     run: null,
-    requestedBy: null,
-    cancelledBy: null,
     consistency: null,
-    warnings: [],
-    error: null,
-    createdAt: '2026-01-01T00:00:00.000Z',
-    startedAt: null,
-    finishedAt: null,
-    virtualBytes: null,
-    sizeBytes: null,
     sha512: null,
     vhds: [],
-    cost: null,
-    xapiCalls: 0,
-    owes: [],
-    retrying: null,
-    waiting: null,
-    owing: null,
+    ...fields,
+  };
+}
+
+export const IMAGE_ID = '7c1d4a7e-02c3-4a52-9d1b-3a0c6f0f7a10';
+
+export function aRestoreView(fields: Partial<RestoreView> = {}): RestoreView {
+  return {
+    ...COMMON,
+    phase: 'PollDownload',
+    bytesWritten: null,
+    image: { id: IMAGE_ID, name: 'nightly' },
+    vm: null,
+    diskUuid: null,
+    sr: null,
+    macs: null,
+    start: false,
+    disksOnly: false,
+    ...fields,
+  };
+}
+
+/** A restore point that is as it should be. */
+export function anImageView(fields: Partial<ImageView> = {}): ImageView {
+  return {
+    id: IMAGE_ID,
+    name: 'nightly',
+    status: 'active',
+    createdAt: '2026-11-19T01:00:00Z',
+    takenAt: '2026-11-19T02:00:13.000Z',
+    sizeBytes: 2 ** 30,
+    virtualBytes: 2 ** 32,
+    format: 'vhd',
+    vm: VM,
+    pool: 'demo',
+    backupType: 'daily',
+    consistency: 'crash-consistent',
+    verified: true,
+    tested: null,
+    protected: false,
+    refusal: null,
     ...fields,
   };
 }

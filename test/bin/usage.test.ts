@@ -3,6 +3,7 @@ import { xensnap } from './command-line.ts';
 
 const COMMANDS = [
   ...['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'schedule', 'report', 'retention'],
+  ...['images', 'restore', 'restores'],
   ...['unpack', 'janitor', 'doctor', 'pool', 'glance'],
 ];
 
@@ -32,6 +33,10 @@ it.each([
   [['snapshot', 'web-1', '--backup', 'daily'], '--backup and --keep are given together'],
   [['jobs', '--limit', 'many'], 'It must be a whole number from 1 to 100000.'],
   [['job', 'a', 'b'], 'too many arguments'],
+  [['restore'], 'name an image, or with --vm the VM'],
+  [['restore', 'i', '--vm', 'web-1'], 'name an image, or with --vm the VM'],
+  [['restore', 'i', '--at', '2026-11-20'], '--at goes with --vm'],
+  [['restore', '--vm', 'web-1', '--at', '2026-02-30'], 'It must be a moment such as 2026-11-20'],
   [['schedule', 'add', 'web-1', '--daily', '02:00'], '--keep says how many backups stay'],
   [['schedule', 'add', '--weekly', 'sunday'], 'It must be a day and a time'],
   [['report', '--date', 'tomorrow'], 'It must be a day of the calendar such as'],

@@ -1,0 +1,84 @@
+import { type Command, Option } from 'commander';
+import type { RestoreView } from '../../functions/api/restore-view.ts';
+import { MAC_POLICIES } from '../../functions/words.ts';
+import { type ApiClient, createClient } from '../client.ts';
+import { UsageFailure } from '../failures.ts';
+import { printable } from '../format.ts';
+import { moment } from '../moment.ts';
+import { type ApiOptions, apiCommand, keyValue, print } from '../options.ts';
+import { type Chosen, chosenText, imageNamed, pointBefore } from '../restore-point.ts';
+import { tellOrWait } from '../wait.ts';
+
+/** What the request says beside the image. */
+interface Wish {
+  readonly pool?: string;
+  readonly sr?: string;
+  readonly name?: string;
+  readonly network?: Record<string, string>;
+  readonly macs?: string;
+  readonly start?: boolean;
+  readonly disksOnly?: boolean;
+}
+
+interface RestoreOptions extends Wish, ApiOptions {
+  /** Which image, where the command does not name it. */
+  readonly vm?: string;
+  readonly at?: Date;
+  readonly wait?: boolean;
+}
+
+export function restoreCommand(): Command {
+  return apiCommand('restore', 'Bring an image back into a pool as a new VM', [
+    'restore before-upgrade --name web-1-restored --wait',
+    'restore 4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11 --sr fast --network 0=front --macs new --start',
+    'restore --vm web-1 --at 2026-11-20T02:00 --wait',
+    'restore --vm web-1 --disks-only',
+  ])
+    .argument('[image]', "the image's id, or its name where only one has it; without it, --vm says which")
+    .option('--vm <vm>', 'the newest verified restore point of this VM: its UUID, or its name then')
+    .option(
+      '--at <moment>',
+      'of a time before this one (2026-11-20, 2026-11-20T02:00, with Z for UTC); needs --vm',
+      moment,
+    )
+    .option('--pool <pool>', 'where to (default: the pool that the image is from)')
+    .option('--sr <sr>', "UUID or name (default: the one that the disk was on, else the pool's default)")
+    .option('--name <name>', 'of the VM and its disk (default: those that they had)')
+    .option('--network <device=network>', 'what an interface is to be on; may be repeated', keyValue)
+    .addOption(
+      new Option('--macs <policy>', 'auto (default): kept, if no VM of any pool has one of them').choices(
+        MAC_POLICIES,
+      ),
+    )
+    .option('--start', 'start the VM in the end')
+    .option('--disks-only', 'make the disk alone')
+    .option('--wait', 'show the progress, and end when the job has')
+    .action(async (image: string | undefined, options: RestoreOptions) => {
+      if ((image === undefined) === (options.vm === undefined))
+        throw new UsageFailure('name an image, or with --vm the VM whose newest restore point it is to be');
+      if (options.at && options.vm === undefined)
+        throw new UsageFailure('--at goes with --vm: an image is of one time alone');
+      const { json, wait } = options;
+      const client = createClient(options);
+      const chosen = await choose(client, image, options);
+      const job = await client.post<RestoreView>('/restores', { image: chosen.id, ...wishOf(options) });
+      const name = chosen.name === undefined ? chosen.id : `"${printable(chosen.name ?? '')}"`;
+      const what = `the image ${name} back into the pool ${job.pool}`;
+      await tellOrWait(client, { kind: 'restores', job, what, wait, json });
+    });
+}
+
+async function choose(
+  client: ApiClient,
+  image: string | undefined,
+  { vm = '', at: before, json }: RestoreOptions,
+): Promise<Chosen> {
+  if (image !== undefined) return imageNamed(client, image);
+  const point = await pointBefore(client, { vm, before });
+  if (!json) print(chosenText(point));
+  return point;
+}
+
+function wishOf({ pool, sr, name, network: networks, macs, start, disksOnly }: Wish): object {
+  return { pool, sr, name, networks, macs, start, disksOnly };
+}

@@ -1,0 +1,30 @@
+import type { ApiClient } from './client.ts';
+
+/** What the API gives at a time. */
+const PAGE = 100;
+
+/** A list as the API gives it: some items under the list's name, and the marker of the next ones. */
+type PageOf<K extends string, T> = { readonly [key in K]: readonly T[] } & { readonly next: string | null };
+
+/** The items of a list over as many pages as it takes, at most `limit`; filters that are undefined are left out. */
+export async function everyPage<K extends string, T>(
+  client: ApiClient,
+  name: K,
+  {
+    limit = Number.POSITIVE_INFINITY,
+    ...filters
+  }: { readonly limit?: number } & Readonly<Record<string, string | number | undefined>> = {},
+): Promise<T[]> {
+  const items: T[] = [];
+  let marker: string | null = null;
+  do {
+    const query = new URLSearchParams({ limit: String(Math.min(PAGE, limit - items.length)) });
+    for (const [key, value] of Object.entries(filters))
+      if (value !== undefined) query.set(key, String(value));
+    if (marker !== null) query.set('marker', marker);
+    const page: PageOf<K, T> = await client.get(`/${name}?${query}`);
+    items.push(...page[name]);
+    marker = page.next;
+  } while (marker !== null && items.length < limit);
+  return items;
+}

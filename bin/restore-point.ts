@@ -1,0 +1,95 @@
+import type { ImageView } from '../functions/api/image-view.ts';
+import type { ApiClient } from './client.ts';
+import { CommandFailure } from './failures.ts';
+import { printable, time } from './format.ts';
+import { everyPage } from './pages.ts';
+
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** How many are named where none fits. */
+const MOST_NAMED = 5;
+
+/** An image that is to be restored: its id, and what is known of it where it was looked for. */
+export type Chosen = Pick<ImageView, 'id'> & Partial<ImageView>;
+
+export function listPoints(
+  client: ApiClient,
+  filter: {
+    readonly vm?: string;
+    readonly type?: string;
+    readonly pool?: string;
+    readonly name?: string;
+    limit?: number;
+  },
+): Promise<ImageView[]> {
+  return everyPage<'images', ImageView>(client, 'images', filter);
+}
+
+/** The moment that a restore point is of: that of the snapshot, where it is known. */
+export function momentOf({ takenAt, createdAt }: ImageView): string {
+  return takenAt ?? createdAt;
+}
+
+/** Why a point is not taken by itself; null where it is. */
+export function whyNot({ refusal, verified }: ImageView): string | null {
+  if (refusal) return 'cannot be restored';
+  return verified ? null : 'not verified';
+}
+
+/**
+ * The image of that id, which may be anybody's, or of that name among the restore points.
+ * @throws CommandFailure where none or several have the name
+ */
+export async function imageNamed(client: ApiClient, idOrName: string): Promise<Chosen> {
+  if (ID.test(idOrName)) return { id: idOrName.toLowerCase() };
+  const [found, ...others] = await listPoints(client, { name: idOrName });
+  if (!found)
+    throw new CommandFailure(
+      `there is no restore point named ${JSON.stringify(idOrName)}: "xensnap images" lists them, and an image that others made goes by its id`,
+    );
+  if (others.length === 0) return found;
+  throw new CommandFailure(
+    `${others.length + 1} restore points are named ${JSON.stringify(idOrName)}: name one by its id: ${named([found, ...others])}`,
+  );
+}
+
+/**
+ * The newest restore point of a VM that was verified, can be restored and is of a time before `before`, if that is said.
+ * @throws CommandFailure where there is none, with those that there are, and where several VMs had the name
+ */
+export async function pointBefore(
+  client: ApiClient,
+  { vm, before }: { readonly vm: string; readonly before?: Date | undefined },
+): Promise<ImageView> {
+  const points = await listPoints(client, { vm });
+  const newestFirst = points.toSorted((a, b) => (momentOf(a) < momentOf(b) ? 1 : -1));
+  const vms = new Set(points.map((point) => point.vm?.uuid));
+  if (vms.size > 1)
+    throw new CommandFailure(
+      `${vms.size} VMs were called ${JSON.stringify(vm)}: name one by its UUID: ${[...vms].slice(0, MOST_NAMED).join(', ')}`,
+    );
+  const found = newestFirst.find(
+    (point) => whyNot(point) === null && (!before || Date.parse(momentOf(point)) < before.getTime()),
+  );
+  if (found) return found;
+  const what = `no verified restore point of ${JSON.stringify(vm)}${before ? ` before ${time(before.toISOString())}` : ''}`;
+  if (points.length === 0)
+    throw new CommandFailure(`there is ${what}, nor any other: "xensnap images" lists those of all VMs`);
+  throw new CommandFailure(`there is ${what}; there is: ${named(newestFirst)}`);
+}
+
+/** Some of the points, each with its time and what speaks against it. */
+function named(points: readonly ImageView[]): string {
+  const some = points.slice(0, MOST_NAMED).map((point) => {
+    const but = whyNot(point);
+    return `${time(momentOf(point))} ${point.id}${but === null ? '' : ` (${but})`}`;
+  });
+  const rest = points.length - some.length;
+  return `${some.join(', ')}${rest > 0 ? `, and ${rest} more` : ''}`;
+}
+
+/** What was chosen, in words. */
+export function chosenText({ id, name, vm, ...point }: ImageView): string {
+  const of = vm?.name === undefined || vm.name === null ? '' : ` of ${printable(vm.name)}`;
+  const verified = point.verified ? 'verified' : 'not verified';
+  return `The image ${id} "${printable(name ?? '')}"${of}, taken ${time(point.takenAt ?? point.createdAt)}, ${verified}`;
+}

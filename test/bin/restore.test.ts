@@ -1,0 +1,153 @@
+import { expect, it } from 'vitest';
+import type { ImageView } from '../../functions/api/image-view.ts';
+import { xensnap } from './command-line.ts';
+import { aJobView, anImageView, aRestoreView, IMAGE_ID, JOB_ID, stubApi } from './stub-api.ts';
+
+/** An API that answers one query of GET /images with these, and takes restores. */
+function apiOf(query: string, ...images: ImageView[]) {
+  return stubApi({
+    [`GET /images?limit=100&${query}`]: () => [200, { images, next: null }],
+    'POST /restores': () => [202, aRestoreView({ image: { id: IMAGE_ID, name: null } })],
+  });
+}
+
+it('sends what a restore is to be like', async () => {
+  await using api = await apiOf('');
+  const options = ['--pool', 'p', '--sr', 'fast', '--name', 'n', '--macs', 'new', '--start'];
+  const networks = ['--network', '0=front', '--network', '1=back'];
+  const args = ['restore', IMAGE_ID, ...options, ...networks, '--api', api.url];
+  const { status, stdout } = await xensnap(args);
+  expect([status, stdout]).toEqual([
+    0,
+    `Job ${JOB_ID} has begun: the image ${IMAGE_ID} back into the pool demo.\nFollow it with: xensnap job ${JOB_ID} --wait\n`,
+  ]);
+  expect(api.requests).toEqual([
+    {
+      line: 'POST /restores',
+      body: {
+        ...{ image: IMAGE_ID, pool: 'p', sr: 'fast', name: 'n', macs: 'new', start: true },
+        networks: { '0': 'front', '1': 'back' },
+      },
+    },
+  ]);
+});
+
+it('finds an image by its name where only one has it, and names those that there are else', async () => {
+  await using one = await apiOf('name=nightly', anImageView());
+  const found = await xensnap(['restore', 'nightly', '--disks-only', '--api', one.url]);
+  expect([found.status, found.stdout]).toEqual([0, expect.stringContaining('the image "nightly" back')]);
+  expect(one.requests.at(-1)?.body).toEqual({ image: IMAGE_ID, disksOnly: true });
+
+  await using two = await apiOf('name=nightly', anImageView(), anImageView({ id: JOB_ID, verified: false }));
+  const { status, stderr } = await xensnap(['restore', 'nightly', '--api', two.url]);
+  expect(status).toBe(1);
+  expect(stderr).toContain(`2 restore points are named "nightly"`);
+  expect(stderr).toContain(`2026-11-19 02:00:13Z ${JOB_ID} (not verified)`);
+
+  await using none = await apiOf('name=nightly');
+  expect((await xensnap(['restore', 'nightly', '--api', none.url])).stderr).toBe(
+    'xensnap: there is no restore point named "nightly": "xensnap images" lists them, and an image that others made goes by its id\n',
+  );
+});
+
+const taken = (day: number, fields: Partial<ImageView> = {}) =>
+  anImageView({
+    id: `00000000-0000-4000-8000-0000000000${day}`,
+    // Asked for the day before, and waited.
+    createdAt: `2026-11-${day - 1}T23:00:00Z`,
+    takenAt: `2026-11-${day}T02:00:00.000Z`,
+    ...fields,
+  });
+const POINTS = [
+  taken(21),
+  taken(20, { refusal: { name: 'ImageNotRestorable', message: 'It is deactivated.' } }),
+  taken(19, { verified: false }),
+  taken(18),
+  taken(17),
+];
+
+it.each([
+  ['', 21],
+  ['2026-11-21T03:00', 21],
+  ['2026-11-21T02:00Z', 18],
+  ['2026-11-20', 18],
+  ['2026-11-18', 17],
+])('takes of a VM the newest verified point that can be restored, before %j', async (at, day) => {
+  await using api = await apiOf('vm=web-1', ...POINTS);
+  const args = ['restore', '--vm', 'web-1', ...(at === '' ? [] : ['--at', at]), '--api', api.url];
+  const { stdout } = await xensnap(args, { TZ: 'UTC' });
+  const { id } = taken(day);
+  expect(stdout.split('\n')[0]).toBe(
+    `The image ${id} "nightly" of web-1, taken 2026-11-${day} 02:00:00Z, verified`,
+  );
+  expect(api.requests.at(-1)?.body).toEqual({ image: id });
+});
+
+it('reads a moment without Z by the clock of who types it', async () => {
+  await using api = await apiOf('vm=web-1', ...POINTS);
+  const args = ['restore', '--vm', 'web-1', '--at', '2026-11-21T02:30', '--api', api.url];
+  await xensnap(args, { TZ: 'Europe/Berlin' });
+  expect(api.requests.at(-1)?.body).toEqual({ image: taken(18).id });
+});
+
+it('names the points that there are where none fits, and refuses to guess between two VMs', async () => {
+  await using api = await apiOf('vm=web-1', ...POINTS);
+  const early = await xensnap(['restore', '--vm', 'web-1', '--at', '2026-11-17T02:00Z', '--api', api.url]);
+  expect(early.status).toBe(1);
+  expect(early.stderr).toContain(
+    `there is no verified restore point of "web-1" before 2026-11-17 02:00:00Z; there is: 2026-11-21 02:00:00Z ${taken(21).id}, 2026-11-20 02:00:00Z ${taken(20).id} (cannot be restored), 2026-11-19 02:00:00Z ${taken(19).id} (not verified), `,
+  );
+  await using twins = await apiOf(
+    'vm=web-1',
+    taken(21),
+    taken(20, { vm: { uuid: 'another', name: 'web-1' } }),
+  );
+  const { status, stderr } = await xensnap(['restore', '--vm', 'web-1', '--api', twins.url]);
+  expect([status, stderr]).toEqual([1, expect.stringContaining('2 VMs were called "web-1"')]);
+  expect(twins.requests).toHaveLength(1);
+});
+
+it('lists restore points with their age, and what speaks against one', async () => {
+  await using api = await stubApi({
+    'GET /images?limit=50&vm=web-1&type=daily': () => [
+      200,
+      { images: [taken(21, { protected: true, tested: { at: 'x' } }), POINTS[1], POINTS[2]], next: null },
+    ],
+  });
+  const { stdout } = await xensnap(['images', 'web-1', '--type', 'daily', '--api', api.url]);
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines[0]).toMatch(/^IMAGE +NAME +VM +TYPE +TAKEN +AGE +SIZE +DISK +FORMAT +VERIFIED +TESTED +BUT$/);
+  expect(lines[1]).toMatch(
+    /daily +2026-11-21 02:00:00Z +\d+ \w+ +1.0 GiB +4.0 GiB +vhd +yes +yes +protected$/,
+  );
+  expect(lines[2]).toMatch(/It is deactivated\.$/);
+  expect(lines[3]).toMatch(/no +- +not verified$/);
+});
+
+it('shows, follows and cancels a job of either kind by its id', async () => {
+  const vm = { uuid: 'made-1', name: 'web-1' };
+  const done = aRestoreView({
+    ...{ status: 'succeeded', phase: 'ReleaseHost', progress: 100, vm, diskUuid: 'disk-1', macs: 'kept' },
+    ...{ finishedAt: '2026-01-01T00:01:05.000Z', bytesWritten: 2 ** 20 },
+  });
+  await using api = await stubApi({
+    [`GET /restores/${JOB_ID}`]: () => [200, done],
+    [`GET /restores/${JOB_ID}/events`]: () => [200, { events: [] }],
+    [`DELETE /restores/${JOB_ID}`]: () => [202, aRestoreView()],
+    'GET /restores?limit=50&status=succeeded': () => [200, { restores: [done], next: null }],
+    'GET /snapshots?limit=50': () => [200, { snapshots: [aJobView()], next: null }],
+  });
+  const ask = (...args: string[]) => xensnap([...args, '--api', api.url]);
+  const shown = await ask('job', JOB_ID);
+  for (const text of [`${IMAGE_ID} "nightly"`, 'web-1 (made-1)', 'disk-1', 'as they were', '1.0 MiB', '1:05'])
+    expect(shown.stdout).toContain(text);
+  const waited = await ask('job', JOB_ID, '--wait');
+  expect([waited.status, waited.stdout.split('\n')[0]]).toEqual([0, 'succeeded  100 %']);
+  expect((await ask('job', JOB_ID, '--events')).status).toBe(0);
+  expect((await ask('cancel', JOB_ID)).stdout).toBe(`Job ${JOB_ID} is being cancelled.\n`);
+  expect((await ask('restores', '--status', 'succeeded')).stdout).toMatch(
+    /succeeded +ReleaseHost +100 +nightly +web-1 +demo/,
+  );
+  const { status, stderr } = await ask('job', 'nobody');
+  expect([status, stderr]).toEqual([1, 'xensnap: no GET /restores/nobody\n']);
+});
