@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { createApi } from '../../../functions/api/app.ts';
-import { aJob } from './a-job.ts';
+import type { Image } from '../../../glance/image.ts';
+import { aJob, aRestore } from './a-job.ts';
 import { memoryRuntime, NOBODY, recordsOfPool } from './memory-runtime.ts';
 import { type ApiDocument, type Requested, requestsOf } from './requests.ts';
 
@@ -24,15 +25,24 @@ beforeAll(async () => {
   ]);
 });
 
-/** A job that may be cancelled. */
+/** Jobs that may be cancelled, and an image that may be restored. */
 const JOB = randomUUID();
+const RESTORE = randomUUID();
+const IMAGE: Image = {
+  ...{ id: randomUUID(), name: 'nightly', status: 'active', sizeBytes: 4096, checksum: null },
+  ...{ osHashAlgo: 'sha512', osHashValue: 'abc', diskFormat: 'raw', containerFormat: 'bare' },
+  ...{ visibility: 'private', owner: null, protected: false },
+  ...{ createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z' },
+  properties: { xensnap_installation: 'test', xensnap_vm_name: 'web-1', xensnap_pool: 'demo' },
+};
 
 const logged: string[] = [];
 
 async function freshApi() {
   logged.length = 0;
-  const runtime = memoryRuntime(records, (line) => logged.push(line));
+  const runtime = memoryRuntime(records, (line) => logged.push(line), [IMAGE]);
   await runtime.store.jobs.create(aJob({ id: JOB }));
+  await runtime.store.jobs.create(aRestore({ id: RESTORE }));
   const janitor = async (dryRun: boolean) => {
     const now = runtime.clock.now().toISOString();
     return { dryRun, startedAt: now, finishedAt: now, findings: [] };
@@ -50,7 +60,18 @@ it(`gives ${RUNS} random and hostile requests documented answers only`, async ()
     String(uuid),
     String(name_label),
   ]);
-  const known = [...new Set(vms), JOB, NOBODY, '2vcpu-1024mib-1gib', 'demo', 'daily', '1', '7'];
+  const known = [
+    ...new Set(vms),
+    JOB,
+    RESTORE,
+    IMAGE.id,
+    NOBODY,
+    '2vcpu-1024mib-1gib',
+    'demo',
+    'daily',
+    '1',
+    '7',
+  ];
   const answers = new Map<string, number>();
   let runs = 0;
   await fc.assert(

@@ -48,7 +48,11 @@ export async function recordsOfPool(vms: readonly VmSpec[]): Promise<PoolRecords
 }
 
 /** A runtime without a network: table, pool, Glance and executions are in memory, for very many requests. */
-export function memoryRuntime(records: PoolRecords, logLine: (line: string) => void): Runtime {
+export function memoryRuntime(
+  records: PoolRecords,
+  logLine: (line: string) => void,
+  images: readonly Image[] = [],
+): Runtime {
   const session = sessionOf(records);
   return {
     config: parseConfig(
@@ -59,7 +63,7 @@ export function memoryRuntime(records: PoolRecords, logLine: (line: string) => v
       }),
     ),
     store: storeIn(new MemoryTable()),
-    glance: memoryGlance(),
+    glance: memoryGlance(images),
     clock: systemClock,
     log: jsonLog(logLine),
     metrics: collectMetrics(),
@@ -125,8 +129,8 @@ function fits(
   );
 }
 
-function memoryGlance(): Glance {
-  const images = new Map<string, Image>();
+function memoryGlance(first: readonly Image[]): Glance {
+  const images = new Map(first.map((image) => [image.id, image]));
   return {
     async createImage({ id, name, diskFormat, containerFormat, visibility, properties }) {
       const now = new Date().toISOString();

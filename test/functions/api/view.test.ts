@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
 import { progressOf } from '../../../functions/api/progress.ts';
+import { RestoreView, restoreView } from '../../../functions/api/restore-view.ts';
 import type { Listener } from '../../../functions/api/told-to.ts';
 import { JobView, jobView } from '../../../functions/api/view.ts';
 import { parseConfig } from '../../../functions/config.ts';
-import type { Retrying, SnapshotJob } from '../../../functions/job.ts';
-import { aJob } from './a-job.ts';
+import type { RestoreJob, Retrying, SnapshotJob } from '../../../functions/job.ts';
+import { aJob, aRestore } from './a-job.ts';
 
 const CONFIG = parseConfig(
   JSON.stringify({
@@ -44,16 +45,45 @@ const LIFE: Partial<SnapshotJob>[] = [
   { status: 'succeeded', finishedAt: '2026-01-01T00:09:00.000Z' },
 ];
 
-it('shows a progress that never falls and is 100 only once the job has succeeded', () => {
-  let job = aJob();
+/** The same of a restore whose first download fails, and whose image has to be read twice. */
+const RESTORES_LIFE: Partial<RestoreJob>[] = [
+  { status: 'starting', phase: 'Requested' },
+  { status: 'queued', phase: 'InspectImage', hostUuid: 'h1', imageBytes: 100 },
+  { phase: 'QueueForHost', group: 'demo/h1', ticketState: 'waiting' },
+  { status: 'running', phase: 'ConfirmHost', ticketState: 'granted' },
+  { phase: 'CreateDisks', diskUuid: 'd', debts: new Set(['disk']) },
+  { phase: 'StartDownload', uploadAttempts: 1, bytesRead: 0, debts: new Set(['disk', 'plugin']) },
+  { phase: 'PollDownload', bytesRead: 10, bytesTotal: 100 },
+  { phase: 'PollDownload', bytesRead: 99, bytesTotal: 100 },
+  { phase: 'PollDownload', bytesRead: 100, bytesTotal: 100 },
+  { phase: 'PollDownload', bytesRead: 110, bytesTotal: 200 },
+  { phase: 'StartDownload', uploadAttempts: 2, bytesRead: 0 },
+  { phase: 'PollDownload', bytesRead: 150 },
+  { phase: 'PollDownload', bytesRead: 200, debts: new Set(['disk']) },
+  { phase: 'CreateVm', debts: new Set(['disk', 'vm']) },
+  { phase: 'CreateVm', restoredVmUuid: 'v', vmName: 'web-1' },
+  { phase: 'FinishRestore' },
+  { phase: 'FinishRestore', committed: true, debts: undefined as never },
+  { phase: 'ReleaseHost' },
+  { status: 'succeeded', finishedAt: '2026-01-01T00:09:00.000Z' },
+];
+
+it.each([
+  ['a snapshot', aJob(), LIFE],
+  ['a restore', aRestore(), RESTORES_LIFE],
+])('shows of %s a progress that never falls and is 100 only once the job has succeeded', (_, first, life) => {
+  let job = first;
   let before = 0;
-  for (const step of LIFE) {
-    job = { ...job, ...step };
+  const seen = new Set<number>();
+  for (const step of life) {
+    job = { ...job, ...step } as typeof job;
     const progress = progressOf(job);
-    expect(progress, job.phase).toBeGreaterThanOrEqual(before);
+    expect(progress, JSON.stringify(step)).toBeGreaterThanOrEqual(before);
     expect(progress === 100).toBe(job.status === 'succeeded');
     before = progress;
+    seen.add(progress);
   }
+  expect(seen.size).toBeGreaterThan(11);
 });
 
 it('keeps the progress of a job that fails where it was', () => {
@@ -194,4 +224,38 @@ it('says what a job that has ended owes, why, and what happens next', () => {
   });
   expect(owing({ debts: new Set<never>() })).toBeNull();
   expect(owing({ finishedAt: undefined } as never)).toBeNull();
+});
+
+it('shows of a restore what it has made for as long as that is there', () => {
+  const made = { diskUuid: 'd', restoredVmUuid: 'v', vmName: 'web-1', restoredMacs: 'new' as const };
+  const seen = (fields: Partial<RestoreJob>) => restoreView(aRestore(fields), OPERATOR, DEPS);
+  const nothing = { vm: null, diskUuid: null, macs: null };
+  const view = seen({});
+  expect(RestoreView.parse(view)).toEqual(view);
+  expect(view).toMatchObject({ ...nothing, image: { name: null }, host: null, bytesWritten: null });
+  const all = { vm: { uuid: 'v', name: 'web-1' }, diskUuid: 'd', macs: 'new' };
+  expect(seen({ ...made, debts: new Set(['disk', 'vm']) })).toMatchObject(all);
+  expect(seen({ ...made, committed: true })).toMatchObject(all);
+  expect(seen({ ...made, ...FINISHED, debts: new Set(['disk']) })).toMatchObject({
+    ...nothing,
+    diskUuid: 'd',
+  });
+  expect(seen({ ...made, ...FINISHED })).toMatchObject(nothing);
+});
+
+it('says what a restore owes in its own words, and that no VM waits for it', () => {
+  const debts = new Set(['plugin', 'secret', 'disk', 'vm'] as const);
+  const owing = (fields: Partial<RestoreJob>) =>
+    restoreView(aRestore({ ...FINISHED, debts, ...fields }), OPERATOR, DEPS).owing;
+  expect(owing({})).toEqual({
+    message:
+      "It has still to see its download stopped, take its download's token out of the pool, destroy the VM that it has made and destroy the disk that it has made. The janitor tries again every 15 minutes.",
+    holdsVm: false,
+    nextTryAt: null,
+  });
+  const away = { hostName: 'xen1', closing: true, debts: new Set(['plugin', 'disk'] as const) };
+  expect(owing({ ...away, hostAwaySince: '2025-12-31T23:00:00.000Z' })?.message).toContain(
+    'That waits until the host "xen1" answers or has left the pool. The janitor',
+  );
+  expect(owing({ ...away, hostAwaySince: '2026-01-01T00:04:59.000Z' })?.message).not.toContain('VM waits');
 });
