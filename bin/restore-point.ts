@@ -8,9 +8,6 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** How many are named where none fits. */
 const MOST_NAMED = 5;
 
-/** An image that is to be restored: its id, and what is known of it where it was looked for. */
-export type Chosen = Pick<ImageView, 'id'> & Partial<ImageView>;
-
 export function listPoints(
   client: ApiClient,
   filter: {
@@ -35,20 +32,24 @@ export function whyNot({ refusal, verified }: ImageView): string | null {
   return verified ? null : 'not verified';
 }
 
+/** Whether a text is an image's id, and not its name. */
+export function isImageId(text: string): boolean {
+  return ID.test(text);
+}
+
 /**
- * The image of that id, which may be anybody's, or of that name among the restore points.
- * @throws CommandFailure where none or several have the name
+ * The restore point of that name.
+ * @throws CommandFailure where none or several have it
  */
-export async function imageNamed(client: ApiClient, idOrName: string): Promise<Chosen> {
-  if (ID.test(idOrName)) return { id: idOrName.toLowerCase() };
-  const [found, ...others] = await listPoints(client, { name: idOrName });
+export async function pointNamed(client: ApiClient, name: string): Promise<ImageView> {
+  const [found, ...others] = await listPoints(client, { name });
   if (!found)
     throw new CommandFailure(
-      `there is no restore point named ${JSON.stringify(idOrName)}: "xensnap images" lists them, and an image that others made goes by its id`,
+      `there is no restore point named ${JSON.stringify(name)}: "xensnap images" lists them, and an image that others made goes by its id`,
     );
   if (others.length === 0) return found;
   throw new CommandFailure(
-    `${others.length + 1} restore points are named ${JSON.stringify(idOrName)}: name one by its id: ${named([found, ...others])}`,
+    `${others.length + 1} restore points are named ${JSON.stringify(name)}: name one by its id: ${named([found, ...others])}`,
   );
 }
 

@@ -7,7 +7,7 @@ const POOL =
   'The pool of the VM does not do this at the moment. Ask again, or ask the operators of this service.';
 const IMAGES =
   'The image service did not do what was asked of it. Ask again, or ask the operators of this service.';
-const HOST = 'The host of the VM can upload no image now. Ask the operators of this service.';
+const HOST = 'The host can move no image now. Ask the operators of this service.';
 const OURS = 'This service has a problem of its own. Ask again, or ask its operators.';
 
 /**
@@ -23,7 +23,7 @@ const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof
   VmIsControlDomain: AS_IT_IS,
   VmHasNoDisk: 'The VM has no disk that can be imaged.',
   DiskFormatUnsupported: 'A disk of the VM has a format of which its storage makes no snapshots.',
-  StorageUnsupported: "The storage of the VM's disks makes no snapshots.",
+  StorageUnsupported: 'The storage makes no snapshots, or no new disks.',
   Unauthorized: AS_IT_IS,
   Forbidden: AS_IT_IS,
   ImageNotFound: 'There is no such image.',
@@ -42,11 +42,11 @@ const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof
     'The VM cannot be quiesced: it does not run, or its guest or its pool cannot. Ask with "prefer" or "never".',
   RootDiskAmbiguous: AS_IT_IS,
   SnapshotInProgress: 'A job has the VM, or has ended and not tidied up after itself yet. Ask again later.',
-  StorageNotAttached: "The storage of the VM's disks is attached to no host that can upload them.",
+  StorageNotAttached: 'The storage is attached to no host that can do this.',
   VmNameAmbiguous: AS_IT_IS,
   DiskTooLarge:
     'The disk is larger than maxSizeGib, or than the 2040 GiB of a VHD; for the second, ask for the format "raw".',
-  DriverNotImplemented: 'Snapshots are not implemented for the pool.',
+  DriverNotImplemented: 'This is not implemented for the pool.',
   GlanceBadRequest: IMAGES,
   GlanceCertificateMismatch: IMAGES,
   GlanceConflict: IMAGES,
@@ -84,7 +84,7 @@ const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof
   SnapshotLost: 'The pool gave no answer and made no snapshot. Ask again.',
   RestoreFailed: 'The pool could not make what the image is of.',
   StillOwed: 'Something of the job is still to be undone.',
-  StorageFull: "The storage of the VM's disks is full.",
+  StorageFull: 'The storage is full.',
   Throttled: 'This service is asked for too much at the moment. Ask again.',
   TimedOut: 'It took longer than it may.',
   UploadFailed: 'The upload of the image failed.',

@@ -4,7 +4,7 @@ import { apiCommand, show } from '../options.ts';
 import { table } from '../table.ts';
 
 export function hostsCommand(): Command {
-  return apiCommand('hosts', 'List the hosts with their uploads and lines', ['hosts', 'hosts --json']).action(
+  return apiCommand('hosts', 'List the hosts with their slots and lines', ['hosts', 'hosts --json']).action(
     async (options) => {
       await show(options, (client) => client.get<{ hosts: HostView[] }>('/hosts'), hostsTable);
     },

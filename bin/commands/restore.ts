@@ -3,10 +3,9 @@ import type { RestoreView } from '../../functions/api/restore-view.ts';
 import { MAC_POLICIES } from '../../functions/words.ts';
 import { type ApiClient, createClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
-import { printable } from '../format.ts';
 import { moment } from '../moment.ts';
 import { type ApiOptions, apiCommand, keyValue, print } from '../options.ts';
-import { type Chosen, chosenText, imageNamed, pointBefore } from '../restore-point.ts';
+import { chosenText, isImageId, pointBefore, pointNamed } from '../restore-point.ts';
 import { tellOrWait } from '../wait.ts';
 
 /** What the request says beside the image. */
@@ -60,23 +59,23 @@ export function restoreCommand(): Command {
         throw new UsageFailure('--at goes with --vm: an image is of one time alone');
       const { json, wait } = options;
       const client = createClient(options);
-      const chosen = await choose(client, image, options);
-      const job = await client.post<RestoreView>('/restores', { image: chosen.id, ...wishOf(options) });
-      const name = chosen.name === undefined ? chosen.id : `"${printable(chosen.name ?? '')}"`;
-      const what = `the image ${name} back into the pool ${job.pool}`;
+      const id = image !== undefined && isImageId(image) ? image : await chosenId(client, image, options);
+      const job = await client.post<RestoreView>('/restores', { image: id, ...wishOf(options) });
+      const what = `the image ${id} back into the pool ${job.pool}`;
       await tellOrWait(client, { kind: 'restores', job, what, wait, json });
     });
 }
 
-async function choose(
+/** The id of the image of that name, or else of the VM's; says which it is. */
+async function chosenId(
   client: ApiClient,
-  image: string | undefined,
+  name: string | undefined,
   { vm = '', at: before, json }: RestoreOptions,
-): Promise<Chosen> {
-  if (image !== undefined) return imageNamed(client, image);
-  const point = await pointBefore(client, { vm, before });
+): Promise<string> {
+  const point =
+    name === undefined ? await pointBefore(client, { vm, before }) : await pointNamed(client, name);
   if (!json) print(chosenText(point));
-  return point;
+  return point.id;
 }
 
 function wishOf({ pool, sr, name, network: networks, macs, start, disksOnly }: Wish): object {

@@ -14,7 +14,7 @@ const list = createRoute({
   method: 'get',
   path: '/hosts',
   operationId: 'listHosts',
-  summary: 'Lists the hosts of every pool with their uploads and lines',
+  summary: 'Lists the hosts of every pool with their slots and lines',
   request: { query: NoQuery },
   responses: {
     200: {

@@ -1,5 +1,4 @@
-import type { OpenAPIHono } from '@hono/zod-openapi';
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { XensnapError } from '../errors.ts';
 import { listRestorePoints } from '../restore-points.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -30,7 +29,7 @@ const list = createRoute({
       description: 'A page. Go on with marker=next until next is null; a page may be shorter than the limit.',
       content: { 'application/json': { schema: ImagePage } },
     },
-    ...problems(400, 401, 403, 413, 500, 502, 503),
+    ...problems(400, 401, 403, 500, 502, 503),
   },
 });
 

@@ -35,7 +35,8 @@ it('sends what a restore is to be like', async () => {
 it('finds an image by its name where only one has it, and names those that there are else', async () => {
   await using one = await apiOf('name=nightly', anImageView());
   const found = await xensnap(['restore', 'nightly', '--disks-only', '--api', one.url]);
-  expect([found.status, found.stdout]).toEqual([0, expect.stringContaining('the image "nightly" back')]);
+  const said = `The image ${IMAGE_ID} "nightly" of web-1, taken 2026-11-19 02:00:13Z, verified\n`;
+  expect([found.status, found.stdout]).toEqual([0, expect.stringContaining(said)]);
   expect(one.requests.at(-1)?.body).toEqual({ image: IMAGE_ID, disksOnly: true });
 
   await using two = await apiOf('name=nightly', anImageView(), anImageView({ id: JOB_ID, verified: false }));
