@@ -193,7 +193,7 @@ it(`keeps its daily and weekly backups of each of ${VMS} VMs over ${DAYS} days i
       schedules.push(aSchedule(timing, 'Europe/Berlin', now, { vm, keep, flexibleMinutes: 120 }));
   }
   for (const schedule of schedules) await store.schedules.create(schedule);
-  for (const end = now + DAYS * DAY; now < end; now += 10 * MINUTE) await tick(runtime, request);
+  for (const end = now + DAYS * DAY; now < end; now += 30 * MINUTE) await tick(runtime, request);
   // What is due is begun; nothing is left open.
   for await (const run of store.runs.open()) expect(run).toBeUndefined();
 
