@@ -117,6 +117,9 @@ const Timings = z.strictObject({
   /** The same time for a job that is being closed, which has nothing to wait for: its status event comes again within it. */
   hostAwayClosingSeconds: seconds(90),
   hostAwayPollSeconds: seconds(30),
+  /** How long the VM of a test may take until it has come up, and how often it is looked at. */
+  testBootSeconds: seconds(600),
+  testPollSeconds: seconds(10),
   jobMaxSeconds: seconds(6 * 86400),
   vmPollSeconds: seconds(60),
   admissionRetrySeconds: seconds(15),

@@ -62,6 +62,7 @@ export const ERROR_STATUS = {
   SnapshotFailed: 500,
   SnapshotLost: 500,
   RestoreFailed: 500,
+  RestoreTestFailed: 500,
   StillOwed: 500,
   StorageFull: 500,
   Throttled: 503,

@@ -1,7 +1,16 @@
 import type { FactName, FactOf, MachineName, StepName, StepOf } from '../statemachine/contract.ts';
 import type { Ref } from '../xapi/types.ts';
 import type { Reason } from './errors.ts';
-import type { Consistency, Debt, ImageFormat, JobStatus, MacPolicy, Quiesce, UploadSource } from './words.ts';
+import type {
+  Consistency,
+  Debt,
+  ImageFormat,
+  JobStatus,
+  MacPolicy,
+  Quiesce,
+  Reached,
+  UploadSource,
+} from './words.ts';
 
 /** Makes the image a backup, and says how many verified ones of its type the VM keeps. */
 export interface Backup {
@@ -63,6 +72,9 @@ export interface RestoreRequest {
   readonly start: boolean;
   /** Makes the disk alone. */
   readonly disksOnly: boolean;
+  /** Proves that the image can be restored, and destroys what was made; with `boot`, that the VM comes up, too. */
+  readonly test?: boolean;
+  readonly boot?: boolean;
 }
 
 /** What a request fixed, whatever it asked for. Times are ISO 8601 UTC. */
@@ -128,8 +140,14 @@ export interface JobDecisions {
   readonly cancelRequested?: boolean;
   /** Who cancelled it. */
   readonly cancelledBy?: string;
-  /** The image is verified and stays. Excludes `discarding`. */
+  /**
+   * It succeeds whatever follows: the image is verified and stays (excludes `discarding`), what was restored stays, or the
+   * test has proved what it was to prove.
+   */
   readonly committed?: boolean;
+  /** When a test was committed, and how far it had come. */
+  readonly provenAt?: string;
+  readonly reached?: Reached;
   /** When it was: with the commit. */
   readonly verifiedAt?: string;
   /** The image's owner in Glance at that time. */
@@ -250,6 +268,12 @@ export interface Facts {
   readonly restoredVmUuid: string;
   /** What became of the MAC addresses: kept as they were, or new ones. */
   readonly restoredMacs: 'kept' | 'new';
+  /** When the VM of a test was first to start, the task of the last try, and whether that was on any host. */
+  readonly bootSentAt: string;
+  readonly bootTask: Ref<'task'>;
+  readonly bootAnywhere: boolean;
+  /** When it was first seen running. */
+  readonly bootedAt: string;
 }
 
 /** The facts that a machine's steps find. */

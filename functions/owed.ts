@@ -33,6 +33,7 @@ const toDoOf = (transfer: string): Readonly<Record<Debt, string>> => ({
   disk: 'destroy the disk that it has made',
   snapshot: 'destroy its snapshot',
   relock: 'lock the VM',
+  mark: 'say on the image how its test ended',
   slot: 'give back its place on the host',
 });
 

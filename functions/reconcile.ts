@@ -8,6 +8,7 @@ import type { ExecutionState } from './executions.ts';
 import type { Job, JobOf } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
 import { finishRestored } from './pool/finish-restored.ts';
+import { isKept } from './restored.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { sentence } from './sentence.ts';
 import { type DepsOf, type RestoreDeps, type StepDeps, secondsSince } from './step.ts';
@@ -17,6 +18,7 @@ import { destroyDisks } from './steps/DestroyDisks.ts';
 import { destroySnapshot } from './steps/DestroySnapshot.ts';
 import { destroyVm } from './steps/DestroyVm.ts';
 import { discardImage } from './steps/DiscardImage.ts';
+import { markImage } from './steps/MarkImage.ts';
 import { GOES_ON, releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
 import { relockVm } from './steps/RelockVm.ts';
 import { NOT_TIDIED_UP } from './told.ts';
@@ -58,7 +60,7 @@ function refuseOwing(jobId: string, result: Reconciled): void {
 type CleanupDeps<M extends MachineName> = StepDeps<FactOf<CleanupStepOf<M>>, never, JobOf<M>>;
 type Payments<M extends MachineName> = readonly [
   Debt | 'close' | 'names',
-  (deps: CleanupDeps<M>) => Promise<void>,
+  (deps: CleanupDeps<M>, end: Reason) => Promise<void>,
 ][];
 
 /** Each debt's payment, by the job's machine; the same functions that the steps of its cleanup line run. */
@@ -74,6 +76,7 @@ const PAYMENTS: { readonly [M in MachineName]: Payments<M> } = {
     ['close', cancelDownload],
     ['vm', destroyVm],
     ['disk', destroyDisks],
+    ['mark', markImage],
     ['slot', releaseSlot],
     ['names', finishCommitted],
   ],
@@ -81,7 +84,7 @@ const PAYMENTS: { readonly [M in MachineName]: Payments<M> } = {
 
 /** What a restore has made stays from its commit on, and is to look so. */
 async function finishCommitted({ job, xapi, config }: RestoreDeps): Promise<void> {
-  if (job.committed) await finishRestored(xapi, job, config.installation);
+  if (isKept(job)) await finishRestored(xapi, job, config.installation);
 }
 
 /**
@@ -191,7 +194,7 @@ async function settle(job: Job, end: Reason, runtime: Runtime): Promise<Reconcil
     const payments = PAYMENTS[job.machine] as Payments<MachineName>;
     for (const [debt, pay] of payments)
       try {
-        await pay(deps);
+        await pay(deps, end);
       } catch (error) {
         const { name, message } = translate(error);
         log.warn('a debt could not be paid yet', { debt, error: name, reason: message });

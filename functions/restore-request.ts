@@ -31,6 +31,9 @@ export interface RestoreWish {
   readonly macs?: MacPolicy;
   readonly start?: boolean;
   readonly disksOnly?: boolean;
+  /** Restores it only to prove that this can be done; with `boot`, the VM must come up, too. Nothing of it stays. */
+  readonly test?: boolean;
+  readonly boot?: boolean;
   /** The caller's project: the job is its. */
   readonly project?: string;
   /** Who asks, for people and for the log. */
@@ -80,7 +83,8 @@ export async function requestRestore(
 const MOST_NAME_CHARACTERS = 255;
 
 /** Refuses what no pool could make right. @throws BadRequest, ImageNotFound */
-function refuseUnusable({ image, name, start, disksOnly, networks }: RestoreWish): void {
+function refuseUnusable(wish: RestoreWish): void {
+  const { image, name, start, disksOnly, networks, test, boot } = wish;
   // Glance's ids are; any other text is for no store to look up.
   if (!z.uuid().safeParse(image).success)
     throw new XensnapError('ImageNotFound', `There is no image ${shorten(image, 60)}.`);
@@ -88,7 +92,14 @@ function refuseUnusable({ image, name, start, disksOnly, networks }: RestoreWish
     throw new XensnapError('BadRequest', `name: it has 1 to ${MOST_NAME_CHARACTERS} characters.`);
   if (disksOnly && (start || networks))
     throw new XensnapError('BadRequest', 'disksOnly: without a VM there is nothing to start or to connect.');
+  if (boot && !test)
+    throw new XensnapError('BadRequest', 'boot: that is for a test; "start" starts what stays.');
+  const pointless = NOT_OF_TESTS.find((field) => wish[field]);
+  if (test && pointless)
+    throw new XensnapError('BadRequest', `${pointless}: nothing of a test stays, nor is it on a network.`);
 }
+
+const NOT_OF_TESTS = ['name', 'networks', 'macs', 'start', 'disksOnly'] as const;
 
 async function prepare(id: string, wish: RestoreWish, runtime: Runtime) {
   const { glance, config } = runtime;
@@ -154,7 +165,9 @@ function newRestore(
       macs: wish.macs ?? DEFAULT_MACS,
       start: wish.start ?? false,
       disksOnly: wish.disksOnly ?? false,
+      ...(wish.test && { test: true, boot: wish.boot ?? false }),
     },
+    ...(wish.test && { debts: new Set(['mark'] as const) }),
     ...(wish.project !== undefined && { project: wish.project }),
     ...(wish.actor !== undefined && { actor: wish.actor }),
     ...(wish.idempotency && { requestDigest: wish.idempotency.request }),
@@ -165,11 +178,12 @@ function newRestore(
   };
 }
 
-/** A refused restore has made nothing but its record. */
+/** A refused restore has made nothing but its record, and has tested nothing. */
 async function undo(job: RestoreJob, runtime: Runtime): Promise<void> {
   const { store, log } = runtime;
   try {
     await giveBack('jobs', job.project, job.id, runtime);
+    if (job.request.test) await store.jobs.pay(job.id, 'mark');
     await store.jobs.settle(job.id);
   } catch (problem) {
     log.warn('a refused job is left for the janitor', { jobId: job.id, reason: translate(problem).message });

@@ -3,17 +3,27 @@ import { readVmConfig, type VmConfig } from './vm-config.ts';
 
 /** How the names of what a restore makes begin while it is at work, so that operators leave it alone. */
 const AT_WORK = '[xensnap restoring]';
+const UNDER_TEST = '[xensnap restore test]';
 /** xapi takes longer names, its clients do not show them. */
 const MOST_NAME_CHARACTERS = 200;
 
 /** The name of what a restore makes while it is at work; with the job's id, by which it is found again. */
-export function nameAtWork({ id, imageName = '' }: Pick<RestoreJob, 'id' | 'imageName'>): string {
-  return `${AT_WORK} ${imageName.slice(0, MOST_NAME_CHARACTERS).toWellFormed()} (${id})`;
+export function nameAtWork({
+  id,
+  imageName = '',
+  request,
+}: Pick<RestoreJob, 'id' | 'imageName' | 'request'>): string {
+  return `${request.test ? UNDER_TEST : AT_WORK} ${imageName.slice(0, MOST_NAME_CHARACTERS).toWellFormed()} (${id})`;
 }
 
 /** Whether it is a name of something that a restore has not finished yet. */
 export function isNameAtWork(name: string): boolean {
-  return name.startsWith(AT_WORK);
+  return name.startsWith(AT_WORK) || name.startsWith(UNDER_TEST);
+}
+
+/** Whether what the restore has made stays. */
+export function isKept({ committed, request }: Pick<RestoreJob, 'committed' | 'request'>): boolean {
+  return committed === true && request.test !== true;
 }
 
 /** What the image says of its VM, as it went through its reader. */

@@ -83,6 +83,7 @@ const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof
   SnapshotFailed: 'The pool could not make the snapshot.',
   SnapshotLost: 'The pool gave no answer and made no snapshot. Ask again.',
   RestoreFailed: 'The pool could not make what the image is of.',
+  RestoreTestFailed: 'The VM that was restored for the test did not come up.',
   StillOwed: 'Something of the job is still to be undone.',
   StorageFull: 'The storage is full.',
   Throttled: 'This service is asked for too much at the moment. Ask again.',

@@ -22,7 +22,17 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
  * What a job has done that must be undone or proved finished before its VM is free again. In the order in which debts
  * are paid: what still reads goes first, what others wait for goes last.
  */
-export const DEBTS = ['plugin', 'image', 'secret', 'vm', 'disk', 'snapshot', 'relock', 'slot'] as const;
+export const DEBTS = [
+  'plugin',
+  'image',
+  'secret',
+  'vm',
+  'disk',
+  'snapshot',
+  'relock',
+  'mark',
+  'slot',
+] as const;
 export type Debt = (typeof DEBTS)[number];
 
 /**
@@ -32,6 +42,12 @@ export type Debt = (typeof DEBTS)[number];
 export const MAC_POLICIES = ['auto', 'keep', 'new'] as const;
 export type MacPolicy = (typeof MAC_POLICIES)[number];
 export const DEFAULT_MACS: MacPolicy = 'auto';
+
+/**
+ * How far a test of an image has come: its disk was written and proved whole; the VM started; the guest's tools were seen.
+ */
+export const REACHED = ['disk', 'started', 'tools'] as const;
+export type Reached = (typeof REACHED)[number];
 
 /** What a job can wait for while nothing of it has failed: its time in the window, the VM, the pool, a slot of its host… */
 export const WAITS = ['window', 'vm', 'pool', 'slot', 'coalescer', 'host'] as const;

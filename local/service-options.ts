@@ -84,6 +84,7 @@ const TIMINGS = {
   uploadPollMinSeconds: 1,
   uploadPollMaxSeconds: 10,
   uploadRetrySeconds: 10,
+  testPollSeconds: 2,
   vmPollSeconds: 5,
   admissionRetrySeconds: 1,
 };

@@ -12,6 +12,7 @@ import { handler as DiscardImage } from '../functions/steps/DiscardImage.ts';
 import { handler as FinishRestore } from '../functions/steps/FinishRestore.ts';
 import { handler as InspectImage } from '../functions/steps/InspectImage.ts';
 import { handler as InspectVm } from '../functions/steps/InspectVm.ts';
+import { handler as MarkImage } from '../functions/steps/MarkImage.ts';
 import { handler as PollDownload } from '../functions/steps/PollDownload.ts';
 import { handler as PollSnapshot } from '../functions/steps/PollSnapshot.ts';
 import { handler as PollUpload } from '../functions/steps/PollUpload.ts';
@@ -22,6 +23,7 @@ import { handler as StartDownload } from '../functions/steps/StartDownload.ts';
 import { handler as StartSnapshot } from '../functions/steps/StartSnapshot.ts';
 import { handler as StartUpload } from '../functions/steps/StartUpload.ts';
 import { handler as TakeVm } from '../functions/steps/TakeVm.ts';
+import { handler as TestVm } from '../functions/steps/TestVm.ts';
 import { handler as UnlockVm } from '../functions/steps/UnlockVm.ts';
 import { handler as VerifyImage } from '../functions/steps/VerifyImage.ts';
 import type { StepName } from '../statemachine/contract.ts';
@@ -45,6 +47,7 @@ export const STEP_HANDLERS: { readonly [S in StepName]: StepHandler<S> } = {
   PollDownload,
   CreateVm,
   FinishRestore,
+  TestVm,
   CancelUpload,
   DiscardImage,
   DestroySnapshot,
@@ -52,5 +55,6 @@ export const STEP_HANDLERS: { readonly [S in StepName]: StepHandler<S> } = {
   CancelDownload,
   DestroyVm,
   DestroyDisks,
+  MarkImage,
   ReleaseHost,
 };

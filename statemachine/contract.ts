@@ -34,8 +34,9 @@ export const STEPS = {
   CreateDisks: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   StartDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool', 'glance'], writes: null },
   PollDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'download' },
-  CreateVm: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
+  CreateVm: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: 'made' },
   FinishRestore: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
+  TestVm: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'test' },
   CancelUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
   DiscardImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
   DestroySnapshot: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
@@ -43,6 +44,7 @@ export const STEPS = {
   CancelDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
   DestroyVm: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   DestroyDisks: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
+  MarkImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
   ReleaseHost: { lambdaSeconds: 20, memoryMib: 256, reaches: [], writes: 'outcome' },
 } as const satisfies Record<string, StepSettings>;
 
@@ -86,9 +88,11 @@ export const MACHINES = {
       'StartDownload',
       'PollDownload',
       'CreateVm',
+      // One or the other: it is kept, or it was a test.
       'FinishRestore',
+      'TestVm',
     ],
-    cleanup: ['CancelDownload', 'DestroyVm', 'DestroyDisks', 'ReleaseHost'],
+    cleanup: ['CancelDownload', 'DestroyVm', 'DestroyDisks', 'MarkImage', 'ReleaseHost'],
   },
 } as const satisfies Record<string, Lines>;
 
@@ -198,6 +202,7 @@ export const FACTS = {
   },
   CreateVm: { certain: [], possible: ['vmRef', 'restoredVmUuid', 'vmName', 'vmSentAt', 'restoredMacs'] },
   FinishRestore: { certain: [], possible: [] },
+  TestVm: { certain: [], possible: ['bootSentAt', 'bootTask', 'bootAnywhere', 'bootedAt'] },
   CancelUpload: { certain: [], possible: ['hostAwaySince'] },
   DiscardImage: { certain: [], possible: [] },
   DestroySnapshot: { certain: [], possible: ['templateRef', 'templateUuid', 'snapshotDisks'] },
@@ -205,6 +210,7 @@ export const FACTS = {
   CancelDownload: { certain: [], possible: ['hostAwaySince'] },
   DestroyVm: { certain: [], possible: [] },
   DestroyDisks: { certain: [], possible: [] },
+  MarkImage: { certain: [], possible: [] },
   ReleaseHost: { certain: [], possible: [] },
 } as const satisfies Record<StepName, StepFacts>;
 
@@ -241,6 +247,10 @@ export interface StepResults {
   readonly upload: { readonly next: 'done' | 'wait' | 'again' | 'coalesce'; readonly waitSeconds: number };
   /** `again`: the download failed in a way that another try may mend. */
   readonly download: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
+  /** `test`: it is looked whether what was made comes up, and then it goes. */
+  readonly made: { readonly test: boolean };
+  /** `done`: the test has proved what it was to prove. */
+  readonly test: { readonly next: 'done' | 'wait'; readonly waitSeconds: number };
   /** `backup`: older ones of its kind are to be replaced. */
   readonly verified: { readonly backup: boolean };
   readonly outcome: { readonly status: FinalStatus };

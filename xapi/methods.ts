@@ -58,6 +58,8 @@ export interface Methods {
   'VM.add_to_blocked_operations': (vmRef: Ref<'VM'>, operation: 'start' | 'start_on', why: string) => void;
   'VM.remove_from_blocked_operations': (vmRef: Ref<'VM'>, operation: 'start' | 'start_on') => void;
   'VM.start': (vmRef: Ref<'VM'>, paused: boolean, force: boolean) => void;
+  'VM.start_on': (vmRef: Ref<'VM'>, hostRef: Ref<'host'>, paused: boolean, force: boolean) => void;
+  'VM.hard_shutdown': (vmRef: Ref<'VM'>) => void;
 
   /** A new one is empty. FEATURE_RESTRICTED without a licence for it. */
   'VTPM.create': (vmRef: Ref<'VM'>, isUnique: boolean) => string;
@@ -123,7 +125,7 @@ export interface Methods {
 }
 
 /** The calls that are also made as tasks. Getters, `task.*` and the `other_config` calls have no `Async.` form. */
-type AlsoAsync = 'VM.start' | 'VM.snapshot' | 'VM.snapshot_with_quiesce' | 'host.call_plugin';
+type AlsoAsync = 'VM.start' | 'VM.start_on' | 'VM.snapshot' | 'VM.snapshot_with_quiesce' | 'host.call_plugin';
 
 type Calls = Methods & {
   [M in AlsoAsync as `Async.${M}`]: (...args: Parameters<Methods[M]>) => Ref<'task'>;
@@ -141,6 +143,7 @@ const slow: ReadonlySet<string> = new Set<Method>([
   'VDI.create',
   'VDI.destroy',
   'VM.destroy',
+  'VM.hard_shutdown',
   'VM.snapshot',
   'VM.snapshot_with_quiesce',
 ]);

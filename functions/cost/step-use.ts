@@ -36,6 +36,7 @@ export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   // With one warning.
   CreateVm: use(1.5, 2, 5, 0, 1),
   FinishRestore: use(1, 1, 3, 0, 1),
+  TestVm: use(0.4, 1, 3, 0, 1),
   CancelUpload: use(0.8, 2, 4, 0, 1),
   DiscardImage: use(0.5, 1, 4, 0, 1),
   DestroySnapshot: use(3, 2, 3, 0, 1),
@@ -43,6 +44,7 @@ export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   CancelDownload: use(0.8, 2, 4, 0, 1),
   DestroyVm: use(1, 2, 3, 0, 1),
   DestroyDisks: use(2, 2, 3, 0, 1),
+  MarkImage: use(0.5, 1, 3, 0, 1),
   ReleaseHost: use(0.2, 4, 5, 3, 0),
 };
 

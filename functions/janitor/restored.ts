@@ -1,7 +1,8 @@
 import type { RestoreJob } from '../job.ts';
 import { destroyUntilGone } from '../pool/destroy.ts';
 import { finishRestored } from '../pool/finish-restored.ts';
-import { isNameAtWork } from '../restored.ts';
+import { destroyMadeVm } from '../pool/restored-vm.ts';
+import { isKept, isNameAtWork } from '../restored.ts';
 import type { Found, Round } from './round.ts';
 
 /** Something that carries the tag of a restore. */
@@ -25,14 +26,14 @@ export async function sweepRestored(
   if (job.open !== undefined) return undefined;
   const what = `${kind === 'VM' ? 'VM' : 'disk'} "${name}" was made by the restore ${job.id}, which is closed`;
   const done = dryRun ? 'would' : 'removed';
-  if (job.committed && (uuid === job.restoredVmUuid || uuid === job.diskUuid)) {
+  if (isKept(job) && (uuid === job.restoredVmUuid || uuid === job.diskUuid)) {
     if (!dryRun) await finishRestored(xapi, job, runtime.config.installation);
     return { what: `${what}, and had not got its names yet`, action: done };
   }
   if (held || !isNameAtWork(name)) return { what, action: 'left' };
   if (!dryRun)
     await (kind === 'VM'
-      ? destroyUntilGone(xapi, uuid, [], { exported: false })
+      ? destroyMadeVm(xapi, job, uuid)
       : destroyUntilGone(xapi, undefined, [uuid], { exported: true, whole: true }));
   return { what, action: done };
 }

@@ -4,7 +4,8 @@ import { type NewVm, NULL_REF, type Ref, type WholeVmRecord } from '../../xapi/t
 import type { RestoreJob } from '../job.ts';
 import { nameAtWork } from '../restored.ts';
 import type { VmConfig } from '../vm-config.ts';
-import { byUuid, GONE, unlessUnknown } from './gone.ts';
+import { destroyUntilGone } from './destroy.ts';
+import { byUuid, GONE, unlessGone, unlessUnknown } from './gone.ts';
 import { isOf } from './restored-disk.ts';
 import { tagsOf } from './tags.ts';
 
@@ -95,6 +96,21 @@ export function vmRecordOf(
 
 const STARTS = ['start', 'start_on'] as const;
 const WHY_BLOCKED = 'xensnap is restoring this VM';
+
+/** Destroys a VM that a restore has made; that of a test may run, and is shut down hard before. */
+export async function destroyMadeVm(
+  xapi: Session,
+  { request }: Pick<RestoreJob, 'request'>,
+  uuid: string,
+): Promise<void> {
+  const found = request.test ? await byUuid(xapi, 'VM', uuid) : undefined;
+  if (found !== undefined)
+    await unlessGone(xapi, { class: 'VM', ref: found, uuid }, async (ref) => {
+      const { power_state } = await xapi.call('VM.get_record', ref);
+      if (power_state !== 'Halted') await xapi.call('VM.hard_shutdown', ref);
+    });
+  await destroyUntilGone(xapi, uuid, [], { exported: false });
+}
 
 /** Keeps everybody from starting a VM that is not whole yet. */
 export async function blockStart(xapi: Session, vmRef: Ref<'VM'>): Promise<void> {

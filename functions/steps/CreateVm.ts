@@ -25,15 +25,16 @@ type Deps = DepsOf<'CreateVm', 'diskRef' | 'imageName'>;
  */
 export const handler = step('CreateVm', { needs: ['diskRef', 'imageName'] }, async (_state, deps) => {
   const { job, store } = deps;
-  if (job.request.disksOnly) return undefined;
+  const { disksOnly, test = false } = job.request;
+  if (disksOnly) return { test };
   const config = vmConfigOf(job);
   if (!config) {
     await store.jobs.warn(job.id, NO_CONFIG, NO_CONFIG);
-    return undefined;
+    return { test };
   }
   const vm = await findOrMake(deps, config);
   await complete(deps, vm, config);
-  return undefined;
+  return { test };
 });
 
 const NO_CONFIG = 'The image does not say what VM it was of, so that only its disk was restored.';
@@ -75,6 +76,16 @@ async function complete(deps: Deps, vm: MadeVm, config: VmConfig): Promise<void>
   const noBios = await setBiosStrings(xapi, vm.ref, config);
   if (noBios !== undefined) await warn('The BIOS strings of the VM could not be set: the pool has its own.');
   await attachDisk(xapi, vm.ref, job.diskRef, config);
+  if (!job.request.test) await connect(deps, vm, config);
+  if (!config.vtpm) return;
+  const noVtpm = await addVtpm(xapi, vm);
+  await warn(noVtpm === undefined ? EMPTY_VTPM : NO_VTPM);
+}
+
+/** Puts the VM on its networks. One that is made for a test never is on any. */
+async function connect(deps: Deps, vm: MadeVm, config: VmConfig): Promise<void> {
+  const { job, xapi, store } = deps;
+  const warn = (text: string) => store.jobs.warn(job.id, text, text);
   const allowed = allowedToRestore(job.project, deps.config)?.networks;
   const placed = await placeNics(xapi, config.nics, job.request.networks ?? {}, allowed);
   for (const { nic, network } of placed)
@@ -85,9 +96,6 @@ async function complete(deps: Deps, vm: MadeVm, config: VmConfig): Promise<void>
   if (job.request.macs !== 'keep')
     for (const device of await changeMacsInUse(xapi, vm.ref))
       await warn(`The interface ${device} has a new MAC address: another VM has the one that it had.`);
-  if (!config.vtpm) return;
-  const noVtpm = await addVtpm(xapi, vm);
-  await warn(noVtpm === undefined ? EMPTY_VTPM : NO_VTPM);
 }
 
 const EMPTY_VTPM =
@@ -96,7 +104,8 @@ const NO_VTPM = 'The VM had a virtual TPM, and this pool makes none.';
 
 /** Whether the VM keeps its addresses: as asked, or where no VM of any pool has one of them. */
 async function keepsMacs({ job, xapi, store, ...deps }: Deps, { nics }: VmConfig): Promise<boolean> {
-  const { macs } = job.request;
+  const { macs, test } = job.request;
+  if (test) return false;
   if (macs !== 'auto') return macs === 'keep';
   const own = nics.flatMap(({ mac }) => mac ?? []);
   const warn = (text: string) => store.jobs.warn(job.id, text, text);

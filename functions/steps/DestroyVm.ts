@@ -1,7 +1,7 @@
 import { XensnapError } from '../errors.ts';
 import { orAsItWas } from '../job.ts';
-import { destroyUntilGone } from '../pool/destroy.ts';
-import { vmsMadeBy } from '../pool/restored-vm.ts';
+import { destroyMadeVm, vmsMadeBy } from '../pool/restored-vm.ts';
+import { forgetTask } from '../pool/tasks.ts';
 import { type DepsOf, secondsSince, step } from '../step.ts';
 
 /** Destroys the VM that the job has made, and nothing that does not carry its tag. Pays `vm` once none is to be found. */
@@ -10,7 +10,8 @@ export async function destroyVm(deps: DepsOf<'DestroyVm'>): Promise<void> {
   const job = orAsItWas(await store.jobs.get(deps.job.id), deps.job);
   if (!job.debts?.has('vm')) return;
   const found = await vmsMadeBy(xapi, job, config.installation);
-  for (const { record } of found) await destroyUntilGone(xapi, record.uuid, [], { exported: false });
+  for (const { record } of found) await destroyMadeVm(xapi, job, record.uuid);
+  if (job.bootTask !== undefined) await forgetTask(deps, job.bootTask);
   const mayStillCome =
     found.length === 0 &&
     job.restoredVmUuid === undefined &&

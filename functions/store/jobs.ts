@@ -9,7 +9,7 @@ import {
   type SnapshotJob,
 } from '../job.ts';
 import { WARNING_FOR_OPERATORS } from '../told.ts';
-import type { Debt, JobStatus } from '../words.ts';
+import type { Debt, JobStatus, Reached } from '../words.ts';
 import { both, type Change } from './expression.ts';
 import {
   indexOf,
@@ -164,6 +164,15 @@ export class Jobs<in F extends FactName = never> {
     return this.#change(jobId, {
       set: { committed: true },
       take: { debts: new Set(['disk', 'vm']) },
+      when: ALIVE,
+    });
+  }
+
+  /** The commit point of a test: it has proved that. What it has made goes all the same. */
+  async commitTest(jobId: string, proof: { reached: Reached; provenAt: Date }): Promise<Job | undefined> {
+    const { reached, provenAt } = proof;
+    return this.#change(jobId, {
+      set: { committed: true, reached, provenAt: provenAt.toISOString() },
       when: ALIVE,
     });
   }

@@ -185,7 +185,7 @@ it('tells the topic of every alarm, and the topic the operators', () => {
       'ReconcileFailed',
       'RestoreFailed',
       'SchedulesErrors',
-      'StepErrorsFromRelockVm',
+      'StepErrorsFromDestroySnapshot',
       'StepErrorsFromRotateBackups',
       'StepErrorsFromTakeVm',
       'VmLeftUnlocked',

@@ -38,6 +38,8 @@ const largest: JobInput & StepResults & { failure: Caught; rotationFailure: Caug
     },
     upload: { next: 'again', waitSeconds: 86_400 },
     download: { next: 'again', waitSeconds: 86_400 },
+    made: { test: false },
+    test: { next: 'wait', waitSeconds: 86_400 },
     verified: { backup: true },
     outcome: { status: 'cancelled' },
     failure,

@@ -4,7 +4,9 @@ import { askRestore, restored, takeAway } from '../support/restoring.ts';
 import { scenario } from '../support/scenario.ts';
 
 const { forward } = MACHINES.restore;
-const UNDOING: readonly StepName[] = ['CancelDownload', 'DestroyVm', 'DestroyDisks', 'ReleaseHost'];
+const UNDOING: readonly StepName[] = MACHINES.restore.cleanup;
+/** A test is committed by a step of its own, and its image is told. */
+const TEST = { test: true };
 
 class Broken extends Error {
   override readonly name = 'Broken';
@@ -49,7 +51,8 @@ async function breakEach(cases: readonly Break[], first: readonly Break[] = []) 
   await at.job(image);
   const ids = await Promise.all(
     cases.map(async (each) => {
-      const id = await askRestore(at.service, image);
+      const ofTest = [...first, each].some(({ step }) => step === 'TestVm');
+      const id = await askRestore(at.service, image, ofTest ? TEST : {});
       broken.set(id, [...first.map((one) => ({ ...one })), { ...each }]);
       return id;
     }),
@@ -64,7 +67,7 @@ it.each(['before', 'after'] as const)(
     const jobs = await Promise.all(ids.map((id) => restored(service, id)));
     const ended = jobs.map(({ status, error }, index) => ({ step: forward[index], status, error }));
     // What is committed stays, whatever fails then.
-    const kept = (step: StepName) => when === 'after' && step === 'FinishRestore';
+    const kept = (step: StepName) => when === 'after' && (step === 'FinishRestore' || step === 'TestVm');
     expect(ended).toEqual(
       forward.map((step) =>
         kept(step)
@@ -72,7 +75,7 @@ it.each(['before', 'after'] as const)(
           : { step, status: 'failed', error: { name: 'Internal', message: `${when} ${step} (Broken)` } },
       ),
     );
-    for (const job of jobs) if (job.committed) await takeAway(service, job);
+    for (const job of jobs) if (job.committed && !job.request.test) await takeAway(service, job);
   },
   300_000,
 );
@@ -82,13 +85,13 @@ it('pays what a failed cleanup has left, and tells the outcome that it was undon
     { step, when: 'before' as const },
     { step, when: 'after' as const },
   ]);
-  const { ids, service } = await breakEach(cases, [{ step: 'FinishRestore', when: 'before' }]);
+  const { ids, service } = await breakEach(cases, [{ step: 'TestVm', when: 'before' }]);
   await Promise.all(ids.map((id) => restored(service, id, ({ finishedAt }) => finishedAt !== undefined)));
   await service.settled();
   await service.janitor();
   const jobs = await Promise.all(ids.map((id) => restored(service, id)));
   expect(jobs.map(({ status, debts, error }) => [status, debts, error?.message])).toEqual(
-    cases.map(() => ['failed', undefined, 'before FinishRestore (Broken)']),
+    cases.map(() => ['failed', undefined, 'before TestVm (Broken)']),
   );
 }, 300_000);
 
@@ -111,10 +114,12 @@ it('tidies up after an execution that was stopped in any of its states', async (
   });
   const image = await at.request('web-1');
   await at.job(image);
-  const states = [...forward, 'QueueForHost', 'ReleaseHost'].filter((state) => state !== 'InspectImage');
+  const states = [...forward, 'QueueForHost', 'MarkImage', 'ReleaseHost'].filter(
+    (state) => state !== 'InspectImage',
+  );
   const ids = await Promise.all(
     states.map(async (state) => {
-      const id = await askRestore(at.service, image);
+      const id = await askRestore(at.service, image, ['TestVm', 'MarkImage'].includes(state) ? TEST : {});
       stopAt.set(id, state);
       return id;
     }),
@@ -127,7 +132,7 @@ it('tidies up after an execution that was stopped in any of its states', async (
     const state = states[index];
     if (job.committed) {
       expect(job.status, state).toBe('succeeded');
-      await takeAway(at.service, job);
+      if (!job.request.test) await takeAway(at.service, job);
     } else expect(job.error, state).toEqual({ name: 'Interrupted', message: `stopped in ${state}` });
   }
   expect(jobs.filter(({ committed }) => committed).length).toBeGreaterThan(0);

@@ -27,6 +27,8 @@ it('refuses what can be known beforehand, and leaves nothing of it', async () =>
   expect(await refused({ networks: { '0': 'nowhere' } })).toMatch(/^BadRequest: networks.0: /);
   expect(await refused({ name: '' })).toMatch(/^BadRequest: name: /);
   expect(await refused({ disksOnly: true, start: true })).toMatch(/^BadRequest: disksOnly: /);
+  expect(await refused({ boot: true })).toMatch(/^BadRequest: boot: /);
+  expect(await refused({ test: true, macs: 'new' })).toMatch(/^BadRequest: macs: /);
   expect(await refused({ project: PROJECT })).toMatch(/^(Forbidden|ImageNotFound)/);
   const sr = pool.srs.find(({ name }) => name === 'NFS shared storage');
   await pool.fillSr(sr?.uuid ?? '', true);

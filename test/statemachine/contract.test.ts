@@ -131,7 +131,7 @@ it('lets a step of two machines need what both surely know before it, and hands 
   });
   step('CreateVm', { needs: ['diskUuid'] }, async (_state, { job }) => {
     expectTypeOf(job).toExtend<RestoreJob>();
-    return undefined;
+    return { test: false };
   });
   step('RelockVm', { needs: [] }, async (_state, { job }) => {
     expectTypeOf(job.vmUuid).toEqualTypeOf<string>();

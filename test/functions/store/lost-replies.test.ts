@@ -85,6 +85,7 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
     sendSnapshot: ofJob(({ jobs }, id) => jobs.sendSnapshot(id, NOW)),
     commit: ofJob(({ jobs }, id) => jobs.commit(id, NOW), owing),
     commitRestore: ofJob(({ jobs }, id) => jobs.commitRestore(id), owing),
+    commitTest: ofJob(({ jobs }, id) => jobs.commitTest(id, { reached: 'tools', provenAt: NOW }), owing),
     noteImage: ofJob(
       ({ jobs }, id) => jobs.noteImage(id, NOW.toISOString()),
       ({ jobs }, id) => jobs.commit(id, NOW),
