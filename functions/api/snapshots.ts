@@ -26,7 +26,7 @@ const request = requestRoute(PATH, {
 
 const list = listRoute(PATH, {
   operationId: 'listSnapshots',
-  summary: 'Lists jobs, newest first',
+  summary: 'Lists snapshots, newest first',
   Query: SnapshotQuery,
   Page: JobPage,
 });

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { createApi } from '../../../functions/api/app.ts';
-import type { Image } from '../../../glance/image.ts';
 import { aJob, aRestore } from './a-job.ts';
 import { memoryRuntime, NOBODY, recordsOfPool } from './memory-runtime.ts';
+import { aRawImage } from './raw-image.ts';
 import { type ApiDocument, type Requested, requestsOf } from './requests.ts';
 
 /** How many requests are made; XENSNAP_FUZZ_RUNS sets another number. */
@@ -28,13 +28,7 @@ beforeAll(async () => {
 /** Jobs that may be cancelled, and an image that may be restored. */
 const JOB = randomUUID();
 const RESTORE = randomUUID();
-const IMAGE: Image = {
-  ...{ id: randomUUID(), name: 'nightly', status: 'active', sizeBytes: 4096, checksum: null },
-  ...{ osHashAlgo: 'sha512', osHashValue: 'abc', diskFormat: 'raw', containerFormat: 'bare' },
-  ...{ visibility: 'private', owner: null, protected: false },
-  ...{ createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z' },
-  properties: { xensnap_installation: 'test', xensnap_vm_name: 'web-1', xensnap_pool: 'demo' },
-};
+const IMAGE = aRawImage();
 
 const logged: string[] = [];
 

@@ -7,8 +7,9 @@ import { XensnapError } from '../../../functions/errors.ts';
 import type { Runtime } from '../../../functions/runtime/executions.ts';
 import { storeIn } from '../../../functions/store.ts';
 import { MemoryTable } from '../../scale/memory-table.ts';
-import { aJob } from './a-job.ts';
+import { aJob, aRestore } from './a-job.ts';
 import { memoryRuntime, NOBODY, recordsOfPool } from './memory-runtime.ts';
+import { aRawImage } from './raw-image.ts';
 import type { ApiDocument, Operation } from './requests.ts';
 
 /** What is the matter with the service that is asked. */
@@ -29,6 +30,9 @@ interface Ask {
   readonly world?: World;
 }
 
+const IMAGE = aRawImage();
+const UNFINISHED = aRawImage({ status: 'saving' });
+
 let vmUuid = '';
 let runtime: Runtime;
 let url = '';
@@ -38,7 +42,7 @@ const closing: (() => Promise<unknown>)[] = [];
 beforeAll(async () => {
   const records = await recordsOfPool([{ name: 'web-1' }, { name: 'twin' }, { name: 'twin' }]);
   vmUuid = String(Object.values(records.VM ?? {}).find(({ name_label }) => name_label === 'web-1')?.uuid);
-  runtime = memoryRuntime(records, () => {});
+  runtime = memoryRuntime(records, () => {}, [IMAGE, UNFINISHED]);
   const apis = Object.fromEntries(Object.entries(worlds(runtime)).map(([world, make]) => [world, make()]));
   const server = serve({
     hostname: '127.0.0.1',
@@ -147,6 +151,12 @@ async function newJob(fields: Parameters<typeof aJob>[0] = {}): Promise<string> 
   return job.id;
 }
 
+async function newRestore(fields: Parameters<typeof aRestore>[0] = {}): Promise<string> {
+  const job = aRestore(fields);
+  await runtime.store.jobs.create(job);
+  return job.id;
+}
+
 const schedule = (vm: string) => ({ vm, daily: { window: 'H_2200_0000' }, keep: 7 });
 
 async function newSchedule(): Promise<string> {
@@ -160,6 +170,10 @@ const DONE: Record<string, () => Ask | Promise<Ask>> = {
   getSnapshot: async () => ({ path: `/snapshots/${await newJob()}` }),
   cancelSnapshot: async () => ({ path: `/snapshots/${await newJob()}` }),
   listEvents: async () => ({ path: `/snapshots/${await newJob()}/events` }),
+  requestRestore: () => ({ body: { image: IMAGE.id } }),
+  getRestore: async () => ({ path: `/restores/${await newRestore()}` }),
+  cancelRestore: async () => ({ path: `/restores/${await newRestore()}` }),
+  listRestoreEvents: async () => ({ path: `/restores/${await newRestore()}/events` }),
   runJanitor: () => ({ body: { dryRun: true } }),
   getJanitorReport: async () => {
     await runtime.store.janitorReports.keep(REPORT);
@@ -222,6 +236,11 @@ const OTHERWISE: Record<string, () => Ask | Promise<Ask>> = {
   'requestSnapshot 404': () => ({ body: { vm: NOBODY } }),
   'cancelSnapshot 409': async () => ({
     path: `/snapshots/${await newJob({ status: 'succeeded', finishedAt: '2026-01-01T01:00:00.000Z' })}`,
+  }),
+  'requestRestore 404': () => ({ body: { image: NOBODY } }),
+  'requestRestore 409': () => ({ body: { image: UNFINISHED.id } }),
+  'cancelRestore 409': async () => ({
+    path: `/restores/${await newRestore({ status: 'succeeded', finishedAt: '2026-01-01T01:00:00.000Z' })}`,
   }),
   'createSchedule 404': () => ({ body: schedule(NOBODY) }),
   'createSchedule 409': () => ({ body: schedule('twin') }),

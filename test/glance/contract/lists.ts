@@ -19,6 +19,8 @@ export function listsContract(target: Target): void {
       for await (const image of bench.glance.listImages(filter)) found.push(image.name);
       return found;
     };
+    const ids = async (filter: ImageFilter) =>
+      Array.fromAsync(bench.glance.listImages(filter), ({ id }) => id);
     const three = async () => {
       for (const name of ['b', 'c', 'a'])
         await bench.anImage({ name, properties: { run, image_type: 'backup' } });
@@ -36,6 +38,13 @@ export function listsContract(target: Target): void {
       await three();
       expect(await names({ properties: { run }, sort: 'name:asc', pageSize: 2 })).toEqual(['a', 'b', 'c']);
       expect(await names({ properties: { run }, sort: 'name:desc', pageSize: 1 })).toEqual(['c', 'b', 'a']);
+    });
+
+    it('goes on after an image', async () => {
+      await three();
+      const [, second] = await ids({ properties: { run }, sort: 'name:asc' });
+      const rest = { properties: { run }, sort: 'name:asc', marker: second ?? '', pageSize: 1 };
+      expect(await names(rest)).toEqual(['c']);
     });
 
     it('finds by name, by status and by properties together', async () => {
