@@ -36,9 +36,14 @@ it('reckons a restore by its own state machine, whole and where it failed', () =
   const restore: CostedJob = { ...times, machine: 'restore', diskSentAt };
   const cost = costOfJob(restore)?.usd ?? 0;
   expect(cost).toBeCloseTo(billOf(PLAIN_RESTORE).usd, 3);
-  const failed = costOfJob({ ...restore, status: 'failed', finishedAt: at(60) })?.usd ?? 0;
-  expect(failed).toBeGreaterThan(0);
-  expect(failed).toBeLessThan(cost);
+  const { firstUploadAt: _upload, ...notDownloaded } = restore;
+  const { diskSentAt: _disk, ...notBegun } = notDownloaded;
+  const { startedAt: _start, ...notStarted } = notBegun;
+  const failures = [notStarted, notBegun, notDownloaded, restore].map(
+    (job) => costOfJob({ ...job, status: 'failed', finishedAt: at(60) })?.usd ?? 0,
+  );
+  expect(failures).toEqual(failures.toSorted((a, b) => a - b));
+  expect(failures.every((usd) => usd > 0 && usd < cost)).toBe(true);
 });
 
 it('knows no cost of a job that still runs', () => {
