@@ -30,12 +30,21 @@ export function scheduleReport(schedule: ScheduleView): string {
     Quiesce: schedule.quiesce,
     Format: schedule.flatten ? `${schedule.format}, flattened` : schedule.format,
     Device: schedule.device,
+    'Restore tests': testsText(schedule),
     Enabled: schedule.enabled ? 'yes' : 'no',
     'Disabled because': schedule.disabledReason,
     'Made by': schedule.requestedBy,
     'Changed by': schedule.changedBy,
     'Next runs': schedule.nextRuns.length > 0 ? schedule.nextRuns.map(time).join(', ') : null,
   });
+}
+
+function testsText({ restoreTest, nextTest }: ScheduleView): string | null {
+  if (!restoreTest) return null;
+  const { every, sample, boot, sr } = restoreTest;
+  const of = `${sample === 1 ? 'one VM' : `${sample} VMs`} ${every}${boot ? ', started' : ''}`;
+  const on = sr === undefined ? '' : `, on ${sr}`;
+  return `${of}${on}${nextTest === null ? '' : `, next ${time(nextTest)}`}`;
 }
 
 function targetText({ vm, selector }: ScheduleView): string {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { IMAGE_FORMATS, QUIESCE } from '../functions/words.ts';
+import { IMAGE_FORMATS, QUIESCE, TEST_PERIODS } from '../functions/words.ts';
 import { UsageFailure } from './failures.ts';
 import { type ApiOptions, wholeNumber } from './options.ts';
 
@@ -27,6 +27,10 @@ export interface WishOptions extends ApiOptions {
   readonly format?: string;
   readonly device?: string;
   readonly flatten?: boolean;
+  readonly restoreTest?: string;
+  readonly restoreTestSample?: number;
+  readonly restoreTestBoot?: boolean;
+  readonly restoreTestSr?: string;
 }
 
 /** The fields of which a schedule has one. */
@@ -68,7 +72,16 @@ export function wished(command: Command): Command {
       new Option('--format <format>', 'a bundle of VHDs (default), or the bare disk').choices(IMAGE_FORMATS),
     )
     .option('--device <position>', 'the disk to be imaged (default: the one that each VM boots from)')
-    .option('--flatten', 'one VHD that the pool flattens, in place of a chain; with the format vhd only');
+    .option('--flatten', 'one VHD that the pool flattens, in place of a chain; with the format vhd only')
+    .addOption(
+      new Option(
+        '--restore-test <period>',
+        'restore the newest backups of some VMs so often, to prove that it can, and destroy them',
+      ).choices([...TEST_PERIODS, 'never']),
+    )
+    .option('--restore-test-sample <number>', 'so many VMs each time (default: 1)', wholeNumber(1, 20))
+    .option('--restore-test-boot', 'start the VMs, on no network, and wait for their guest tools')
+    .option('--restore-test-sr <sr>', 'test on this SR (default: where the disk was)');
 }
 
 /** Which VMs the options name, as the API has it. */
@@ -83,6 +96,20 @@ export function targetOf(vm: string | undefined, { tag, namePattern, pool }: Wis
     ...of,
   };
   return Object.keys(selector).length > 0 ? { selector } : {};
+}
+
+/** What the options say of tests, as the API has it; null to end them, undefined where they say nothing. */
+function testsOf(options: WishOptions): object | null | undefined {
+  const { restoreTest, restoreTestSample, restoreTestBoot, restoreTestSr } = options;
+  const more = {
+    ...(restoreTestSample !== undefined && { sample: restoreTestSample }),
+    ...(restoreTestBoot && { boot: true }),
+    ...(restoreTestSr !== undefined && { sr: restoreTestSr }),
+  };
+  if (Object.keys(more).length > 0 && (restoreTest === undefined || restoreTest === 'never'))
+    throw new UsageFailure('--restore-test says how often: it is needed with what else is said of the tests');
+  if (restoreTest === undefined) return undefined;
+  return restoreTest === 'never' ? null : { every: restoreTest, ...more };
 }
 
 /** What else the options say, as the API has it. */
@@ -103,6 +130,7 @@ export function wishOf({ type, ...options }: WishOptions): object {
     device,
     flatten,
     backupType: type,
+    restoreTest: testsOf(options),
   };
   return Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
 }

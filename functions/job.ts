@@ -25,6 +25,8 @@ export interface ScheduledRun {
   readonly scheduleId: string;
   /** The nominal time, ISO 8601 UTC. */
   readonly nominal: string;
+  /** Of a run that is a test of a restore: which of those at that time, and the id of the image. */
+  readonly test?: { readonly slot: number; readonly imageId: string };
 }
 
 /** What the caller asked for. */

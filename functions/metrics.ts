@@ -11,6 +11,10 @@ export type CountName =
   | 'RestoreFailed'
   | 'RestoreCancelled'
   | 'RestoreSkipped'
+  /** Of tests; one that a schedule wanted and that could not be asked for has failed, too. */
+  | 'RestoreTestSucceeded'
+  | 'RestoreTestFailed'
+  | 'RestoreTestCancelled'
   /** A run of a schedule ended without a backup; each is counted once. */
   | 'BackupFailed'
   | 'BackupSkipped'

@@ -4,7 +4,7 @@ import { shorten } from '../glance/shorten.ts';
 import { abandon } from './abandon.ts';
 import { type Config, type PoolConfig, poolConfig } from './config.ts';
 import { XensnapError } from './errors.ts';
-import type { RestoreJob } from './job.ts';
+import type { RestoreJob, ScheduledRun } from './job.ts';
 import { chooseSr, refuseWithoutRoom } from './pool/choose-sr.ts';
 import { networksNamed } from './pool/networks.ts';
 import { allowedToRestore } from './projects.ts';
@@ -34,6 +34,9 @@ export interface RestoreWish {
   /** Restores it only to prove that this can be done; with `boot`, the VM must come up, too. Nothing of it stays. */
   readonly test?: boolean;
   readonly boot?: boolean;
+  /** The run of a schedule that asks, and the id that its job is to have: whoever asks twice gets the first one's. */
+  readonly run?: ScheduledRun;
+  readonly jobId?: string;
   /** The caller's project: the job is its. */
   readonly project?: string;
   /** Who asks, for people and for the log. */
@@ -54,7 +57,7 @@ export async function requestRestore(
   refuseUnusable(wish);
   const earlier = await jobOfKey('restore', wish, runtime);
   if (earlier) return { job: earlier, created: false };
-  const id = randomUUID();
+  const id = wish.jobId ?? randomUUID();
   await takeQuota('jobs', wish.project, id, runtime);
   const { job, other } = await prepare(id, wish, runtime).catch(async (error: unknown) => {
     await giveBack('jobs', wish.project, id, runtime);
@@ -65,7 +68,14 @@ export async function requestRestore(
     return { job: other, created: false };
   }
   try {
-    await store.jobs.create(job);
+    if (!(await store.jobs.create(job)))
+      return { job: (await store.jobs.restore(job.id)) ?? job, created: false };
+  } catch (error) {
+    // It may be there all the same. The id of a scheduled one may be another tick's, whose job goes on.
+    if (wish.jobId === undefined) await abandon(job, wish, error, runtime, undo);
+    throw translate(error);
+  }
+  try {
     await runtime.executions.start(job);
     if (wish.idempotency)
       await store.leases.takeKey(wish.idempotency.key, job.id, runtime.clock.now(), KEY_SECONDS.served);
@@ -170,6 +180,7 @@ function newRestore(
     ...(wish.test && { debts: new Set(['mark'] as const) }),
     ...(wish.project !== undefined && { project: wish.project }),
     ...(wish.actor !== undefined && { actor: wish.actor }),
+    ...(wish.run && { run: wish.run }),
     ...(wish.idempotency && { requestDigest: wish.idempotency.request }),
     pool,
     xapiCalls,

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { RestoreJob } from './job.ts';
 import { REACHED } from './words.ts';
 
 /** The image property that says how the last test of the image ended, as JSON. */
@@ -15,6 +16,20 @@ const RestoreTested = z.union([
 ]);
 
 export type RestoreTested = z.infer<typeof RestoreTested>;
+
+/** How long a test took until it was proved, or had failed: from the first byte of the download on. */
+export function testSeconds(
+  {
+    provenAt,
+    finishedAt,
+    firstUploadAt,
+    createdAt,
+  }: Pick<RestoreJob, 'provenAt' | 'finishedAt' | 'firstUploadAt' | 'createdAt'>,
+  now?: string,
+): number {
+  const end = provenAt ?? finishedAt ?? now ?? createdAt;
+  return Math.max(0, Math.round((Date.parse(end) - Date.parse(firstUploadAt ?? createdAt)) / 1000));
+}
 
 /** The property as it is read, wherever it is; undefined for what is none, since an image's owner can edit it. */
 export function readRestoreTested(text: string | undefined): RestoreTested | undefined {

@@ -49,6 +49,10 @@ export const DEFAULT_MACS: MacPolicy = 'auto';
 export const REACHED = ['disk', 'started', 'tools'] as const;
 export type Reached = (typeof REACHED)[number];
 
+/** How often a schedule has some of its backups restored to prove that they can be. */
+export const TEST_PERIODS = ['daily', 'weekly', 'monthly'] as const;
+export type TestPeriod = (typeof TEST_PERIODS)[number];
+
 /** What a job can wait for while nothing of it has failed: its time in the window, the VM, the pool, a slot of its host… */
 export const WAITS = ['window', 'vm', 'pool', 'slot', 'coalescer', 'host'] as const;
 export type Wait = (typeof WAITS)[number];

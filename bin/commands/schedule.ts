@@ -11,6 +11,7 @@ const EXAMPLE_ID = '7d0c6a0e-3c42-4c55-9a52-0d5f0f6f5c11';
 const ADDED = [
   'schedule add web-1 --daily 02:00 --time-zone Europe/Berlin --keep 7',
   'schedule add web-1 --weekly "sunday H_0400_0600" --keep 4',
+  'schedule add web-1 --daily 02:00 --keep 7 --restore-test weekly --restore-test-boot',
   'schedule add --tag prod --cron "0 2 ? * MON-FRI *" --type nightly --keep 5 --flexible-minutes 120',
 ];
 
@@ -117,7 +118,16 @@ async function replaceBy(client: ApiClient, id: string, wish: object): Promise<S
   return client.put<ScheduleView>(pathOf(id), merged);
 }
 
-const SHOWN_ONLY = ['id', 'disabledReason', 'requestedBy', 'changedBy', 'nextRuns', 'createdAt', 'updatedAt'];
+const SHOWN_ONLY = [
+  'id',
+  'disabledReason',
+  'requestedBy',
+  'changedBy',
+  'nextRuns',
+  'nextTest',
+  'createdAt',
+  'updatedAt',
+];
 
 function pathOf(id: string): string {
   return `/schedules/${encodeURIComponent(id)}`;

@@ -3,7 +3,7 @@ import { XensnapError } from '../errors.ts';
 import { MOST_OF_PATTERN, patternProblem } from '../glob.ts';
 import type { ScheduleWish } from '../schedules/save.ts';
 import { type DayTime, type Timing, WEEKDAYS, WINDOWS } from '../schedules/timing.ts';
-import { DEFAULT_FORMAT, DEFAULT_QUIESCE, IMAGE_FORMATS, QUIESCE } from '../words.ts';
+import { DEFAULT_FORMAT, DEFAULT_QUIESCE, IMAGE_FORMATS, QUIESCE, TEST_PERIODS } from '../words.ts';
 import { DeviceInput, line, strict } from './validation.ts';
 
 const window = z
@@ -12,6 +12,8 @@ const window = z
   .optional()
   .openapi({ description: `The two hours over which VMs are spread: ${WINDOWS.join(', ')}.` });
 const at = z.string().max(5).optional().openapi({ description: 'Time of day.', example: '04:30' });
+/** Each is a restore, with all that one takes of the hosts. */
+const MOST_TESTED = 20;
 const Daily = strict({ window, at });
 const Weekly = strict({ day: z.enum(WEEKDAYS), window, at });
 
@@ -68,6 +70,28 @@ export const NewSchedule = strict({
     .boolean()
     .optional()
     .openapi({ description: 'One VHD, flattened by xapi; only with `vhd`.', default: false }),
+  restoreTest: strict({
+    every: z.enum(TEST_PERIODS).openapi({
+      description: 'A month is 30 days. The first test is one period after this was asked for.',
+    }),
+    sample: z.int().min(1).max(MOST_TESTED).optional().openapi({
+      description: 'So many VMs each time, those that were tested the longest ago.',
+      default: 1,
+    }),
+    boot: z.boolean().optional().openapi({
+      description: 'Starts the VM, on no network, and waits for its guest tools.',
+      default: false,
+    }),
+    sr: line(255).optional().openapi({
+      description: "UUID or name of the SR; where the VM's disk was, or the pool's default, if absent.",
+    }),
+  })
+    .nullable()
+    .optional()
+    .openapi({
+      description:
+        'Restores the newest verified backups of some VMs, to prove that it can, and destroys them.',
+    }),
   enabled: z.boolean().optional().openapi({ default: true }),
 }).openapi('NewSchedule', {
   example: { vm: 'web-1', daily: { at: '02:00' }, timeZone: 'Europe/Berlin', keep: 7 },
@@ -75,7 +99,7 @@ export const NewSchedule = strict({
 
 /** @throws BadRequest unless there is one timing */
 export function wishOf(body: z.infer<typeof NewSchedule>): ScheduleWish {
-  const { cron, rate, daily, weekly, ...rest } = body;
+  const { cron, rate, daily, weekly, restoreTest, ...rest } = body;
   const timings: Timing[] = [
     ...(cron === undefined ? [] : [{ cron }]),
     ...(rate === undefined ? [] : [{ rate }]),
@@ -85,7 +109,8 @@ export function wishOf(body: z.infer<typeof NewSchedule>): ScheduleWish {
   const [timing, ...others] = timings;
   if (!timing || others.length > 0)
     throw new XensnapError('BadRequest', 'cron: give one of cron, rate, daily and weekly.');
-  return present({ ...rest, timing }) as ScheduleWish;
+  const tests = restoreTest ? present({ sample: 1, boot: false, ...present(restoreTest) }) : undefined;
+  return present({ ...rest, timing, restoreTest: tests }) as ScheduleWish;
 }
 
 function timeOf(

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import type { Schedule } from '../schedules/schedule.ts';
 import { nextNominal } from '../schedules/timing.ts';
-import { DEFAULT_FORMAT, IMAGE_FORMATS, QUIESCE } from '../words.ts';
+import { DEFAULT_FORMAT, IMAGE_FORMATS, QUIESCE, TEST_PERIODS } from '../words.ts';
 
 const time = z.iso.datetime();
 const DayTime = { window: z.string().optional(), at: z.string().optional() };
@@ -33,6 +33,16 @@ export const ScheduleView = z
     format: z.enum(IMAGE_FORMATS),
     device: z.string().nullable().openapi({ description: 'Null for the disk that the VM boots from.' }),
     flatten: z.boolean(),
+    restoreTest: z
+      .object({
+        every: z.enum(TEST_PERIODS),
+        sample: z.int(),
+        boot: z.boolean(),
+        sr: z.string().optional(),
+      })
+      .nullable()
+      .openapi({ description: 'Which of its backups are restored to prove that they can be.' }),
+    nextTest: time.nullable().openapi({ description: 'When the next of them are tested.' }),
     enabled: z.boolean(),
     disabledReason: z.string().nullable().openapi({ description: 'Why xensnap itself has disabled it.' }),
     requestedBy: z.string().nullable().openapi({ description: 'Who made it.' }),
@@ -70,6 +80,8 @@ export function scheduleView(schedule: Schedule): ScheduleView {
     format: schedule.format ?? DEFAULT_FORMAT,
     device: schedule.device ?? null,
     flatten: schedule.flatten ?? false,
+    restoreTest: schedule.restoreTest ?? null,
+    nextTest: schedule.nextTestAt ?? null,
     enabled: schedule.enabled,
     disabledReason: schedule.disabledReason ?? null,
     requestedBy: schedule.actor ?? null,

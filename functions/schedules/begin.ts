@@ -4,12 +4,13 @@ import { END_OF_TIME } from '../clock.ts';
 import type { Reason } from '../errors.ts';
 import { isFinished } from '../job.ts';
 import type { requestSnapshot } from '../request.ts';
+import type { requestRestore } from '../restore-request.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { told } from '../told.ts';
 import { asJobError } from '../translate.ts';
 import { isAskedForAgain, isInTime, mayPass } from './made-up.ts';
 import { isLate, LEAST_WAIT_MS, missed } from './nominal-time.ts';
-import { runOutcomeOf, tellRun } from './outcome.ts';
+import { jobOfRun, noteTested, runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
 import { allowedVms } from './select.ts';
@@ -24,8 +25,14 @@ const MOST_SECONDS = 100;
 /** The VM is not there any more, or is no longer the project's. */
 const GONE: readonly string[] = ['VmNotFound', 'VmGone'];
 
+/** How jobs are asked for: those of backups, and those of tests. */
+export interface Requests {
+  readonly snapshot: typeof requestSnapshot;
+  readonly restore: typeof requestRestore;
+}
+
 /** Asks for the jobs of runs whose time has come, and reads how those ended whose job could not say so. */
-export async function beginRuns(runtime: Runtime, request: typeof requestSnapshot): Promise<void> {
+export async function beginRuns(runtime: Runtime, requests: Requests): Promise<void> {
   const { store, clock, log } = runtime;
   const started = clock.now().getTime();
   const ahead = new Date(started + AHEAD_MS).toISOString();
@@ -36,7 +43,7 @@ export async function beginRuns(runtime: Runtime, request: typeof requestSnapsho
   await mapBounded(runs, AT_ONCE, async (run) => {
     if (clock.now().getTime() > started + MOST_SECONDS * 1000 || full.has(run.project)) return;
     try {
-      const refused = await goOn(run, runtime, request);
+      const refused = await goOn(run, runtime, requests);
       if (refused?.name === 'QuotaExceeded') full.add(run.project);
     } catch (error) {
       const { scheduleId, nominal, vmUuid: vm } = run;
@@ -49,13 +56,9 @@ export async function beginRuns(runtime: Runtime, request: typeof requestSnapsho
 }
 
 /** Answers what the job was refused with, where it is to be asked for again. */
-async function goOn(
-  run: Run,
-  runtime: Runtime,
-  request: typeof requestSnapshot,
-): Promise<Reason | undefined> {
-  const job = run.jobId === undefined ? undefined : await runtime.store.jobs.snapshot(run.jobId);
-  if (!job) return ask(run, runtime, request);
+async function goOn(run: Run, runtime: Runtime, requests: Requests): Promise<Reason | undefined> {
+  const job = await jobOfRun(run, runtime);
+  if (!job) return ask(run, runtime, requests);
   if (!isFinished(job)) return undefined;
   const { reason, ...told } = runOutcomeOf(job);
   if (reason && isAskedForAgain(run, job, reason, runtime.clock.now())) {
@@ -63,16 +66,19 @@ async function goOn(
     await runtime.store.runs.retry(run, randomUUID(), reason);
     return undefined;
   }
+  if (job.machine === 'restore') await noteTested(job, runtime);
   await tellRun(run, job.id, { ...told, reason }, runtime);
   return undefined;
 }
 
-async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot): Promise<Reason | undefined> {
-  const { store, clock, config } = runtime;
+async function ask(run: Run, runtime: Runtime, requests: Requests): Promise<Reason | undefined> {
+  const { store, clock } = runtime;
   const now = clock.now();
   const schedule = await store.schedules.get(run.scheduleId);
   const tell = async (outcome: 'failed' | 'skipped', reason: Reason): Promise<undefined> => {
     await tellRun(run, run.jobId, { outcome, reason }, runtime);
+    // There is no job of it that would be counted.
+    if (run.test && outcome === 'failed') runtime.metrics.count('RestoreTestFailed');
   };
   if (!schedule?.enabled) return tell('skipped', revoked(schedule));
   if (!isInTime(run, now)) {
@@ -82,25 +88,8 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
     if (late) return tell('skipped', missed(now));
   }
   try {
-    await request(
-      {
-        vm: run.vmUuid ?? '',
-        ...(run.pool !== undefined && { pool: run.pool }),
-        quiesce: schedule.quiesce,
-        ...(schedule.format && { format: schedule.format }),
-        ...(schedule.device !== undefined && { device: schedule.device }),
-        ...(schedule.flatten && { flatten: true }),
-        backup: { type: run.backupType, keep: schedule.keep },
-        scheduled: { scheduleId: run.scheduleId, nominal: run.nominal, ...timesOf(run, now) },
-        ...(run.jobId !== undefined && { jobId: run.jobId }),
-        ...(schedule.changedBy !== undefined && { actor: schedule.changedBy }),
-        ...(run.project !== undefined && {
-          project: run.project,
-          allows: allowedVms(run.project, config),
-        }),
-      },
-      runtime,
-    );
+    if (run.test) await askTest(run, run.test, schedule, runtime, requests);
+    else await askBackup(run, schedule, runtime, requests);
   } catch (error) {
     const reason = asJobError(error);
     if (mayPass(reason)) {
@@ -111,6 +100,58 @@ async function ask(run: Run, runtime: Runtime, request: typeof requestSnapshot):
     if (schedule.vm && GONE.includes(reason.name)) await disable(schedule, reason, runtime);
   }
   return undefined;
+}
+
+/** Of each run its own, and of a schedule's last changes who answers for it. */
+function sharedOf({ jobId, project }: Run, { changedBy }: Schedule) {
+  return {
+    ...(jobId !== undefined && { jobId }),
+    ...(changedBy !== undefined && { actor: changedBy }),
+    ...(project !== undefined && { project }),
+  };
+}
+
+async function askTest(
+  run: Run,
+  test: NonNullable<Run['test']>,
+  schedule: Schedule,
+  runtime: Runtime,
+  { restore }: Requests,
+): Promise<void> {
+  const { boot = false, sr } = schedule.restoreTest ?? {};
+  const { scheduleId, nominal } = run;
+  await restore(
+    {
+      ...{ image: test.imageId, test: true, boot, run: { scheduleId, nominal, test } },
+      ...(sr !== undefined && { sr }),
+      ...sharedOf(run, schedule),
+    },
+    runtime,
+  );
+}
+
+async function askBackup(
+  run: Run,
+  schedule: Schedule,
+  runtime: Runtime,
+  { snapshot }: Requests,
+): Promise<void> {
+  const { clock, config } = runtime;
+  await snapshot(
+    {
+      vm: run.vmUuid ?? '',
+      ...(run.pool !== undefined && { pool: run.pool }),
+      quiesce: schedule.quiesce,
+      ...(schedule.format && { format: schedule.format }),
+      ...(schedule.device !== undefined && { device: schedule.device }),
+      ...(schedule.flatten && { flatten: true }),
+      backup: { type: run.backupType, keep: schedule.keep },
+      scheduled: { scheduleId: run.scheduleId, nominal: run.nominal, ...timesOf(run, clock.now()) },
+      ...sharedOf(run, schedule),
+      ...(run.project !== undefined && { allows: allowedVms(run.project, config) }),
+    },
+    runtime,
+  );
 }
 
 /** A run that is made up late gets as much time as one in time has at least, up to the next. */

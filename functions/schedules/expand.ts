@@ -3,6 +3,7 @@ import { expiryOf } from '../clock.ts';
 import type { Reason } from '../errors.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
+import { expandTests } from './expand-tests.ts';
 import { endOf, LEAST_WAIT_MS, lateFrom, missed, type NominalTime } from './nominal-time.ts';
 import { tellRun } from './outcome.ts';
 import type { Run, RunOutcome } from './run.ts';
@@ -18,6 +19,9 @@ const MOST_MISSED = 500;
 /** What a tick found out about a schedule. */
 type Found = Pick<Schedule, 'nextAt' | 'askUntil'>;
 
+/** The same, with what it found out about the schedule's tests. */
+type AllFound = Found & Pick<Schedule, 'nextTestAt'>;
+
 /**
  * Puts the runs of a schedule's times that have come on record, one for each VM, under a claim, so that of two ticks
  * at once one does it. A tick that dies half-way leaves the schedule due: the next one makes what is missing.
@@ -28,9 +32,14 @@ export async function expandSchedule(id: string, runtime: Runtime): Promise<void
   const until = new Date(now.getTime() + CLAIM_SECONDS * 1000);
   const schedule = await store.schedules.claim(id, randomUUID(), now, until);
   if (!schedule) return;
-  let found: Found = schedule;
+  let found: AllFound = schedule;
   try {
-    found = await expand(schedule, now.getTime(), runtime);
+    const { nextAt, askUntil } = await expand(schedule, now.getTime(), runtime);
+    const { nextTestAt } = schedule;
+    const times = { ...(nextAt !== undefined && { nextAt }), ...(askUntil !== undefined && { askUntil }) };
+    found = { ...times, ...(nextTestAt !== undefined && { nextTestAt }) };
+    const nextTests = await expandTests(schedule, now.getTime(), runtime);
+    found = { ...times, ...(nextTests !== undefined && { nextTestAt: nextTests }) };
   } finally {
     await store.schedules.release(schedule, found);
   }

@@ -1,13 +1,14 @@
 import { RETRYABLE_ERRORS } from '../../statemachine/retries.ts';
 import type { Reason } from '../errors.ts';
-import type { SnapshotJob } from '../job.ts';
+import type { Job } from '../job.ts';
 import type { Run } from './run.ts';
 
 /** In these phases a job has an image record, the VM's lease and a place in a line, and has not touched its VM. */
-const BEFORE_ANY_EFFECT: readonly SnapshotJob['phase'][] = [
+const BEFORE_ANY_EFFECT: readonly Job['phase'][] = [
   'Requested',
   'TakeVm',
   'InspectVm',
+  'InspectImage',
   'QueueForHost',
   'ConfirmHost',
 ];
@@ -16,7 +17,7 @@ const BEFORE_ANY_EFFECT: readonly SnapshotJob['phase'][] = [
  * Whether a job has failed before it began: its request did, or the service was stopped in between. The run of a
  * schedule is not over with it: the next look at the schedules asks again or, where it is too late, tells the outcome.
  */
-export function failedBeforeItBegan({ status, phase }: Pick<SnapshotJob, 'status' | 'phase'>): boolean {
+export function failedBeforeItBegan({ status, phase }: Pick<Job, 'status' | 'phase'>): boolean {
   return status === 'failed' && BEFORE_ANY_EFFECT.includes(phase);
 }
 
@@ -40,7 +41,7 @@ export function isInTime({ startBefore = '' }: Run, now: Date): boolean {
 /** Whether a run whose job has failed still waits: the next look at the schedules asks for another job. */
 export function isAskedForAgain(
   run: Run,
-  job: Pick<SnapshotJob, 'status' | 'phase'>,
+  job: Pick<Job, 'status' | 'phase'>,
   reason: Reason,
   now: Date,
 ): boolean {

@@ -1,10 +1,11 @@
 import type { Reason } from '../errors.ts';
-import type { SnapshotJob } from '../job.ts';
+import { isSnapshot, type Job, type RestoreJob, type SnapshotJob } from '../job.ts';
 import type { CountName } from '../metrics.ts';
+import { testSeconds } from '../restore-tested.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { RunKey } from '../store/runs.ts';
 import type { Store } from '../store.ts';
-import type { RunOutcome } from './run.ts';
+import type { Run, RunOutcome } from './run.ts';
 
 type Deps = Pick<BaseRuntime, 'clock' | 'log' | 'metrics'> & { readonly store: Store };
 
@@ -26,30 +27,42 @@ export async function tellRun(
   const fields = { scheduleId, nominal, pool, vm: vmUuid, jobId, ...told };
   if (told.outcome === 'succeeded') log.info('scheduled run ended', fields);
   else log.warn('scheduled run ended', fields);
-  const metric = METRIC[told.outcome];
+  // Of a test its job counts.
+  const metric = run.test ? undefined : METRIC[told.outcome];
   if (metric) metrics.count(metric);
 }
 
+/** The job of a run: a snapshot, or of a test a restore. */
+export async function jobOfRun(
+  { jobId, test }: Pick<Run, 'jobId' | 'test'>,
+  { store }: Pick<Deps, 'store'>,
+): Promise<Job | undefined> {
+  if (jobId === undefined) return undefined;
+  return test ? store.jobs.restore(jobId) : store.jobs.snapshot(jobId);
+}
+
 /** What a finished job means for its run. */
-export function runOutcomeOf({ status, error }: SnapshotJob): {
+export function runOutcomeOf({ status, error }: Pick<Job, 'status' | 'error'>): {
   outcome: RunOutcome;
   reason?: Reason | undefined;
 } {
   if (status === 'succeeded') return { outcome: 'succeeded' };
-  // Somebody cancelled the backup: nothing has failed.
+  // Somebody cancelled it: nothing has failed.
   const outcome = status === 'skipped' || status === 'cancelled' ? 'skipped' : 'failed';
   return { outcome, reason: error };
 }
 
 /**
- * Puts what a job's end means on record: the VM's last verified backup, and the run of the schedule that asked for it.
+ * Puts what a job's end means on record: the VM's last verified backup, or how a test of one ended, and the run of the
+ * schedule that asked for it.
  * What cannot be written now, the next tick reads from the job.
  */
-export async function noteEnd(job: SnapshotJob, deps: Deps): Promise<void> {
+export async function noteEnd(job: Job, deps: Deps): Promise<void> {
   try {
-    await noteVerified(job, deps);
-    const { run, pool, vmUuid } = job;
-    if (run) await tellRun({ ...run, pool, vmUuid }, job.id, runOutcomeOf(job), deps);
+    if (isSnapshot(job)) await noteVerified(job, deps);
+    else await noteTested(job, deps);
+    const of = isSnapshot(job) ? { pool: job.pool, vmUuid: job.vmUuid } : {};
+    if (job.run) await tellRun({ ...job.run, ...of }, job.id, runOutcomeOf(job), deps);
   } catch (error) {
     deps.log.warn('the outcome of a scheduled run is left for the next tick', {
       jobId: job.id,
@@ -62,7 +75,7 @@ export async function noteEnd(job: SnapshotJob, deps: Deps): Promise<void> {
 export async function noteVerified(job: SnapshotJob, { store }: Pick<Deps, 'store'>): Promise<void> {
   const { backup } = job.request;
   if (!job.committed || job.verifiedAt === undefined || !backup || backup.keep === 0) return;
-  const { id: imageId, verifiedAt, sha512, imageBytes: bytes, imageOwner: owner, project = null } = job;
+  const { id: imageId, verifiedAt, sha512, imageBytes: bytes, imageOwner: owner, project = null, run } = job;
   await store.backups.verified(job.pool, job.vmUuid, {
     imageId,
     type: backup.type,
@@ -71,5 +84,23 @@ export async function noteVerified(job: SnapshotJob, { store }: Pick<Deps, 'stor
     ...(sha512 !== undefined && { sha512 }),
     ...(bytes !== undefined && { bytes }),
     ...(owner !== undefined && { owner }),
+    ...(run && { scheduleId: run.scheduleId }),
   });
+}
+
+/** Notes how a test of a VM's image ended, where the image's own job still says of which VM that is. */
+export async function noteTested(job: RestoreJob, { store }: Pick<Deps, 'store'>): Promise<void> {
+  const { status, error, finishedAt, provenAt, reached = 'disk' } = job;
+  const imageId = job.request.image;
+  if (!job.request.test || (status !== 'succeeded' && status !== 'failed')) return;
+  const of = await store.jobs.snapshot(imageId);
+  if (!of) return;
+  const seconds = testSeconds(job);
+  await store.backups.tested(
+    of.pool,
+    of.vmUuid,
+    status === 'succeeded'
+      ? { proven: { imageId, jobId: job.id, at: provenAt ?? '', seconds, reached } }
+      : { failed: { imageId, jobId: job.id, at: finishedAt ?? '', name: error?.name ?? 'Internal' } },
+  );
 }

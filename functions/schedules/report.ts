@@ -7,7 +7,7 @@ import { agesOf, knownVms, type OtherVm, type ProtectedVm } from './ages.ts';
 import { coveredBy, overdueAfter, vmKey, vmsOfPools } from './coverage.ts';
 import type { LookBound } from './look.ts';
 import { isAskedForAgain } from './made-up.ts';
-import { runOutcomeOf } from './outcome.ts';
+import { jobOfRun, runOutcomeOf } from './outcome.ts';
 import type { Run, RunState } from './run.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -124,7 +124,7 @@ async function stateOf(
   { store, clock }: Pick<BaseRuntime, 'store' | 'clock'>,
 ): Promise<ReportedRun> {
   if (run.outcome !== undefined) return { ...run, state: run.outcome };
-  const job = run.jobId === undefined ? undefined : await store.jobs.snapshot(run.jobId);
+  const job = await jobOfRun(run, { store });
   if (!job) return withReason({ ...run, state: 'waiting' }, run.problem);
   if (!isFinished(job)) return { ...run, state: 'running' };
   const { outcome, reason } = runOutcomeOf(job);

@@ -1,4 +1,6 @@
 import type { Reason } from '../errors.ts';
+import type { ScheduledRun } from '../job.ts';
+
 /** How a run ended. `skipped`: nothing was tried, or its time was over before it could begin. */
 export const RUN_OUTCOMES = ['succeeded', 'failed', 'skipped'] as const;
 export type RunOutcome = (typeof RUN_OUTCOMES)[number];
@@ -7,10 +9,8 @@ export type RunOutcome = (typeof RUN_OUTCOMES)[number];
 export const RUN_STATES = ['waiting', 'running', ...RUN_OUTCOMES] as const;
 export type RunState = (typeof RUN_STATES)[number];
 
-/** One nominal time of a schedule for one VM. Times are ISO 8601 UTC. */
-export interface Run {
-  readonly scheduleId: string;
-  readonly nominal: string;
+/** One nominal time of a schedule for one VM, or one of its tests. Times are ISO 8601 UTC. */
+export interface Run extends ScheduledRun {
   /** The next nominal time, when this run must have begun; absent for the last one. */
   readonly next?: string;
   readonly project?: string;
@@ -19,7 +19,7 @@ export interface Run {
   readonly vmUuid?: string;
   readonly vmName?: string;
   readonly backupType: string;
-  /** The backup's job: its id is on record before the job is asked for. */
+  /** Its job: the id is on record before the job is asked for. */
   readonly jobId?: string;
   /** The VM's place in the window, and the window's end. */
   readonly startAfter?: string;

@@ -4,12 +4,14 @@ import type { VmRecord } from '../../xapi/types.ts';
 import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import { refuseUnfit } from '../glance-text.ts';
+import { allowedToRestore } from '../projects.ts';
 import { giveBack, takeQuota } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { refuseFlatRaw } from '../snapshot-request.ts';
 import { findTarget } from '../target.ts';
 import { DEFAULT_QUIESCE, type ImageFormat, type Quiesce } from '../words.ts';
-import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
+import type { RestoreTest, Schedule, ScheduledVm, Selector } from './schedule.ts';
+import { nextTest } from './test-times.ts';
 import { nextNominal, type Timing, typeOf, windowOf } from './timing.ts';
 import { refuseUnknownZone } from './wall-clock.ts';
 
@@ -33,6 +35,7 @@ export interface ScheduleWish {
   /** Position of the disk to be imaged; the one that each VM boots from if absent. */
   readonly device?: string;
   readonly flatten?: boolean;
+  readonly restoreTest?: RestoreTest;
   readonly enabled?: boolean;
   readonly project?: string;
   /** Who makes or changes it. */
@@ -45,10 +48,12 @@ export interface ScheduleWish {
  * Makes the schedule of that id, or puts the wish in its place. One VM is looked up and must be fit for an image; the
  * one that the schedule has already is asked for only about another disk, so that a schedule whose VM is gone can still
  * be changed.
- * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws; PoolNotFound, QuotaExceeded
+ * @throws BadRequest for a wish that is wrong, and what {@link findTarget} throws; PoolNotFound,
+ *   QuotaExceeded; Forbidden for tests where the project may not restore
  */
 export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runtime): Promise<Schedule> {
   const { schedules } = runtime.store;
+  if (wish.restoreTest) allowedToRestore(wish.project, runtime.config);
   const before = await schedules.get(id);
   if (!before) await takeQuota('schedules', wish.project, id, runtime);
   const made = await wished(id, wish, before, runtime).catch(async (error: unknown) => {
@@ -59,7 +64,10 @@ export async function saveSchedule(id: string, wish: ScheduleWish, runtime: Runt
     if (await schedules.create(made)) return made;
     return saveSchedule(id, wish, runtime);
   }
-  const saved = await schedules.replace(made, isRetimed(before, made));
+  const saved = await schedules.replace(made, before, {
+    retimed: isRetimed(before, made),
+    retested: isRetested(before, made),
+  });
   // Removed between the two: then it is made.
   return saved ?? saveSchedule(id, wish, runtime);
 }
@@ -125,6 +133,7 @@ function scheduleOf(
     ...(wish.format && { format: wish.format }),
     ...(wish.device !== undefined && { device: wish.device }),
     ...(wish.flatten && { flatten: true }),
+    ...(wish.restoreTest && testsOf(wish.restoreTest, before, { anchor, now, enabled })),
     enabled,
     createdAt: before?.createdAt ?? now.toISOString(),
     updatedAt: now.toISOString(),
@@ -132,6 +141,23 @@ function scheduleOf(
     revision: randomUUID(),
     ...(enabled && { nextAt: new Date(next).toISOString() }),
   };
+}
+
+/** The first test is a period after somebody has wished for it: by then there are backups. */
+function testsOf(
+  restoreTest: RestoreTest,
+  before: Schedule | undefined,
+  { anchor, now, enabled }: { readonly anchor: string; readonly now: Date; readonly enabled: boolean },
+): Pick<Schedule, 'restoreTest' | 'testAnchor' | 'nextTestAt'> {
+  const { every } = restoreTest;
+  const testAnchor = before?.restoreTest?.every === every ? (before.testAnchor ?? anchor) : anchor;
+  const next = nextTest({ every, testAnchor }, now.getTime());
+  return { restoreTest, testAnchor, ...(enabled && { nextTestAt: new Date(next).toISOString() }) };
+}
+
+/** A test that is due and not begun yet stays due where nothing about its times has changed. */
+function isRetested(before: Schedule, made: Schedule): boolean {
+  return before.enabled !== made.enabled || before.restoreTest?.every !== made.restoreTest?.every;
 }
 
 /** Keeps who made the schedule; the caller who saves it answers for it from now on. */

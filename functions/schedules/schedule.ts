@@ -1,4 +1,4 @@
-import type { ImageFormat, Quiesce } from '../words.ts';
+import type { ImageFormat, Quiesce, TestPeriod } from '../words.ts';
 import type { Timing } from './timing.ts';
 
 /** A VM as a schedule remembers it. */
@@ -14,6 +14,17 @@ export interface Selector {
   readonly pool?: string;
   /** `*` stands for any characters. */
   readonly namePattern?: string;
+}
+
+/** Which of a schedule's backups are restored to prove that they can be. */
+export interface RestoreTest {
+  readonly every: TestPeriod;
+  /** So many VMs each time: those that were tested the longest ago. */
+  readonly sample: number;
+  /** Whether the VM must come up, too. */
+  readonly boot: boolean;
+  /** UUID or name of the SR; where the VM's disk was, or the pool's default, if absent. */
+  readonly sr?: string;
 }
 
 /** When backups are made of which VMs, and how many stay. Times are ISO 8601 UTC. */
@@ -41,6 +52,7 @@ export interface Schedule {
   /** Position of the disk to be imaged; the one that each VM boots from if absent. */
   readonly device?: string;
   readonly flatten?: boolean;
+  readonly restoreTest?: RestoreTest;
   readonly enabled: boolean;
   /** Why xensnap itself has disabled it, in words for all callers. */
   readonly disabledReason?: string;
@@ -54,6 +66,9 @@ export interface Schedule {
   readonly nextAt?: string;
   /** While some pool could not be asked for the VMs of `nextAt`: until when that is tried. */
   readonly askUntil?: string;
+  /** From when the periods of its tests count, and the next of their nominal times. */
+  readonly testAnchor?: string;
+  readonly nextTestAt?: string;
   /** The tick that has the schedule, and until when. */
   readonly claimedBy?: string;
   readonly claimedUntil?: string;

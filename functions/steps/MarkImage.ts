@@ -1,7 +1,7 @@
 import type { Reason } from '../errors.ts';
 import { orAsItWas, type RestoreJob } from '../job.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
-import { type RestoreTested, readRestoreTested, TESTED_PROPERTY } from '../restore-tested.ts';
+import { type RestoreTested, readRestoreTested, TESTED_PROPERTY, testSeconds } from '../restore-tested.ts';
 import { type DepsOf, step } from '../step.ts';
 
 /**
@@ -43,10 +43,11 @@ function resultOf(
   failure: Reason,
   deps: Pick<DepsOf<'MarkImage'>, 'clock'>,
 ): RestoreTested | undefined {
+  // It was never begun, and a schedule asks again.
+  if (job.phase === 'Requested') return undefined;
   const { status, error } = job.finishedAt === undefined ? outcomeOf(job, failure) : job;
   const at = job.provenAt ?? job.finishedAt ?? deps.clock.now().toISOString();
-  const since = job.firstUploadAt ?? job.createdAt;
-  const seconds = Math.max(0, Math.round((Date.parse(at) - Date.parse(since)) / 1000));
+  const seconds = testSeconds(job, at);
   if (status === 'succeeded') return { at, seconds, reached: job.reached ?? 'disk' };
   return status === 'failed' ? { at, seconds, failed: error?.name ?? 'Internal' } : undefined;
 }

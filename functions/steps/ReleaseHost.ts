@@ -41,7 +41,13 @@ const METRIC = {
     cancelled: 'RestoreCancelled',
     skipped: 'RestoreSkipped',
   },
-} as const satisfies Record<MachineName, Record<FinalStatus, CountName>>;
+  test: {
+    succeeded: 'RestoreTestSucceeded',
+    failed: 'RestoreTestFailed',
+    cancelled: 'RestoreTestCancelled',
+    skipped: 'RestoreTestCancelled',
+  },
+} as const satisfies Record<MachineName | 'test', Record<FinalStatus, CountName>>;
 
 /** Tells the outcome, once. What is still owed then is a warning of a job that succeeded. */
 export async function tellOutcome(
@@ -57,12 +63,11 @@ export async function tellOutcome(
   });
   if (told) {
     log.info('job ended', { status: outcome.status, error: outcome.error?.name });
-    metrics.count(METRIC[job.machine][outcome.status]);
+    metrics.count(METRIC[!isSnapshot(job) && job.request.test ? 'test' : job.machine][outcome.status]);
   }
   const ended = told ?? (await store.jobs.get(job.id));
   // A run whose job came to nothing is the tick's to make up.
-  if (ended && isSnapshot(ended) && !failedBeforeItBegan(ended))
-    await noteEnd(ended, { store, clock, log, metrics });
+  if (ended && !failedBeforeItBegan(ended)) await noteEnd(ended, { store, clock, log, metrics });
   return outcome.status;
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { XensnapError } from '../errors.ts';
+import type { Reached } from '../words.ts';
 import { everyItem, type Table } from './table.ts';
 
 const PREFIX = 'backup#';
@@ -26,6 +27,8 @@ export interface VerifiedBackup {
   readonly owner?: string | null;
   /** The project whose job made it, null for callers without one; absent where an earlier version verified it. */
   readonly project?: string | null;
+  /** The schedule whose run it was; absent for one on demand, and where an earlier version verified it. */
+  readonly scheduleId?: string;
   /** Absent while it is there as it was verified, as far as somebody has looked. */
   readonly lost?: Lost;
 }
@@ -37,12 +40,43 @@ export interface Lost {
   readonly foundAt: string;
 }
 
+/** How tests of a VM's backups ended: the last that proved something, and the last that failed. */
+export interface Tests {
+  readonly proven?: Proven;
+  readonly failed?: {
+    readonly imageId: string;
+    readonly jobId: string;
+    /** ISO 8601 UTC. */
+    readonly at: string;
+    /** Of the error. */
+    readonly name: string;
+  };
+}
+
+/** A restore that was proved. */
+export interface Proven {
+  readonly imageId: string;
+  readonly jobId: string;
+  /** ISO 8601 UTC. */
+  readonly at: string;
+  /** From the download's first byte on. */
+  readonly seconds: number;
+  readonly reached: Reached;
+}
+
+/** When a backup of a VM was tested last, however that ended; empty where none ever was. */
+export function lastTestOf({ tests }: Pick<KnownVm, 'tests'>): string {
+  const [proven, failed] = [tests?.proven?.at ?? '', tests?.failed?.at ?? ''];
+  return proven > failed ? proven : failed;
+}
+
 /** What is on record of a VM that has backups, or that a schedule's selector names. */
 export interface KnownVm {
   readonly pool: string;
   readonly uuid: string;
   /** The newest first, {@link MOST_BACKUPS} at most. */
   readonly backups: readonly VerifiedBackup[];
+  readonly tests?: Tests;
   /** While selectors name it: what it was called, since when that is so, and by which schedules. */
   readonly selected?: { readonly name: string; readonly since: string; readonly by: readonly string[] };
 }
@@ -56,7 +90,7 @@ export interface Look {
   readonly place?: string | undefined;
 }
 
-interface Stored extends Partial<VerifiedBackup>, Pick<KnownVm, 'selected'> {
+interface Stored extends Partial<VerifiedBackup>, Pick<KnownVm, 'selected' | 'tests'> {
   readonly id: string;
   readonly createdAt?: string;
   readonly revision?: string;
@@ -94,6 +128,22 @@ export class Backups {
       if (backups.some(({ imageId }) => imageId === backup.imageId)) return undefined;
       const sorted = [...backups, backup].sort((a, b) => (a.verifiedAt < b.verifiedAt ? 1 : -1));
       return { backups: sorted.slice(0, MOST_BACKUPS) };
+    });
+  }
+
+  /** Notes how a test ended, unless a later one has said so. */
+  async tested(pool: string, uuid: string, ended: Tests): Promise<void> {
+    await this.#edit(pool, uuid, ({ tests = {} }) => {
+      const isNew = (of: keyof Tests) => (ended[of]?.at ?? '') > (tests[of]?.at ?? '');
+      const { proven, failed } = ended;
+      if (!isNew('proven') && !isNew('failed')) return undefined;
+      return {
+        tests: {
+          ...tests,
+          ...(proven && isNew('proven') && { proven }),
+          ...(failed && isNew('failed') && { failed }),
+        },
+      };
     });
   }
 
@@ -145,20 +195,23 @@ export class Backups {
     uuid: string,
     edit: (
       known: KnownVm,
-    ) => { backups?: KnownVm['backups']; selected?: KnownVm['selected'] | undefined } | undefined,
+    ) =>
+      | { backups?: KnownVm['backups']; selected?: KnownVm['selected'] | undefined; tests?: Tests }
+      | undefined,
   ): Promise<KnownVm | undefined> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const item = await this.#table.get<Stored>(key(pool, uuid));
       const before = knownOf(pool, uuid, item);
       const changed = edit(before);
       if (changed === undefined) return before;
-      const { backups, selected } = { ...before, ...changed };
+      const { backups, selected, tests } = { ...before, ...changed };
       // Nothing is to be known of a VM that no schedule names and of which no backup was ever there, or is any more.
       const idle = selected === undefined && backups.every(({ lost }) => lost !== undefined);
       const written = await this.#table.change<Stored>(key(pool, uuid), {
         set: {
           backups,
           selected,
+          tests,
           revision: randomUUID(),
           ...(!idle && { kind: KIND }),
           createdAt: item?.createdAt ?? selected?.since ?? backups[0]?.verifiedAt,
@@ -193,7 +246,13 @@ export function lostBefore({ backups }: Pick<KnownVm, 'backups'>): readonly Veri
 }
 
 function knownOf(pool: string, uuid: string, item: Stored | undefined): KnownVm {
-  const { imageId, type = '', verifiedAt, selected } = item ?? {};
+  const { imageId, type = '', verifiedAt, selected, tests } = item ?? {};
   const only = imageId !== undefined && verifiedAt !== undefined ? [{ imageId, type, verifiedAt }] : [];
-  return { pool, uuid, backups: item?.backups ?? only, ...(selected && { selected }) };
+  return {
+    pool,
+    uuid,
+    backups: item?.backups ?? only,
+    ...(selected && { selected }),
+    ...(tests && { tests }),
+  };
 }

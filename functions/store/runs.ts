@@ -7,11 +7,14 @@ const OPEN = 'run';
 /** All runs of the UTC day of their nominal time, in the index of kinds. */
 const kindOf = (date: string) => `run#${date}`;
 
-/** The key of a run: one VM, or the whole schedule where no VM can be named. */
-export type RunKey = Pick<Run, 'scheduleId' | 'nominal' | 'pool' | 'vmUuid'>;
+/**
+ * The key of a run: one VM, or the whole schedule where no VM can be named. A test's is its number, so that whoever comes
+ * second finds it whichever VM he would have chosen.
+ */
+export type RunKey = Pick<Run, 'scheduleId' | 'nominal' | 'pool' | 'vmUuid' | 'test'>;
 
-const key = ({ scheduleId, nominal, pool = '', vmUuid = '' }: RunKey) =>
-  `run#${scheduleId}#${nominal}#${pool}/${vmUuid}`;
+const key = ({ scheduleId, nominal, pool = '', vmUuid = '', test }: RunKey) =>
+  `run#${scheduleId}#${nominal}#${test ? `test/${test.slot}` : `${pool}/${vmUuid}`}`;
 
 /** The runs of the schedules. Every method is one conditional write; `undefined` and `false` say that its condition failed. */
 export class Runs {

@@ -14,8 +14,10 @@ type Stored = Omit<Schedule, 'createdAt'> & {
   readonly madeAt: string;
 };
 
-/** What changes each field: every save, a save with other times, or none. A type, so that no new field is forgotten. */
-const CHANGED_BY: { readonly [F in keyof Required<Schedule>]: 'save' | 'retiming' | 'other' } = {
+/** What changes each field: every save, one with other times, one with other times of its tests, or none. A type, so that no new field is forgotten. */
+const CHANGED_BY: {
+  readonly [F in keyof Required<Schedule>]: 'save' | 'retiming' | 'retesting' | 'other';
+} = {
   id: 'other',
   name: 'save',
   project: 'save',
@@ -32,6 +34,7 @@ const CHANGED_BY: { readonly [F in keyof Required<Schedule>]: 'save' | 'retiming
   format: 'save',
   device: 'save',
   flatten: 'save',
+  restoreTest: 'save',
   enabled: 'save',
   disabledReason: 'save',
   createdAt: 'other',
@@ -40,6 +43,8 @@ const CHANGED_BY: { readonly [F in keyof Required<Schedule>]: 'save' | 'retiming
   revision: 'save',
   nextAt: 'retiming',
   askUntil: 'retiming',
+  testAnchor: 'retesting',
+  nextTestAt: 'retesting',
   claimedBy: 'other',
   claimedUntil: 'other',
 };
@@ -75,13 +80,25 @@ export class Schedules {
     });
   }
 
-  /** Puts what a caller wants in the place of what he wanted before; with `retimed`, the next time as well. */
-  async replace(schedule: Schedule, retimed: boolean): Promise<Schedule | undefined> {
-    const fields = changedBy('save', ...(retimed ? ['retiming'] : []));
+  /**
+   * Puts what a caller wants in the place of what he wanted before, `retimed` with the next time as well, `retested` with
+   * that of its tests.
+   */
+  async replace(
+    schedule: Schedule,
+    before: Schedule,
+    { retimed, retested }: { readonly retimed: boolean; readonly retested: boolean },
+  ): Promise<Schedule | undefined> {
+    const fields = changedBy('save', ...(retimed ? ['retiming'] : []), ...(retested ? ['retesting'] : []));
+    // A time that a tick has moved on meanwhile has the next one look once for nothing.
+    const due = dueAt({
+      nextAt: (retimed ? schedule : before).nextAt,
+      nextTestAt: (retested ? schedule : before).nextTestAt,
+    });
     return this.#change(schedule.id, {
       set: {
         ...Object.fromEntries(fields.map((field) => [field, schedule[field]])),
-        ...(retimed && { createdAt: dueAt(schedule) }),
+        ...((retimed || retested) && { createdAt: due }),
       },
       remove: fields.filter((field) => schedule[field] === undefined),
       when: 'attribute_exists(id)',
@@ -106,9 +123,9 @@ export class Schedules {
   /** Gives the claim back, with what the tick found out unless a caller has changed the schedule meanwhile. */
   async release(
     { id, claimedBy, revision }: Schedule,
-    found: Pick<Schedule, 'nextAt' | 'askUntil'>,
+    found: Pick<Schedule, 'nextAt' | 'askUntil' | 'nextTestAt'>,
   ): Promise<void> {
-    const fields = ['nextAt', 'askUntil'] as const;
+    const fields = ['nextAt', 'askUntil', 'nextTestAt'] as const;
     const written = await this.#change(id, {
       set: { ...Object.fromEntries(fields.map((field) => [field, found[field]])), createdAt: dueAt(found) },
       remove: ['claimedBy', 'claimedUntil', LEGACY, ...fields.filter((field) => found[field] === undefined)],
@@ -128,7 +145,7 @@ export class Schedules {
   async disable({ id, revision }: Schedule, reason: string): Promise<Schedule | undefined> {
     return this.#change(id, {
       set: { enabled: false, disabledReason: reason, createdAt: END_OF_TIME },
-      remove: ['nextAt', 'askUntil'],
+      remove: ['nextAt', 'askUntil', 'nextTestAt'],
       when: '#revision = :revision',
       names: ['revision'],
       values: { revision },
@@ -181,6 +198,12 @@ function scheduleOf(item: Stored | undefined): Schedule | undefined {
   return { ...schedule, createdAt: madeAt, id: item.id.slice('schedule#'.length) };
 }
 
-function dueAt({ nextAt }: Pick<Schedule, 'nextAt'>): string {
-  return nextAt ?? END_OF_TIME;
+function dueAt({
+  nextAt = END_OF_TIME,
+  nextTestAt = END_OF_TIME,
+}: {
+  readonly nextAt?: string | undefined;
+  readonly nextTestAt?: string | undefined;
+}): string {
+  return nextAt < nextTestAt ? nextAt : nextTestAt;
 }

@@ -12,6 +12,7 @@ function aView(fields: Partial<ScheduleView> = {}): ScheduleView {
     vm: { pool: 'demo', uuid: 'uuid-1', name: 'web-1' },
     daily: { window: 'H_0400_0600' },
     ...{ backupType: 'daily', quiesce: 'never', format: 'vhd', device: null, flatten: false },
+    ...{ restoreTest: null, nextTest: null },
     ...{ enabled: true, disabledReason: null, requestedBy: 'jwt:anna', changedBy: 'jwt:bert' },
     nextRuns: ['2026-05-05T02:00:00.000Z'],
     ...{ createdAt: '2026-05-01T00:00:00.000Z', updatedAt: '2026-05-02T00:00:00.000Z' },
@@ -53,6 +54,15 @@ it.each<[string[], object]>([
     ['web-1', '--daily', '04:30', '--keep', '7', '--device', '1', '--flatten'],
     { vm: 'web-1', daily: { at: '04:30' }, keep: 7, device: '1', flatten: true },
   ],
+  [
+    ['--tag', 'prod', '--daily', '04:30', '--keep', '7', '--restore-test', 'weekly', '--restore-test-boot'],
+    {
+      selector: { tag: 'prod' },
+      daily: { at: '04:30' },
+      keep: 7,
+      restoreTest: { every: 'weekly', boot: true },
+    },
+  ],
 ])('sends what a schedule is to be like: %j', async (options, body) => {
   await using api = await stubApi({ 'POST /schedules': () => [201, aView()] });
   const { status, stdout, stderr } = await xensnap(['schedule', 'add', ...options, '--api', api.url]);
@@ -69,6 +79,10 @@ it.each<[string[], object]>([
     { enabled: true, keep: 14, daily: { window: 'H_0400_0600' }, flexibleMinutes: 120 },
   ],
   [['change', '--cron', '0 2 * * ? *'], { enabled: true, cron: '0 2 * * ? *' }],
+  [
+    ['change', '--restore-test', 'never'],
+    { enabled: true, daily: { window: 'H_0400_0600' }, flexibleMinutes: 120, restoreTest: null },
+  ],
 ])('changes what is said and keeps the rest: %j', async ([command = '', ...options], changed) => {
   await using api = await stubApi({
     [`GET ${PATH}`]: () => [200, aView()],

@@ -111,3 +111,27 @@ it('makes one of two that are made under the same id at once', async () => {
   const all = await api.runtime.store.schedules.all();
   expect(all.filter((each) => each.id === id)).toHaveLength(1);
 });
+
+it('reckons the time of its tests from when they were asked for, and leaves it while that is not changed', async () => {
+  const restoreTest = { every: 'weekly', sample: 2, boot: true } as const;
+  const { id } = await save();
+  const later = (days: number) => new Date(NOW.getTime() + days * 86_400_000);
+  await save({ restoreTest }, id, later(1));
+  const { schedules } = api.runtime.store;
+  const tests = {
+    restoreTest,
+    testAnchor: '2026-03-02T12:00:00.000Z',
+    nextTestAt: '2026-03-09T12:00:00.000Z',
+  };
+  expect(await schedules.get(id)).toMatchObject(tests);
+  await save({ restoreTest: { ...restoreTest, sample: 3 }, keep: 9 }, id, later(3));
+  expect(await schedules.get(id)).toMatchObject({ ...tests, keep: 9, restoreTest: { sample: 3 } });
+  // It is due for whichever of its times comes first.
+  await save({ restoreTest, timing: { cron: '0 2 1 1 ? 2030' }, backupType: 'x' }, id, later(3));
+  const due = async (days: number) => (await schedules.due(later(days))).some((each) => each.id === id);
+  expect([await due(7), await due(9)]).toEqual([false, true]);
+  await save({ restoreTest: { ...restoreTest, every: 'daily' } }, id, later(4));
+  expect(await schedules.get(id)).toMatchObject({ nextTestAt: '2026-03-06T12:00:00.000Z' });
+  await save({}, id);
+  expect(await schedules.get(id)).not.toHaveProperty('nextTestAt');
+});

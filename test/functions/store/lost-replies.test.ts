@@ -150,7 +150,9 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
   },
   schedules: {
     create: [nothing, ({ schedules }, id) => schedules.create(aSchedule(id))],
-    replace: ofSchedule(({ schedules }, id) => schedules.replace({ ...aSchedule(id), keep: 2 }, true)),
+    replace: ofSchedule(({ schedules }, id) =>
+      schedules.replace({ ...aSchedule(id), keep: 2 }, aSchedule(id), { retimed: true, retested: true }),
+    ),
     remove: ofSchedule(({ schedules }, id) => schedules.remove(id)),
     claim: ofSchedule(({ schedules }, id) => schedules.claim(id, BY, NOW, later(9))),
     release: ofSchedule(async ({ schedules }, id) => {
