@@ -85,6 +85,16 @@ function signs({ installation, alarmHours }: Settings, watched: Watched): Record
   return {
     JobFailed: { metric: sum('JobFailed'), above: 0, description: 'A snapshot job failed.' },
     RestoreFailed: { metric: sum('RestoreFailed'), above: 0, description: 'A restore failed.' },
+    RestoreTestFailed: {
+      metric: sum('RestoreTestFailed'),
+      above: 0,
+      description: 'A backup could not be restored for a test of it.',
+    },
+    RestoreTestOverdue: {
+      metric: metric(installation, 'RestoreTestsOverdue', 'Maximum'),
+      above: 0,
+      description: "A schedule's tests have proved no restore for more than two of their periods.",
+    },
     VmLeftUnlocked: {
       metric: sum('VmLeftUnlocked'),
       above: 0,

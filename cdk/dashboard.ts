@@ -27,7 +27,11 @@ export function createDashboard(
   dashboard.addWidgets(new AlarmStatusWidget({ title: 'Alarms', alarms, width: 24, height: 4 }));
   dashboard.addWidgets(
     graph('Jobs by outcome', [sum('JobSucceeded'), sum('JobFailed'), sum('JobCancelled'), sum('JobSkipped')]),
-    graph('Restores by outcome', [sum('RestoreSucceeded'), sum('RestoreFailed'), sum('RestoreCancelled')]),
+    graph(
+      'Restores by outcome; tests (right)',
+      [sum('RestoreSucceeded'), sum('RestoreFailed'), sum('RestoreCancelled')],
+      [sum('RestoreTestSucceeded'), sum('RestoreTestFailed')],
+    ),
     graph('Bytes sent to Glance', [sum('BytesSent').with({ unit: Unit.BYTES })]),
   );
   dashboard.addWidgets(

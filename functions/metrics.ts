@@ -15,6 +15,8 @@ export type CountName =
   | 'RestoreTestSucceeded'
   | 'RestoreTestFailed'
   | 'RestoreTestCancelled'
+  /** Schedules whose tests have proved nothing for too long: the maximum counts. */
+  | 'RestoreTestsOverdue'
   /** A run of a schedule ended without a backup; each is counted once. */
   | 'BackupFailed'
   | 'BackupSkipped'

@@ -14,7 +14,7 @@ export function reportCommand(): Command {
     .option('--date <date>', 'UTC day, as YYYY-MM-DD, today or yesterday (default: today)', day)
     .addHelpText(
       'after',
-      '\nExit status: 1 where something of the day failed or was missed, or a backup is overdue or lost; with --json too.',
+      '\nExit status: 1 where something of the day failed or was missed, or a backup or a test is overdue, or a backup lost; with --json too.',
     )
     .action(async ({ date, ...options }: ApiOptions & { date?: string }) => {
       const query = date === undefined ? '' : `?date=${date}`;
@@ -40,12 +40,15 @@ function day(text: string): string {
 }
 
 /** What is wrong, in one line. */
-function wrong({ failed, missed, overdue, lost }: ReportView['summary']): string {
+function wrong(summary: ReportView['summary']): string {
+  const { failed, missed, overdue, lost, testsFailed, testsOverdue } = summary;
   const counts = [
     [failed, 'failed'],
     [missed, 'missed'],
     [overdue, 'overdue'],
     [lost, 'lost'],
+    [testsFailed, testsFailed === 1 ? 'failed test' : 'failed tests'],
+    [testsOverdue, testsOverdue === 1 ? 'schedule with overdue tests' : 'schedules with overdue tests'],
   ] as const;
   return counts
     .filter(([count]) => count > 0)
@@ -56,6 +59,7 @@ function wrong({ failed, missed, overdue, lost }: ReportView['summary']): string
 function reportText(report: ReportView, now: Date): string {
   const parts = [
     runsText(report),
+    testsText(report),
     snapshotsText(report),
     vmsText(report, now),
     unprotectedText(report),
@@ -88,6 +92,25 @@ function runsText({ date, runs }: ReportView): string {
   );
 }
 
+function testsText({ tests, testing }: ReportView): string {
+  const rows = tests.map((test) => ({
+    TESTED: time(test.nominal),
+    VM: test.vm?.name ?? null,
+    IMAGE: test.imageId,
+    STATE: test.state,
+    JOB: test.jobId,
+    WHY: test.reason ? `${test.reason.name}: ${test.reason.message}` : null,
+  }));
+  const overdue = testing.filter((schedule) => schedule.overdue);
+  return [
+    ...(rows.length > 0 ? [table(rows)] : []),
+    ...overdue.map(
+      ({ scheduleId, name, every, lastProven }) =>
+        `Overdue: the schedule ${name ?? scheduleId} tests a restore ${every}, and ${lastProven === null ? 'none was ever proved' : `the last was proved on ${time(lastProven)}`}.`,
+    ),
+  ].join('\n');
+}
+
 function snapshotsText({ snapshots }: ReportView): string {
   if (snapshots.length === 0) return '';
   return table(
@@ -110,10 +133,21 @@ function vmsText({ vms }: ReportView, now: Date): string {
     'LAST BACKUP': vm.lastBackup ? time(vm.lastBackup.verifiedAt) : 'none',
     IMAGE: vm.lastBackup?.imageId ?? null,
     AGE: `${ageText(vm)}${vm.overdue ? ', overdue' : ''}`,
+    'LAST PROVEN': vm.lastProven ? `${time(vm.lastProven.at)} (${vm.lastProven.reached})` : 'never',
     'LOOKED AT':
       vm.lookedAt === null ? 'never' : `${age((now.getTime() - Date.parse(vm.lookedAt)) / 1000)} ago`,
   }));
-  return [table(rows), ...lostText(vms)].join('\n');
+  return [table(rows), ...lostText(vms), ...failedTestsText(vms)].join('\n');
+}
+
+function failedTestsText(vms: ReportView['vms']): string[] {
+  return vms.flatMap(({ name, failedTest }) =>
+    failedTest
+      ? [
+          `${name}: The restore of ${failedTest.imageId} was tested on ${time(failedTest.at)} and failed (${failedTest.name}, job ${failedTest.jobId}).`,
+        ]
+      : [],
+  );
 }
 
 /** Without a backup it is the time since one is missed. */

@@ -4,10 +4,10 @@ import { fitting } from '../bounded.ts';
 import type { ErrorName, Reason, RunReasonName } from '../errors.ts';
 import type { SnapshotJob } from '../job.ts';
 import type { OtherVm, ProtectedVm } from '../schedules/ages.ts';
-import { PROTECTED_HOURS, type Report, type ReportedRun } from '../schedules/report.ts';
+import { PROTECTED_HOURS, type Report, type ReportedRun, type TestedSchedule } from '../schedules/report.ts';
 import { RUN_STATES } from '../schedules/run.ts';
 import type { VerifiedBackup } from '../store/backups.ts';
-import { JOB_STATUSES } from '../words.ts';
+import { JOB_STATUSES, REACHED, TEST_PERIODS } from '../words.ts';
 import { type Listener, toldTo } from './told-to.ts';
 
 const time = z.iso.datetime();
@@ -16,9 +16,11 @@ const vm = z.object({ pool: z.string(), uuid: z.string(), name: z.string() });
 
 /** Bytes of JSON of each list of the answer: together well below the 6 MB that an answer of Lambda may have. */
 const MOST_BYTES = {
-  runs: 1_700_000,
+  runs: 1_500_000,
+  tests: 200_000,
+  testing: 200_000,
   snapshots: 500_000,
-  vms: 1_700_000,
+  vms: 1_600_000,
   unprotected: 500_000,
   due: 500_000,
 } as const;
@@ -32,7 +34,18 @@ const MOST_GAPS = 100;
 
 const Backup = z.object({ imageId: z.string(), type: z.string(), verifiedAt: time });
 
+const Test = z.object({ imageId: z.string(), jobId: z.string(), at: time });
+
 const Standing = {
+  lastProven: Test.extend({ seconds: z.int(), reached: z.enum(REACHED) })
+    .nullable()
+    .openapi({
+      description:
+        'The last restore that was proved by a test: the disk whole, the VM started, or its guest tools seen.',
+    }),
+  failedTest: Test.extend({ name: z.string() }).nullable().openapi({
+    description: 'The last test that failed, with its error’s name; null where a later one did not.',
+  }),
   lastBackup: Backup.nullable().openapi({ description: 'The last verified one that is in Glance.' }),
   lost: z.array(Backup.extend({ foundAt: time, message: z.string() })).openapi({
     description: `Newer ones that were verified, and that Glance no longer has or has otherwise; the last ${MOST_LOST} of them.`,
@@ -55,6 +68,10 @@ export const ReportView = z
         overdue: z.int().openapi({
           description: 'VMs without a backup for longer than twice the longest time between two runs.',
         }),
+        testsFailed: z.int().openapi({ description: 'Tests of the day.' }),
+        testsOverdue: z.int().openapi({
+          description: 'Schedules whose tests have proved nothing for more than two of their periods.',
+        }),
         lost: z.int().openapi({ description: 'VMs whose last verified backup is not there any more.' }),
         unprotected: z.int().openapi({ description: 'Does not count against ok.' }),
         succeeded: z.int(),
@@ -75,6 +92,32 @@ export const ReportView = z
         finishedAt: time.nullable(),
       }),
     ),
+    tests: z
+      .array(
+        z.object({
+          scheduleId: z.uuid(),
+          nominal: time,
+          vm: vm.nullable().openapi({ description: 'Null where there was nothing to test.' }),
+          imageId: z.string().nullable(),
+          jobId: z.uuid().nullable(),
+          state: z.enum(RUN_STATES),
+          reason: reason.nullable(),
+          finishedAt: time.nullable(),
+        }),
+      )
+      .openapi({ description: "The day's tests of restores that schedules had." }),
+    testing: z
+      .array(
+        z.object({
+          scheduleId: z.uuid(),
+          name: z.string().nullable(),
+          every: z.enum(TEST_PERIODS),
+          lastProven: time.nullable().openapi({ description: 'When a restore of one of its backups was.' }),
+          nextTest: time.nullable(),
+          overdue: z.boolean(),
+        }),
+      )
+      .openapi({ description: 'The enabled schedules that test restores, those first that are overdue.' }),
     snapshots: z
       .array(
         z.object({
@@ -99,10 +142,13 @@ export const ReportView = z
       .array(z.object({ scheduleId: z.uuid(), name: z.string().nullable(), at: time }))
       .openapi({ description: 'When each enabled schedule is due next.' }),
     omitted: z
-      .object({ runs: z.int(), snapshots: z.int(), vms: z.int(), unprotected: z.int(), due: z.int() })
+      .object({
+        ...{ runs: z.int(), tests: z.int(), testing: z.int(), snapshots: z.int() },
+        ...{ vms: z.int(), unprotected: z.int(), due: z.int() },
+      })
       .openapi({
         description:
-          'How many of each list had no room. Of runs and snapshots those that failed or were skipped come first then.',
+          'How many of each list had no room. Of runs, tests and snapshots those that failed or were skipped come first then.',
       }),
     gaps: z
       .array(z.object({ what: z.string(), reason }))
@@ -121,6 +167,12 @@ export function reportView(date: string, report: Report, listener: Listener): Re
       MOST_BYTES.runs,
       ({ state }) => isBad(state),
     ),
+    tests: worstFirstIfNeeded(
+      report.tests.map((run) => testView(run, told)),
+      MOST_BYTES.tests,
+      ({ state }) => isBad(state),
+    ),
+    testing: fitting(report.testing.map(testingView), MOST_BYTES.testing),
     snapshots: worstFirstIfNeeded(
       report.snapshots.map((job) => snapshotView(job, told)),
       MOST_BYTES.snapshots,
@@ -140,6 +192,8 @@ export function reportView(date: string, report: Report, listener: Listener): Re
     ...lists,
     omitted: {
       runs: leftOff('runs'),
+      tests: leftOff('tests'),
+      testing: leftOff('testing'),
       snapshots: leftOff('snapshots'),
       vms: leftOff('vms'),
       unprotected: leftOff('unprotected'),
@@ -156,7 +210,7 @@ const MISSED: ReadonlySet<string> = new Set<ErrorName | RunReasonName>([
   'NothingSelected',
 ]);
 
-function summaryOf({ runs, snapshots, vms, unprotected }: Report): ReportView['summary'] {
+function summaryOf({ runs, tests, testing, snapshots, vms, unprotected }: Report): ReportView['summary'] {
   const of = (state: string) =>
     runs.filter((run) => run.state === state).length +
     snapshots.filter(({ status }) => status === state).length;
@@ -165,6 +219,8 @@ function summaryOf({ runs, snapshots, vms, unprotected }: Report): ReportView['s
     missed: runs.filter(({ state, reason }) => state === 'skipped' && MISSED.has(reason?.name ?? '')).length,
     overdue: vms.filter(({ overdue }) => overdue).length,
     lost: vms.filter(({ lost }) => lost.length > 0).length,
+    testsFailed: tests.filter(({ state }) => state === 'failed').length,
+    testsOverdue: testing.filter(({ overdue }) => overdue).length,
   };
   return {
     ok: Object.values(counts).every((count) => count === 0),
@@ -187,19 +243,30 @@ function worstFirstIfNeeded<T>(items: readonly T[], bytes: number, bad: (item: T
 type Tell = (why: Reason) => Reason;
 
 function runView(run: ReportedRun, told: Tell): ReportView['runs'][number] {
+  return { ...endOf(run, told), pool: run.pool ?? null, backupType: run.backupType };
+}
+
+function testView(run: ReportedRun, told: Tell): ReportView['tests'][number] {
+  return { ...endOf(run, told), imageId: run.test?.imageId || null };
+}
+
+function endOf(run: ReportedRun, told: Tell) {
   const { pool, vmUuid, vmName = '' } = run;
   return {
     scheduleId: run.scheduleId,
     nominal: run.nominal,
     vm: pool !== undefined && vmUuid !== undefined ? { pool, uuid: vmUuid, name: vmName } : null,
-    pool: pool ?? null,
-    backupType: run.backupType,
     // A run that was missed never had one.
     jobId: run.jobId ?? null,
     state: run.state,
     reason: run.reason ? told(run.reason) : null,
     finishedAt: run.finishedAt ?? null,
   };
+}
+
+function testingView(schedule: TestedSchedule): ReportView['testing'][number] {
+  const { id: scheduleId, name = null, restoreTest, provenAt = null, nextTestAt = null, overdue } = schedule;
+  return { scheduleId, name, every: restoreTest.every, lastProven: provenAt, nextTest: nextTestAt, overdue };
 }
 
 function snapshotView(job: SnapshotJob, told: Tell): ReportView['snapshots'][number] {
@@ -224,11 +291,22 @@ function otherView(vm: OtherVm): ReportView['unprotected'][number] {
   return {
     ...{ pool, uuid, name, lookedAt, ageHours },
     lastBackup: last ? backupView(last) : null,
+    ...testsView(vm),
     lost: lost.slice(0, MOST_LOST).map((backup) => ({
       ...backupView(backup),
       foundAt: backup.lost?.foundAt ?? backup.verifiedAt,
       message: `The image ${backup.imageId}, verified on ${backup.verifiedAt}, ${backup.lost?.what}.`,
     })),
+  };
+}
+
+/** A failure that a later proof has made good is over. */
+function testsView({ tests: { proven, failed } }: Pick<OtherVm, 'tests'>) {
+  const isOver = failed !== undefined && proven !== undefined && failed.at < proven.at;
+  const of = ({ imageId, jobId, at }: NonNullable<typeof proven | typeof failed>) => ({ imageId, jobId, at });
+  return {
+    lastProven: proven ? { ...of(proven), seconds: proven.seconds, reached: proven.reached } : null,
+    failedTest: failed && !isOver ? { ...of(failed), name: failed.name } : null,
   };
 }
 

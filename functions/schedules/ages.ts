@@ -1,10 +1,11 @@
 import { mapBounded } from '../bounded.ts';
 import type { Reason } from '../errors.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
-import { type KnownVm, lostBefore, standing, type VerifiedBackup } from '../store/backups.ts';
+import { type KnownVm, lostBefore, standing, type Tests, type VerifiedBackup } from '../store/backups.ts';
 import { type CoveredVm, coveredBy, type PoolVms, vmKey, vmsOfPools } from './coverage.ts';
 import { type LookBound, lookAtBackups } from './look.ts';
 import type { ScheduledVm } from './schedule.ts';
+import { areTestsOverdue } from './test-times.ts';
 
 const AT_ONCE = 16;
 /** How often the age of the oldest backup is told at most. */
@@ -21,6 +22,8 @@ export interface Age {
   readonly lost: readonly VerifiedBackup[];
   /** When somebody last saw that it is there; undefined before the first look. ISO 8601 UTC. */
   readonly lookedAt: string | undefined;
+  /** How tests of its backups ended. */
+  readonly tests: Tests;
   /** The age of the last backup; where there is none, the time since the VM was scheduled. */
   readonly ageHours: number;
 }
@@ -71,24 +74,25 @@ export async function agesOf(
     // A VM that earlier versions have noted is not in the list.
     async (vm) => {
       const all = known.get(vmKey(vm)) ?? (await store.backups.of(vm.pool, vm.uuid));
-      return project === undefined ? all : { ...all, backups: await backupsOf(project, all, runtime) };
+      return project === undefined ? all : ownOf(project, all, runtime);
     },
   );
   const { vms, problem } = await lookAtBackups(asked, runtime, bound);
   const counting = new Set(asked.flatMap(({ backups }) => backups.map(({ imageId }) => imageId)));
   const now = clock.now();
   const { lookedAt: before } = await store.backups.look();
-  const ages = vms.map((each) => {
+  const ages = vms.map((each, index) => {
     // What a look has noted is the whole record again.
     const vm = { ...each, backups: each.backups.filter(({ imageId }) => counting.has(imageId)) };
     const last = standing(vm);
     // Its verification was a look, too.
     const seen = [last?.verifiedAt, before].filter((time) => time !== undefined).sort();
     const lookedAt = vm.looked ? now.toISOString() : seen.at(-1);
-    return { last, lost: lostBefore(vm), lookedAt };
+    return { last, lost: lostBefore(vm), lookedAt, tests: asked[index]?.tests ?? {} };
   });
   const hoursSince = (time: string) => Math.max(0, now.getTime() - Date.parse(time)) / HOUR_MS;
-  const ageAt = (index: number) => ages[index] ?? { last: undefined, lost: [], lookedAt: undefined };
+  const ageAt = (index: number) =>
+    ages[index] ?? { last: undefined, lost: [], lookedAt: undefined, tests: {} };
   return {
     covered: covered.map((vm, index) => {
       const age = ageAt(index);
@@ -101,6 +105,16 @@ export async function agesOf(
     }),
     problem,
   };
+}
+
+/** What is on record of a VM as far as it is of a project's own backups. */
+async function ownOf(project: string, all: KnownVm, runtime: Pick<BaseRuntime, 'store'>): Promise<KnownVm> {
+  const { proven, failed } = all.tests ?? {};
+  const tests = {
+    ...(proven?.project === project && { proven }),
+    ...(failed?.project === project && { failed }),
+  };
+  return { ...all, backups: await backupsOf(project, all, runtime), tests };
 }
 
 /**
@@ -123,7 +137,8 @@ async function backupsOf(
 }
 
 /**
- * Tells the age of the oldest last backup of all scheduled VMs, for the alarm; every 15 minutes at most. Looks before
+ * Tells the age of the oldest last backup of all scheduled VMs, and how many schedules' tests are overdue, for the
+ * alarms; every 15 minutes at most. Looks before
  * which VMs are scheduled now, and which of their backups are there.
  */
 export async function tellAges(runtime: BaseRuntime): Promise<void> {
@@ -131,6 +146,11 @@ export async function tellAges(runtime: BaseRuntime): Promise<void> {
   const now = clock.now();
   if (!(await store.schedules.takeAges(now, new Date(now.getTime() - TOLD_SECONDS * 1000)))) return;
   const schedules = await store.schedules.all();
+  if (schedules.some(({ restoreTest }) => restoreTest))
+    metrics.count(
+      'RestoreTestsOverdue',
+      schedules.filter((schedule) => areTestsOverdue(schedule, now)).length,
+    );
   const selecting = schedules.some(({ enabled, vm }) => enabled && !vm);
   const pools: PoolVms = selecting ? await vmsOfPools(runtime, POOLS_SECONDS) : { vms: new Map(), away: [] };
   const known = await knownVms(runtime);

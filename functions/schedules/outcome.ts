@@ -95,12 +95,15 @@ export async function noteTested(job: RestoreJob, { store }: Pick<Deps, 'store'>
   if (!job.request.test || (status !== 'succeeded' && status !== 'failed')) return;
   const of = await store.jobs.snapshot(imageId);
   if (!of) return;
-  const seconds = testSeconds(job);
+  const at = provenAt ?? finishedAt ?? '';
+  const ended = { imageId, jobId: job.id, project: of.project ?? null, at };
+  const isProven = status === 'succeeded';
   await store.backups.tested(
     of.pool,
     of.vmUuid,
-    status === 'succeeded'
-      ? { proven: { imageId, jobId: job.id, at: provenAt ?? '', seconds, reached } }
-      : { failed: { imageId, jobId: job.id, at: finishedAt ?? '', name: error?.name ?? 'Internal' } },
+    isProven
+      ? { proven: { ...ended, seconds: testSeconds(job), reached } }
+      : { failed: { ...ended, name: error?.name ?? 'Internal' } },
   );
+  if (isProven && of.run) await store.schedules.proven(of.run.scheduleId, at);
 }

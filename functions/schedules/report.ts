@@ -9,7 +9,8 @@ import type { LookBound } from './look.ts';
 import { isAskedForAgain } from './made-up.ts';
 import { jobOfRun, runOutcomeOf } from './outcome.ts';
 import type { Run, RunState } from './run.ts';
-import type { Schedule } from './schedule.ts';
+import type { RestoreTest, Schedule } from './schedule.ts';
+import { areTestsOverdue } from './test-times.ts';
 
 const READS_AT_ONCE = 16;
 /** API Gateway waits for 29 s: so many for the pools, while the table is read, and then so many for Glance. */
@@ -25,6 +26,12 @@ export interface ReportedRun extends Run {
   readonly state: RunState;
 }
 
+/** How a schedule's tests stand. */
+export interface TestedSchedule extends Pick<Schedule, 'id' | 'name' | 'provenAt' | 'nextTestAt'> {
+  readonly restoreTest: RestoreTest;
+  readonly overdue: boolean;
+}
+
 /** Something that the report could not look at, and why. */
 export interface Gap {
   readonly what: string;
@@ -34,6 +41,10 @@ export interface Gap {
 /** What became of a day's runs and snapshots, and how the VMs stand now. */
 export interface Report {
   readonly runs: readonly ReportedRun[];
+  /** Tests that schedules had of restores. */
+  readonly tests: readonly ReportedRun[];
+  /** The schedules that have them, those first that are overdue. */
+  readonly testing: readonly TestedSchedule[];
   /** The jobs of the day that no schedule asked for, the newest first. */
   readonly snapshots: readonly SnapshotJob[];
   /** The VMs that schedules cover, the oldest backup first. */
@@ -75,7 +86,9 @@ export async function reportOf(
   );
   const ages = await agesOf([...covered.values()], others, known, runtime, LOOK, project);
   return {
-    runs,
+    runs: runs.filter(({ test }) => !test),
+    tests: runs.filter(({ test }) => test),
+    testing: testingOf(schedules, now),
     snapshots: snapshots.jobs,
     vms: [...ages.covered].sort((a, b) => b.ageHours - a.ageHours),
     unprotected: ages.others
@@ -88,6 +101,20 @@ export async function reportOf(
       ...(snapshots.more ? [{ what: `jobs before the last ${MOST_JOBS} of the day`, reason: TOO_MANY }] : []),
     ],
   };
+}
+
+function testingOf(schedules: readonly Schedule[], now: Date): TestedSchedule[] {
+  const found = schedules.flatMap((schedule) => {
+    const { id, name, provenAt, nextTestAt, restoreTest, enabled } = schedule;
+    if (!enabled || !restoreTest) return [];
+    return {
+      ...{ id, restoreTest, overdue: areTestsOverdue(schedule, now) },
+      ...(name !== undefined && { name }),
+      ...(provenAt !== undefined && { provenAt }),
+      ...(nextTestAt !== undefined && { nextTestAt }),
+    };
+  });
+  return found.sort((a, b) => Number(b.overdue) - Number(a.overdue));
 }
 
 const TOO_MANY: Reason = { name: 'TimedOut', message: 'There are too many of them for one report.' };

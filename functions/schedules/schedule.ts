@@ -69,6 +69,8 @@ export interface Schedule {
   /** From when the periods of its tests count, and the next of their nominal times. */
   readonly testAnchor?: string;
   readonly nextTestAt?: string;
+  /** When a restore of one of its backups was proved last. */
+  readonly provenAt?: string;
   /** The tick that has the schedule, and until when. */
   readonly claimedBy?: string;
   readonly claimedUntil?: string;

@@ -43,22 +43,23 @@ export interface Lost {
 /** How tests of a VM's backups ended: the last that proved something, and the last that failed. */
 export interface Tests {
   readonly proven?: Proven;
-  readonly failed?: {
-    readonly imageId: string;
-    readonly jobId: string;
-    /** ISO 8601 UTC. */
-    readonly at: string;
+  readonly failed?: Ended & {
     /** Of the error. */
     readonly name: string;
   };
 }
 
-/** A restore that was proved. */
-export interface Proven {
+interface Ended {
   readonly imageId: string;
   readonly jobId: string;
+  /** The project whose job made the image, null for callers without one. */
+  readonly project: string | null;
   /** ISO 8601 UTC. */
   readonly at: string;
+}
+
+/** A restore that was proved. */
+export interface Proven extends Ended {
   /** From the download's first byte on. */
   readonly seconds: number;
   readonly reached: Reached;

@@ -45,6 +45,7 @@ const CHANGED_BY: {
   askUntil: 'retiming',
   testAnchor: 'retesting',
   nextTestAt: 'retesting',
+  provenAt: 'other',
   claimedBy: 'other',
   claimedUntil: 'other',
 };
@@ -149,6 +150,14 @@ export class Schedules {
       when: '#revision = :revision',
       names: ['revision'],
       values: { revision },
+    });
+  }
+
+  /** Notes that a restore of one of its backups was proved, unless a later one was. */
+  async proven(id: string, at: string): Promise<void> {
+    await this.#change(id, {
+      set: { provenAt: at },
+      when: 'attribute_exists(id) AND (attribute_not_exists(provenAt) OR #provenAt < :provenAt)',
     });
   }
 

@@ -3,12 +3,19 @@ import type { ReportView } from '../../functions/api/report-view.ts';
 import { xensnap } from './command-line.ts';
 import { stubApi } from './stub-api.ts';
 
-const NOTHING = { ok: true, failed: 0, missed: 0, overdue: 0, lost: 0, unprotected: 0, succeeded: 0 };
-const NOTHING_OMITTED = { runs: 0, snapshots: 0, vms: 0, unprotected: 0, due: 0 };
+const NOTHING = {
+  ...{ ok: true, failed: 0, missed: 0, overdue: 0, lost: 0, unprotected: 0, succeeded: 0 },
+  ...{ testsFailed: 0, testsOverdue: 0 },
+};
+const NOTHING_OMITTED = {
+  ...{ runs: 0, snapshots: 0, vms: 0, unprotected: 0, due: 0 },
+  ...{ tests: 0, testing: 0 },
+};
 
 function aReport(fields: Partial<ReportView> = {}): ReportView {
   return {
     ...{ date: '2026-05-05', summary: NOTHING, runs: [], snapshots: [], vms: [], unprotected: [], due: [] },
+    ...{ tests: [], testing: [] },
     ...{ omitted: NOTHING_OMITTED, gaps: [] },
     ...fields,
   };
@@ -20,7 +27,7 @@ async function reported(report: ReportView, ...args: string[]) {
 }
 
 const WEB_1 = { name: 'web-1', pool: 'demo', uuid: 'u' };
-const vm = { ...WEB_1, lastBackup: null, lost: [], lookedAt: null };
+const vm = { ...WEB_1, lastBackup: null, lost: [], lookedAt: null, lastProven: null, failedTest: null };
 
 it('shows runs, snapshots on demand, ages, what nothing protects, and what it could not look at', async () => {
   const { status, stdout, stderr } = await reported(
@@ -109,4 +116,45 @@ it('takes today and yesterday for the days that they are', async () => {
 
 it('says in its help with which status it ends', async () => {
   expect((await xensnap(['report', '--help'])).stdout).toMatch(/Exit status: 1 where something .* failed/);
+});
+
+it('shows the day’s tests, when each VM was last proved to restore, and whose tests are overdue', async () => {
+  const failed = { imageId: 'image-1', jobId: 'job-1', at: '2026-05-05T09:10:00.000Z', name: 'ImageDamaged' };
+  const { status, stdout, stderr } = await reported(
+    aReport({
+      summary: { ...NOTHING, ok: false, testsFailed: 1, testsOverdue: 1 },
+      tests: [
+        {
+          ...{ scheduleId: 's', nominal: '2026-05-05T09:00:00.000Z', vm: WEB_1, imageId: 'image-1' },
+          ...{ jobId: 'job-1', state: 'failed', finishedAt: failed.at },
+          reason: { name: 'ImageDamaged', message: 'another hash' },
+        },
+      ],
+      testing: [
+        {
+          ...{ scheduleId: 's', name: 'nightly', every: 'weekly', overdue: true, nextTest: null },
+          lastProven: '2026-04-05T09:10:00.000Z',
+        },
+        { scheduleId: 't', name: null, every: 'weekly', overdue: false, nextTest: null, lastProven: null },
+      ],
+      vms: [
+        {
+          ...{ ...vm, ageHours: 1, overdue: false, failedTest: failed },
+          lastProven: {
+            ...{ imageId: 'image-0', jobId: 'job-0', seconds: 42, reached: 'tools' },
+            at: '2026-04-05T09:10:00.000Z',
+          },
+        },
+      ],
+    }),
+  );
+  expect(status).toBe(1);
+  expect(stderr).toContain('1 failed test, 1 schedule with overdue tests');
+  expect(stdout).toMatch(/web-1 +image-1 +failed +job-1 +ImageDamaged: another hash/);
+  expect(stdout).toMatch(/Overdue: the schedule nightly tests a restore weekly, and the last was proved on/);
+  expect(stdout).toMatch(/2026-04-05.* \(tools\)/);
+  expect(stdout).toMatch(
+    /^web-1: The restore of image-1 was tested on .* failed \(ImageDamaged, job job-1\)/m,
+  );
+  expect(stdout).not.toContain('schedule t');
 });

@@ -184,6 +184,8 @@ it('tells the topic of every alarm, and the topic the operators', () => {
     ...[
       'ReconcileFailed',
       'RestoreFailed',
+      'RestoreTestFailed',
+      'RestoreTestOverdue',
       'SchedulesErrors',
       'StepErrorsFromDestroySnapshot',
       'StepErrorsFromRotateBackups',

@@ -159,6 +159,7 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
       const claimed = await schedules.claim(id, BY, NOW, later(9));
       await schedules.release(claimed as Schedule, { nextAt: later(60).toISOString() });
     }),
+    proven: ofSchedule(({ schedules }, id) => schedules.proven(id, NOW.toISOString())),
     disable: ofSchedule(({ schedules }, id) => schedules.disable(aSchedule(id), 'gone')),
   },
 };
