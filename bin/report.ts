@@ -1,5 +1,6 @@
 import type { RestoreView } from '../functions/api/restore-view.ts';
 import type { JobView } from '../functions/api/view.ts';
+import type { Reached } from '../functions/words.ts';
 import { type AnyJob, isRestore } from './any-job.ts';
 import { duration, localTime, size, time } from './format.ts';
 import { waitLine, waitText } from './job-waits.ts';
@@ -42,16 +43,24 @@ function ofSnapshot(job: JobView): Row {
 }
 
 function ofRestore(job: RestoreView): Row {
-  const { vm, diskUuid, virtualBytes, bytesWritten, macs } = job;
+  const { vm, diskUuid, virtualBytes, bytesWritten, macs, reached } = job;
   return {
     VM: vm && vmOf(vm),
     Disk: diskUuid && `${diskUuid}${virtualBytes === null ? '' : `, ${size(virtualBytes)}`}`,
     SR: job.sr,
     'Size of image': sizeOf(job),
     Written: bytesWritten === null ? null : size(bytesWritten),
+    Proved: reached && PROVED[reached],
     'MAC addresses': macs && (macs === 'kept' ? 'as they were' : 'new ones'),
   };
 }
+
+/** What a test that came so far has shown. */
+const PROVED: Readonly<Record<Reached, string>> = {
+  disk: 'its disk was written and is whole',
+  started: 'it started',
+  tools: 'it started, and its guest tools were seen',
+};
 
 function vmOf({ name, uuid }: JobView['vm']): string {
   return `${name} (${uuid})`;

@@ -50,10 +50,15 @@ function imagesTable(images: readonly ImageView[], now: Date): string {
       DISK: image.virtualBytes === null ? null : size(image.virtualBytes),
       FORMAT: image.format,
       VERIFIED: image.verified ? 'yes' : 'no',
-      TESTED: image.tested ? 'yes' : null,
+      TESTED: testedWord(image),
       BUT: butOf(image),
     })),
   );
+}
+
+/** How far the last test came, or what it failed with. */
+function testedWord({ tested }: ImageView): string | null {
+  return tested && (tested.reached ?? `failed: ${tested.failed}`);
 }
 
 /** What is to be known before it is restored, or deleted. */

@@ -17,6 +17,8 @@ interface Wish {
   readonly macs?: string;
   readonly start?: boolean;
   readonly disksOnly?: boolean;
+  readonly test?: boolean;
+  readonly boot?: boolean;
 }
 
 interface RestoreOptions extends Wish, ApiOptions {
@@ -32,6 +34,7 @@ export function restoreCommand(): Command {
     'restore 4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11 --sr fast --network 0=front --macs new --start',
     'restore --vm web-1 --at 2026-11-20T02:00 --wait',
     'restore --vm web-1 --disks-only',
+    'restore --vm web-1 --test --boot --wait',
   ])
     .argument('[image]', "the image's id, or its name where only one has it; without it, --vm says which")
     .option('--vm <vm>', 'the newest verified restore point of this VM: its UUID, or its name then')
@@ -51,6 +54,8 @@ export function restoreCommand(): Command {
     )
     .option('--start', 'start the VM in the end')
     .option('--disks-only', 'make the disk alone')
+    .option('--test', 'prove that it can be restored, say so on the image, and destroy what was made')
+    .option('--boot', 'of a test: the VM must start, and its guest tools be seen')
     .option('--wait', 'show the progress, and end when the job has')
     .action(async (image: string | undefined, options: RestoreOptions) => {
       if ((image === undefined) === (options.vm === undefined))
@@ -61,7 +66,9 @@ export function restoreCommand(): Command {
       const client = createClient(options);
       const id = image !== undefined && isImageId(image) ? image : await chosenId(client, image, options);
       const job = await client.post<RestoreView>('/restores', { image: id, ...wishOf(options) });
-      const what = `the image ${id} back into the pool ${job.pool}`;
+      const what = options.test
+        ? `a test of restoring the image ${id} in the pool ${job.pool}`
+        : `the image ${id} back into the pool ${job.pool}`;
       await tellOrWait(client, { kind: 'restores', job, what, wait, json });
     });
 }
@@ -78,6 +85,6 @@ async function chosenId(
   return point.id;
 }
 
-function wishOf({ pool, sr, name, network: networks, macs, start, disksOnly }: Wish): object {
-  return { pool, sr, name, networks, macs, start, disksOnly };
+function wishOf({ network: networks, pool, sr, name, macs, start, disksOnly, test, boot }: Wish): object {
+  return { pool, sr, name, networks, macs, start, disksOnly, test, boot };
 }

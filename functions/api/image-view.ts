@@ -2,7 +2,8 @@ import { z } from '@hono/zod-openapi';
 import { shorten } from '../../glance/shorten.ts';
 import { XensnapError } from '../errors.ts';
 import type { RestorePoint } from '../restore-points.ts';
-import { IMAGE_FORMATS } from '../words.ts';
+import { readRestoreTested, TESTED_PROPERTY } from '../restore-tested.ts';
+import { IMAGE_FORMATS, REACHED } from '../words.ts';
 import { type Listener, toldTo } from './told-to.ts';
 
 const time = z.iso.datetime();
@@ -34,9 +35,17 @@ export const ImageView = z
         'Whether a job has verified it, and it still is what that verified. Without a record of the job, an old image’s own word counts, and a newer one’s does not.',
     }),
     tested: z
-      .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+      .object({
+        at: time,
+        seconds: z.int().min(0),
+        reached: z.enum(REACHED).nullable().openapi({
+          description:
+            'How far it came: its disk was written and proved whole, the VM started, the guest’s tools were seen. Null where it failed.',
+        }),
+        failed: z.string().nullable().openapi({ description: 'The name of the error that it failed with.' }),
+      })
       .nullable()
-      .openapi({ description: 'What the last test restore of it has shown; null where there was none.' }),
+      .openapi({ description: 'How the last test of restoring it ended; null where there was none.' }),
     protected: z.boolean().openapi({ description: 'Against deletion, in Glance.' }),
     refusal: z
       .object({ name: z.string(), message: z.string() })
@@ -54,11 +63,8 @@ export const ImagePage = z
 
 export type ImagePage = z.infer<typeof ImagePage>;
 
-/** What a test restore writes on the image. */
-const TESTED_PROPERTY = 'xensnap_restore_tested';
 /** Of what an image's owner may have written. */
 const MOST_CHARACTERS = 255;
-const MOST_TESTED_CHARACTERS = 1024;
 
 export function imageView(point: RestorePoint, listener: Listener): ImageView {
   const { image, restorable, takenAt = null, verified } = point;
@@ -79,7 +85,7 @@ export function imageView(point: RestorePoint, listener: Listener): ImageView {
     backupType: image.properties.image_type === 'backup' ? said('backup_type') : null,
     consistency: said('xensnap_consistency'),
     verified,
-    tested: testedOf(image.properties[TESTED_PROPERTY]),
+    tested: testedOf(image),
     protected: image.protected,
     refusal: refused ? toldTo(listener, restorable) : null,
   };
@@ -89,14 +95,8 @@ function shortened(text: string | null | undefined): string | null {
   return text === null || text === undefined ? null : shorten(text, MOST_CHARACTERS);
 }
 
-const Tested = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
-
-/** The property's fields; null for a text that is none of ours. */
-function testedOf(text: string | undefined): z.infer<typeof Tested> | null {
-  if (text === undefined || text.length > MOST_TESTED_CHARACTERS) return null;
-  try {
-    return Tested.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null;
-  }
+/** Nothing, for a text that is none of ours: an image's owner can write it. */
+function testedOf({ properties }: Pick<RestorePoint['image'], 'properties'>): ImageView['tested'] {
+  const tested = readRestoreTested(properties[TESTED_PROPERTY]);
+  return tested ? { reached: null, failed: null, ...tested } : null;
 }

@@ -36,6 +36,15 @@ export const NewRestore = strict({
     default: DEFAULT_MACS,
   }),
   start: z.boolean().optional().openapi({ description: 'Starts the VM in the end.', default: false }),
+  test: z.boolean().optional().openapi({
+    description:
+      'Proves that the image can be restored, says so on the image, and destroys what was made. Never on a network.',
+    default: false,
+  }),
+  boot: z.boolean().optional().openapi({
+    description: 'Of a test: the VM must start, and its guest tools be seen if it had any.',
+    default: false,
+  }),
   disksOnly: z.boolean().optional().openapi({ description: 'Makes the disk alone.', default: false }),
 }).openapi('NewRestore', {
   example: { image: '4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11', name: 'web-1-restored' },

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import type { RestoreJob } from '../job.ts';
-import type { Debt } from '../words.ts';
+import { type Debt, REACHED } from '../words.ts';
 import { bytes, commonFields, commonView } from './common-view.ts';
 import type { ViewDeps } from './job-waits.ts';
 import type { Listener } from './told-to.ts';
@@ -33,6 +33,11 @@ export const RestoreView = z
       description: 'What became of the MAC addresses; the warnings say which changed, and why.',
     }),
     start: z.boolean().openapi({ description: 'Whether the VM is started in the end.' }),
+    test: z.boolean().openapi({ description: 'Whether it is a test, of which nothing stays.' }),
+    reached: z
+      .enum(REACHED)
+      .nullable()
+      .openapi({ description: 'How far a test came; null before it is proved, and for no test.' }),
     disksOnly: z.boolean().openapi({ description: 'The disk alone was asked for.' }),
   })
   .openapi('Restore');
@@ -58,11 +63,13 @@ export function restoreView(job: RestoreJob, listener: Listener, deps: ViewDeps)
     sr: job.srUuid ?? null,
     macs: (hasVm && job.restoredMacs) || null,
     start: job.request.start,
+    test: job.request.test ?? false,
+    reached: job.reached ?? null,
     disksOnly: job.request.disksOnly,
   };
 }
 
-/** Whether what the job made is still there: it is owed until it is destroyed, or stays. */
-function isThere({ committed, debts }: RestoreJob, what: Debt): boolean {
-  return committed === true || debts?.has(what) === true;
+/** Whether what the job made is still there: it is owed until it is destroyed, or stays, unless it was for a test. */
+function isThere({ committed, debts, request }: RestoreJob, what: Debt): boolean {
+  return (committed === true && !request.test) || debts?.has(what) === true;
 }

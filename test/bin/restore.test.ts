@@ -112,14 +112,24 @@ it('lists restore points with their age, and what speaks against one', async () 
   await using api = await stubApi({
     'GET /images?limit=50&vm=web-1&type=daily': () => [
       200,
-      { images: [taken(21, { protected: true, tested: { at: 'x' } }), POINTS[1], POINTS[2]], next: null },
+      {
+        images: [
+          taken(21, {
+            protected: true,
+            tested: { at: 'x', seconds: 1, reached: null, failed: 'ImageDamaged' },
+          }),
+          POINTS[1],
+          POINTS[2],
+        ],
+        next: null,
+      },
     ],
   });
   const { stdout } = await xensnap(['images', 'web-1', '--type', 'daily', '--api', api.url]);
   const lines = stdout.trimEnd().split('\n');
   expect(lines[0]).toMatch(/^IMAGE +NAME +VM +TYPE +TAKEN +AGE +SIZE +DISK +FORMAT +VERIFIED +TESTED +BUT$/);
   expect(lines[1]).toMatch(
-    /daily +2026-11-21 02:00:00Z +\d+ \w+ +1.0 GiB +4.0 GiB +vhd +yes +yes +protected$/,
+    /daily +2026-11-21 02:00:00Z +\d+ \w+ +1.0 GiB +4.0 GiB +vhd +yes +failed: ImageDamaged +protected$/,
   );
   expect(lines[2]).toMatch(/It is deactivated\.$/);
   expect(lines[3]).toMatch(/no +- +not verified$/);

@@ -116,6 +116,8 @@ export function aRestoreView(fields: Partial<RestoreView> = {}): RestoreView {
     macs: null,
     start: false,
     disksOnly: false,
+    test: false,
+    reached: null,
     ...fields,
   };
 }

@@ -45,6 +45,17 @@ it('brings a VM back by the API and by the command line, and tells of it as it g
   const [newest, ...others] = (await ask('GET', '/restores')).body.restores;
   expect(others.map(({ id }: RestoreView) => id)).toEqual([body.id]);
   expect(command.stdout).toContain(`by-command (${newest.vm.uuid})`);
+  const test = await xensnap(['restore', 'before-upgrade', '--test', '--boot', ...wait], {
+    XENSNAP_TOKEN: service.token ?? '',
+  });
+  expect([test.status, test.stderr]).toEqual([0, '']);
+  expect(test.stdout).toMatch(/^Job \S+: a test of restoring the image \S+ in the pool demo$/m);
+  expect((await ask('GET', '/images')).body.images).toMatchObject([
+    { id: image, tested: { reached: 'tools', failed: null } },
+  ]);
+  const [tested] = (await ask('GET', '/restores')).body.restores;
+  expect(tested).toMatchObject({ test: true, reached: 'tools', vm: null, diskUuid: null });
+
   const names = (await pool.inventory()).vms.map(({ name }) => name);
   expect(names).toEqual(expect.arrayContaining(['web-1', 'by-api', 'by-command']));
   for (const id of [body.id, newest.id]) await takeAway(service, await restored(service, id));

@@ -40,7 +40,7 @@ it('tells of a restore point what a restore takes of it', async () => {
     protected: true,
     properties: {
       ...{ image_type: 'backup', backup_type: 'daily', xensnap_consistency: 'quiesced' },
-      xensnap_restore_tested: '{"at":"2026-01-02T00:00:00Z","seconds":12,"tools":true}',
+      xensnap_restore_tested: '{"at":"2026-01-02T00:00:00Z","seconds":12,"reached":"tools"}',
     },
   });
   expect(await images('name=whole')).toEqual([
@@ -48,7 +48,7 @@ it('tells of a restore point what a restore takes of it', async () => {
       ...{ id, name: 'whole', status: 'active', createdAt, takenAt: '2026-01-01T02:00:00.000Z' },
       ...{ sizeBytes: 4096, virtualBytes: 4096, format: 'raw', pool: 'demo', backupType: 'daily' },
       ...{ vm: { uuid: 'vm-1', name: 'web-1' }, consistency: 'quiesced', verified: true, protected: true },
-      tested: { at: '2026-01-02T00:00:00Z', seconds: 12, tools: true },
+      tested: { at: '2026-01-02T00:00:00Z', seconds: 12, reached: 'tools', failed: null },
       refusal: null,
     },
   ]);
