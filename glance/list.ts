@@ -4,6 +4,7 @@ import { MAX_LIST_BYTES, MOST_IMAGES_OF_A_LIST } from './limits.ts';
 
 /** Which images a list gives; what is left out does not restrict it. */
 export interface ImageFilter {
+  /** exactly that, whatever characters it has */
   name?: string;
   status?: string;
   visibility?: string;
@@ -12,7 +13,7 @@ export interface ImageFilter {
   properties?: Record<string, string>;
   /** e.g. `created_at:desc`, which is Glance's own choice too */
   sort?: string;
-  /** id of an image that fits: what follows it in the list; Glance refuses that of one that is gone */
+  /** id of an image: what follows it in the list; of one that is gone Glance refuses it to all but admins */
   marker?: string;
   /** images on a page; Glance gives 25 if not told, and at most its `api_limit_max` (1000) */
   pageSize?: number;
@@ -77,8 +78,10 @@ function queryIn(next: string, path: string): string {
   );
 }
 
-function queryOf({ properties, sort, pageSize, ...plain }: ImageFilter): URLSearchParams {
+function queryOf({ properties, name, sort, pageSize, ...plain }: ImageFilter): URLSearchParams {
   const query = new URLSearchParams({ ...properties });
+  // What stands before the first colon of a name is taken for an operator, and most names of ours have a time in them.
+  if (name !== undefined) query.set('name', `eq:${name}`);
   for (const [key, value] of Object.entries(plain)) if (value !== undefined) query.set(key, value);
   query.set('limit', String(pageSize ?? 100));
   if (sort) query.set('sort', sort);

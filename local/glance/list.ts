@@ -120,9 +120,38 @@ function readFilter(key: string, text: string): Filter {
     if (!attributes.visibility?.enum?.includes(text))
       throw new Refused(400, `Invalid visibility value: ${text}`);
   }
-  const wanted = text.startsWith('in:') ? text.slice(3).split(',') : [text];
   if (!Object.hasOwn(attributes, key)) return ({ properties }) => properties[key] === text;
+  const wanted = COMPARED.includes(key) ? comparedTo(text) : [text];
   return (record) => wanted.includes(String(imageJson(record)[key]));
+}
+
+/** Attributes before whose value an operator may stand (_make_conditions_from_filters in glance/db/sqlalchemy/api.py). */
+const COMPARED: readonly string[] = ['name', 'id', 'status', 'container_format', 'disk_format'];
+
+/** The values that such a filter lets through. What stands before the first colon is the operator, but of a time. */
+function comparedTo(text: string): string[] {
+  const colon = text.indexOf(':');
+  const isTime = /^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(Date.parse(text));
+  if (colon === -1 || isTime) return [text];
+  const [operator, value] = [text.slice(0, colon), text.slice(colon + 1)];
+  if (operator === 'eq') return [value];
+  if (operator === 'in') return valuesOf(value);
+  throw new Refused(400, `Unable to filter by unknown operator '${operator}'.`);
+}
+
+/** A list with commas, in which a value that has one stands in quotes (split_filter_value_for_quotes). */
+function valuesOf(text: string): string[] {
+  let open = false;
+  for (const { index } of text.matchAll(/(?<!\\)"/g)) {
+    const [beside, where] = open ? [text[index + 1], 'after closing'] : [text[index - 1], 'before opening'];
+    if (beside !== undefined && beside !== ',')
+      throw new Refused(400, `Invalid filter value ${text}. There is no comma ${where} quotation mark.`);
+    open = !open;
+  }
+  if (open) throw new Refused(400, `Invalid filter value ${text}. The quote is not closed.`);
+  return [...text.matchAll(/"([^"\\]*(?:\\.[^"\\]*)*)",?|([^,]+),?|,/g)].map(
+    ([, quoted, plain]) => quoted || plain || '',
+  );
 }
 
 function readBoolean(key: string, text: string): boolean {

@@ -51,7 +51,7 @@ it('asks for what the filter says, and lets no property take the place of an att
     aClient({ url }).listImages({ name: 'a&b', status: 'active', properties, sort: 'created_at:desc' }),
   );
   expect(asked).toEqual([
-    '/v2/images?image_type=backup&limit=100&name=a&b&status=active&sort=created_at:desc',
+    '/v2/images?image_type=backup&limit=100&name=eq:a&b&status=active&sort=created_at:desc',
   ]);
 });
 

@@ -59,7 +59,7 @@ it('lists by VM, type of backup, pool and name', async () => {
   const of = (properties: Record<string, string>) => ({
     properties: { xensnap_vm_name: 'mail', ...properties },
   });
-  const plain = await aPoint({ name: 'plain', ...of({ xensnap_vm: vm }) });
+  const plain = await aPoint({ name: 'mail-2026-11-24T08:42Z', ...of({ xensnap_vm: vm }) });
   const weekly = await aPoint(of({ image_type: 'backup', backup_type: 'weekly', xensnap_pool: 'other' }));
   await aPoint({ properties: { xensnap_installation: 'another', xensnap_vm_name: 'mail' } });
   for (const [query, found] of [
@@ -67,8 +67,8 @@ it('lists by VM, type of backup, pool and name', async () => {
     [`vm=${vm.toUpperCase()}`, [plain]],
     ['vm=mail&type=weekly', [weekly]],
     ['vm=mail&pool=other', [weekly]],
-    ['vm=mail&name=plain', [plain]],
-    ['vm=mail&name=in:plain', []],
+    ['vm=mail&name=mail-2026-11-24T08:42Z', [plain]],
+    ['vm=mail&name=mail', []],
     ['vm=nobody', []],
   ] as const)
     expect(ids(await images(query)).toSorted(), query).toEqual(found.map(({ id }) => id).toSorted());

@@ -57,6 +57,20 @@ export function listsContract(target: Target): void {
       expect(await names({ properties: { run: randomUUID() } })).toEqual([]);
     });
 
+    it('finds by a name, whatever it holds', async () => {
+      const odd = [
+        'web-1-2026-11-24T08:42Z',
+        '2026-11-24T08:42:00Z',
+        'in:a',
+        'a,b',
+        '"a',
+        'a\\"b',
+        '\u00fc%&+?',
+      ];
+      for (const name of [...odd, 'a']) await bench.anImage({ name, properties: { run } });
+      for (const name of odd) expect(await names({ name, properties: { run } }), name).toEqual([name]);
+    });
+
     it('leaves deleted images out', async () => {
       const { id } = await bench.anImage({ properties: { run } });
       await bench.glance.deleteImage(id);
@@ -86,6 +100,14 @@ export function listsContract(target: Target): void {
       ['sort=name&sort_key=id', 400],
       ['sort_key=name&sort_dir=asc', 200],
       ['status=nothing', 200],
+      ['name=a:b', 400],
+      ['name=2026-11-24T08:42Z', 200],
+      ['name=in:"a,b",c', 200],
+      ['name=in:"a', 400],
+      ['name=in:a"b"', 400],
+      ['name=in:"a"b', 400],
+      ['id=in:a,b', 200],
+      ['owner=a:b', 200],
       ['visibility=nothing', 400],
       ['protected=maybe', 400],
     ])('answers ?%s with %i', async (query, status) => {
