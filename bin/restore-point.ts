@@ -8,16 +8,13 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** How many are named where none fits. */
 const MOST_NAMED = 5;
 
-export function listPoints(
-  client: ApiClient,
-  filter: {
-    readonly vm?: string;
-    readonly type?: string;
-    readonly pool?: string;
-    readonly name?: string;
-    limit?: number;
-  },
-): Promise<ImageView[]> {
+/** Which restore points; all if nothing is said. */
+type Filter = Readonly<Partial<Record<'vm' | 'type' | 'pool' | 'name', string>>> & {
+  readonly limit?: number;
+};
+
+/** Restore points, the newest first. */
+export function listPoints(client: ApiClient, filter: Filter): Promise<ImageView[]> {
   return everyPage<'images', ImageView>(client, 'images', filter);
 }
 
@@ -62,15 +59,16 @@ export async function pointBefore(
   { vm, before }: { readonly vm: string; readonly before?: Date | undefined },
 ): Promise<ImageView> {
   const points = await listPoints(client, { vm });
-  const newestFirst = points.toSorted((a, b) => (momentOf(a) < momentOf(b) ? 1 : -1));
-  const vms = new Set(points.map((point) => point.vm?.uuid));
-  if (vms.size > 1)
+  const at = (point: ImageView) => Date.parse(momentOf(point));
+  const newestFirst = points.toSorted((a, b) => at(b) - at(a));
+  // What only says that it is of a VM of that name makes nothing ambiguous.
+  const good = newestFirst.filter((point) => whyNot(point) === null);
+  const vms = [...new Set(good.map((point) => point.vm?.uuid))];
+  if (vms.length > 1)
     throw new CommandFailure(
-      `${vms.size} VMs were called ${JSON.stringify(vm)}: name one by its UUID: ${[...vms].slice(0, MOST_NAMED).join(', ')}`,
+      `${vms.length} VMs were called ${JSON.stringify(vm)}: name one by its UUID: ${vms.slice(0, MOST_NAMED).join(', ')}`,
     );
-  const found = newestFirst.find(
-    (point) => whyNot(point) === null && (!before || Date.parse(momentOf(point)) < before.getTime()),
-  );
+  const found = good.find((point) => !before || at(point) < before.getTime());
   if (found) return found;
   const what = `no verified restore point of ${JSON.stringify(vm)}${before ? ` before ${time(before.toISOString())}` : ''}`;
   if (points.length === 0)
@@ -89,8 +87,8 @@ function named(points: readonly ImageView[]): string {
 }
 
 /** What was chosen, in words. */
-export function chosenText({ id, name, vm, ...point }: ImageView): string {
-  const of = vm?.name === undefined || vm.name === null ? '' : ` of ${printable(vm.name)}`;
-  const verified = point.verified ? 'verified' : 'not verified';
-  return `The image ${id} "${printable(name ?? '')}"${of}, taken ${time(point.takenAt ?? point.createdAt)}, ${verified}`;
+export function chosenText(point: ImageView): string {
+  const { id, name, vm, verified } = point;
+  const of = vm?.name ? ` of ${printable(vm.name)}` : '';
+  return `The image ${id} "${printable(name ?? '')}"${of}, taken ${time(momentOf(point))}, ${verified ? 'verified' : 'not verified'}`;
 }

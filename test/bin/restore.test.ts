@@ -62,7 +62,8 @@ const taken = (day: number, fields: Partial<ImageView> = {}) =>
 const POINTS = [
   taken(21),
   taken(20, { refusal: { name: 'ImageNotRestorable', message: 'It is deactivated.' } }),
-  taken(19, { verified: false }),
+  // Which only says that it is of a VM of that name.
+  taken(19, { verified: false, vm: { uuid: 'another', name: 'web-1' } }),
   taken(18),
   taken(17),
 ];
@@ -98,11 +99,8 @@ it('names the points that there are where none fits, and refuses to guess betwee
   expect(early.stderr).toContain(
     `there is no verified restore point of "web-1" before 2026-11-17 02:00:00Z; there is: 2026-11-21 02:00:00Z ${taken(21).id}, 2026-11-20 02:00:00Z ${taken(20).id} (cannot be restored), 2026-11-19 02:00:00Z ${taken(19).id} (not verified), `,
   );
-  await using twins = await apiOf(
-    'vm=web-1',
-    taken(21),
-    taken(20, { vm: { uuid: 'another', name: 'web-1' } }),
-  );
+  const other = { vm: { uuid: 'another', name: 'web-1' } };
+  await using twins = await apiOf('vm=web-1', taken(21), taken(20, other));
   const { status, stderr } = await xensnap(['restore', '--vm', 'web-1', '--api', twins.url]);
   expect([status, stderr]).toEqual([1, expect.stringContaining('2 VMs were called "web-1"')]);
   expect(twins.requests).toHaveLength(1);
