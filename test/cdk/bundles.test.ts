@@ -67,6 +67,7 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
 
   const image = String(asked.body.id);
   expect(await deployed.restore(image)).toMatchObject({ status: 'succeeded' });
+  expect(await deployed.restore(image, { test: true })).toMatchObject({ status: 'succeeded' });
   deployed.glance.faults.add({ method: 'GET', path: /\/file$/, status: 403, times: 9 });
   expect(await deployed.restore(image)).toMatchObject({ status: 'failed' });
   deployed.glance.faults.clear();

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RestoreJob } from '../../functions/job.ts';
+import { isKept } from '../../functions/restored.ts';
 import { createRuntime } from '../../functions/runtime.ts';
 import { startEventSource } from '../../local/aws/event-source.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
@@ -28,7 +29,7 @@ export interface Deployed {
   ): Promise<{ status: number; body: Record<string, unknown> }>;
   invoke(name: string, event: unknown): Promise<unknown>;
   /** Restores an image, and takes away what was brought back. Answers the job once nothing is owed. */
-  restore(image: string): Promise<RestoreJob>;
+  restore(image: string, wish?: { test?: boolean }): Promise<RestoreJob>;
   /** Resolves when reconcile has dealt with every execution that ended badly. */
   settled(): Promise<void>;
   leftBehind(): Promise<string[]>;
@@ -98,9 +99,9 @@ export async function deploy(
     calls,
     ask: (...request) => askApi(invoke, ...request),
     invoke,
-    async restore(image) {
-      const done = await restored({ runtime }, await askRestore({ runtime }, image));
-      if (done.committed) await takeAway({ runtime }, done);
+    async restore(image, wish = {}) {
+      const done = await restored({ runtime }, await askRestore({ runtime }, image, wish));
+      if (isKept(done)) await takeAway({ runtime }, done);
       return done;
     },
     settled: () => parts.settled(),

@@ -100,7 +100,7 @@ function watchTable(part: () => string) {
   };
   const isJob = (id: string) => id.startsWith('job#');
   // The look at the schedules that comes every minute, and within a run on a machine that is slow.
-  const isOfTick = (id: string) => id.startsWith('schedules#') || id === 'backups#look';
+  const isOfTick = (id: string) => /^(schedules|executions)#|^backups#look$/.test(id);
   const indexed = new Map<string, IndexKeys>();
   let writes = 0;
   const noteKeys = (id: string, item: object) => {
