@@ -147,8 +147,9 @@ export async function poolOf(flags: BackendFlags, dataDir: string, closers: Clos
     dataDir: join(dataDir, 'pool'),
     pluginFile: PLUGIN,
     ...{ hosts, vms, diskMib, quiesce, port },
-    // A real pool waits five minutes; who tries this out has not got them.
+    // A real pool waits five minutes, and a real guest takes most of one; who tries this out has not got them.
     gcQuietSeconds: 20,
+    guestBootSeconds: 2,
   });
   closers.push(() => simulated.close());
   const { url, memberUrls, username, password } = simulated;

@@ -47,8 +47,8 @@ export function localCommand(): Command {
     .addOption(
       new Option('--driver <driver>', 'the hypervisor of the pool').choices(DRIVERS).default('xenapi'),
     )
-    .option('--no-demo', 'make no demo snapshot')
-    .option('--once', 'make the demo snapshot, then exit: 0 if it succeeded and left nothing behind', false)
+    .option('--no-demo', 'make no demo: no snapshot, and no restore of it')
+    .option('--once', 'make the demo, then exit: 0 if it succeeded and left nothing behind', false)
     .option('--verbose', "print the service's log to standard error", false)
     .option(
       '--pool <urls>',
@@ -90,7 +90,7 @@ export function localCommand(): Command {
 async function runLocal(flags: LocalFlags): Promise<void> {
   checkBackendFlags(flags);
   if (flags.once && (flags.pool !== undefined || flags.driver === 'libvirt'))
-    throw new UsageFailure('--once makes the demo snapshot, which needs the simulated pool');
+    throw new UsageFailure('--once makes the demo, which needs the simulated pool');
   const dataDir = dataFolder(flags);
   // Before the folder is made private: a token that others could read until now is none.
   const access = await accessOf(flags.auth, dataDir).catch((error) => {

@@ -75,12 +75,13 @@ it('gets the tokens for Glance from Keystone, with the application credential of
     ],
     { TMPDIR: folder },
   );
-  expect(stdout).toMatch(/^Status +succeeded$/m);
+  expect(stdout.match(/^Status +succeeded$/gm)).toHaveLength(2);
+  expect(stdout).toMatch(/^Guest +up from the restored disk after/m);
   // Each step once, and no addresses of what has ended.
   expect(stdout.match(/TakeVm/g)).toHaveLength(1);
   expect(stdout).toMatch(/^succeeded +100 %/m);
   expect(stdout).not.toMatch(/^(api|pool|glance|token|ready)\b/m);
-  expect(stdout).toMatch(/^Left behind +nothing$/m);
+  expect(stdout.match(/^Left behind +nothing$/gm)).toHaveLength(2);
   expect(status).toBe(0);
   expect(keystone.requests.filter((method) => method === 'POST').length).toBeGreaterThan(1);
   const kept = await textsIn(join(folder, 'data'));

@@ -1,6 +1,7 @@
 import type { RestoreJob } from '../../functions/job.ts';
 import { type RestoreWish, requestRestore } from '../../functions/restore-request.ts';
 import type { LocalService } from '../../local/service.ts';
+import { takeAway as destroyRestored } from '../../local/take-away.ts';
 import { isSettled, restoreWhen } from './job-when.ts';
 import { POOL_NAME } from './servers.ts';
 
@@ -23,15 +24,8 @@ export function restored(
   return restoreWhen(service, jobId, until);
 }
 
-/** Takes away what a restore has brought back, as an operator would, so that nothing is left behind. */
+/** Takes away what a restore has brought back, so that nothing is left behind. */
 export async function takeAway({ runtime }: Pick<LocalService, 'runtime'>, job: RestoreJob): Promise<void> {
-  await runtime.withSession(POOL_NAME, async (xapi) => {
-    if (job.restoredVmUuid !== undefined) {
-      const vm = await xapi.call('VM.get_by_uuid', job.restoredVmUuid);
-      if ((await xapi.call('VM.get_power_state', vm)) !== 'Halted') await xapi.call('VM.hard_shutdown', vm);
-      await xapi.call('VM.destroy', vm);
-    }
-    if (job.diskUuid !== undefined)
-      await xapi.call('VDI.destroy', await xapi.call('VDI.get_by_uuid', job.diskUuid));
-  });
+  const made = { vm: job.restoredVmUuid, disk: job.diskUuid };
+  await runtime.withSession(POOL_NAME, (xapi) => destroyRestored(xapi, made));
 }
