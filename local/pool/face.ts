@@ -104,7 +104,10 @@ export function face(pool: PoolState, isTls: boolean, close: () => Promise<void>
       await noteRoomOfDevices(pool, filled);
     },
     setNewDisks(srUuid, format) {
-      storageOf(pool, db.byUuid('SR', srUuid)).newDisks = format;
+      const sr = db.byUuid('SR', srUuid);
+      storageOf(pool, sr).newDisks = format;
+      const { use_vhd: _, ...smConfig } = db.map('SR', sr, 'sm_config');
+      if (format === 'raw') db.set('SR', sr, 'sm_config', smConfig);
     },
     failSnapshotHalfWay(srUuid) {
       storageOf(pool, db.byUuid('SR', srUuid)).failsSnapshotHalfWay = true;

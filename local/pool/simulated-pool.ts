@@ -7,6 +7,7 @@ import type { Row } from './database/value.ts';
 import type { Fault } from './faults.ts';
 import type { VmHandle } from './handle.ts';
 import type { PoolInventory } from './inventory.ts';
+import type { NewDiskFormat } from './sm/types.ts';
 import type { CallLogEntry, Certificate, Host } from './state.ts';
 
 export interface PoolOptions {
@@ -105,8 +106,8 @@ export interface SimulatedPool {
    * on; a number is what is free, in bytes. Its folder still takes hard links. xapi hears of it with the next scan.
    */
   fillSr(srUuid: string, full: boolean | number): Promise<void>;
-  /** What the SR makes of new disks from now on; VHD at first. */
-  setNewDisks(srUuid: string, format: 'vhd' | 'qcow2'): void;
+  /** What the SR makes of new disks from now on; VHD at first. An SR of raw ones does not say `use_vhd` of itself. */
+  setNewDisks(srUuid: string, format: NewDiskFormat): void;
   /** The SR's next snapshot of a disk fails when the disk itself has its new file already, and the snapshot none. */
   failSnapshotHalfWay(srUuid: string): void;
   /** Lets the SR's coalescer do all that there is, without its quiet times. */

@@ -7,7 +7,7 @@ import type { Lock } from './lock.ts';
 import type { PluginProcess } from './plugin-process.ts';
 import type { Collector } from './sm/collector.ts';
 import type { Models } from './sm/models.ts';
-import type { SrType } from './sm/types.ts';
+import type { NewDiskFormat, SrType } from './sm/types.ts';
 
 export interface Certificate {
   readonly key: string;
@@ -66,7 +66,7 @@ export interface Storage {
   /** What new VHDs and the coalescer find; hard links need none. Infinite unless a test says otherwise. */
   freeBytes: number;
   /** What new disks are. */
-  newDisks: 'vhd' | 'qcow2';
+  newDisks: NewDiskFormat;
   /** The next snapshot finds no space for its second child (sm's own fault point FileSR_fail_snap2). */
   failsSnapshotHalfWay: boolean;
   /** The coalescer's process: one for an SR. */

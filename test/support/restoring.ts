@@ -1,9 +1,13 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { RestoreJob } from '../../functions/job.ts';
 import { type RestoreWish, requestRestore } from '../../functions/restore-request.ts';
+import type { SimulatedPool } from '../../local/pool/pool.ts';
 import type { LocalService } from '../../local/service.ts';
 import { takeAway as destroyRestored } from '../../local/take-away.ts';
 import { isSettled, restoreWhen } from './job-when.ts';
 import { POOL_NAME } from './servers.ts';
+import { readChain } from './vhd-reader.ts';
 
 /** Asks for a restore; answers the job's id. */
 export async function askRestore(
@@ -28,4 +32,30 @@ export function restored(
 export async function takeAway({ runtime }: Pick<LocalService, 'runtime'>, job: RestoreJob): Promise<void> {
   const made = { vm: job.restoredVmUuid, disk: job.diskUuid };
   await runtime.withSession(POOL_NAME, (xapi) => destroyRestored(xapi, made));
+}
+
+const BLOCK_BYTES = 2 ** 21;
+
+/** Whether the file of a restored disk in its SR holds these bytes, and zeros behind them: an SR rounds sizes up. */
+export async function holdsExactly(
+  { srs }: Pick<SimulatedPool, 'srs'>,
+  { srUuid, diskUuid }: RestoreJob,
+  bytes: Buffer,
+): Promise<boolean> {
+  const folder = srs.find(({ uuid }) => uuid === srUuid)?.folder ?? '';
+  const [name = ''] = (await readdir(folder)).filter((each) => each.startsWith(diskUuid ?? 'none'));
+  const path = join(folder, name);
+  const disk = name.endsWith('.raw') ? await readFile(path) : await ofVhd(path, bytes.length);
+  const zeros = Buffer.alloc(disk.length - bytes.length);
+  return disk.equals(Buffer.concat([bytes, zeros]));
+}
+
+/** The disk as far as the blocks that so many bytes take, behind which it must have none. */
+async function ofVhd(path: string, bytes: number): Promise<Buffer> {
+  const chain = await readChain([path]);
+  const { virtualBytes = 0, blocks = [] } = chain.layers[0] ?? {};
+  const count = Math.ceil(bytes / BLOCK_BYTES);
+  if (blocks.slice(count).some((at) => at !== undefined))
+    throw new Error(`${path} holds more than it should`);
+  return chain.read(0, Math.min(virtualBytes, count * BLOCK_BYTES));
 }

@@ -101,6 +101,8 @@ export async function buildSr(
       'vdi_create',
       'vdi_destroy',
     ],
+    // As the LVM drivers note it themselves, since they make VHDs.
+    sm_config: sr.type.startsWith('lvm') ? { allocation: 'thick', use_vhd: 'true' } : {},
     other_config: sr.type === 'ext' ? { 'i18n-key': 'local-storage' } : {},
   });
   pool.storage.set(ref, {

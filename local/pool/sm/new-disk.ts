@@ -6,12 +6,11 @@ import { XapiFailure } from '../failure.ts';
 import type { PoolState, Storage } from '../state.ts';
 import { EXTENT_BYTES, isThick, roundUp, takeRoom, vhdVolumeBytes } from './room.ts';
 import { diskPath, rawPath } from './storage.ts';
+import type { NewDiskFormat } from './types.ts';
 
 const MIB = 1024 ** 2;
 /** So much of a new raw volume is seen to have been somebody's; of a larger one, each piece of it once in so many. */
 const OLD_DATA_BYTES = 64 * MIB;
-
-export type NewDiskFormat = 'vhd' | 'raw' | 'qcow2';
 
 /**
  * What becomes of a new disk: raw if its `sm_config` says so (LVHDSR.py, FileSR.py), else what it asks for, or what the SR

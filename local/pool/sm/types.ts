@@ -23,3 +23,6 @@ export const SR_TYPES = {
 } as const;
 
 export type SrType = keyof typeof SR_TYPES;
+
+/** What `VDI.create` makes. */
+export type NewDiskFormat = 'vhd' | 'raw' | 'qcow2';
