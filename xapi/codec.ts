@@ -7,8 +7,13 @@ import { reasonOf } from '../http/reason.ts';
 import { XapiProtocolError, XapiRequestInvalid } from './transport-errors.ts';
 import { XmlShape } from './xml-shape.ts';
 
-/** What XAPI takes on the wire here: its ints are strings too, and nothing that we call takes a date or a float. */
-export type WireValue = string | boolean | readonly WireValue[] | { readonly [key: string]: WireValue };
+/** What XAPI takes on the wire here: its ints are strings too, a number is a float, and nothing that we call takes a date. */
+export type WireValue =
+  | string
+  | boolean
+  | number
+  | readonly WireValue[]
+  | { readonly [key: string]: WireValue };
 
 /** xapi's envelope: `Status` and `Value`, or `Status` and `ErrorDescription` (code, then parameters). */
 export type Reply =
@@ -48,6 +53,10 @@ export async function decodeReply(
 class WireString extends CustomType {}
 WireString.prototype.tagName = 'string';
 
+/** A whole number, too: the package would make an int of it, which xapi takes for no float. */
+class WireFloat extends CustomType {}
+WireFloat.prototype.tagName = 'double';
+
 const UNSENDABLE = /[^\t\n\r\u0020-\uFFFD]/;
 
 /**
@@ -57,6 +66,7 @@ const UNSENDABLE = /[^\t\n\r\u0020-\uFFFD]/;
  */
 function wired(value: WireValue, where: string): unknown {
   if (typeof value === 'boolean') return value;
+  if (Number.isFinite(value)) return new WireFloat(String(value));
   if (typeof value === 'string') {
     if (UNSENDABLE.test(value) || !value.isWellFormed())
       throw new XapiRequestInvalid(`${where} holds a character that XML cannot carry`);
@@ -64,7 +74,9 @@ function wired(value: WireValue, where: string): unknown {
   }
   if (Array.isArray(value)) return value.map((item) => wired(item, where));
   if (!isPlain(value))
-    throw new XapiRequestInvalid(`${where} holds something else than strings, booleans, arrays and maps`);
+    throw new XapiRequestInvalid(
+      `${where} holds something else than strings, booleans, numbers, arrays and maps`,
+    );
   for (const key of Object.keys(value)) wired(key, where);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, wired(item, where)]));
 }

@@ -129,7 +129,9 @@ export interface NewVm
   readonly PV_args: string;
   readonly PV_bootloader_args: string;
   readonly PV_legacy_args: string;
+  /** A float, whole ones too. */
   readonly HVM_shadow_multiplier?: number;
+  readonly generation_id: string;
   readonly PCI_bus: string;
   readonly recommendations: string;
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { isCode } from '../../xapi/errors.ts';
 import type { Session } from '../../xapi/session.ts';
 import { type NewVm, NULL_REF, type Ref, type WholeVmRecord } from '../../xapi/types.ts';
@@ -48,7 +49,6 @@ export function vmRecordOf(
   const { vcpus, memory, boot } = config;
   const dynamicMax = Math.min(memory.dynamicMax, memory.staticMax);
   const dynamicMin = Math.min(Math.max(memory.dynamicMin, memory.staticMin), dynamicMax);
-  const multiplier = config.shadowMultiplier ?? 1;
   return {
     name_label: nameAtWork(job),
     name_description: config.description ?? '',
@@ -74,10 +74,7 @@ export function vmRecordOf(
     PV_legacy_args: '',
     HVM_boot_policy: boot.policy,
     HVM_boot_params: boot.policy === '' ? {} : { order: boot.order, firmware: boot.firmware },
-    // A whole number would go as an int, which xapi refuses here.
-    ...(multiplier !== 1 && {
-      HVM_shadow_multiplier: Number.isInteger(multiplier) ? multiplier + 1e-6 : multiplier,
-    }),
+    ...(config.shadowMultiplier !== undefined && { HVM_shadow_multiplier: config.shadowMultiplier }),
     platform: config.platform,
     PCI_bus: '',
     other_config: {
@@ -89,9 +86,16 @@ export function vmRecordOf(
     tags: [],
     hardware_platform_version: String(config.hardwarePlatformVersion),
     has_vendor_device: config.hasVendorDevice,
+    generation_id: newGenerationId(),
     ...(config.domainType !== 'unspecified' && { domain_type: config.domainType }),
     ...(config.nvram !== undefined && { NVRAM: { 'EFI-variables': config.nvram } }),
   };
+}
+
+/** Another one, by which a guest sees that it was brought back, as xapi gives one to each VM that it imports. */
+function newGenerationId(): string {
+  const half = () => randomBytes(8).readBigUInt64BE() >> 1n;
+  return `${half()}:${half()}`;
 }
 
 const STARTS = ['start', 'start_on'] as const;

@@ -32,7 +32,7 @@ describe('a call', () => {
     ['a lone surrogate', 'hunter2\uD800'],
     ['a noncharacter', ['hunter2\uFFFE']],
     ['a control character in a key', { 'hunter2\u0000': '' }],
-    ['a number', { hunter2: 5 as unknown as string }],
+    ['a number that is none', { hunter2: Number.NaN }],
     ['a date', new Date() as unknown as string],
     ['nothing', { hunter2: undefined as unknown as string }],
   ])('is refused with %s, and the error does not quote the argument', (_, argument) => {
@@ -113,6 +113,8 @@ describe('a reply', () => {
       any: fc.oneof(
         text,
         fc.boolean(),
+        fc.double({ noNaN: true, noDefaultInfinity: true }).filter((number) => !Object.is(number, -0)),
+        fc.integer(),
         fc.array(tie('any'), { maxLength: 3 }),
         fc.dictionary(text, tie('any')),
       ),
