@@ -12,7 +12,6 @@ import ctypes.util
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import ssl
@@ -20,14 +19,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
+
+from images import MAKERS, MIB, make_zeros
+from measuring import make_certificate, measure
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RIVALS = (('tar|gzip -6', 'gzip', 'gzip -6'), ('tar|gzip -1', 'gzip', 'gzip -1'),
           ('tar|pigz -1', 'pigz', 'pigz -m -p {threads} -1'), ('tar|zstd -1', 'zstd', 'zstd -1 -q -T{threads}'))
 TAR = 'tar -C "$(dirname "$FILE")" -cf - "$(basename "$FILE")"'
-MIB = 1 << 20
 
 
 def main():
@@ -70,13 +70,7 @@ class Benchmark:
     def start_sink(self, kind, stack):
         arguments = []
         if kind == 'tls':
-            pem = os.path.join(self.folder, 'sink.pem')
-            subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj',
-                            '/CN=localhost', '-keyout', pem, '-out', pem + '.crt'], check=True, stderr=subprocess.DEVNULL)
-            with open(pem + '.crt') as certificate, open(pem, 'a') as both:
-                text = certificate.read()
-                both.write(text)
-            self.fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(text)).hexdigest()
+            pem, self.fingerprint = make_certificate(self.folder)
             arguments = [pem]
         sink = subprocess.Popen([sys.executable, os.path.join(HERE, 'sink.py')] + arguments, stdout=subprocess.PIPE)
         stack.callback(sink.wait)
@@ -150,16 +144,7 @@ class Benchmark:
         env = dict(os.environ, FILE=path)
         if self.fingerprint:
             env['SINK_FINGERPRINT'] = self.fingerprint
-        began = time.monotonic()
-        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
-        told = process.stdout.read()
-        _pid, status, used = os.wait4(process.pid, 0)
-        wall = time.monotonic() - began
-        process.returncode = status
-        process.stdout.close()
-        if status:
-            raise SystemExit('failed: %s' % command)
-        return {'wall': wall, 'cpu': used.ru_utime + used.ru_stime, 'rss': used.ru_maxrss * 1024}, told
+        return measure(command, env)
 
     def compare(self, to, sent):
         context = ssl._create_unverified_context() if to == 'tls' else None
@@ -176,41 +161,6 @@ class Benchmark:
             row = self.one_of_ours(arguments, 'null', path)
             print('%-14s %8.2f %8.2f %9.1f %10.2f' % (name, row['wall'], row['cpu'], row['rss'] / MIB, row['size'] / MIB))
 
-
-def make_mixed(path, size):
-    """This machine's own files, one after the other, as a disk has them: programs, text, archives."""
-    with open(path, 'wb') as out:
-        for folder, folders, names in os.walk('/usr'):
-            folders.sort()
-            for name in sorted(names):
-                one = os.path.join(folder, name)
-                if os.path.islink(one) or not os.path.isfile(one) or os.path.getsize(one) > 64 * MIB:
-                    continue
-                with open(one, 'rb') as source:
-                    shutil.copyfileobj(source, out)
-                out.write(b'\0' * (-out.tell() % 4096))
-                if out.tell() >= size:
-                    out.truncate(size)
-                    return
-        raise SystemExit('/usr has less than %d bytes' % size)
-
-
-def make_zeros(path, size):
-    """A sparse file with 4 KiB of data in every 16 MiB."""
-    with open(path, 'wb') as out:
-        out.truncate(size)
-        for offset in range(0, size, 16 * MIB):
-            out.seek(offset)
-            out.write(random.Random(offset).getrandbits(32768).to_bytes(4096, 'little'))
-
-
-def make_random(path, size):
-    with open(path, 'wb') as out:
-        for _ in range(0, size, MIB):
-            out.write(os.urandom(MIB))
-
-
-MAKERS = {'mixed': make_mixed, 'zeros': make_zeros, 'random': make_random}
 
 if __name__ == '__main__':
     main()

@@ -1,0 +1,32 @@
+"""Where bundles come from: a small HTTP server on 127.0.0.1, with or without TLS, that sends one file to whoever asks. Prints
+its port. Usage: source.py FILE [CERTIFICATE_AND_KEY]"""
+import http.server
+import os
+import shutil
+import ssl
+import sys
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def do_GET(self):
+        with open(sys.argv[1], 'rb') as data:
+            self.send_response(200)
+            self.send_header('Content-Type', 'application/octet-stream')
+            self.send_header('Content-Length', str(os.fstat(data.fileno()).st_size))
+            self.end_headers()
+            shutil.copyfileobj(data, self.wfile, 1 << 18)
+        self.close_connection = True
+
+    def log_message(self, *_args):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[2])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_address[1], flush=True)
+server.serve_forever()
