@@ -10,7 +10,7 @@ import { jobsCommand } from './commands/jobs.ts';
 import { poolCommand } from './commands/pool.ts';
 import { reportCommand } from './commands/report.ts';
 import { restoreCommand } from './commands/restore.ts';
-import { restoresCommand } from './commands/restores.ts';
+import { destroyKeptCommand, restoresCommand } from './commands/restores.ts';
 import { retentionCommand } from './commands/retention.ts';
 import { scheduleCommand } from './commands/schedule.ts';
 import { snapshotCommand } from './commands/snapshot.ts';
@@ -50,6 +50,7 @@ async function createProgram(runsLocal: boolean): Promise<Command> {
     restoreCommand(),
     jobsCommand(),
     restoresCommand(),
+    destroyKeptCommand(),
     jobCommand(),
     cancelCommand(),
     scheduleCommand(),

@@ -43,10 +43,11 @@ function ofSnapshot(job: JobView): Row {
 }
 
 function ofRestore(job: RestoreView): Row {
-  const { vm, diskUuid, virtualBytes, bytesWritten, macs, reached } = job;
+  const { vm, diskUuid, virtualBytes, bytesWritten, macs, reached, into } = job;
   return {
     VM: vm && vmOf(vm),
     Disk: diskUuid && `${diskUuid}${virtualBytes === null ? '' : `, ${size(virtualBytes)}`}`,
+    'Disk before': into && diskBefore(into),
     SR: job.sr,
     'Size of image': sizeOf(job),
     Written: bytesWritten === null ? null : size(bytesWritten),
@@ -61,6 +62,11 @@ const PROVED: Readonly<Record<Reached, string>> = {
   started: 'it started',
   tools: 'it started, and its guest tools were seen',
 };
+/** What became of the disk that the VM had. */
+function diskBefore({ diskUuid, device, undoneAt, keptGoneAt }: NonNullable<RestoreView['into']>): string {
+  if (undoneAt !== null) return `${diskUuid}, back at ${device} since ${time(undoneAt)}`;
+  return `${diskUuid}, of ${device}${keptGoneAt === null ? '' : `, destroyed ${time(keptGoneAt)}`}`;
+}
 
 function vmOf({ name, uuid }: JobView['vm']): string {
   return `${name} (${uuid})`;

@@ -117,6 +117,8 @@ const Timings = z.strictObject({
   /** The same time for a job that is being closed, which has nothing to wait for: its status event comes again within it. */
   hostAwayClosingSeconds: seconds(90),
   hostAwayPollSeconds: seconds(30),
+  /** How long a guest may take to shut down for a restore. xapi itself gives up after 20 minutes. */
+  shutdownSeconds: seconds(1500),
   /** How long the VM of a test may take until it has come up, and how often it is looked at. */
   testBootSeconds: seconds(600),
   testPollSeconds: seconds(10),

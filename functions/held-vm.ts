@@ -1,3 +1,4 @@
+import { XensnapError } from './errors.ts';
 import { isFinished, type Job } from './job.ts';
 import { nextRound, owedOf, owedText } from './owed.ts';
 import { hostNamed } from './pool/host-away.ts';
@@ -31,7 +32,7 @@ export async function whyHeld(
           message: `The job ${job.id} has the VM "${vmName}" and is being undone: ask again then.${stuck(job)}`,
           details,
         }
-      : { message: `The VM "${vmName}" is being imaged by the job ${job.id}.${stuck(job)}`, details };
+      : { message: `${UNDER_WAY[job.machine](vmName)} by the job ${job.id}.${stuck(job)}`, details };
   const owed = owedOf(job, { clock, config }, await nextRound(store, clock.now()));
   if (!owed)
     return { message: `The job ${job.id} has ended and is giving the VM "${vmName}" back.`, details };
@@ -41,6 +42,31 @@ export async function whyHeld(
     message: `The job ${job.id} has ended \`${job.status}\` and has the VM "${vmName}" until it has tidied up. ${text}`,
     details: { ...details, owes, reason, nextTryAt },
   };
+}
+
+const UNDER_WAY = {
+  snapshot: (vm: string) => `The VM "${vm}" is being imaged`,
+  restore: (vm: string) => `A disk of the VM "${vm}" is being restored`,
+} as const satisfies Record<Job['machine'], (vm: string) => string>;
+
+/**
+ * Takes a VM for a job that its request has just made: of many requests at once, one gets it.
+ * @param mayBeFree tries to have the holder give it back, and answers whether it may have
+ * @throws SnapshotInProgress, which says who has it
+ */
+export async function takeVm(
+  job: Job,
+  { uuid, name }: { readonly uuid: string; readonly name: string },
+  deps: Pick<BaseRuntime, 'clock' | 'config'> & { readonly store: Store },
+  mayBeFree: (holder: string) => Promise<boolean> = async () => false,
+): Promise<void> {
+  const { store, clock } = deps;
+  const take = () => store.leases.takeVm(job.pool, uuid, job.id, clock.now());
+  let holder = await take();
+  if (holder !== job.id && (await mayBeFree(holder))) holder = await take();
+  if (holder === job.id) return;
+  const { message, details } = await whyHeld(name, holder, deps);
+  throw new XensnapError('SnapshotInProgress', message, { details });
 }
 
 /** What the holder itself waits for, where its step fails and is tried again. */

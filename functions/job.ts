@@ -1,6 +1,7 @@
 import type { FactName, FactOf, MachineName, StepName, StepOf } from '../statemachine/contract.ts';
 import type { Ref } from '../xapi/types.ts';
 import type { Reason } from './errors.ts';
+import type { Attachment } from './pool/exchange.ts';
 import type {
   Consistency,
   Debt,
@@ -79,6 +80,27 @@ export interface RestoreRequest {
   readonly boot?: boolean;
 }
 
+/** The VM that is there and whose disk a restore exchanges, as the request found it. */
+export interface IntoVm {
+  readonly uuid: string;
+  readonly name: string;
+  /** Position of the disk, its UUID, and that of its SR. */
+  readonly device: string;
+  readonly diskUuid: string;
+  readonly srUuid: string;
+  /** Whether it may be asked to shut down. */
+  readonly shutdown: boolean;
+}
+
+/** What a restore found in the VM when it came to exchange the disk: all that is needed to put it back. */
+export interface VmBefore {
+  readonly running: boolean;
+  /** The attachment of the disk, and its UUID. */
+  readonly attachment: Attachment;
+  readonly vbdUuid: string;
+  readonly disk: { readonly uuid: string; readonly name: string; readonly description: string };
+}
+
 /** What a request fixed, whatever it asked for. Times are ISO 8601 UTC. */
 interface JobIdentity {
   readonly id: string;
@@ -113,6 +135,8 @@ interface SnapshotIdentity extends JobIdentity {
 interface RestoreIdentity extends JobIdentity {
   readonly machine: 'restore';
   readonly request: RestoreRequest;
+  /** Absent where it makes a VM or a disk of its own. */
+  readonly into?: IntoVm;
 }
 
 /** Of what the tries of a state's step have failed since it last did its work, while another try is to come. */
@@ -157,6 +181,12 @@ export interface JobDecisions {
   /** When the image was found to be gone, or a rotation deleted it. */
   readonly imageGoneAt?: string;
   readonly discarding?: boolean;
+  /** The disks of a committed restore into a VM are being exchanged back. */
+  readonly undoing?: boolean;
+  /** When they were. */
+  readonly undoneAt?: string;
+  /** When the disk that was kept of it was found to be gone, or destroyed by its explicit command. */
+  readonly keptGoneAt?: string;
   /** The reconciler that has the job, and until when. */
   readonly claimedBy?: string;
   readonly claimedUntil?: string;
@@ -268,6 +298,12 @@ export interface Facts {
   /** Written to the disk so far. */
   readonly bytesWritten: number;
   readonly restoredVmUuid: string;
+  /** What a restore into a VM found there; when it asked it to shut down, and by which task. */
+  readonly vmBefore: VmBefore;
+  readonly shutdownSince: string;
+  readonly shutdownTask: Ref<'task'>;
+  /** When the last call went out that takes a disk out of the VM or puts one in; absent where it was surely answered. */
+  readonly swapSentAt: string;
   /** What became of the MAC addresses: kept as they were, or new ones. */
   readonly restoredMacs: 'kept' | 'new';
   /** When the VM of a test was first to start, the task of the last try, and whether that was on any host. */
@@ -298,6 +334,18 @@ export type JobWith<F extends FactName, J extends Job = Job> = J & Pick<Facts, F
 
 export function isSnapshot(job: Job): job is SnapshotJob {
   return job.machine === 'snapshot';
+}
+
+/** A restore into a VM that has begun to exchange its disk. */
+export type SwappedJob = RestoreJob & { readonly into: IntoVm; readonly vmBefore: VmBefore };
+
+export function isSwapped(job: RestoreJob): job is SwappedJob {
+  return job.into !== undefined && job.vmBefore !== undefined;
+}
+
+/** The VM that the job has to itself, by its UUID; undefined for a restore that makes its own. */
+export function leasedVm(job: Job): string | undefined {
+  return isSnapshot(job) ? job.vmUuid : job.into?.uuid;
 }
 
 /** What the job is of, for messages. */

@@ -29,6 +29,7 @@ const toDoOf = (transfer: string): Readonly<Record<Debt, string>> => ({
   plugin: `see its ${transfer} stopped`,
   image: 'delete its unfinished image',
   secret: `take its ${transfer}'s token out of the pool`,
+  swap: 'see that the VM has the disk that it is to have, and may start',
   vm: 'destroy the VM that it has made',
   disk: 'destroy the disk that it has made',
   snapshot: 'destroy its snapshot',

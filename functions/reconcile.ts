@@ -21,6 +21,7 @@ import { discardImage } from './steps/DiscardImage.ts';
 import { markImage } from './steps/MarkImage.ts';
 import { GOES_ON, releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
 import { relockVm } from './steps/RelockVm.ts';
+import { settleSwap } from './steps/SettleSwap.ts';
 import { NOT_TIDIED_UP } from './told.ts';
 import { translate } from './translate.ts';
 import type { Debt } from './words.ts';
@@ -74,6 +75,7 @@ const PAYMENTS: { readonly [M in MachineName]: Payments<M> } = {
   ],
   restore: [
     ['close', cancelDownload],
+    ['swap', settleSwapUnderLease],
     ['vm', destroyVm],
     ['disk', destroyDisks],
     ['mark', markImage],
@@ -85,6 +87,16 @@ const PAYMENTS: { readonly [M in MachineName]: Payments<M> } = {
 /** What a restore has made stays from its commit on, and is to look so. */
 async function finishCommitted({ job, xapi, config }: RestoreDeps): Promise<void> {
   if (isKept(job)) await finishRestored(xapi, job, config.installation);
+}
+
+/** A restore that is undone has given its VM back before, and the next job may have taken it. */
+async function settleSwapUnderLease(deps: RestoreDeps<'swapSentAt'>): Promise<void> {
+  const { store, job, clock } = deps;
+  if (!job.into || !(await store.jobs.get(job.id))?.debts?.has('swap')) return;
+  const holder = await store.leases.takeVm(job.pool, job.into.uuid, job.id, clock.now());
+  if (holder !== job.id)
+    throw new XensnapError('StillOwed', `The job ${holder} has the VM now: its disk is seen to after that.`);
+  await settleSwap(deps);
 }
 
 /**

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { wasNeverSent } from '../glance/never-sent.ts';
 import { abandon } from './abandon.ts';
-import { type ErrorName, XensnapError } from './errors.ts';
-import { whyHeld } from './held-vm.ts';
+import type { ErrorName } from './errors.ts';
+import { takeVm } from './held-vm.ts';
 import { imageFormat, imageProperties } from './image-properties.ts';
 import { isFinished, type SnapshotJob } from './job.ts';
 import { newJob } from './new-job.ts';
@@ -47,7 +47,10 @@ export async function requestSnapshot(
   }
   try {
     // A scheduled job waits for its VM in TakeVm.
-    if (!wish.scheduled) await takeVm(job, runtime);
+    if (!wish.scheduled)
+      await takeVm(job, { uuid: job.vmUuid, name: job.vmName }, runtime, (holder) =>
+        undoRefused(holder, runtime),
+      );
     await begin(job, target, runtime);
     if (wish.idempotency)
       await store.leases.takeKey(wish.idempotency.key, job.id, runtime.clock.now(), KEY_SECONDS.served);
@@ -69,17 +72,6 @@ async function prepare(id: string, wish: SnapshotRequest, runtime: Runtime) {
   const target = await findTarget(wish, runtime);
   const job = newJob(id, wish, target, runtime);
   return { job, target, other: await bindKey('snapshot', wish, job.id, runtime) };
-}
-
-/** The VM's lease is the flag "snapshot in progress": of many requests at once, one gets it. */
-async function takeVm(job: SnapshotJob, runtime: Runtime): Promise<void> {
-  const { store, clock } = runtime;
-  const take = () => store.leases.takeVm(job.pool, job.vmUuid, job.id, clock.now());
-  let holder = await take();
-  if (holder !== job.id && (await undoRefused(holder, runtime))) holder = await take();
-  if (holder === job.id) return;
-  const { message, details } = await whyHeld(job.vmName, holder, runtime);
-  throw new XensnapError('SnapshotInProgress', message, { details });
 }
 
 /** A refused request may not have been undone yet, because Glance was away: the next request for the VM tries again. */

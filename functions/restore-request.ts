@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import { shorten } from '../glance/shorten.ts';
+import type { VmRecord } from '../xapi/types.ts';
 import { abandon } from './abandon.ts';
 import { type Config, type PoolConfig, poolConfig } from './config.ts';
 import { XensnapError } from './errors.ts';
-import type { RestoreJob, ScheduledRun } from './job.ts';
+import { takeVm } from './held-vm.ts';
+import { findIntoVm } from './into-vm.ts';
+import type { IntoVm, RestoreJob, ScheduledRun } from './job.ts';
 import { chooseSr, refuseWithoutRoom } from './pool/choose-sr.ts';
 import { networksNamed } from './pool/networks.ts';
 import { allowedToRestore } from './projects.ts';
@@ -31,6 +34,14 @@ export interface RestoreWish {
   readonly macs?: MacPolicy;
   readonly start?: boolean;
   readonly disksOnly?: boolean;
+  /** UUID or name of a VM that is there, whose disk is exchanged. */
+  readonly into?: string;
+  /** Position of that disk; that of the one that the VM boots from if absent. */
+  readonly device?: string;
+  /** Whether that VM may be asked to shut down when the disk has been written. */
+  readonly shutdown?: boolean;
+  /** Says which VMs the caller may touch; all if absent. */
+  readonly allows?: (vm: VmRecord) => boolean;
   /** Restores it only to prove that this can be done; with `boot`, the VM must come up, too. Nothing of it stays. */
   readonly test?: boolean;
   readonly boot?: boolean;
@@ -76,6 +87,7 @@ export async function requestRestore(
     throw translate(error);
   }
   try {
+    if (job.into) await takeVm(job, job.into, runtime);
     await runtime.executions.start(job);
     if (wish.idempotency)
       await store.leases.takeKey(wish.idempotency.key, job.id, runtime.clock.now(), KEY_SECONDS.served);
@@ -94,7 +106,7 @@ const MOST_NAME_CHARACTERS = 255;
 
 /** Refuses what no pool could make right. @throws BadRequest, ImageNotFound */
 function refuseUnusable(wish: RestoreWish): void {
-  const { image, name, start, disksOnly, networks, test, boot } = wish;
+  const { image, name, start, disksOnly, networks, into, macs, device, shutdown, test, boot } = wish;
   // Glance's ids are; any other text is for no store to look up.
   if (!z.uuid().safeParse(image).success)
     throw new XensnapError('ImageNotFound', `There is no image ${shorten(image, 60)}.`);
@@ -102,6 +114,16 @@ function refuseUnusable(wish: RestoreWish): void {
     throw new XensnapError('BadRequest', `name: it has 1 to ${MOST_NAME_CHARACTERS} characters.`);
   if (disksOnly && (start || networks))
     throw new XensnapError('BadRequest', 'disksOnly: without a VM there is nothing to start or to connect.');
+  const own = Object.entries({ name, networks, macs, disksOnly: disksOnly || undefined });
+  const [unfit] = own.find(([, value]) => value !== undefined) ?? [];
+  if (into !== undefined && unfit !== undefined)
+    throw new XensnapError(
+      'BadRequest',
+      `${unfit}: a VM that is there keeps its name, its interfaces and their addresses. Leave it out, or leave out "into".`,
+    );
+  const [alone] = Object.entries({ device, shutdown }).find(([, value]) => value !== undefined) ?? [];
+  if (into === undefined && alone !== undefined)
+    throw new XensnapError('BadRequest', `${alone}: it is for a VM that is there. Name that with "into".`);
   if (boot && !test)
     throw new XensnapError('BadRequest', 'boot: that is for a test; "start" starts what stays.');
   const pointless = NOT_OF_TESTS.find((field) => wish[field]);
@@ -109,20 +131,20 @@ function refuseUnusable(wish: RestoreWish): void {
     throw new XensnapError('BadRequest', `${pointless}: nothing of a test stays, nor is it on a network.`);
 }
 
-const NOT_OF_TESTS = ['name', 'networks', 'macs', 'start', 'disksOnly'] as const;
+const NOT_OF_TESTS = ['name', 'networks', 'macs', 'start', 'disksOnly', 'into'] as const;
 
 async function prepare(id: string, wish: RestoreWish, runtime: Runtime) {
   const { glance, config } = runtime;
-  const found = await glance.getImage(wish.image);
-  const image = restorableImage(wish.image, found, wish.project, config);
-  const { name: pool, driver } = poolOf(wish, found?.properties.xensnap_pool, config);
+  const record = await glance.getImage(wish.image);
+  const image = restorableImage(wish.image, record, wish.project, config);
+  const { name: pool, driver } = poolOf(wish, record?.properties.xensnap_pool, config);
   if (driver === 'libvirt')
     throw new XensnapError(
       'DriverNotImplemented',
       `Pool "${pool}" has the driver libvirt, for which restores are not implemented.`,
     );
-  const xapiCalls = await look(pool, wish, image, runtime);
-  const job = newRestore({ id, pool, xapiCalls }, wish, runtime);
+  const found = await look(pool, wish, image, runtime);
+  const job = newRestore({ id, pool, ...found }, wish, runtime);
   return { job, other: await bindKey('restore', wish, job.id, runtime) };
 }
 
@@ -135,21 +157,33 @@ function poolOf({ pool }: RestoreWish, from: string | undefined, config: Config)
   throw new XensnapError('BadRequest', `pool: the image is from none of these: ${known}. Name one.`);
 }
 
-/** Looks whether it could begin now; answers how many calls that took, login and logout included. */
+/** What a look has found: the VM that is there, if one was named, and how many calls it took, with login and logout. */
+interface Look {
+  readonly into?: IntoVm;
+  readonly xapiCalls: number;
+}
+
+/** Looks whether it could begin now. */
 async function look(
   pool: string,
   wish: RestoreWish,
   image: RestorableImage,
   runtime: Runtime,
-): Promise<number> {
+): Promise<Look> {
   const allowed = allowedToRestore(wish.project, runtime.config);
   const before = (await runtime.store.jobs.snapshot(image.id))?.srUuid;
   try {
     return await runtime.withSession(pool, async (xapi) => {
-      const { record } = await chooseSr(xapi, { asked: wish.sr, before, allowed: allowed?.srs });
+      const { into: named, ...how } = wish;
+      const into = named === undefined ? undefined : await findIntoVm(xapi, { into: named, ...how });
+      const { record } = await chooseSr(xapi, {
+        asked: wish.sr,
+        before: into?.srUuid ?? before,
+        allowed: allowed?.srs,
+      });
       refuseWithoutRoom(record, image);
       if (wish.networks) await networksNamed(xapi, wish.networks, allowed?.networks);
-      return xapi.callCount + 1;
+      return { ...(into && { into }), xapiCalls: xapi.callCount + 1 };
     });
   } catch (error) {
     throw translateOfPool(pool, error);
@@ -157,7 +191,7 @@ async function look(
 }
 
 function newRestore(
-  { id, pool, xapiCalls }: { readonly id: string; readonly pool: string; readonly xapiCalls: number },
+  { id, pool, into, xapiCalls }: Look & { readonly id: string; readonly pool: string },
   wish: RestoreWish,
   { clock, config }: Runtime,
 ): RestoreJob {
@@ -177,6 +211,7 @@ function newRestore(
       disksOnly: wish.disksOnly ?? false,
       ...(wish.test && { test: true, boot: wish.boot ?? false }),
     },
+    ...(into && { into }),
     ...(wish.test && { debts: new Set(['mark'] as const) }),
     ...(wish.project !== undefined && { project: wish.project }),
     ...(wish.actor !== undefined && { actor: wish.actor }),
@@ -189,10 +224,11 @@ function newRestore(
   };
 }
 
-/** A refused restore has made nothing but its record, and has tested nothing. */
+/** A refused restore has made nothing but its record, has tested nothing, and may have a VM. */
 async function undo(job: RestoreJob, runtime: Runtime): Promise<void> {
   const { store, log } = runtime;
   try {
+    if (job.into) await store.leases.releaseVm(job.pool, job.into.uuid, job.id);
     await giveBack('jobs', job.project, job.id, runtime);
     if (job.request.test) await store.jobs.pay(job.id, 'mark');
     await store.jobs.settle(job.id);

@@ -36,8 +36,19 @@ export function vmNameOf(job: RestoreJob): string {
   return job.request.name ?? vmConfigOf(job)?.name ?? job.imageName ?? job.request.image;
 }
 
-/** The name and the description that the disk gets in the end. */
+/**
+ * The name of a disk that was taken out of its VM: the one that was there before, or, after an undo, the one that was
+ * restored.
+ */
+export function keptNameOf(job: RestoreJob, { undone = false } = {}): string {
+  const image = (job.imageName ?? job.request.image).slice(0, MOST_NAME_CHARACTERS / 2).toWellFormed();
+  const name = (job.vmBefore?.disk.name ?? '').slice(0, MOST_NAME_CHARACTERS).toWellFormed();
+  return `[${undone ? 'restored of' : 'before the restore of'} ${image}] ${name}`;
+}
+
+/** The name and the description that the disk gets in the end: in a VM that is there, those of the one before it. */
 export function diskNameOf(job: RestoreJob): { readonly name: string; readonly description: string } {
+  if (job.vmBefore) return job.vmBefore.disk;
   const { name, description = '' } = vmConfigOf(job)?.disk ?? {};
   return { name: job.request.name ?? name ?? vmNameOf(job), description };
 }

@@ -18,7 +18,7 @@ const OURS = 'This service has a problem of its own. Ask again, or ask its opera
 const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof AS_IT_IS | string>> = {
   BadRequest: AS_IT_IS,
   MetadataReserved: AS_IT_IS,
-  VmIsTemplate: 'This is a template; only VMs can be imaged.',
+  VmIsTemplate: 'This is a template, not a VM.',
   VmIsSnapshot: 'This is a snapshot; name the VM that it was made of.',
   VmIsControlDomain: AS_IT_IS,
   VmHasNoDisk: 'The VM has no disk that can be imaged.',
@@ -40,10 +40,13 @@ const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof
   QuotaExceeded: AS_IT_IS,
   QuiesceNotSupported:
     'The VM cannot be quiesced: it does not run, or its guest or its pool cannot. Ask with "prefer" or "never".',
+  RestoreConflict: AS_IT_IS,
   RootDiskAmbiguous: AS_IT_IS,
   SnapshotInProgress: 'A job has the VM, or has ended and not tidied up after itself yet. Ask again later.',
   StorageNotAttached: 'The storage is attached to no host that can do this.',
+  VmChanged: AS_IT_IS,
   VmNameAmbiguous: AS_IT_IS,
+  VmNotHalted: AS_IT_IS,
   DiskTooLarge:
     'The disk is larger than maxSizeGib, or than the 2040 GiB of a VHD; for the second, ask for the format "raw".',
   DriverNotImplemented: 'This is not implemented for the pool.',
@@ -78,6 +81,7 @@ const TOLD: Readonly<Record<ErrorName | RunReasonName | 'NotImplemented', typeof
   PluginFailure: HOST,
   QuiesceFailed:
     'The guest could not be quiesced. Look at its VSS provider, or ask with "prefer" or "never".',
+  ShutdownFailed: 'The VM did not shut down when it was asked to. Nothing of it was changed.',
   SnapshotChainTooLong:
     "The chain of snapshots of the VM's disk is too long. Delete snapshots and try again.",
   SnapshotFailed: 'The pool could not make the snapshot.',

@@ -26,6 +26,7 @@ export const DEBTS = [
   'plugin',
   'image',
   'secret',
+  'swap',
   'vm',
   'disk',
   'snapshot',

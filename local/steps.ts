@@ -19,9 +19,11 @@ import { handler as PollUpload } from '../functions/steps/PollUpload.ts';
 import { handler as ReleaseHost } from '../functions/steps/ReleaseHost.ts';
 import { handler as RelockVm } from '../functions/steps/RelockVm.ts';
 import { handler as RotateBackups } from '../functions/steps/RotateBackups.ts';
+import { handler as SettleSwap } from '../functions/steps/SettleSwap.ts';
 import { handler as StartDownload } from '../functions/steps/StartDownload.ts';
 import { handler as StartSnapshot } from '../functions/steps/StartSnapshot.ts';
 import { handler as StartUpload } from '../functions/steps/StartUpload.ts';
+import { handler as SwapDisk } from '../functions/steps/SwapDisk.ts';
 import { handler as TakeVm } from '../functions/steps/TakeVm.ts';
 import { handler as TestVm } from '../functions/steps/TestVm.ts';
 import { handler as UnlockVm } from '../functions/steps/UnlockVm.ts';
@@ -46,6 +48,7 @@ export const STEP_HANDLERS: { readonly [S in StepName]: StepHandler<S> } = {
   StartDownload,
   PollDownload,
   CreateVm,
+  SwapDisk,
   FinishRestore,
   TestVm,
   CancelUpload,
@@ -53,6 +56,7 @@ export const STEP_HANDLERS: { readonly [S in StepName]: StepHandler<S> } = {
   DestroySnapshot,
   RelockVm,
   CancelDownload,
+  SettleSwap,
   DestroyVm,
   DestroyDisks,
   MarkImage,

@@ -35,6 +35,7 @@ export const STEPS = {
   StartDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool', 'glance'], writes: null },
   PollDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'download' },
   CreateVm: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: 'made' },
+  SwapDisk: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: 'swap' },
   FinishRestore: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   TestVm: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: 'test' },
   CancelUpload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
@@ -42,6 +43,7 @@ export const STEPS = {
   DestroySnapshot: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   RelockVm: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
   CancelDownload: { lambdaSeconds: 60, memoryMib: 512, reaches: ['pool'], writes: null },
+  SettleSwap: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   DestroyVm: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   DestroyDisks: { lambdaSeconds: 120, memoryMib: 512, reaches: ['pool'], writes: null },
   MarkImage: { lambdaSeconds: 60, memoryMib: 512, reaches: ['glance'], writes: null },
@@ -53,7 +55,10 @@ export type StepName = keyof typeof STEPS;
 
 /** A state machine's steps, as the two lines that its document has. */
 interface Lines {
-  /** The steps that do the job, in their order: each begins only once all before it have ended well. */
+  /**
+   * The steps that do the job, in their order: each begins only once all before it have ended well. Of a restore, either
+   * CreateVm or SwapDisk is left out: neither has a fact that is certain.
+   */
   readonly forward: readonly StepName[];
   /** The steps that failure and success both pass, in this order. They run although the job is closing. */
   readonly cleanup: readonly StepName[];
@@ -88,11 +93,12 @@ export const MACHINES = {
       'StartDownload',
       'PollDownload',
       'CreateVm',
+      'SwapDisk',
       // One or the other: it is kept, or it was a test.
       'FinishRestore',
       'TestVm',
     ],
-    cleanup: ['CancelDownload', 'DestroyVm', 'DestroyDisks', 'MarkImage', 'ReleaseHost'],
+    cleanup: ['CancelDownload', 'SettleSwap', 'DestroyVm', 'DestroyDisks', 'MarkImage', 'ReleaseHost'],
   },
 } as const satisfies Record<string, Lines>;
 
@@ -201,13 +207,15 @@ export const FACTS = {
     possible: ['vmConfig', 'tokenRefused', 'hostAwaySince'],
   },
   CreateVm: { certain: [], possible: ['vmRef', 'restoredVmUuid', 'vmName', 'vmSentAt', 'restoredMacs'] },
-  FinishRestore: { certain: [], possible: [] },
+  SwapDisk: { certain: [], possible: ['vmBefore', 'shutdownSince', 'shutdownTask', 'swapSentAt'] },
+  FinishRestore: { certain: [], possible: ['swapSentAt'] },
   TestVm: { certain: [], possible: ['bootSentAt', 'bootTask', 'bootAnywhere', 'bootedAt'] },
   CancelUpload: { certain: [], possible: ['hostAwaySince'] },
   DiscardImage: { certain: [], possible: [] },
   DestroySnapshot: { certain: [], possible: ['templateRef', 'templateUuid', 'snapshotDisks'] },
   RelockVm: { certain: [], possible: ['relockAwaitsHost', 'hostAwaySince'] },
   CancelDownload: { certain: [], possible: ['hostAwaySince'] },
+  SettleSwap: { certain: [], possible: ['swapSentAt'] },
   DestroyVm: { certain: [], possible: [] },
   DestroyDisks: { certain: [], possible: [] },
   MarkImage: { certain: [], possible: [] },
@@ -245,8 +253,10 @@ export interface StepResults {
    * the coalescer is to be waited for before the next try.
    */
   readonly upload: { readonly next: 'done' | 'wait' | 'again' | 'coalesce'; readonly waitSeconds: number };
-  /** `again`: the download failed in a way that another try may mend. */
-  readonly download: { readonly next: 'done' | 'wait' | 'again'; readonly waitSeconds: number };
+  /** `again`: the download failed in a way that another try may mend. `swap`: done, and for a VM that is there. */
+  readonly download: { readonly next: 'done' | 'swap' | 'wait' | 'again'; readonly waitSeconds: number };
+  /** `wait`: the VM has not shut down yet. */
+  readonly swap: { readonly next: 'done' | 'wait'; readonly waitSeconds: number };
   /** `test`: it is looked whether what was made comes up, and then it goes. */
   readonly made: { readonly test: boolean };
   /** `done`: the test has proved what it was to prove. */

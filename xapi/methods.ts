@@ -57,6 +57,8 @@ export interface Methods {
   'VM.set_bios_strings': (vmRef: Ref<'VM'>, strings: StringMap) => void;
   'VM.add_to_blocked_operations': (vmRef: Ref<'VM'>, operation: 'start' | 'start_on', why: string) => void;
   'VM.remove_from_blocked_operations': (vmRef: Ref<'VM'>, operation: 'start' | 'start_on') => void;
+  /** Asks the guest, which needs its tools for that, and waits for it: 20 minutes, unless the pool has another time. */
+  'VM.clean_shutdown': (vmRef: Ref<'VM'>) => void;
   'VM.start': (vmRef: Ref<'VM'>, paused: boolean, force: boolean) => void;
   'VM.start_on': (vmRef: Ref<'VM'>, hostRef: Ref<'host'>, paused: boolean, force: boolean) => void;
   'VM.hard_shutdown': (vmRef: Ref<'VM'>) => void;
@@ -113,6 +115,8 @@ export interface Methods {
   'task.get_record': (taskRef: Ref<'task'>) => TaskRecord;
   'task.get_all_records_where': (filter: string) => Records<'task', TaskRecord>;
   'task.add_to_other_config': (taskRef: Ref<'task'>, key: string, value: string) => void;
+  /** Asks only: what the task does may go on to its end, or never look. */
+  'task.cancel': (taskRef: Ref<'task'>) => void;
   /** A pending task is removed only once it is complete. */
   'task.destroy': (taskRef: Ref<'task'>) => void;
 
@@ -125,7 +129,13 @@ export interface Methods {
 }
 
 /** The calls that are also made as tasks. Getters, `task.*` and the `other_config` calls have no `Async.` form. */
-type AlsoAsync = 'VM.start' | 'VM.start_on' | 'VM.snapshot' | 'VM.snapshot_with_quiesce' | 'host.call_plugin';
+type AlsoAsync =
+  | 'VM.clean_shutdown'
+  | 'VM.start'
+  | 'VM.start_on'
+  | 'VM.snapshot'
+  | 'VM.snapshot_with_quiesce'
+  | 'host.call_plugin';
 
 type Calls = Methods & {
   [M in AlsoAsync as `Async.${M}`]: (...args: Parameters<Methods[M]>) => Ref<'task'>;

@@ -64,6 +64,8 @@ export interface VmRecord {
   readonly tags: readonly string[];
   /** Which operation each task is carrying out on this VM, by the task's reference. */
   readonly current_operations: StringMap;
+  /** What its operators do not want to be done with it, and why; by operation. */
+  readonly blocked_operations: StringMap;
   readonly metrics: Ref<'VM_metrics'>;
   readonly memory_static_max: IntString;
   readonly VCPUs_max: IntString;
@@ -89,6 +91,8 @@ export interface WholeVmRecord extends VmRecord {
   readonly hardware_platform_version: IntString;
   readonly guest_metrics: Ref<'VM_guest_metrics'>;
   readonly VTPMs: readonly string[];
+  /** What may be done with it now. */
+  readonly allowed_operations: readonly string[];
   readonly has_vendor_device?: boolean;
   readonly domain_type?: string;
   readonly NVRAM?: StringMap;
@@ -207,6 +211,7 @@ export interface VmMetricsRecord {
 }
 
 export interface VbdRecord {
+  readonly uuid: string;
   readonly VM: Ref<'VM'>;
   /** {@link NULL_REF} in an empty CD drive. */
   readonly VDI: Ref<'VDI'>;
@@ -215,6 +220,10 @@ export interface VbdRecord {
   readonly bootable: boolean;
   readonly mode: 'RO' | 'RW';
   readonly type: 'CD' | 'Disk' | 'Floppy';
+  readonly unpluggable: boolean;
+  readonly other_config: StringMap;
+  readonly qos_algorithm_type: string;
+  readonly qos_algorithm_params: StringMap;
 }
 
 export interface VdiRecord {

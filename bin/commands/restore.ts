@@ -4,7 +4,7 @@ import { MAC_POLICIES } from '../../functions/words.ts';
 import { type ApiClient, createClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
 import { moment } from '../moment.ts';
-import { type ApiOptions, apiCommand, keyValue, print } from '../options.ts';
+import { type ApiOptions, apiCommand, keyValue, print, show } from '../options.ts';
 import { chosenText, isImageId, pointBefore, pointNamed } from '../restore-point.ts';
 import { tellOrWait } from '../wait.ts';
 
@@ -19,6 +19,9 @@ interface Wish {
   readonly disksOnly?: boolean;
   readonly test?: boolean;
   readonly boot?: boolean;
+  readonly into?: string;
+  readonly device?: string;
+  readonly shutdown?: boolean;
 }
 
 interface RestoreOptions extends Wish, ApiOptions {
@@ -26,15 +29,19 @@ interface RestoreOptions extends Wish, ApiOptions {
   readonly vm?: string;
   readonly at?: Date;
   readonly wait?: boolean;
+  /** The restore that is to be undone, in the place of all that. */
+  readonly undo?: string;
 }
 
 export function restoreCommand(): Command {
-  return apiCommand('restore', 'Bring an image back into a pool as a new VM', [
+  return apiCommand('restore', 'Bring an image back into a pool, as a new VM or into one that is there', [
     'restore before-upgrade --name web-1-restored --wait',
     'restore 4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11 --sr fast --network 0=front --macs new --start',
     'restore --vm web-1 --at 2026-11-20T02:00 --wait',
     'restore --vm web-1 --disks-only',
     'restore --vm web-1 --test --boot --wait',
+    'restore --vm web-1 --into web-1 --shutdown --wait',
+    'restore --undo 9d2b7c1e-5b0a-4a53-8b8e-1f3f3a1b6c44',
   ])
     .argument('[image]', "the image's id, or its name where only one has it; without it, --vm says which")
     .option('--vm <vm>', 'the newest verified restore point of this VM: its UUID, or its name then')
@@ -56,8 +63,16 @@ export function restoreCommand(): Command {
     .option('--disks-only', 'make the disk alone')
     .option('--test', 'prove that it can be restored, say so on the image, and destroy what was made')
     .option('--boot', 'of a test: the VM must start, and its guest tools be seen')
+    .option('--into <vm>', 'exchange the disk of this VM, its UUID or name; the disk that it had is kept')
+    .option('--device <position>', 'with --into: which of its disks (default: the one that it boots from)')
+    .option('--shutdown', 'with --into: ask a running VM to shut down when the disk is there')
+    .option('--undo <job>', 'give the VM of that restore the disk back that it had before')
     .option('--wait', 'show the progress, and end when the job has')
     .action(async (image: string | undefined, options: RestoreOptions) => {
+      if (options.undo !== undefined) {
+        await undo(options.undo, image, options);
+        return;
+      }
       if ((image === undefined) === (options.vm === undefined))
         throw new UsageFailure('name an image, or with --vm the VM whose newest restore point it is to be');
       if (options.at && options.vm === undefined)
@@ -73,6 +88,23 @@ export function restoreCommand(): Command {
     });
 }
 
+/** Exchanges the disks back. Nothing else goes with it. */
+async function undo(
+  job: string,
+  image: string | undefined,
+  { vm, at: before, ...options }: RestoreOptions,
+): Promise<void> {
+  const others = Object.values({ image, vm, before, ...wishOf(options) });
+  if (others.some((value) => value !== undefined))
+    throw new UsageFailure('--undo takes the job alone: it brings no image');
+  await show(
+    options,
+    (client) => client.post<RestoreView>(`/restores/${encodeURIComponent(job)}/undo`, {}),
+    ({ vm }) =>
+      `${vm?.name} has the disk back that it had before. The one that was restored is kept: "xensnap restores --kept" lists it, "xensnap destroy-kept ${job}" destroys it.`,
+  );
+}
+
 /** The id of the image of that name, or else of the VM's; says which it is. */
 async function chosenId(
   client: ApiClient,
@@ -85,6 +117,7 @@ async function chosenId(
   return point.id;
 }
 
-function wishOf({ network: networks, pool, sr, name, macs, start, disksOnly, test, boot }: Wish): object {
-  return { pool, sr, name, networks, macs, start, disksOnly, test, boot };
+function wishOf({ network: networks, ...wish }: Wish): object {
+  const { pool, sr, name, macs, start, disksOnly, test, boot, into, device, shutdown } = wish;
+  return { pool, sr, name, networks, macs, start, disksOnly, test, boot, into, device, shutdown };
 }

@@ -68,7 +68,7 @@ export function listRestores(
   const read = from('restores', (options) => store.jobs.listRestores(options));
   const ofImage = ({ request }: RestoreJob) =>
     filter.image === undefined || request.image === filter.image.toLowerCase();
-  return pageOf(read, (job) => fits(job, filter) && ofImage(job), wanted);
+  return pageOf(read, (job) => fits(job, filter) && !wasRefused(job) && ofImage(job), wanted);
 }
 
 function fits(job: Job, { pool, status, project }: JobFilter): boolean {

@@ -36,7 +36,7 @@ function imaged(job: SnapshotJob): number {
 }
 
 function restored(job: RestoreJob): number {
-  if (job.restoredVmUuid !== undefined) return DONE.vmMade;
+  if (job.restoredVmUuid !== undefined || job.vmBefore !== undefined) return DONE.vmMade;
   const { uploadAttempts, bytesRead = 0, bytesTotal = 0, imageBytes = 0, debts } = job;
   if (!uploadAttempts) return job.diskUuid === undefined ? placed(job) : DONE.ready;
   if (bytesTotal > 0 && bytesRead === bytesTotal && !debts?.has('plugin')) return DONE.transferred;

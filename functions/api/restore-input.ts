@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { DEFAULT_MACS, JOB_STATUSES, MAC_POLICIES } from '../words.ts';
-import { line, pageFields, strict } from './validation.ts';
+import { DeviceInput, line, pageFields, strict } from './validation.ts';
 
 /** As many interfaces as an image's description may have. */
 const MOST_NETWORKS = 16;
@@ -46,6 +46,18 @@ export const NewRestore = strict({
     default: false,
   }),
   disksOnly: z.boolean().optional().openapi({ description: 'Makes the disk alone.', default: false }),
+  into: line(255).optional().openapi({
+    description:
+      'UUID or name of a VM that is there: the image takes the place of its disk, and all else of it stays. The disk that it had is kept, detached. It is started again if it ran before.',
+  }),
+  device: DeviceInput.optional().openapi({
+    description: 'With `into`, the position of the disk; that of the one that the VM boots from if absent.',
+  }),
+  shutdown: z.boolean().optional().openapi({
+    description:
+      'With `into`, the VM may be running, and is asked to shut down once the image is there. Otherwise it must be halted.',
+    default: false,
+  }),
 }).openapi('NewRestore', {
   example: { image: '4b1f7a52-6d0e-4c39-8f5a-2f6f1f0f9f11', name: 'web-1-restored' },
 });

@@ -22,7 +22,7 @@ export const RestoreView = z
       .openapi({ description: 'What is restored; its name once it was looked at.' }),
     vm: z.object({ uuid: z.string(), name: z.string() }).nullable().openapi({
       description:
-        'The VM that was made, with the name that it gets in the end. Null before it is there, once it was destroyed again, and where the disk alone is restored.',
+        'The VM that is there, if one was named; else the VM that was made, with the name that it gets in the end. Null before it is there, once it was destroyed again, and where the disk alone is restored.',
     }),
     diskUuid: z
       .string()
@@ -39,6 +39,19 @@ export const RestoreView = z
       .nullable()
       .openapi({ description: 'How far a test came; null before it is proved, and for no test.' }),
     disksOnly: z.boolean().openapi({ description: 'The disk alone was asked for.' }),
+    into: z
+      .object({
+        device: z.string().openapi({ description: 'Position of the disk.', example: '0' }),
+        diskUuid: z.string().openapi({ description: 'Of the disk that the VM had there before.' }),
+        shutdown: z.boolean(),
+        undoneAt: z.iso.datetime().nullable().openapi({ description: 'When it got that one back.' }),
+        keptGoneAt: z.iso
+          .datetime()
+          .nullable()
+          .openapi({ description: 'When the disk that was kept was destroyed.' }),
+      })
+      .nullable()
+      .openapi({ description: 'Where `vm` was there before, and its disk was exchanged.' }),
   })
   .openapi('Restore');
 
@@ -52,13 +65,13 @@ export const RestorePage = z
 export type RestorePage = z.infer<typeof RestorePage>;
 
 export function restoreView(job: RestoreJob, listener: Listener, deps: ViewDeps): RestoreView {
-  const { restoredVmUuid, diskUuid, vmName = '' } = job;
+  const { restoredVmUuid, diskUuid, vmName = '', into } = job;
   const hasVm = restoredVmUuid !== undefined && isThere(job, 'vm');
   return {
     ...commonView(job, listener, deps),
     bytesWritten: job.bytesWritten ?? null,
     image: { id: job.request.image, name: job.imageName ?? null },
-    vm: hasVm ? { uuid: restoredVmUuid, name: vmName } : null,
+    vm: into ? { uuid: into.uuid, name: into.name } : hasVm ? { uuid: restoredVmUuid, name: vmName } : null,
     diskUuid: (isThere(job, 'disk') && diskUuid) || null,
     sr: job.srUuid ?? null,
     macs: (hasVm && job.restoredMacs) || null,
@@ -66,6 +79,12 @@ export function restoreView(job: RestoreJob, listener: Listener, deps: ViewDeps)
     test: job.request.test ?? false,
     reached: job.reached ?? null,
     disksOnly: job.request.disksOnly,
+    into: into
+      ? {
+          ...{ device: into.device, diskUuid: into.diskUuid, shutdown: into.shutdown },
+          ...{ undoneAt: job.undoneAt ?? null, keptGoneAt: job.keptGoneAt ?? null },
+        }
+      : null,
   };
 }
 

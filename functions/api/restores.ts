@@ -7,6 +7,7 @@ import { noteJob } from './changes.ts';
 import { keyOf } from './idempotency.ts';
 import { listRoute, requestRoute, routeOneJob } from './job-routes.ts';
 import { viewDeps } from './job-waits.ts';
+import { routeKept } from './kept.ts';
 import { listRestores } from './listing.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { NewRestore, RestoreQuery } from './restore-input.ts';
@@ -37,11 +38,9 @@ export function routeRestores(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(request, async (c) => {
     const caller = callerOf(c, config);
     const body = present(c.req.valid('json'));
-    const { actor, project } = onBehalfOf(caller);
     const wish: RestoreWish = {
       ...body,
-      actor,
-      ...(project !== undefined && { project }),
+      ...onBehalfOf(caller),
       ...keyOf(caller, c.req.valid('header')['idempotency-key'], body),
     };
     const { job } = await requestRestore(wish, runtime);
@@ -62,6 +61,7 @@ export function routeRestores(app: OpenAPIHono, runtime: Runtime): void {
     );
   });
 
+  routeKept(app, runtime);
   routeOneJob(app, runtime, {
     machine: 'restore',
     path: PATH,

@@ -47,6 +47,7 @@ export function imaginedSteps(
     StartDownload: start,
     PollUpload: poll,
     PollDownload: poll,
+    SwapDisk: () => ({ next: 'done', waitSeconds: 1 }),
     CreateVm: () => ({ test: false }),
     ReleaseHost: () => ({ status: model.fails === undefined ? 'succeeded' : 'failed' }),
   };

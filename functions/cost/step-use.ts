@@ -35,6 +35,7 @@ export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   PollDownload: use(0.4, 1, 3, 0, 1),
   // With one warning.
   CreateVm: use(1.5, 2, 5, 0, 1),
+  SwapDisk: use(1, 1, 4, 0, 1),
   FinishRestore: use(1, 1, 3, 0, 1),
   TestVm: use(0.4, 1, 3, 0, 1),
   CancelUpload: use(0.8, 2, 4, 0, 1),
@@ -42,6 +43,7 @@ export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   DestroySnapshot: use(3, 2, 3, 0, 1),
   RelockVm: use(0.4, 2, 3, 0, 1),
   CancelDownload: use(0.8, 2, 4, 0, 1),
+  SettleSwap: use(1, 2, 3, 0, 1),
   DestroyVm: use(1, 2, 3, 0, 1),
   DestroyDisks: use(2, 2, 3, 0, 1),
   MarkImage: use(0.5, 1, 3, 0, 1),

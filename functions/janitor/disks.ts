@@ -4,6 +4,7 @@ import { isSnapshot, type SnapshotJob } from '../job.ts';
 import { attachmentsOf } from '../pool/control-domain.ts';
 import { destroyUntilGone } from '../pool/destroy.ts';
 import { isExported } from '../pool/host-away.ts';
+import { mayBeKept } from '../pool/kept.ts';
 import { keysIn, tagsIn } from '../pool/tags.ts';
 import type { Finding } from './finding.ts';
 import { sweepRestored } from './restored.ts';
@@ -87,6 +88,8 @@ async function onlyInControlDomains(xapi: Session, { ref, vdi }: Disk): Promise<
 async function sweepOtherDisk(round: Round, { ref, vdi }: Disk, jobOfDisk: JobOfDisk): Promise<Found> {
   const { xapi, runtime, dryRun } = round;
   const { installation } = runtime.config;
+  // Taken out of a VM by a restore: it waits for somebody to decide on it.
+  if (mayBeKept(vdi.other_config)) return undefined;
   const closed: string[] = [];
   for (const tag of tagsIn(vdi.other_config)) {
     if (tag.installation !== installation) continue;

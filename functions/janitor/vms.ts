@@ -3,6 +3,7 @@ import { entriesOf, type Ref } from '../../xapi/types.ts';
 import { isSnapshot } from '../job.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { closeLock, forgetOpening, openingsIn } from '../pool/lock.ts';
+import { jobsThatBlock, unblockStart } from '../pool/start-block.ts';
 import { keysIn, tagsIn, untag } from '../pool/tags.ts';
 import { disksOf, type Template } from '../pool/template.ts';
 import type { Finding } from './finding.ts';
@@ -41,7 +42,7 @@ async function sweepVm(round: Round, { ref, record }: Template): Promise<Found> 
       });
     if (job?.open === undefined) closed.push(jobId);
   }
-  if (closed.length === 0) return undefined;
+  if (closed.length === 0) return sweepBlock(round, { ref, record });
   const what = `"${record.name_label}" carries the tag of job ${closed.join(', ')}, which is closed`;
   if (dryRun) return { what, action: 'would' };
   const problem = await unlessGone(xapi, { class: 'VM', ref, uuid: record.uuid }, (found) =>
@@ -51,6 +52,19 @@ async function sweepVm(round: Round, { ref, record }: Template): Promise<Found> 
   return problem === undefined
     ? { what, action: 'removed' }
     : { what: `${what}; ${problem}`, action: 'failed' };
+}
+
+/** A VM that a closed restore keeps from starting: its call was on its way when everybody had given up on it. */
+async function sweepBlock({ runtime, xapi, dryRun }: Round, { ref, record }: Template): Promise<Found> {
+  for (const jobId of jobsThatBlock(record.blocked_operations)) {
+    const job = await runtime.store.jobs.restore(jobId);
+    // One that is unknown here may be another installation's.
+    if (!job || job.open !== undefined) continue;
+    if (!dryRun) await unblockStart(xapi, ref, jobId);
+    const what = `"${record.name_label}" is kept from starting by the restore ${jobId}, which is closed`;
+    return { what, action: dryRun ? 'would' : 'removed' };
+  }
+  return undefined;
 }
 
 /**

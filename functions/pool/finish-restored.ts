@@ -3,7 +3,8 @@ import type { RestoreJob } from '../job.ts';
 import { diskNameOf, vmConfigOf, vmNameOf } from '../restored.ts';
 import { GONE, unlessGone } from './gone.ts';
 import { disksMadeBy } from './restored-disk.ts';
-import { unblockStart, vmsMadeBy } from './restored-vm.ts';
+import { vmsMadeBy } from './restored-vm.ts';
+import { unblockStart } from './start-block.ts';
 import { keysIn } from './tags.ts';
 
 /**
@@ -27,7 +28,7 @@ export async function finishRestored(xapi: Session, job: RestoreJob, installatio
     const done = await unlessGone(xapi, { class: 'VM', ref, uuid: record.uuid }, async (found) => {
       await xapi.call('VM.set_name_label', found, vmNameOf(job));
       await xapi.call('VM.set_tags', found, vmConfigOf(job)?.tags ?? []);
-      await unblockStart(xapi, found);
+      await unblockStart(xapi, found, job.id);
       for (const key of keysIn(record.other_config, job.id))
         await xapi.call('VM.remove_from_other_config', found, key);
     });

@@ -116,17 +116,14 @@ export async function inspectVm(
   };
 }
 
-function refuseOtherThanVm(vm: VmRecord): void {
+/** @throws VmIsControlDomain, VmIsSnapshot, VmIsTemplate */
+export function refuseOtherThanVm(vm: VmRecord): void {
   const name = `"${vm.name_label}"`;
   if (vm.is_control_domain)
-    throw new XensnapError(
-      'VmIsControlDomain',
-      `${name} is a host's control domain; only VMs can be imaged.`,
-    );
+    throw new XensnapError('VmIsControlDomain', `${name} is a host's control domain, not a VM.`);
   if (vm.is_a_snapshot)
     throw new XensnapError('VmIsSnapshot', `${name} is a snapshot; name the VM that it was made of.`);
-  if (vm.is_a_template)
-    throw new XensnapError('VmIsTemplate', `${name} is a template; only VMs can be imaged.`);
+  if (vm.is_a_template) throw new XensnapError('VmIsTemplate', `${name} is a template, not a VM.`);
 }
 
 /**

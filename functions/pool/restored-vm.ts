@@ -98,9 +98,6 @@ function newGenerationId(): string {
   return `${half()}:${half()}`;
 }
 
-const STARTS = ['start', 'start_on'] as const;
-const WHY_BLOCKED = 'xensnap is restoring this VM';
-
 /** Destroys a VM that a restore has made; that of a test may run, and is shut down hard before. */
 export async function destroyMadeVm(
   xapi: Session,
@@ -114,18 +111,6 @@ export async function destroyMadeVm(
       if (power_state !== 'Halted') await xapi.call('VM.hard_shutdown', ref);
     });
   await destroyUntilGone(xapi, uuid, [], { exported: false });
-}
-
-/** Keeps everybody from starting a VM that is not whole yet. */
-export async function blockStart(xapi: Session, vmRef: Ref<'VM'>): Promise<void> {
-  for (const operation of STARTS)
-    await xapi
-      .call('VM.add_to_blocked_operations', vmRef, operation, WHY_BLOCKED)
-      .catch(unless('MAP_DUPLICATE_KEY'));
-}
-
-export async function unblockStart(xapi: Session, vmRef: Ref<'VM'>): Promise<void> {
-  for (const operation of STARTS) await xapi.call('VM.remove_from_blocked_operations', vmRef, operation);
 }
 
 /** Attaches the disk, as the one that the VM boots from; an empty CD drive, too, where there can be one. */

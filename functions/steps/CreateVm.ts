@@ -5,12 +5,12 @@ import { changeMacsInUse, makeNics } from '../pool/restored-nics.ts';
 import {
   addVtpm,
   attachDisk,
-  blockStart,
   type MadeVm,
   setBiosStrings,
   vmRecordOf,
   vmsMadeBy,
 } from '../pool/restored-vm.ts';
+import { blockStart } from '../pool/start-block.ts';
 import { allowedToRestore } from '../projects.ts';
 import { vmConfigOf, vmNameOf } from '../restored.ts';
 import { type DepsOf, owe, record, secondsSince, step } from '../step.ts';
@@ -72,7 +72,7 @@ async function onRecord(deps: Deps, vm: MadeVm): Promise<MadeVm> {
 async function complete(deps: Deps, vm: MadeVm, config: VmConfig): Promise<void> {
   const { job, xapi, store } = deps;
   const warn = (text: string) => store.jobs.warn(job.id, text, text);
-  await blockStart(xapi, vm.ref);
+  await blockStart(xapi, vm.ref, job.id);
   const noBios = await setBiosStrings(xapi, vm.ref, config);
   if (noBios !== undefined) await warn('The BIOS strings of the VM could not be set: the pool has its own.');
   await attachDisk(xapi, vm.ref, job.diskRef, config);

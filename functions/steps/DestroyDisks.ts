@@ -41,6 +41,8 @@ export const handler = step('DestroyDisks', { needs: [] }, async (_state, deps) 
  * @throws StillOwed while the host may yet answer, and while the VM is there that has it
  */
 function mayDiskGo(job: RestoreJob, deps: DepsOf<'DestroyDisks'>): boolean {
+  if (job.debts?.has('swap'))
+    throw new XensnapError('StillOwed', 'The VM has not got its own disk back yet: the new one stays.');
   if (job.debts?.has('vm')) throw new XensnapError('StillOwed', 'The VM is still there: its disk stays.');
   if (!job.debts?.has('plugin')) return true;
   if (isHostGivenUp(job, deps)) return false;

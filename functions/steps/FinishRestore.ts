@@ -1,10 +1,11 @@
-import { taskError } from '../../xapi/errors.ts';
 import { XensnapError } from '../errors.ts';
+import { whyNotExchanged } from '../into-vm.ts';
 import { finishRestored } from '../pool/finish-restored.ts';
-import { byUuid } from '../pool/gone.ts';
-import { forgetTask, tagTask, taskRecord } from '../pool/tasks.ts';
+import { lookAt } from '../pool/position.ts';
+import { startVm } from '../pool/start-vm.ts';
 import { type DepsOf, step } from '../step.ts';
 import { translate } from '../translate.ts';
+import { settleSwap } from './SettleSwap.ts';
 
 /**
  * The commit point: what was made is no longer ours to destroy. From then on the job succeeds: names, blocks and tags are
@@ -12,6 +13,7 @@ import { translate } from '../translate.ts';
  */
 export const handler = step('FinishRestore', { needs: ['diskUuid', 'imageName'] }, async (_state, deps) => {
   const { job, xapi, store, config } = deps;
+  if (!job.committed) await refuseOtherDisk(deps);
   if (
     !job.committed &&
     !(await store.jobs.commitRestore(job.id)) &&
@@ -19,35 +21,27 @@ export const handler = step('FinishRestore', { needs: ['diskUuid', 'imageName'] 
   )
     throw new XensnapError('JobClosing', 'The job is being closed: what it has made is not kept.');
   await finishRestored(xapi, job, config.installation);
-  if (job.request.start) await start(deps);
+  if (job.into) await settleSwap(deps);
+  else if (job.request.start && job.restoredVmUuid !== undefined) await start(deps, job.restoredVmUuid);
   return undefined;
 });
 
-/** Looks at the task that starts the VM, a second apart; a guest may take longer, and is not waited for. */
-const LOOKS = 60;
+/** What is not in the VM is not committed. @throws VmGone, VmChanged, VmNotHalted */
+async function refuseOtherDisk({ job, xapi }: DepsOf<'FinishRestore', 'diskUuid'>): Promise<void> {
+  const { into, diskUuid } = job;
+  if (!into) return;
+  const at = await lookAt(xapi, into);
+  if (!at) throw whyNotExchanged('VM gone', into);
+  if (at.diskUuid !== diskUuid) throw whyNotExchanged('other disk', into);
+  if (at.vm.power_state !== 'Halted') throw whyNotExchanged('not halted', into);
+}
 
-async function start(deps: DepsOf<'FinishRestore'>): Promise<void> {
-  const { job, xapi, wait } = deps;
-  const vmRef = job.restoredVmUuid && (await byUuid(xapi, 'VM', job.restoredVmUuid));
-  if (!vmRef) return;
-  const { power_state } = await xapi.call('VM.get_record', vmRef);
-  if (power_state !== 'Halted') return;
+async function start(deps: DepsOf<'FinishRestore'>, vmUuid: string): Promise<void> {
   try {
-    const task = await xapi.call('Async.VM.start', vmRef, false, false);
-    await tagTask(deps, task);
-    for (let look = 1; look <= LOOKS; look++) {
-      const record = await taskRecord(xapi, task);
-      if (record?.status === 'pending' || record?.status === 'cancelling') {
-        await wait(1);
-        continue;
-      }
-      await forgetTask(deps, task);
-      if (record && record.status !== 'success') throw taskError(record);
-      return;
-    }
+    await startVm(deps, vmUuid);
   } catch (error) {
     const { message } = translate(error);
-    await deps.store.jobs.warn(job.id, `${NOT_STARTED}: ${message}`, `${NOT_STARTED}.`);
+    await deps.store.jobs.warn(deps.job.id, `${NOT_STARTED}: ${message}`, `${NOT_STARTED}.`);
   }
 }
 

@@ -19,7 +19,7 @@ export const handler = step('InspectImage', { needs: [] }, async (_state, deps) 
   for (const warning of image.warnings)
     if (!job.warnings?.includes(warning)) await store.jobs.warn(job.id, warning, warning);
   // The image's id is that of the job which made it; its record may be gone.
-  const before = (await store.jobs.snapshot(imageId))?.srUuid;
+  const before = job.into?.srUuid ?? (await store.jobs.snapshot(imageId))?.srUuid;
   const { ref: srRef, record: sr } = await chooseSr(xapi, {
     asked,
     before,

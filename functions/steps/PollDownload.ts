@@ -17,7 +17,7 @@ export const handler = step(
     await record(deps, progressOf(status));
     if (status.state === 'succeeded') {
       await conclude(deps, status);
-      return { next: 'done', waitSeconds: 1 };
+      return { next: job.into ? 'swap' : 'done', waitSeconds: 1 };
     }
     const failure = await failureOf(deps, status);
     if (!failure) return waitOn(deps, 'download', status);

@@ -1,7 +1,7 @@
 import type { FinalStatus, MachineName } from '../../statemachine/contract.ts';
 import { expiryOf } from '../clock.ts';
 import type { Reason } from '../errors.ts';
-import { isSnapshot, type Job } from '../job.ts';
+import { isSnapshot, type Job, leasedVm } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { debtsOfHost } from '../pool/host-away.ts';
@@ -88,7 +88,8 @@ export async function releaseVm(
   const ofHost = debtsOfHost(job, deps);
   const byHost = owes.length > 0 && owes.every((debt) => ofHost.includes(debt));
   if (owes.length > 0 && !byHost) return { owes, byHost };
-  if (isSnapshot(job)) await store.leases.releaseVm(job.pool, job.vmUuid, job.id);
+  const vm = leasedVm(job);
+  if (vm !== undefined) await store.leases.releaseVm(job.pool, vm, job.id);
   if (byHost) return { owes, byHost };
   if (isStillSaid(job)) {
     const done = `${DONE} ${deps.clock.now().toISOString()}: nothing is owed any more.`;

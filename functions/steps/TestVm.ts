@@ -2,7 +2,7 @@ import { taskError } from '../../xapi/errors.ts';
 import { NULL_REF, type Ref, type TaskRecord, type WholeVmRecord } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { byUuid } from '../pool/gone.ts';
-import { unblockStart } from '../pool/restored-vm.ts';
+import { unblockStart } from '../pool/start-block.ts';
 import { forgetTask, tagTask, taskRecord } from '../pool/tasks.ts';
 import { vmConfigOf } from '../restored.ts';
 import { type DepsOf, owe, record, secondsSince, step } from '../step.ts';
@@ -66,7 +66,7 @@ async function start(deps: Deps, vmRef: Ref<'VM'>, anywhere: boolean): Promise<L
   // Refused where the job is being closed: nothing starts then. The debt is there since the VM is.
   await owe(deps, 'vm', { bootSentAt, bootAnywhere: anywhere });
   if (job.bootTask !== undefined) await deps.store.jobs.record(job.id, {}, ['bootTask']);
-  await unblockStart(xapi, vmRef);
+  await unblockStart(xapi, vmRef, job.id);
   try {
     const bootTask = anywhere
       ? await xapi.call('Async.VM.start', vmRef, false, false)

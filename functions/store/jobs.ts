@@ -168,6 +168,36 @@ export class Jobs<in F extends FactName = never> {
     });
   }
 
+  /**
+   * A restore into a VM is to be undone, which opens it again. Undefined where it is not committed, not over, undone, or
+   * where the disk that was kept is gone.
+   */
+  async undo(jobId: string): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { undoing: true, open: 'open' },
+      add: { debts: new Set(['swap']) },
+      when: 'attribute_exists(committed) AND attribute_exists(finishedAt) AND attribute_not_exists(#open) AND attribute_not_exists(undoneAt) AND attribute_not_exists(keptGoneAt)',
+    });
+  }
+
+  /** The undo is done, or, without a time, given up with nothing done. */
+  async endUndo(jobId: string, at: Date | undefined): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { undoneAt: at?.toISOString() },
+      remove: ['undoing', 'swapSentAt'],
+      take: { debts: new Set(['swap']) },
+      when: 'attribute_exists(id)',
+    });
+  }
+
+  /** Notes that the disk which a restore has kept is gone. */
+  async noteKeptGone(jobId: string, at: Date): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { keptGoneAt: at.toISOString() },
+      when: 'attribute_exists(id) AND attribute_exists(committed)',
+    });
+  }
+
   /** The commit point of a test: it has proved that. What it has made goes all the same. */
   async commitTest(jobId: string, proof: { reached: Reached; provenAt: Date }): Promise<Job | undefined> {
     const { reached, provenAt } = proof;

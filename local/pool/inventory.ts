@@ -18,6 +18,10 @@ export interface PoolInventory {
     /** Its interfaces, as device and MAC, and its vTPMs by UUID. */
     vifs: string[];
     vtpms: string[];
+    /** Its disks, but for a control domain's: position, disk, mode and mark. */
+    disks: string[];
+    /** The operations that are blocked, and why. */
+    blocked: Record<string, string>;
   }[];
   readonly vdis: { uuid: string; name: string; sr: string; otherConfig: Record<string, string> }[];
   /** What is in each SR's folder, by the SR's UUID: folders with a slash, and what is in them. */
@@ -60,6 +64,8 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
           .map((vif) => `${db.text('VIF', vif, 'device')} ${db.text('VIF', vif, 'MAC')}`)
           .sort(),
         vtpms: db.referrers('VTPM', 'VM', vm).map((vtpm) => db.text('VTPM', vtpm, 'uuid')),
+        disks: db.flag('VM', vm, 'is_control_domain') ? [] : disksOf(pool, vm),
+        blocked: db.map('VM', vm, 'blocked_operations'),
       }))
       .sort(byUuid),
     vdis: managed
@@ -98,6 +104,18 @@ export async function takeInventory(pool: PoolState): Promise<PoolInventory> {
     devices: await devicesOfHosts(pool),
     plugins: pool.plugins.size,
   };
+}
+
+function disksOf({ db }: PoolState, vm: string): string[] {
+  return db
+    .referrers('VBD', 'VM', vm)
+    .filter((vbd) => db.text('VBD', vbd, 'type') === 'Disk')
+    .map((vbd) => {
+      const disk = uuidOrNone(db, db.text('VBD', vbd, 'VDI'));
+      const mark = db.flag('VBD', vbd, 'bootable') ? ' bootable' : '';
+      return `${db.text('VBD', vbd, 'userdevice')} ${disk} ${db.text('VBD', vbd, 'mode')}${mark}`;
+    })
+    .sort();
 }
 
 async function filesBySr(pool: PoolState): Promise<Record<string, string[]>> {

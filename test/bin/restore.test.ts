@@ -160,3 +160,36 @@ it('shows, follows and cancels a job of either kind by its id', async () => {
   const { status, stderr } = await ask('job', 'nobody');
   expect([status, stderr]).toEqual([1, 'xensnap: no GET /restores/nobody\n']);
 });
+
+it('exchanges the disk of a VM that is there, lists what is kept, and exchanges back or destroys it', async () => {
+  const vm = { uuid: 'vm-1', name: 'web-1' };
+  const into = { device: '0', diskUuid: 'disk-0', shutdown: true, undoneAt: null, keptGoneAt: null };
+  const kept = {
+    ...{ restore: JOB_ID, pool: 'demo', uuid: 'disk-0', name: '[before the restore of nightly] root' },
+    ...{ virtualBytes: 2 ** 30, vmUuid: 'vm-1', device: '0', since: '2026-01-01T00:01:05.000Z' },
+  };
+  await using api = await stubApi({
+    'POST /restores': () => [202, aRestoreView({ vm, into })],
+    'GET /restores/kept': () => [
+      200,
+      { kept: [kept], gaps: [{ pool: 'far', name: 'PoolUnreachable', message: 'It is away.' }] },
+    ],
+    [`POST /restores/${JOB_ID}/undo`]: () => [200, aRestoreView({ vm, into })],
+    [`DELETE /restores/${JOB_ID}/kept`]: () => [204, ''],
+  });
+  const ask = (...args: string[]) => xensnap([...args, '--api', api.url]);
+  await ask('restore', IMAGE_ID, '--into', 'web-1', '--device', '0', '--shutdown');
+  const wish = { image: IMAGE_ID, into: 'web-1', device: '0', shutdown: true };
+  expect(api.requests).toEqual([{ line: 'POST /restores', body: wish }]);
+  expect((await ask('restores', '--kept')).stdout).toMatch(
+    /before the restore of nightly\] root +1.0 GiB +demo +vm-1 +0 .*\nThe pool far is left out: It is away\.\n$/,
+  );
+  expect((await ask('restore', '--undo', JOB_ID)).stdout).toMatch(
+    /^web-1 has the disk back that it had before/,
+  );
+  const mixed = await ask('restore', IMAGE_ID, '--undo', JOB_ID);
+  expect([mixed.status, mixed.stderr]).toEqual([2, expect.stringContaining('--undo takes the job alone')]);
+  expect((await ask('destroy-kept', JOB_ID)).stdout).toBe(
+    `The disk that the restore ${JOB_ID} has kept is gone.\n`,
+  );
+});

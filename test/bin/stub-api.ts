@@ -118,6 +118,7 @@ export function aRestoreView(fields: Partial<RestoreView> = {}): RestoreView {
     disksOnly: false,
     test: false,
     reached: null,
+    into: null,
     ...fields,
   };
 }

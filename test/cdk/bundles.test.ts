@@ -71,6 +71,9 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   deployed.glance.faults.add({ method: 'GET', path: /\/file$/, status: 403, times: 9 });
   expect(await deployed.restore(image)).toMatchObject({ status: 'failed' });
   deployed.glance.faults.clear();
+  const into = { into: first ?? '', shutdown: true };
+  expect(await deployed.restore(image, into)).toMatchObject({ status: 'succeeded' });
+  deployed.glance.faults.clear();
   await deployed.settled();
   await nothingIsLeft(deployed);
 

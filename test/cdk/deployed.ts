@@ -29,7 +29,7 @@ export interface Deployed {
   ): Promise<{ status: number; body: Record<string, unknown> }>;
   invoke(name: string, event: unknown): Promise<unknown>;
   /** Restores an image, and takes away what was brought back. Answers the job once nothing is owed. */
-  restore(image: string, wish?: { test?: boolean }): Promise<RestoreJob>;
+  restore(image: string, wish?: Parameters<typeof askRestore>[2]): Promise<RestoreJob>;
   /** Resolves when reconcile has dealt with every execution that ended badly. */
   settled(): Promise<void>;
   leftBehind(): Promise<string[]>;

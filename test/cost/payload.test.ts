@@ -38,6 +38,7 @@ const largest: JobInput & StepResults & { failure: Caught; rotationFailure: Caug
     },
     upload: { next: 'again', waitSeconds: 86_400 },
     download: { next: 'again', waitSeconds: 86_400 },
+    swap: { next: 'wait', waitSeconds: 86_400 },
     made: { test: false },
     test: { next: 'wait', waitSeconds: 86_400 },
     verified: { backup: true },

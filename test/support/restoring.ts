@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RestoreJob } from '../../functions/job.ts';
+import { destroyKept } from '../../functions/kept-disks.ts';
 import { type RestoreWish, requestRestore } from '../../functions/restore-request.ts';
+import { undoRestore } from '../../functions/undo-restore.ts';
 import type { SimulatedPool } from '../../local/pool/pool.ts';
 import type { LocalService } from '../../local/service.ts';
 import { takeAway as destroyRestored } from '../../local/take-away.ts';
@@ -30,6 +32,7 @@ export function restored(
 
 /** Takes away what a restore has brought back, so that nothing is left behind. */
 export async function takeAway({ runtime }: Pick<LocalService, 'runtime'>, job: RestoreJob): Promise<void> {
+  if (job.into) return takeAwayFrom(job.into.uuid, { runtime }, job);
   const made = { vm: job.restoredVmUuid, disk: job.diskUuid };
   await runtime.withSession(POOL_NAME, (xapi) => destroyRestored(xapi, made));
 }
@@ -58,4 +61,20 @@ async function ofVhd(path: string, bytes: number): Promise<Buffer> {
   if (blocks.slice(count).some((at) => at !== undefined))
     throw new Error(`${path} holds more than it should`);
   return chain.read(0, Math.min(virtualBytes, count * BLOCK_BYTES));
+}
+
+/** Has the VM as it was: with its own disk, and running if it ran. */
+async function takeAwayFrom(vmUuid: string, { runtime }: Pick<LocalService, 'runtime'>, job: RestoreJob) {
+  const power = (wanted: 'Halted' | 'Running') =>
+    runtime.withSession(POOL_NAME, async (xapi) => {
+      const vm = await xapi.call('VM.get_by_uuid', vmUuid);
+      if ((await xapi.call('VM.get_power_state', vm)) === wanted) return;
+      await (wanted === 'Halted'
+        ? xapi.call('VM.hard_shutdown', vm)
+        : xapi.call('VM.start', vm, false, false));
+    });
+  await power('Halted');
+  await undoRestore(job.id, {}, runtime);
+  await destroyKept(job.id, runtime);
+  if (job.vmBefore?.running) await power('Running');
 }

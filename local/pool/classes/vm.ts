@@ -117,6 +117,8 @@ function transition(operation: string, state: PowerState) {
     const { db, hosts } = context.pool;
     db.row('VM', vm);
     return withVmOperation(context, vm, operation, async () => {
+      // Whoever halts it takes it out of high availability, before anything else (xapi_vm.ml).
+      if (state === 'Halted') db.set('VM', vm, 'ha_always_run', false);
       const resident = db.text('VM', vm, 'resident_on');
       const host = resident === NULL_REF ? db.text('VM', vm, 'affinity') : resident;
       const fallback = hosts[0]?.ref ?? NULL_REF;

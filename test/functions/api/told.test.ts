@@ -23,11 +23,14 @@ const OF_THE_CALLER: readonly ErrorName[] = [
   'MetadataReserved',
   'NotFound',
   'QuotaExceeded',
+  'RestoreConflict',
   'RootDiskAmbiguous',
   'ScheduleNotFound',
   'Unauthorized',
+  'VmChanged',
   'VmIsControlDomain',
   'VmNameAmbiguous',
+  'VmNotHalted',
   'VmNotFound',
 ];
 const NAMES = Object.keys(ERROR_STATUS) as ErrorName[];

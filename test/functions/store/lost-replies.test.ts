@@ -63,6 +63,11 @@ const ofJob = (write: Write, before: Write = async () => {}): [Write, Write] => 
 ];
 const owing: Write = ({ jobs }, id) => jobs.owe(id, 'image');
 const finished: Write = ({ jobs }, id) => jobs.finish(id, anOutcome);
+const overAndCommitted: Write = async (store, id) => {
+  await store.jobs.commit(id, NOW);
+  await finished(store, id);
+  await store.jobs.settle(id);
+};
 const ofRun = (write: Write): [Write, Write] => [
   ({ runs }, id) => runs.create(aRun(id) as never, 1e10),
   write,
@@ -86,6 +91,12 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
     commit: ofJob(({ jobs }, id) => jobs.commit(id, NOW), owing),
     commitRestore: ofJob(({ jobs }, id) => jobs.commitRestore(id), owing),
     commitTest: ofJob(({ jobs }, id) => jobs.commitTest(id, { reached: 'tools', provenAt: NOW }), owing),
+    undo: ofJob(({ jobs }, id) => jobs.undo(id), overAndCommitted),
+    endUndo: ofJob(({ jobs }, id) => jobs.endUndo(id, NOW)),
+    noteKeptGone: ofJob(
+      ({ jobs }, id) => jobs.noteKeptGone(id, NOW),
+      ({ jobs }, id) => jobs.commit(id, NOW),
+    ),
     noteImage: ofJob(
       ({ jobs }, id) => jobs.noteImage(id, NOW.toISOString()),
       ({ jobs }, id) => jobs.commit(id, NOW),
@@ -174,7 +185,7 @@ const CLASSES = {
 };
 /** The methods that write nothing, and `takeAges`, whose item is one for all. */
 const READS =
-  /^(constructor|behind|get|snapshot|restore|list|each|open|openPage|countOpen|holderOfVm|jobOfKey|holders|health|members|ofDay|all|count|due|takeAges)$/;
+  /^(constructor|behind|get|snapshot|restore|list|listRestores|each|open|openPage|countOpen|holderOfVm|jobOfKey|holders|health|members|ofDay|all|count|due|takeAges)$/;
 
 it('knows each write of each part of the store', () => {
   for (const [part, { prototype }] of Object.entries(CLASSES)) {

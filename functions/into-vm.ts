@@ -1,0 +1,74 @@
+import type { Session } from '../xapi/session.ts';
+import type { VmRecord } from '../xapi/types.ts';
+import { XensnapError } from './errors.ts';
+import type { IntoVm } from './job.ts';
+import type { Exchanged } from './pool/exchange.ts';
+import { findVm, refuseOtherThanVm } from './pool/inspect.ts';
+import { refuseUnlessHaltable } from './pool/shut-down.ts';
+import { chooseRoot, disksOfVm } from './pool/vm-disks.ts';
+
+/** A wish to have an image's disk in the place of one that a VM has. */
+export interface IntoWish {
+  /** UUID or name of the VM. */
+  readonly into: string;
+  /** Position of the disk; that of the one that the VM boots from if absent. */
+  readonly device?: string | undefined;
+  /** Whether a running VM may be asked to shut down. */
+  readonly shutdown?: boolean | undefined;
+  /** Says which VMs the caller may touch; all if absent. */
+  readonly allows?: ((vm: VmRecord) => boolean) | undefined;
+}
+
+/**
+ * The VM that an image is to go into, and the disk that makes room for it.
+ * @throws VmNotFound, VmNameAmbiguous, VmIsControlDomain, VmIsSnapshot, VmIsTemplate, VmHasNoDisk, RootDiskAmbiguous,
+ *   BadRequest where there is no disk at the position, VmNotHalted
+ */
+export async function findIntoVm(
+  xapi: Session,
+  { into, device, shutdown = false, allows }: IntoWish,
+): Promise<IntoVm> {
+  const ref = await findVm(xapi, into, allows);
+  const vm = await xapi.call('VM.get_record', ref);
+  refuseOtherThanVm(vm);
+  refuseUnlessHaltable(vm, shutdown);
+  const busy = Object.keys(vm.current_operations).length > 0;
+  if (vm.power_state === 'Running' && !busy && !vm.allowed_operations.includes('clean_shutdown'))
+    throw new XensnapError(
+      'VmNotHalted',
+      `The VM "${vm.name_label}" cannot be asked to shut down: its guest runs no XenServer tools, or somebody has blocked that. Shut it down yourself.`,
+    );
+  const attached = await disksOfVm(xapi, ref);
+  if (attached.length === 0) throw new XensnapError('VmHasNoDisk', `The VM "${vm.name_label}" has no disk.`);
+  const { disk, vdi } = await chooseRoot(xapi, vm, attached, device);
+  const { uuid: srUuid } = await xapi.call('SR.get_record', vdi.SR);
+  return {
+    ...{ uuid: vm.uuid, name: vm.name_label, device: disk.device },
+    ...{ diskUuid: vdi.uuid, srUuid, shutdown },
+  };
+}
+
+/** Why a disk could not be exchanged: the VM is no longer as the restore was asked for, or a disk is not. */
+export function whyNotExchanged(ended: Exclude<Exchanged, 'done'>, { name, device }: IntoVm): XensnapError {
+  switch (ended) {
+    case 'VM gone':
+      return new XensnapError('VmGone', `The VM "${name}" is no longer there.`);
+    case 'not halted':
+      return new XensnapError(
+        'VmNotHalted',
+        `The VM "${name}" was started while its disk was to be exchanged. It keeps the disk that it has.`,
+      );
+    case 'other disk':
+      return new XensnapError(
+        'VmChanged',
+        `The VM "${name}" has another disk at ${device} than before, or none: it was left as it is.`,
+      );
+    case 'disk gone':
+      return new XensnapError('VmChanged', `The disk that the VM "${name}" is to have is gone.`);
+    case 'disk held':
+      return new XensnapError(
+        'VmChanged',
+        `The disk that the VM "${name}" is to have is attached elsewhere.`,
+      );
+  }
+}

@@ -1,0 +1,360 @@
+import { readFile } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import { cancelJob } from '../../functions/cancel.ts';
+import { destroyKept } from '../../functions/kept-disks.ts';
+import { undoRestore } from '../../functions/undo-restore.ts';
+import type { Fault, VmSpec } from '../../local/pool/pool.ts';
+import { askRestore, restored, takeAway } from '../support/restoring.ts';
+import { POOL_NAME, type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
+
+const SPEC: VmSpec = { name: 'shop', diskMib: 4, dataMib: 1, powerState: 'Halted', nics: [{}] };
+const timings = {
+  snapshotLostSeconds: 5,
+  snapshotPollSeconds: 1,
+  callSeconds: 4,
+  shutdownSeconds: 20,
+  claimSeconds: 30,
+};
+
+type Imaged = Scenario & { image: string; old: string };
+
+/** A VM that was imaged and is to get its disk back. */
+async function imaged(options: ScenarioOptions = {}, spec: Partial<VmSpec> = {}): Promise<Imaged> {
+  const at = await scenario({
+    ...options,
+    vms: [{ ...SPEC, ...spec }],
+    pool: { vms: 0, ...options.pool },
+    service: { timings, ...(typeof options.service === 'object' && options.service) },
+  });
+  const old = at.pool.vm('shop').rootVdi?.uuid ?? '';
+  const image = await at.request('shop', { force: true });
+  expect(await at.job(image)).toMatchObject({ status: 'succeeded' });
+  return { ...at, image, old };
+}
+
+/** The VM as its operator sees it: what it is, and how its disks are attached. */
+async function seen({ pool, service }: Scenario) {
+  return service.runtime.withSession(POOL_NAME, async (xapi) => {
+    const ref = await xapi.call('VM.get_by_uuid', pool.vm('shop').uuid);
+    const { uuid, name_label, power_state, blocked_operations } = await xapi.call('VM.get_record', ref);
+    const vifs = Object.values(await xapi.call('VIF.get_all_records_where', `field "VM" = "${ref}"`));
+    const vbds = Object.values(await xapi.call('VBD.get_all_records_where', `field "VM" = "${ref}"`));
+    return {
+      ...{ uuid, name_label, power_state, blocked_operations },
+      macs: vifs.map(({ MAC }) => MAC),
+      vbds: vbds
+        .map(({ userdevice, bootable, mode, type, unpluggable, other_config }) => ({
+          ...{ userdevice, bootable, mode, type, unpluggable, other_config },
+        }))
+        .toSorted((a, b) => a.userdevice.localeCompare(b.userdevice)),
+    };
+  });
+}
+
+const disksOf = async ({ pool }: Scenario) => (await pool.inventory()).vdis;
+
+it('exchanges the disk of a VM that is there, keeps the old one, and exchanges them back when told to', async () => {
+  const at = await imaged({ pool: { keepModels: true } });
+  const { pool, service, image, old } = at;
+  const before = await seen(at);
+  const then = await readFile(pool.modelPath(old));
+  await pool.vm('shop').writeSome();
+  const asked = await at.ask('POST', '/restores', { image, into: 'shop', device: 0 });
+  expect(asked).toMatchObject({ status: 202, body: { vm: { name: 'shop' }, into: { diskUuid: old } } });
+  const id: string = asked.body.id;
+  for (const [path, body] of [
+    ['/snapshots', { vm: 'shop' }],
+    ['/restores', { image, into: 'shop' }],
+  ] as const)
+    expect(await at.ask('POST', path, body)).toMatchObject({
+      status: 409,
+      body: {
+        error: { name: 'SnapshotInProgress', jobId: id, message: expect.stringContaining('restored') },
+      },
+    });
+  expect((await at.ask('GET', '/restores')).body.restores).toHaveLength(1);
+  const done = await restored(service, id);
+  expect(done).toMatchObject({ status: 'succeeded', committed: true });
+  expect(done.warnings).toBeUndefined();
+  expect(await seen(at)).toEqual(before);
+  const own = done.diskUuid ?? '';
+  expect(pool.vm('shop').rootVdi?.uuid).toBe(own);
+  expect((await readFile(pool.modelPath(own))).subarray(0, then.length).equals(then)).toBe(true);
+  expect((await disksOf(at)).find(({ uuid }) => uuid === own)).toMatchObject({
+    name: 'shop 0',
+    otherConfig: {},
+  });
+  const kept = { restore: id, uuid: old, device: '0', vmUuid: pool.vm('shop').uuid, pool: POOL_NAME };
+  const name = expect.stringMatching(/^\[before the restore of shop-.*\] shop 0$/);
+  const list = async () => (await at.ask('GET', '/restores/kept')).body;
+  expect(await list()).toMatchObject({ kept: [{ ...kept, name, virtualBytes: 4 * 2 ** 20 }], gaps: [] });
+  // It is the operator's from now on.
+  expect(await service.janitor()).toMatchObject({ findings: [] });
+  expect((await at.job(await at.request('shop', { force: true }))).status).toBe('succeeded');
+
+  const undo = () => at.ask('POST', `/restores/${id}/undo`);
+  const undone = await undo();
+  const when = undone.body.into.undoneAt;
+  expect([undone.status, undone.body.owes, typeof when]).toEqual([200, [], 'string']);
+  expect(await undo()).toMatchObject({ status: 200, body: { into: { undoneAt: when } } });
+  expect(await seen(at)).toEqual(before);
+  expect(pool.vm('shop').rootVdi?.uuid).toBe(old);
+  const now = { ...kept, uuid: own, name: expect.stringMatching(/^\[restored of /) };
+  expect((await list()).kept).toMatchObject([now]);
+  expect(await service.janitor()).toMatchObject({ findings: [] });
+  const destroy = async () => (await at.ask('DELETE', `/restores/${id}/kept`)).status;
+  expect([await destroy(), await destroy()]).toEqual([204, 204]);
+  expect(await list()).toEqual({ kept: [], gaps: [] });
+});
+
+class Broken extends Error {
+  override readonly name = 'Broken';
+}
+
+/** VMs that one image is restored into at the same time, each with a trouble of its own. */
+async function intoEach(
+  troubles: readonly ((at: Imaged, vm: { name: string; ref: string }) => void)[],
+  breaks: (step: string, vm: number) => 'before' | 'after' | 'on failure' | undefined,
+) {
+  const byJob = new Map<string, number>();
+  const names = troubles.map((_, index) => `vm-${index}`);
+  const at = await imaged({
+    slots: troubles.length,
+    prepare: async (pool) => {
+      for (const name of names) await pool.addVm({ ...SPEC, diskMib: 2, name });
+    },
+    service: {
+      timings,
+      async aroundStep(step, jobId, run) {
+        const index = byJob.get(jobId);
+        const when = index === undefined ? undefined : breaks(step, index);
+        if (when === 'before') throw new Broken(`before ${step}`);
+        const result = await run().catch((error: Error) => {
+          throw when === 'on failure' ? new Broken(error.message) : error;
+        });
+        if (when === 'after') throw new Broken(`after ${step}`);
+        return result;
+      },
+    },
+  });
+  const ids: string[] = [];
+  for (const [index, plant] of troubles.entries()) {
+    const name = names[index] ?? '';
+    plant(at, at.pool.vm(name));
+    const id = await askRestore(at.service, at.image, { into: name });
+    byJob.set(id, index);
+    ids.push(id);
+  }
+  return { ...at, ids };
+}
+
+/** Strikes a call that is about one VM or an attachment of it. */
+function strike(method: string, fault: Omit<Fault, 'method' | 'when'>) {
+  return ({ pool }: Imaged, { ref }: { ref: string }) => {
+    const isOf = (argument: unknown) =>
+      argument === ref ||
+      (typeof argument === 'string'
+        ? pool.records('VBD')[argument]?.VM === ref
+        : (argument as { VM?: string })?.VM === ref);
+    pool.faults.add({ times: 1, ...fault, method, when: ([, argument]) => isOf(argument) });
+  };
+}
+
+/** What happens to one VM, where its restore breaks, and what becomes of it. */
+type Case = readonly [
+  trouble: ReturnType<typeof strike> | undefined,
+  breaks: Readonly<Record<string, 'before' | 'after' | 'on failure'>>,
+  becomes: 'succeeded' | 'failed',
+];
+
+const lost = { drop: 'after' } as const;
+const CASES: readonly Case[] = [
+  [undefined, { SwapDisk: 'before' }, 'failed'],
+  [undefined, { SwapDisk: 'after' }, 'failed'],
+  [undefined, { FinishRestore: 'before' }, 'failed'],
+  [strike('VM.add_to_blocked_operations', lost), { SwapDisk: 'on failure' }, 'failed'],
+  [strike('VBD.destroy', { drop: 'before' }), { SwapDisk: 'on failure' }, 'failed'],
+  [strike('VBD.destroy', lost), { SwapDisk: 'on failure' }, 'failed'],
+  [strike('VBD.create', { drop: 'before' }), { SwapDisk: 'on failure' }, 'failed'],
+  [strike('VBD.create', { code: 'INTERNAL_ERROR' }), { SwapDisk: 'on failure' }, 'failed'],
+  [strike('VBD.create', lost), { SwapDisk: 'on failure' }, 'failed'],
+  // What puts the disk back fails, too.
+  [strike('VBD.destroy', { skip: 1, ...lost }), { FinishRestore: 'before' }, 'failed'],
+  [strike('VBD.create', { skip: 1, ...lost }), { FinishRestore: 'before', SettleSwap: 'before' }, 'failed'],
+  [strike('VBD.destroy', lost), {}, 'succeeded'],
+  [strike('VBD.create', lost), {}, 'succeeded'],
+  [strike('VM.remove_from_blocked_operations', lost), { FinishRestore: 'after' }, 'succeeded'],
+];
+
+it('gives each VM its disk back wherever its restore breaks, and otherwise the one that was restored', async () => {
+  const at = await intoEach(
+    CASES.map(([trouble]) => trouble ?? (() => undefined)),
+    (step, vm) => CASES[vm]?.[1][step],
+  );
+  const jobs = await Promise.all(
+    at.ids.map((id) => restored(at.service, id, ({ finishedAt }) => finishedAt !== undefined)),
+  );
+  await at.service.settled();
+  await at.service.janitor();
+  const ended = await Promise.all(at.ids.map((id) => restored(at.service, id)));
+  expect(jobs.map(({ status }) => status)).toEqual(CASES.map(([, , becomes]) => becomes));
+  expect(ended.map(({ debts }) => debts)).toEqual(CASES.map(() => undefined));
+  for (const job of ended) {
+    const has = at.pool.vm(job.into?.name ?? '').rootVdi?.uuid;
+    expect(has, job.error?.message).toBe(job.committed ? job.diskUuid : job.into?.diskUuid);
+    if (job.committed) await takeAway(at.service, job);
+  }
+}, 300_000);
+
+it('refuses beforehand what could come to nothing, and leaves nothing of it', async () => {
+  const { service, image } = await imaged({
+    prepare: async (pool) => {
+      for (const vm of [
+        { name: 'busy', powerState: 'Running' },
+        { name: 'deaf', powerState: 'Running', agent: false },
+        { name: 'asleep', powerState: 'Suspended' },
+        { name: 'golden', kind: 'template' },
+        { name: 'empty', kind: 'noDisk' },
+      ] as const)
+        await pool.addVm({ ...SPEC, diskMib: 1, ...vm });
+    },
+  });
+  const refused = (into: string | undefined, more: Parameters<typeof askRestore>[2] = {}) =>
+    askRestore(service, image, { ...(into !== undefined && { into }), ...more }).then(
+      () => 'taken',
+      (error: Error) => `${error.name}: ${error.message}`,
+    );
+  expect(await refused('nobody')).toMatch(/^VmNotFound: /);
+  expect(await refused('shop', { allows: () => false })).toMatch(/^VmNotFound: /);
+  expect(await refused('golden')).toMatch(/^VmIsTemplate: /);
+  expect(await refused('empty')).toMatch(/^VmHasNoDisk: /);
+  expect(await refused('busy')).toMatch(/^VmNotHalted: .* is running, .*--shutdown/);
+  expect(await refused('deaf', { shutdown: true })).toMatch(/^VmNotHalted: .* cannot be asked/);
+  expect(await refused('asleep', { shutdown: true })).toMatch(/^VmNotHalted: .* is suspended, /);
+  expect(await refused('shop', { device: '7' })).toMatch(/^BadRequest: device: .* has no disk at 7/);
+  expect(await refused('shop', { name: 'other' })).toMatch(/^BadRequest: name: /);
+  expect(await refused('shop', { macs: 'new' })).toMatch(/^BadRequest: macs: /);
+  expect(await refused('shop', { disksOnly: true })).toMatch(/^BadRequest: disksOnly: /);
+  expect(await refused('shop', { test: true })).toMatch(/^BadRequest: into: /);
+  expect(await refused(undefined, { shutdown: true })).toMatch(/^BadRequest: shutdown: /);
+  expect(await service.runtime.store.jobs.countOpen()).toBe(0);
+});
+
+it('has a running VM shut down when its disk is there, and starts it again, whatever comes of it', async () => {
+  const at = await imaged({ pool: { guestBootSeconds: 1 } }, { powerState: 'Running' });
+  const { pool, service, image, old } = at;
+  const vm = () => pool.vm('shop').record();
+  const never = Promise.withResolvers<void>();
+  const forget = pool.faults.add({ method: 'VM.clean_shutdown', hold: never.promise });
+  const stuck = await askRestore(service, image, { into: 'shop', shutdown: true });
+  const undoing = await restored(service, stuck, ({ phase }) => phase === 'SettleSwap');
+  expect([vm().power_state, undoing.failure?.name]).toEqual(['Running', 'ShutdownFailed']);
+  forget();
+  never.resolve();
+  expect(await restored(service, stuck)).toMatchObject({
+    status: 'failed',
+    error: { name: 'ShutdownFailed' },
+  });
+  expect([vm().power_state, pool.vm('shop').rootVdi?.uuid]).toEqual(['Running', old]);
+
+  await expect.poll(() => String(vm().allowed_operations)).toContain('clean_shutdown');
+  const id = await askRestore(service, image, { into: 'shop', shutdown: true });
+  const done = await restored(service, id);
+  expect(done).toMatchObject({ status: 'succeeded' });
+  expect([vm().power_state, pool.vm('shop').rootVdi?.uuid]).toEqual(['Running', done.diskUuid]);
+  const { runtime } = service;
+  const undo = (more = {}) => undoRestore(id, more, runtime);
+  await expect(undo()).rejects.toMatchObject({ name: 'VmNotHalted' });
+  await expect(undo({ allows: () => false })).rejects.toMatchObject({ name: 'VmNotFound' });
+
+  pool.vm('shop').setPowerState('Halted');
+  // What the answer was lost of is gone on with by the same request; what nobody asks for again, by the janitor.
+  pool.faults.add({ method: 'VBD.destroy', drop: 'after', times: 1 });
+  pool.faults.add({ method: 'VBD.create', code: 'INTERNAL_ERROR', params: ['x'], times: 1 });
+  await expect(undo()).rejects.toMatchObject({ name: 'XapiReplyLost' });
+  expect(pool.vm('shop').rootVdi).toBeUndefined();
+  expect(Object.keys(vm().blocked_operations as object)).toContain('start');
+  await expect(undo()).rejects.toMatchObject({ name: 'XapiFailure' });
+  expect((await service.janitor()).findings).toMatchObject([{ kind: 'job', id, action: 'removed' }]);
+  expect(pool.vm('shop').rootVdi?.uuid).toBe(old);
+  expect(vm().blocked_operations).toEqual({});
+  expect((await runtime.store.jobs.restore(id))?.undoneAt).toBeDefined();
+  await destroyKept(id, runtime);
+  pool.vm('shop').setPowerState('Running');
+});
+
+it('touches nothing of a VM that was changed while the image was read', async () => {
+  const at = await imaged({
+    slots: 2,
+    prepare: async (pool) => {
+      for (const name of ['swapped', 'started']) await pool.addVm({ ...SPEC, diskMib: 2, name });
+    },
+  });
+  const { pool, service, glance, image } = at;
+  const goOn = Promise.withResolvers<void>();
+  glance.faults.add({ method: 'GET', path: /\/file$/, hold: goOn.promise });
+  const ask = (into: string) => askRestore(service, image, { into });
+  const ids = [await ask('swapped'), await ask('started')];
+  pool.vm('started').setPowerState('Running');
+  const { ref } = pool.vm('swapped');
+  const [own, other] = [pool.vm('swapped').rootVdi?.ref, pool.vm('shop').rootVdi?.ref];
+  const exchange = (disk = '') =>
+    service.runtime.withSession(POOL_NAME, async (xapi) => {
+      const vbds = await xapi.call('VBD.get_all_records_where', `field "VM" = "${ref}"`);
+      const [vbd, record] = Object.entries(vbds).find(([, { type }]) => type === 'Disk') ?? [];
+      await xapi.call('VBD.destroy', vbd as never);
+      await xapi.call('VBD.create', { ...record, VDI: disk, empty: false } as never);
+    });
+  await exchange(other);
+  goOn.resolve();
+  const [swapped, started] = await Promise.all(ids.map((id) => restored(service, id)));
+  expect(swapped).toMatchObject({ status: 'failed', error: { name: 'VmChanged' } });
+  expect(started).toMatchObject({ status: 'failed', error: { name: 'VmNotHalted' } });
+  expect(pool.vm('swapped').rootVdi?.ref).toBe(other);
+  expect(pool.calls.some(({ method }) => method === 'VM.add_to_blocked_operations')).toBe(false);
+  await exchange(own);
+  pool.vm('started').setPowerState('Halted');
+});
+
+it('gives a VM its disk back that has none at the moment, when its restore is cancelled or the service is killed', async () => {
+  const at = await imaged({
+    slots: 2,
+    prepare: async (pool) => {
+      for (const name of ['cancelled', 'killed']) await pool.addVm({ ...SPEC, diskMib: 2, name });
+    },
+  });
+  const { pool, service, image } = at;
+  const names = ['cancelled', 'killed'];
+  const forget = pool.faults.add({
+    method: 'VBD.create',
+    code: 'INTERNAL_ERROR',
+    params: ['x'],
+    when: ([, vbd]) => names.some((name) => pool.vm(name).ref === (vbd as { VM: string }).VM),
+  });
+  const ids = await Promise.all(names.map((into) => askRestore(service, image, { into })));
+  const [first] = await Promise.all(
+    ids.map((id) => restored(service, id, ({ retrying }) => retrying?.state === 'SwapDisk')),
+  );
+  expect(names.map((name) => pool.vm(name).rootVdi)).toEqual([undefined, undefined]);
+  forget();
+  if (first) await cancelJob(first, service.runtime, 'somebody');
+  const restarted = await at.restart();
+  const ended = await Promise.all(ids.map((id) => restored(restarted, id)));
+  expect(ended.map(({ status, error }) => [status, error?.name])).toEqual([
+    ['cancelled', 'JobCancelled'],
+    ['failed', 'Interrupted'],
+  ]);
+  expect(ended.map(({ into }) => into?.diskUuid)).toEqual(names.map((name) => pool.vm(name).rootVdi?.uuid));
+
+  const [late = '', own = ''] = [pool.vm('killed').ref, ids[1]];
+  await restarted.runtime.withSession(POOL_NAME, (xapi) =>
+    xapi.call(
+      'VM.add_to_blocked_operations',
+      late as never,
+      'start',
+      `xensnap is restoring this VM (${own})`,
+    ),
+  );
+  const { findings } = await restarted.janitor();
+  expect(findings).toMatchObject([{ id: pool.vm('killed').uuid, action: 'removed' }]);
+});
