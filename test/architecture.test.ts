@@ -171,13 +171,16 @@ it('writes each list of words out in one place', () => {
 });
 
 it('has an arrow for every folder with sources', () => {
-  const known = [...Object.keys(arrows), 'test'];
+  const known = [...Object.keys(arrows), 'test', 'benchmark'];
   const folders = sources.filter((file) => file.includes('/')).map(folderOf);
   expect([...new Set(folders)].filter((folder) => !known.includes(folder))).toEqual([]);
 });
 
-it('has nothing but tests import tests', () => {
-  const wrong = imports.filter(({ file, of }) => folderOf(of) === 'test' && folderOf(file) !== 'test');
+it('has nothing but tests and benchmarks import them', () => {
+  const measuring = ['test', 'benchmark'];
+  const wrong = imports.filter(
+    ({ file, of }) => measuring.includes(folderOf(of)) && !measuring.includes(folderOf(file)),
+  );
   expect(wrong.filter(({ file }) => file !== 'vitest.config.ts').map(line)).toEqual([]);
 });
 
