@@ -187,7 +187,7 @@ it('tells the topic of every alarm, and the topic the operators', () => {
       'RestoreTestFailed',
       'RestoreTestOverdue',
       'SchedulesErrors',
-      'StepErrorsFromDestroySnapshot',
+      'StepErrorsFromDiscardImage',
       'StepErrorsFromRotateBackups',
       'StepErrorsFromTakeVm',
       'VmLeftUnlocked',
