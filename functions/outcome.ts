@@ -1,13 +1,19 @@
 import { type Caught, type FinalStatus, OUTCOME_OF_ERROR } from '../statemachine/contract.ts';
 import { documented, type Reason } from './errors.ts';
-import type { Job } from './job.ts';
+import { isSnapshot, type Job } from './job.ts';
 
 /** How a job ends: succeeded if it is committed, whatever came after; else what its failure means. */
 export function outcomeOf(job: Job, failure: Reason): { status: FinalStatus; error?: Reason } {
   if (job.committed) return { status: 'succeeded' };
   if (job.cancelRequested)
     return { status: 'cancelled', error: { name: 'JobCancelled', message: 'The job was cancelled.' } };
+  if (isNothingToTest(job, failure)) return { status: 'cancelled', error: failure };
   return { status: OUTCOME_OF_ERROR[failure.name] ?? 'failed', error: failure };
+}
+
+/** A backup that a rotation has deleted before its test was over has not failed to restore. */
+function isNothingToTest(job: Job, { name }: Reason): boolean {
+  return !isSnapshot(job) && job.request.test === true && name === 'ImageNotFound';
 }
 
 /** What a Catch wrote, as a job's error. */

@@ -96,7 +96,8 @@ async function ask(run: Run, runtime: Runtime, requests: Requests): Promise<Reas
       if (run.problem?.message !== reason.message) await store.runs.trouble(run, reason);
       return reason;
     }
-    await tell('failed', reason);
+    // A rotation may have deleted what was to be tested.
+    await tell(run.test && reason.name === 'ImageNotFound' ? 'skipped' : 'failed', reason);
     if (schedule.vm && GONE.includes(reason.name)) await disable(schedule, reason, runtime);
   }
   return undefined;

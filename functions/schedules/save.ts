@@ -143,14 +143,15 @@ function scheduleOf(
   };
 }
 
-/** The first test is a period after somebody has wished for it: by then there are backups. */
+/** The first test is a period after somebody has wished for it, or has enabled the schedule: by then there are backups. */
 function testsOf(
   restoreTest: RestoreTest,
   before: Schedule | undefined,
   { anchor, now, enabled }: { readonly anchor: string; readonly now: Date; readonly enabled: boolean },
 ): Pick<Schedule, 'restoreTest' | 'testAnchor' | 'nextTestAt'> {
   const { every } = restoreTest;
-  const testAnchor = before?.restoreTest?.every === every ? (before.testAnchor ?? anchor) : anchor;
+  const goesOn = before?.enabled === true && before.restoreTest?.every === every;
+  const testAnchor = goesOn ? (before.testAnchor ?? anchor) : anchor;
   const next = nextTest({ every, testAnchor }, now.getTime());
   return { restoreTest, testAnchor, ...(enabled && { nextTestAt: new Date(next).toISOString() }) };
 }
