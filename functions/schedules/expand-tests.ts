@@ -6,7 +6,7 @@ import { vmKey } from './coverage.ts';
 import { tellRun } from './outcome.ts';
 import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
-import { nextTest } from './test-times.ts';
+import { nextTest, testPeriodMs } from './test-times.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -31,10 +31,11 @@ export async function expandTests(
   if (!restoreTest || testAnchor === undefined || nextTestAt === undefined) return undefined;
   if (Date.parse(nextTestAt) > now) return nextTestAt;
   const next = nextTest({ every: restoreTest.every, testAnchor }, now);
+  const time = { nominal: iso(next - testPeriodMs(restoreTest.every)), next: iso(next) };
   const candidates = await candidatesOf(schedule, runtime);
   const taken = new Set<string>();
   for (let slot = 0; slot < restoreTest.sample; slot++) {
-    const run = runOf(schedule, { nominal: nextTestAt, next: iso(next), slot });
+    const run = runOf(schedule, { ...time, slot });
     const there = await runtime.store.runs.get(run);
     const { pool = '', vmUuid = '' } = there ?? {};
     if (there) taken.add(vmKey({ pool, uuid: vmUuid }));
@@ -45,8 +46,7 @@ export async function expandTests(
       await create(run, chosen, now, runtime);
     }
   }
-  if (taken.size === 0)
-    await nothing(runOf(schedule, { nominal: nextTestAt, next: iso(next), slot: 0 }), runtime);
+  if (taken.size === 0) await nothing(runOf(schedule, { ...time, slot: 0 }), runtime);
   return iso(next);
 }
 

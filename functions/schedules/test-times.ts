@@ -6,7 +6,7 @@ const DAY_MS = 86_400_000;
 const DAYS: Readonly<Record<TestPeriod, number>> = { daily: 1, weekly: 7, monthly: 30 };
 
 /** How long a period of tests is, in ms. */
-function testPeriodMs(every: TestPeriod): number {
+export function testPeriodMs(every: TestPeriod): number {
   return DAYS[every] * DAY_MS;
 }
 

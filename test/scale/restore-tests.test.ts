@@ -101,6 +101,7 @@ it('tests so many VMs a week, each once before any is tested again, whenever and
   time.now += 21 * DAY;
   await look();
   expect(tested.length).toBe(8 * 3);
+  expect((await runs()).at(-1)?.nominal).toBe(new Date(FROM + 10 * 7 * DAY).toISOString());
   expect((await runtime.store.schedules.get(schedule.id))?.nextTestAt).toBe(
     new Date(FROM + 11 * 7 * DAY).toISOString(),
   );

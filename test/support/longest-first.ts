@@ -9,6 +9,8 @@ const LONGEST = [
   'pipeline/host-away',
   'pipeline/restore-trouble',
   'pipeline/restore-failure',
+  'pipeline/restore-weekly',
+  'pipeline/restore-tested',
   'pipeline/blips',
   'pipeline/capacity',
   'pipeline/quiesce',

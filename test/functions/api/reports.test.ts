@@ -233,3 +233,21 @@ it('tells a project of its own backups alone where others have some of the same 
   const all = await reportFor('ops');
   expect(all.vms).toMatchObject([{ lastBackup: { imageId: nobodys }, lost: [{ imageId: theirs }] }]);
 });
+
+it('shows a project the tests of its own backups, and a failure only while no later test has proved it', async () => {
+  const { backups } = api.runtime.store;
+  const uuid = uuidOf('forgotten');
+  const at = (hour: number) => `2026-05-05T0${hour}:00:00.000Z`;
+  const of = { imageId: randomUUID(), jobId: randomUUID(), project: null };
+  await backups.tested('demo', uuid, { failed: { ...of, at: at(2), name: 'ImageDamaged' } });
+  const seen = async (project: string) =>
+    (await reportFor(project)).unprotected.find(({ name }: { name: string }) => name === 'forgotten');
+  expect(await seen('ops')).toMatchObject({ lastProven: null, failedTest: { name: 'ImageDamaged' } });
+  expect(await seen('a')).toMatchObject({ lastProven: null, failedTest: null });
+  const proven = { ...of, project: 'a', at: at(3), seconds: 7, reached: 'disk' } as const;
+  await backups.tested('demo', uuid, { proven });
+  // An earlier one that is told late changes nothing.
+  await backups.tested('demo', uuid, { proven: { ...proven, at: at(1), reached: 'tools' } });
+  expect(await seen('ops')).toMatchObject({ lastProven: { reached: 'disk', seconds: 7 }, failedTest: null });
+  expect(await seen('a')).toMatchObject({ lastProven: { reached: 'disk' } });
+});
