@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { downloadBundle } from '../support/bundle.ts';
 import { type Link, type LinkOptions, startLink } from '../support/link.ts';
+import { askRestore, holdsExactly, restored, takeAway } from '../support/restoring.ts';
 import { type ScenarioOptions, scenario } from '../support/scenario.ts';
 import { validateNovaBundle } from '../support/vhd-importer.ts';
 import { readChain } from '../support/vhd-reader.ts';
@@ -29,7 +31,7 @@ async function pipeline(options: ScenarioOptions = {}, glanceUrl = realUrl) {
   };
 }
 
-/** A link to the real Glance that is bad for uploads, which are larger than any other request. */
+/** A link to the real Glance that is bad for uploads, or downloads: they are larger than all else that goes that way. */
 async function badLink(options: Omit<LinkOptions, 'afterBytes'>): Promise<Link> {
   const link = await startLink(realUrl, { ...options, afterBytes: 500_000 });
   onTestFinished(() => link.close());
@@ -135,5 +137,26 @@ it('uploads into the same image of a real Glance again when an upload has broken
   expect(await image(done.id)).toMatchObject({ status: 'active', os_hash_value: done.sha512 });
   const { vhds } = await downloadBundle(realUrl, done.id, join(folder, 'bundle'));
   expect(await (await readChain(vhds)).compareWith(pool.modelPath(done.vhds?.[0]?.uuid ?? ''))).toBeNull();
+  expect(await leftBehind()).toEqual([]);
+});
+
+it('brings the disk of the snapshot’s moment back from a real Glance, over a link that breaks off', async () => {
+  const link = await badLink({ effect: 'cut', times: 4, direction: 'down' });
+  const { pool, service, request, job, leftBehind } = await pipeline(
+    { pool: { guestWrites: true } },
+    link.url,
+  );
+  for (const wish of [{}, { flatten: true }, { format: 'raw' }]) {
+    const taken = await job(await request('deep', wish));
+    onTestFinished(async () => void (await fetch(`${realUrl}/v2/images/${taken.id}`, { method: 'DELETE' })));
+    const then = await readFile(pool.modelPath(taken.snapshotDisks?.[0] ?? ''));
+    const done = await restored(service, await askRestore(service, taken.id));
+    expect(done.error).toBeUndefined();
+    // What had come was not asked for again.
+    expect(done).toMatchObject({ status: 'succeeded', uploadAttempts: 1, bytesRead: taken.imageBytes });
+    expect(await holdsExactly(pool, done, then)).toBe(true);
+    await takeAway(service, done);
+  }
+  expect(link.count()).toBe(4);
   expect(await leftBehind()).toEqual([]);
 });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import { startLink } from '../support/link.ts';
+import { askRestore, holdsExactly, restored, takeAway } from '../support/restoring.ts';
 import { PLUGIN_FILE, scenario } from '../support/scenario.ts';
 import { limits, openBench } from './contract/target.ts';
 
@@ -84,6 +85,36 @@ it('fails, and leaves no image, when a real Glance is killed in the middle and t
   expect(done).toMatchObject({ status: 'failed', error: { name: 'GlanceConflict' }, uploadAttempts: 2 });
   expect(done.error?.message).toMatch(/the image is saving, not queued \(IMAGE_NOT_QUEUED\)$/);
   expect(await glance.statusOf(id)).toBe(404);
+  expect(await leftBehind()).toEqual([]);
+}, 300_000);
+
+it('restores although a real Glance is killed in the middle of the download, once it comes back', async () => {
+  const glance = await ownGlance();
+  const link = await startLink(glance.url, {
+    effect: 'cut',
+    times: 1,
+    afterBytes: 500_000,
+    direction: 'down',
+  });
+  onTestFinished(() => link.close());
+  const { pool, service, request, job, leftBehind } = await scenario({
+    speed: 1,
+    vms: [{ name: 'deep', diskMib: 8, dataMib: 4 }],
+    pool: { vms: 0, keepModels: true },
+    service: { glance: { url: link.url }, timings: { coalesceMaxSeconds: 3, uploadRetrySeconds: 1 } },
+  });
+  const taken = await job(await request('deep'));
+  const id = await askRestore(service, taken.id);
+  await link.struck;
+  await glance.kill();
+  // It starts for seconds, in which the plugin asks in vain.
+  await glance.startAgain();
+  const done = await restored(service, id);
+  expect(done.error).toBeUndefined();
+  expect(done).toMatchObject({ status: 'succeeded', bytesRead: taken.imageBytes });
+  const then = await readFile(pool.modelPath(taken.snapshotDisks?.[0] ?? ''));
+  expect(await holdsExactly(pool, done, then)).toBe(true);
+  await takeAway(service, done);
   expect(await leftBehind()).toEqual([]);
 }, 300_000);
 

@@ -3,8 +3,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /** What becomes of connections that carry much, such as uploads. */
 export interface LinkOptions {
-  /** Bytes from the client after which a connection is one of those. */
+  /** Bytes in that direction after which a connection is one of those. */
   readonly afterBytes: number;
+  /** `up`, from the client, unless told: uploads. `down`: downloads. */
+  readonly direction?: 'up' | 'down';
   /** `hold`: nothing more goes through, the ends stay. `cut`: both ends are reset. */
   readonly effect: 'hold' | 'cut';
   /** How many connections are affected; all later ones go through. */
@@ -22,7 +24,10 @@ export interface Link {
 }
 
 /** Listens on loopback and hands everything on to the server at `target`. */
-export async function startLink(target: string, { afterBytes, effect, times }: LinkOptions): Promise<Link> {
+export async function startLink(
+  target: string,
+  { afterBytes, direction = 'up', effect, times }: LinkOptions,
+): Promise<Link> {
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
   const struck = Promise.withResolvers<void>();
@@ -41,21 +46,22 @@ export async function startLink(target: string, { afterBytes, effect, times }: L
           there.destroy();
         });
     }
-    upstream.pipe(client);
+    const [from, to] = direction === 'up' ? [client, upstream] : [upstream, client];
+    to.pipe(from);
     let bytes = 0;
-    client.on('data', (piece: Buffer) => {
+    from.on('data', (piece: Buffer) => {
       bytes += piece.length;
       if (bytes > afterBytes && count < times) {
         count += 1;
-        client.pause();
+        from.pause();
         struck.resolve();
         if (effect === 'cut') client.resetAndDestroy();
-      } else if (!upstream.write(piece)) {
-        client.pause();
-        upstream.once('drain', () => client.resume());
+      } else if (!to.write(piece)) {
+        from.pause();
+        to.once('drain', () => from.resume());
       }
     });
-    client.on('end', () => upstream.end());
+    from.on('end', () => to.end());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
