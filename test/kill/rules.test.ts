@@ -109,7 +109,9 @@ it('wants one image of a job that succeeded, active and verified, and none of an
   expect(imagesWrong(world, job, [])).toEqual([]);
   expect(imagesWrong(world, { ...job, status: 'failed' }, []).join()).toContain('of a job that failed');
   expect(imagesWrong(world, undefined, []).join()).toContain('that no answer told of');
-  expect(imagesWrong(world, { ...job, id: 'other' }, [job.id]).join()).toContain('its image is not there');
+  expect(imagesWrong(world, { ...job, id: 'other' }, world.glance.images()).join()).toContain(
+    'its image is not there',
+  );
   const { glance, imageToken } = world;
   await fetch(`${glance.url}/v2/images/${job.id}`, {
     method: 'PATCH',
@@ -146,7 +148,7 @@ it('wants one outcome with a cause that is documented and true', async () => {
     unexpected({ ...cell, fault }, { job: of, answer: { status: 202, body: {} } });
   expect(judge('INTERNAL_ERROR', job)).toEqual([]);
   expect(judge('INTERNAL_ERROR', failed('XapiFailure'))).toHaveLength(1);
-  expect(judge('INTERNAL_ERROR', { ...job, uploadAttempts: 2 })).toEqual(['it was uploaded 2 times']);
+  expect(judge('INTERNAL_ERROR', { ...job, uploadAttempts: 2 })).toEqual(['its data was sent 2 times']);
   expect(judge('RBAC_PERMISSION_DENIED', failed('Internal'))).toHaveLength(1);
   expect(judge('RBAC_PERMISSION_DENIED', failed('XapiFailure'))).toHaveLength(1);
 });

@@ -32,7 +32,7 @@ export async function run(cell: Cell): Promise<Verdict & { readonly logs: readon
   const verdict = await Promise.race([runCell(cell, stage).catch(broken), timer.promise]);
   clearTimeout(tooLong);
   world.logs.push = push;
-  if (isSpent(cell, verdict, world)) await closeStage();
+  if (isSpent(cell, verdict.wrong, world)) await closeStage();
   return { ...verdict, logs: verdict.wrong.length > 0 ? logs : [] };
 }
 

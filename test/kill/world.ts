@@ -70,6 +70,8 @@ export interface World {
   request(vm: string, more?: object): Promise<string>;
   job(jobId: string, until?: (job: SnapshotJob) => boolean): Promise<SnapshotJob>;
   janitor(): Promise<JanitorReport>;
+  /** Stops a job's execution, as its operator would in AWS's console. */
+  stopExecution(jobId: string): Promise<void>;
   /** Lets nothing of the service in or out any more, ends it, and starts another one on the same folder. */
   kill(): Promise<void>;
   /** Waits for a kill that is under way. */
@@ -156,6 +158,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
     job: (jobId, until = isSettled) => jobWhen(service, jobId, until),
     janitor: () => from(origin('janitor'), () => service.janitor()),
+    async stopExecution(id) {
+      const { store, executions } = service.runtime;
+      const machine = (await store.jobs.get(id))?.machine ?? 'snapshot';
+      await from(origin('cancel', id), () => executions.stop({ machine, id }, 'planted'));
+    },
     kill() {
       wire.kill(generation);
       killing = (async () => {
@@ -183,7 +190,7 @@ async function startServers(
     pluginFile: PLUGIN_FILE,
     clock,
     // The coalescer does not keep the next job waiting.
-    ...{ diskMib: 2, vms: 2, guestWrites: false, gcQuietSeconds: 10, gcPairSeconds: 1 },
+    ...{ diskMib: 2, vms: 2, guestWrites: false, gcQuietSeconds: 10, gcPairSeconds: 1, keepModels: true },
     ...options.pool,
   });
   starting.defer(() => pool.close());

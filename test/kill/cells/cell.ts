@@ -1,13 +1,39 @@
+import type { MachineName } from '../../../statemachine/contract.ts';
 import type { Who } from '../wire/call.ts';
 import type { Target } from '../wire/faults.ts';
 
-/**
- * How the job goes in which something fails: to its end; undone by the state machine because the plugin is refused in
- * the middle of the upload; undone by reconcile, since its execution was stopped there; as a backup that replaces an
- * older one; or owing a secret that the janitor is to destroy.
- */
-export const RUNS = ['plain', 'undone', 'stopped', 'backup', 'owing'] as const;
-export type RunName = (typeof RUNS)[number];
+/** How the job goes in which something fails, and of which machine it is. */
+export const RUNS = {
+  /** To its end. */
+  plain: 'snapshot',
+  /** Undone by the state machine, because the plugin is refused in the middle of the upload. */
+  undone: 'snapshot',
+  /** Undone by reconcile, since its execution was stopped there. */
+  stopped: 'snapshot',
+  /** As a backup that replaces an older one. */
+  backup: 'snapshot',
+  /** Owing a secret that the janitor is to destroy. */
+  owing: 'snapshot',
+  /** To its end. */
+  restore: 'restore',
+  /** Undone by the state machine, because the plugin is refused in the middle of the download. */
+  'restore-cut': 'restore',
+  /** Undone by the state machine, because the VM's interface is refused, so that there are VM and disk. */
+  'restore-undone': 'restore',
+  /** Undone by reconcile, since its execution was stopped there. */
+  'restore-stopped': 'restore',
+} as const satisfies Record<string, MachineName>;
+export type RunName = keyof typeof RUNS;
+
+/** Whether the state machine undoes the job of such a run. */
+export function isUndone(run: RunName): boolean {
+  return run === 'undone' || run === 'restore-cut' || run === 'restore-undone';
+}
+
+/** Whether reconcile undoes it. */
+export function isStopped(run: RunName): boolean {
+  return run === 'stopped' || run === 'restore-stopped';
+}
 
 /** What happens beyond calls, at a state's beginning. */
 export const EVENTS = [

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SnapshotJob } from '../../../functions/job.ts';
-import type { Cell } from '../cells/cell.ts';
+import type { Job } from '../../../functions/job.ts';
+import { type Cell, RUNS } from '../cells/cell.ts';
 import type { Answer, World } from '../world.ts';
 import { type Happening, happeningOf } from './events.ts';
 import { unexpected } from './expected.ts';
-import { imagesWrong, outcomeWrong } from './rules.ts';
-import { BACKUP, type Ended, runOnce } from './runs.ts';
+import { hasRestored, restoredWrong, takeRestoredAway } from './restored.ts';
+import { leftOf, outcomeWrong } from './rules.ts';
+import { type Ended, runOnce } from './runs.ts';
 import { nextJobWrong, settle } from './settle.ts';
 import { forgetImages, type Stage, targetOf } from './stage.ts';
 import { type Decide, strikeOf } from './strike.ts';
@@ -28,12 +29,17 @@ const CANCEL_SECONDS = 15;
 export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   const began = Date.now();
   const { world } = stage;
-  const { vm, host } = targetOf(stage);
+  const { vm, host } = targetOf(world);
+  const subject = { vm, image: stage.image };
   const deadHost =
     stage.kind === 'hosts' ? world.pool.hosts.find(({ uuid }) => uuid === host)?.name : undefined;
-  if (cell.run !== 'backup') await forgetImages(world);
+  if (cell.run !== 'backup') await forgetImages(world, stage.image);
+  // What is restored goes to the host that is to die.
+  const isToDie = stage.kind === 'hosts' && RUNS[cell.run] === 'restore';
+  const awayFrom = isToDie ? world.pool.hosts.find(({ isMaster }) => isMaster) : undefined;
+  if (awayFrom) await world.pool.setHost(awayFrom.uuid, { enabled: false });
   const before = await world.lookAround();
-  const known = world.glance.images().map(({ id }) => id);
+  const known = world.glance.images();
   const strike = 'event' in cell ? undefined : strikeOf(cell, world);
   const happening = 'event' in cell ? happeningOf(cell, world, host) : undefined;
   stage.happening = happening;
@@ -41,15 +47,16 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
     // The state is tried again beside the one that was held.
     if (step === cell.state && strike?.fired()) strike.release();
   };
-  const decide = strike?.decide ?? (cell.state === 'PollUpload' ? whileUploading(happening) : undefined);
+  const decide = strike?.decide ?? whileAtWork(cell, happening);
   stage.doing = 'its job';
-  const ended = await runOnce(world, vm, cell.run, decide);
+  const ended = await runOnce(world, subject, cell.run, decide);
   stage.doing = 'what happens beside it';
   happening?.ended(ended.job?.id ?? '');
   strike?.release();
   const wrong: string[] = [];
   const answer = await happening?.over.catch((error: unknown) => void wrong.push(String(error)));
   await happening?.afterwards();
+  if (awayFrom) await world.pool.setHost(awayFrom.uuid, { enabled: true });
   world.wire.decide = () => undefined;
   stage.doing = 'the restart of a killed service';
   stage.happening = undefined;
@@ -61,21 +68,24 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   // Glance's and Keystone's time-outs do not pass faster, as Lambda's does here: it ends the step before it logs out.
   const outlastsStep =
     'to' in cell && /^(glance|keystone)$/.test(cell.to) && /^(never|late)$/.test(cell.fault);
-  const jobNow = async () => ended.job && (await world.service.runtime.store.jobs.snapshot(ended.job.id));
+  const jobNow = async () => ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
   const allowed = { sessions: isKilled || atSession || outlastsStep, deadHost };
-  wrong.push(
-    ...(await settle(world, before, allowed, async () => imagesWrong(world, await jobNow(), known))),
-  );
+  wrong.push(...(await settle(world, before, known, allowed, jobNow)));
   const job = await jobNow();
+  if (hasRestored(job)) {
+    stage.doing = 'what was restored';
+    wrong.push(...(await restoredWrong(world, job, stage.original)));
+    await takeRestoredAway(world, job);
+    wrong.push(...leftOf(before, await world.lookAround(), allowed));
+  }
   const now: Ended = { answer: ended.answer, job };
   wrong.push(...(job ? outcomeWrong(world, job) : []));
   wrong.push(...unexpected(cell, now));
   if ('event' in cell && cell.event === 'job cancelled' && happening?.fired())
     wrong.push(...cancelWrong(answer ?? undefined, job, happening));
   stage.doing = 'the next job';
-  // After a success the next cell's job is the VM's next one, and no lease is left, as was looked at.
-  if (job?.status !== 'succeeded')
-    wrong.push(...(await nextJobWrong(world, vm, cell.run === 'backup' ? BACKUP : {})));
+  // Where the world goes on, the next cell's job is the next one; that no lease or slot is left was looked at.
+  if (isSpent(cell, wrong, world)) wrong.push(...(await nextJobWrong(world, cell.run, subject)));
   world.logs.length = 0;
   return {
     id: cell.id,
@@ -91,18 +101,19 @@ function outcomeOf({ job, answer: { status, body } }: Ended): string {
   return job.error ? `${job.status} ${job.error.name}` : job.status;
 }
 
-/** The plugin is at work while it happens: Glance takes its bytes only then. */
-function whileUploading(happening: Happening | undefined): Decide {
+/** The plugin is at work while it happens: Glance takes its bytes, or gives them, only then. */
+function whileAtWork({ state }: Cell, happening: Happening | undefined): Decide | undefined {
+  const held = { PollUpload: 'PUT image/file', PollDownload: 'GET image/file' }[state as string];
+  if (held === undefined) return undefined;
   const until = Promise.race([
     happening?.over.catch(() => undefined),
     delay(4000, undefined, { ref: false }),
   ]);
-  return ({ state, name }) =>
-    state === 'plugin' && name === 'PUT image/file' ? { kind: 'hold', until } : undefined;
+  return ({ state, name }) => (state === 'plugin' && name === held ? { kind: 'hold', until } : undefined);
 }
 
 /** Accepted and cancelled in time; or refused because the image is good, or the job over. */
-function cancelWrong(answer: Answer | undefined, job: SnapshotJob | undefined, { at }: Happening): string[] {
+function cancelWrong(answer: Answer | undefined, job: Job | undefined, { at }: Happening): string[] {
   if (!answer || !job) return ['it was not cancelled'];
   if (answer.status === 409) return job.status === 'succeeded' ? [] : [`409, and it ${job.status}`];
   if (answer.status !== 202) return [`the cancel was answered ${answer.status} ${answer.body?.error?.name}`];
@@ -112,7 +123,7 @@ function cancelWrong(answer: Answer | undefined, job: SnapshotJob | undefined, {
 }
 
 /** What a world is good for after a cell: a pool that has lost a host is no other's. */
-export function isSpent(cell: Cell, { wrong }: Verdict, world: World): boolean {
+export function isSpent(cell: Cell, wrong: readonly string[], world: World): boolean {
   return (
     wrong.length > 0 || world.pool.hosts.length < 2 || ('event' in cell && /^host|^failed/.test(cell.event))
   );

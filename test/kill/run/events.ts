@@ -1,8 +1,9 @@
 import { GetExecutionHistoryCommand } from '@aws-sdk/client-sfn';
 import { STEP_HANDLERS } from '../../../local/steps.ts';
 import type { StepName } from '../../../statemachine/contract.ts';
-import type { EventCell, EventName } from '../cells/cell.ts';
+import { type EventCell, type EventName, RUNS } from '../cells/cell.ts';
 import type { Answer, World } from '../world.ts';
+import { PATH } from './runs.ts';
 
 /** What happens to one job when it comes to a state. */
 export interface Happening {
@@ -21,7 +22,11 @@ export interface Happening {
   afterwards(): Promise<void>;
 }
 
-const STATES_ARN = 'arn:aws:states:us-east-1:000000000000:execution:xensnap';
+/** The executions of each machine, as the local service names them. */
+const ARNS = {
+  snapshot: 'arn:aws:states:us-east-1:000000000000:execution:xensnap',
+  restore: 'arn:aws:states:us-east-1:000000000000:execution:xensnap-restore',
+} as const;
 
 export function happeningOf(cell: EventCell, world: World, hostUuid: string): Happening {
   const { promise, resolve, reject } = Promise.withResolvers<Answer | undefined>();
@@ -30,7 +35,7 @@ export function happeningOf(cell: EventCell, world: World, hostUuid: string): Ha
   const begin = (job: string) => {
     if (at > 0) return;
     at = world.clock.now().getTime();
-    EVENT[cell.event](world, job, cell.state as StepName, hostUuid).then(resolve, reject);
+    EVENT[cell.event](world, job, cell, hostUuid).then(resolve, reject);
   };
   let passed = false;
   const { event } = cell;
@@ -59,15 +64,13 @@ export function happeningOf(cell: EventCell, world: World, hostUuid: string): Ha
   };
 }
 
-type Event = (world: World, job: string, step: StepName, hostUuid: string) => Promise<Answer | undefined>;
+type Event = (world: World, job: string, cell: EventCell, hostUuid: string) => Promise<Answer | undefined>;
 
 const EVENT: Readonly<Record<EventName, Event>> = {
   'service killed': async (world) => void (await world.kill()),
-  'execution stopped': async (world, job) =>
-    void (await world.as('cancel', job, () =>
-      world.service.runtime.executions.stop({ machine: 'snapshot', id: job }, 'planted'),
-    )),
-  'job cancelled': (world, job) => world.ask('DELETE', `/snapshots/${job}`, undefined, 'cancel'),
+  'execution stopped': async (world, job) => void (await world.stopExecution(job)),
+  'job cancelled': (world, job, { run }) =>
+    world.ask('DELETE', `${PATH[RUNS[run]]}/${job}`, undefined, 'cancel'),
   'called twice at once': callAgain,
   'called twice in turn': callAgain,
   'xapi restarted': async ({ pool }) => void (await pool.restartXapi()),
@@ -76,16 +79,18 @@ const EVENT: Readonly<Record<EventName, Event>> = {
     await pool.failOver(member?.uuid ?? '', { oldMaster: 'member' });
     return undefined;
   },
-  'host dies, returns': async ({ pool }, _job, _step, host) =>
+  'host dies, returns': async ({ pool }, _job, _cell, host) =>
     void (await pool.setHost(host, { live: false })),
-  'host dies, is ejected': async ({ pool }, _job, _step, host) =>
+  'host dies, is ejected': async ({ pool }, _job, _cell, host) =>
     void (await pool.setHost(host, { live: false })),
 };
 
 /** Calls a step's handler as Step Functions would: with the input that its history has. */
-async function callAgain(world: World, job: string, step: StepName): Promise<undefined> {
+async function callAgain(world: World, job: string, cell: EventCell): Promise<undefined> {
+  const step = cell.state as StepName;
   const { runtime } = world.service;
-  const history = new GetExecutionHistoryCommand({ executionArn: `${STATES_ARN}:${job}`, maxResults: 1000 });
+  const executionArn = `${ARNS[RUNS[cell.run]]}:${job}`;
+  const history = new GetExecutionHistoryCommand({ executionArn, maxResults: 1000 });
   let input: string | undefined;
   while (input === undefined) {
     const { events = [] } = await runtime.sfn.send(history);

@@ -1,6 +1,6 @@
-import type { SnapshotJob } from '../../../functions/job.ts';
+import type { Job } from '../../../functions/job.ts';
 import { CATALOGUE } from '../cells/catalogue.ts';
-import type { CallCell, Cell, EventName } from '../cells/cell.ts';
+import { type CallCell, type Cell, type EventName, isStopped, isUndone } from '../cells/cell.ts';
 import { isDocumented } from './rules.ts';
 import { type Ended, UNANSWERED } from './runs.ts';
 
@@ -12,19 +12,20 @@ export function unexpected(cell: Cell, { answer, job }: Ended): string[] {
   if (!job) return refusalWrong(cell, answer);
   if (UNTRUE.has(job.error?.name ?? '')) return [`the cause is ${job.error?.name}: ${job.error?.message}`];
   if ('event' in cell) return EVENT[cell.event](job, cell.state);
-  if (cell.fault === 'killed' && cell.run !== 'undone') return [...interrupted(job), ...uploads(job)];
-  const { lasting } = CATALOGUE[cell.to][cell.fault] ?? {};
+  const isKilled = cell.fault === 'killed';
+  if (isKilled && !isUndone(cell.run)) return [...interrupted(job), ...transfers(job)];
   // A job that was killed while it was undone has two causes.
-  if (cell.run === 'undone' && job.error?.name === 'Interrupted' && cell.fault === 'killed') return [];
-  if (cell.run === 'undone') return is(job, 'failed', 'PoolPermissionDenied');
-  if (cell.run === 'stopped') return is(job, 'failed', 'Interrupted');
+  if (isKilled && job.error?.name === 'Interrupted') return [];
+  if (isUndone(cell.run)) return is(job, 'failed', 'PoolPermissionDenied');
+  if (isStopped(cell.run)) return is(job, 'failed', 'Interrupted');
+  const { lasting } = CATALOGUE[cell.to][cell.fault] ?? {};
   if (lasting === 'passes') return mayNotFail(cell, job);
   return causeWrong(cell, job);
 }
 
-/** A trouble that passes costs no job, and no upload but one of which nothing had been sent. */
-function mayNotFail(cell: CallCell, job: SnapshotJob): string[] {
-  if (job.status === 'succeeded') return /Upload$|^plugin$/.test(cell.state) ? [] : uploads(job);
+/** A trouble that passes costs no job, and no upload or download but one of which nothing had been sent. */
+function mayNotFail(cell: CallCell, job: Job): string[] {
+  if (job.status === 'succeeded') return /Upload$|Download$|^plugin$/.test(cell.state) ? [] : transfers(job);
   // A call that was lost before it did anything, or of which there is only the record, is never made again: ADR 4.
   const isSending =
     cell.name === 'Async.VM.snapshot' || (cell.state === 'StartSnapshot' && cell.fault === 'zombie');
@@ -32,12 +33,12 @@ function mayNotFail(cell: CallCell, job: SnapshotJob): string[] {
   return [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 }
 
-function uploads({ uploadAttempts = 0 }: SnapshotJob): string[] {
-  return uploadAttempts > 1 ? [`it was uploaded ${uploadAttempts} times`] : [];
+function transfers({ uploadAttempts = 0 }: Job): string[] {
+  return uploadAttempts > 1 ? [`its data was sent ${uploadAttempts} times`] : [];
 }
 
 /** Of what stays, the cause is told: in xapi's words, or as Glance's or Keystone's. */
-function causeWrong(cell: CallCell, { status, error }: SnapshotJob): string[] {
+function causeWrong(cell: CallCell, { status, error }: Job): string[] {
   if (status === 'succeeded') return [];
   const { name = '', message = '' } = error ?? {};
   const isTold =
@@ -61,29 +62,32 @@ function refusalWrong(cell: Cell, { status, body }: Ended['answer']): string[] {
   return isDocumented(name) && !UNTRUE.has(name) ? [] : [said];
 }
 
-function is(job: SnapshotJob, status: SnapshotJob['status'], name: string): string[] {
+function is(job: Job, status: Job['status'], name: string): string[] {
   return job.status === status && job.error?.name === name
     ? []
     : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 }
 
 /** One whose process is gone is undone, unless it had committed. */
-function interrupted(job: SnapshotJob): string[] {
+function interrupted(job: Job): string[] {
   if (job.status === 'succeeded') return job.committed ? [] : ['it succeeded, and is not committed'];
   return is(job, 'failed', 'Interrupted');
 }
 
-const succeeded = (job: SnapshotJob) =>
-  job.status === 'succeeded' ? uploads(job) : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
-const anyCause = (job: SnapshotJob) =>
+const succeeded = (job: Job) =>
+  job.status === 'succeeded'
+    ? transfers(job)
+    : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
+const anyCause = (job: Job) =>
   job.status === 'succeeded' || isDocumented(job.error?.name ?? '') ? [] : [`it ${job.status}`];
 /** Before its upload nothing of xapi's is lost but a session; tasks are, and then the job may fail by name. */
-const lostTasks = (job: SnapshotJob) =>
-  job.status === 'succeeded' || /^(SnapshotLost|UploadFailed|SnapshotFailed)$/.test(job.error?.name ?? '')
+const lostTasks = (job: Job) =>
+  job.status === 'succeeded' ||
+  /^(SnapshotLost|UploadFailed|SnapshotFailed|DownloadFailed)$/.test(job.error?.name ?? '')
     ? []
     : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 
-const EVENT: Readonly<Record<EventName, (job: SnapshotJob, state: string) => string[]>> = {
+const EVENT: Readonly<Record<EventName, (job: Job, state: string) => string[]>> = {
   'service killed': interrupted,
   'execution stopped': interrupted,
   'job cancelled': (job) => (job.status === 'succeeded' ? [] : is(job, 'cancelled', 'JobCancelled')),

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { ERROR_STATUS } from '../../../functions/errors.ts';
-import type { SnapshotJob } from '../../../functions/job.ts';
+import type { Job } from '../../../functions/job.ts';
+import type { ImageRecord } from '../../../local/glance/records.ts';
 import { leftBehind, type Surroundings } from '../../../local/leftovers.ts';
 import type { World } from '../world.ts';
 
@@ -41,25 +43,35 @@ function withoutHalted(before: Surroundings, after: Surroundings): Surroundings[
   return Object.fromEntries(entries);
 }
 
-/** The images that there are for a job: one that is whole and verified, if it succeeded, and otherwise none. */
-export function imagesWrong(world: World, job: SnapshotJob | undefined, before: readonly string[]): string[] {
+/**
+ * The images that there are for a job: of a snapshot one that is whole and verified, if it succeeded, and otherwise
+ * none; of a restore none. Those that were there are as they were.
+ */
+export function imagesWrong(world: World, job: Job | undefined, before: readonly ImageRecord[]): string[] {
   const images = world.glance.images();
   const found: string[] = [];
+  for (const was of before) {
+    const is = images.find(({ id }) => id === was.id);
+    // A backup goes with the next one.
+    if (is ? !isDeepStrictEqual(is, was) : was.properties.image_type !== 'backup')
+      found.push(`the image ${was.id}, which was there before, ${is ? 'was changed' : 'is gone'}`);
+  }
   for (const { id, status, properties } of images) {
     if (id === job?.id) {
       if (job.status !== 'succeeded') found.push(`the image of a job that ${job.status} is there, ${status}`);
       else if (status !== 'active' || properties.xensnap_verified !== 'true')
         found.push(`the image is ${status}, verified: ${properties.xensnap_verified}`);
-    } else if (!before.includes(id)) found.push(`an image ${id} that no answer told of is there, ${status}`);
+    } else if (!before.some((was) => was.id === id))
+      found.push(`an image ${id} that no answer told of is there, ${status}`);
   }
-  if (job?.status === 'succeeded' && !images.some(({ id }) => id === job.id))
+  if (job?.machine === 'snapshot' && job.status === 'succeeded' && !images.some(({ id }) => id === job.id))
     found.push('the job succeeded, and its image is not there');
   if (world.glance.uploads().length > 0) found.push('an upload is still under way');
   return found;
 }
 
 /** The outcome as it was told: once, and for a cause that is documented. */
-export function outcomeWrong(world: World, job: SnapshotJob): string[] {
+export function outcomeWrong(world: World, job: Job): string[] {
   const found: string[] = [];
   const told = world.logs.filter((line) => line.includes('"job ended"') && line.includes(job.id)).length;
   if (told > 1) found.push(`its outcome was told ${told} times`);

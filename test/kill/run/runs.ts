@@ -1,13 +1,14 @@
-import type { SnapshotJob } from '../../../functions/job.ts';
-import { isFinished } from '../../../functions/job.ts';
-import type { RunName } from '../cells/cell.ts';
+import { isFinished, type Job } from '../../../functions/job.ts';
+import type { MachineName } from '../../../statemachine/contract.ts';
+import { RUNS, type RunName } from '../cells/cell.ts';
+import type { Call } from '../wire/call.ts';
 import type { Answer, World } from '../world.ts';
 import { always, type Decide } from './strike.ts';
 
 /** What came of a request. */
 export interface Ended {
   /** Undefined where the request was refused. */
-  readonly job: SnapshotJob | undefined;
+  readonly job: Job | undefined;
   readonly answer: Answer;
 }
 
@@ -17,19 +18,34 @@ export const BACKUP = { backup: { type: 'kill', keep: 1 } };
 /** The request has no answer at all. */
 export const UNANSWERED = 0;
 
+/** What jobs are of: the VM that is imaged, and the image that is restored. */
+export interface Subject {
+  readonly vm: string;
+  readonly image: string;
+}
+
+/** The requests for each machine's jobs. */
+export const PATH: Readonly<Record<MachineName, string>> = { snapshot: '/snapshots', restore: '/restores' };
+
+/** What a run's request asks for. */
+export function wishOf(run: RunName, { vm, image }: Subject): object {
+  if (RUNS[run] === 'restore') return { image };
+  return { vm, ...(run === 'backup' && BACKUP) };
+}
+
 /** Runs one job until its outcome is told and nobody works on it; what it owes then is for the janitor. */
 export async function runOnce(
   world: World,
-  vm: string,
+  subject: Subject,
   run: RunName,
   decide: Decide = () => undefined,
 ): Promise<Ended> {
-  if (run === 'backup') await backUp(world, vm);
-  const base = BASE[run](world);
+  if (run === 'backup') await backUp(world, subject.vm);
+  const base = BASE[run]?.(world) ?? (() => undefined);
   world.wire.forget();
   world.wire.decide = (call) => decide(call) ?? base(call);
   const answer = await world
-    .ask('POST', '/snapshots', { vm, ...(run === 'backup' && BACKUP) })
+    .ask('POST', PATH[RUNS[run]], wishOf(run, subject))
     .catch((): Answer => ({ status: UNANSWERED, body: undefined }));
   // Of a service that was killed before it could answer, a job may be there all the same.
   const taken = () => world.wire.calls.find(({ job }) => job !== undefined)?.job;
@@ -45,7 +61,7 @@ export async function runOnce(
     await world.janitor().catch(() => undefined);
     await world.killed();
   }
-  return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.snapshot(id) };
+  return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.get(id) };
 }
 
 /** Real seconds after which a job that is not over is left to the janitor. */
@@ -57,39 +73,47 @@ export async function ended(world: World, id: string): Promise<void> {
   while (Date.now() < giveUp) {
     await world.killed();
     const { store, executions } = world.service.runtime;
-    const job = await store.jobs.snapshot(id).catch(() => undefined);
-    const execution = await executions.describe({ machine: 'snapshot', id }).catch(() => undefined);
-    if (job && isFinished(job) && execution?.status !== 'RUNNING') return;
+    const job = await store.jobs.get(id).catch(() => undefined);
+    if (job && isFinished(job)) {
+      const execution = await executions.describe(job).catch(() => undefined);
+      if (execution?.status !== 'RUNNING') return;
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-const BASE: Readonly<Record<RunName, (world: World) => Decide>> = {
-  plain: () => () => undefined,
-  backup: () => () => undefined,
+const REFUSED = {
+  kind: 'error',
+  code: 'RBAC_PERMISSION_DENIED',
+  params: ['planted', 'No permission'],
+} as const;
+
+/** What goes wrong in a run anyway. */
+const BASE: Readonly<Partial<Record<RunName, (world: World) => Decide>>> = {
   undone: () =>
-    always(
-      { state: 'PollUpload', to: 'xapi', name: 'host.call_plugin:status' },
-      { kind: 'error', code: 'RBAC_PERMISSION_DENIED', params: ['planted', 'No permission'] },
-      1,
-    ),
-  stopped: (world) => (call) => {
-    if (call.state !== 'PollUpload' || call.name !== 'host.call_plugin:status' || call.nth > 1)
-      return undefined;
-    const id = call.job ?? '';
-    void world.as('cancel', id, () =>
-      world.service.runtime.executions.stop({ machine: 'snapshot', id }, 'planted'),
-    );
-    return undefined;
-  },
+    always({ state: 'PollUpload', to: 'xapi', name: 'host.call_plugin:status' }, { ...REFUSED }, 1),
+  'restore-cut': () =>
+    always({ state: 'PollDownload', to: 'xapi', name: 'host.call_plugin:status' }, { ...REFUSED }, 1),
+  'restore-undone': () => always({ state: 'CreateVm', to: 'xapi', name: 'VIF.create' }, { ...REFUSED }),
+  stopped: (world) => stoppedAt(world, { state: 'PollUpload', name: 'host.call_plugin:status', nth: 1 }),
+  'restore-stopped': (world) => stoppedAt(world, { state: 'CreateVm', name: 'VIF.create', nth: 1 }),
   owing: () => (call) =>
     call.name === 'secret.destroy' && call.state !== 'janitor'
       ? { kind: 'error', code: 'INTERNAL_ERROR', params: ['planted'] }
       : undefined,
 };
 
+/** Stops the execution at a call, which goes on all the same. */
+function stoppedAt(world: World, at: Pick<Call, 'state' | 'name' | 'nth'>): Decide {
+  return ({ state, name, nth, job = '' }) => {
+    if (state === at.state && name === at.name && nth === at.nth)
+      void world.stopExecution(job).catch(() => undefined);
+    return undefined;
+  };
+}
+
 /** Sees to it that there is a backup that the next one replaces. */
 async function backUp(world: World, vm: string): Promise<void> {
-  if (world.glance.images().length > 0) return;
+  if (world.glance.images().some(({ properties }) => properties.image_type === 'backup')) return;
   await world.job(await world.request(vm, BACKUP));
 }

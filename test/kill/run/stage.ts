@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { type Cell, isSlowCell } from '../cells/cell.ts';
 import { startWorld, type World, type WorldOptions } from '../world.ts';
 import type { Happening } from './events.ts';
+import type { Original } from './restored.ts';
 import { ended } from './runs.ts';
 
 /** Kinds of worlds: cells that share one need the same. */
@@ -14,7 +16,7 @@ const OPTIONS: Readonly<Record<StageKind, WorldOptions>> = {
   fast: PATIENT,
   // Calls time out after two seconds.
   slow: { ...PATIENT, limitSpeed: 12 },
-  // The third and the fourth VM have their disks where every host sees them.
+  // The third and the fourth VM have their disks where every host sees them, and so has what is restored.
   hosts: { pool: { vms: 4 } },
   // So slow that seconds of the clock can be told from those of a busy machine.
   real: { speed: 4, limitSpeed: 1 },
@@ -32,6 +34,9 @@ export interface Stage {
   readonly kind: StageKind;
   happening: Happening | undefined;
   onStep: (step: string) => void;
+  /** The image to be restored, and what was on its disk. */
+  readonly image: string;
+  readonly original: Original;
   /** What is being waited for, to name where a cell hangs. */
   doing?: string;
 }
@@ -46,15 +51,22 @@ export async function openStage(kind: StageKind): Promise<Stage> {
       watching.happening?.began(job, step);
     },
   });
-  // Every VM is locked from now on, as it is to be after each cell.
-  for (const { uuid } of world.pool.vms()) await ended(world, await world.request(uuid));
+  // Every VM is locked from now on, as it is to be after each cell, and one of the images will be restored.
+  const { vm } = targetOf(world);
+  const made = world.pool.vms().map(async ({ uuid }) => ({ uuid, id: await world.request(uuid) }));
+  const images = await Promise.all(made);
+  for (const { id } of images) await ended(world, id);
   await world.service.settled();
-  await forgetImages(world);
-  return Object.assign(watching, { world, kind });
+  const image = images.find(({ uuid }) => uuid === vm)?.id ?? '';
+  await forgetImages(world, image);
+  const { name, rootVdi } = world.pool.vm(vm);
+  // Nobody writes to it.
+  const disk = await readFile(world.pool.modelPath(rootVdi?.uuid ?? ''));
+  return Object.assign(watching, { world, kind, image, original: { name, disk } });
 }
 
 /** The VM to be imaged, and the host on which it runs: a member, not the master. */
-export function targetOf({ world: { pool } }: Stage): { vm: string; host: string } {
+export function targetOf({ pool }: Pick<World, 'pool'>): { vm: string; host: string } {
   const host = pool.hosts.find(({ isMaster }) => !isMaster) ?? pool.hosts[0];
   const residents = pool.vms().filter(({ uuid }) => {
     const record = Object.values(pool.records('VM')).find((each) => each.uuid === uuid);
@@ -64,9 +76,9 @@ export function targetOf({ world: { pool } }: Stage): { vm: string; host: string
   return { vm: vm?.uuid ?? '', host: host?.uuid ?? '' };
 }
 
-/** Deletes all images, as their owner would. */
-export async function forgetImages({ glance, imageToken }: World): Promise<void> {
-  for (const { id } of glance.images())
+/** Deletes all images but one, as their owner would. */
+export async function forgetImages({ glance, imageToken }: World, kept: string): Promise<void> {
+  for (const { id } of glance.images().filter((image) => image.id !== kept))
     await fetch(`${glance.url}/v2/images/${id}`, {
       method: 'DELETE',
       headers: { 'x-auth-token': imageToken },
