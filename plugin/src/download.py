@@ -9,6 +9,7 @@ from .wire import PROGRESS_BYTES
 
 RESUME_PAUSES = (1, 2, 4, 8, 15, 30, 60)  # seconds before each further try, as long as nothing comes
 MAX_RESUMPTIONS = 1000  # in all; each, but for those of the pauses, brings PROGRESS_BYTES at least
+PAGES = ('text/', 'application/json')  # what proxies and caches answer with; Glance sends data as octets
 
 
 def require_active(record, size, sha512):
@@ -69,6 +70,8 @@ class Download(object):
                 if answer.status >= 300:
                     exchange.read_excerpt(answer)
                 raise refused(answer, 'GET of the data')
+            if answer.headers.get('content-type', '').lower().startswith(PAGES):
+                raise PluginError('GLANCE_UNAVAILABLE', 'something answers for Glance, with a page in place of data', True)
             behind = self.bytes_before(answer)
             for piece in self.as_it_comes(exchange, answer):
                 known = min(len(piece), behind)

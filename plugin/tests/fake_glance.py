@@ -102,7 +102,7 @@ class FakeGlance(object):
 
     def send_file(self, sock, headers, plan):
         """A plan may have: `status`, instead of the data; `no_ranges`; `range`, a Content-Range; `length`, a Content-Length;
-        `data`; `chunked`; `drop_at` or `hold_at`, when so many bytes have been sent; `piece`, how many are sent at a time."""
+        `data`; `chunked`; `drop_at` or `hold_at`, when so many bytes have been sent; `piece`, how many are sent at a time; `type`."""
         if 'status' in plan:
             self.reply(sock, plan['status'], self.error_body)
             return
@@ -112,6 +112,7 @@ class FakeGlance(object):
             lines.append('Content-Range: ' + plan.get('range', 'bytes %d-%d/%d' % (begin, len(data) - 1, len(data))))
         body = data[begin:]
         lines.append('Transfer-Encoding: chunked' if plan.get('chunked') else 'Content-Length: %d' % plan.get('length', len(body)))
+        lines.append('Content-Type: %s' % plan.get('type', 'application/octet-stream'))
         head = ['HTTP/1.1 %s' % ('206 Part' if begin else '200 OK'), 'Connection: close'] + lines
         sock.sendall(('\r\n'.join(head) + '\r\n\r\n').encode('ascii'))
         step = plan.get('piece', 1 << 16)

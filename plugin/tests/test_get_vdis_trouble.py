@@ -42,7 +42,8 @@ class DownloadTest(RestoreTest):
         self.assertEqual(self.ranges(), [None] + ['bytes=%d-' % (self.size // 2)] * 2)
 
     def test_goes_on_when_glance_is_away_for_a_while(self):
-        self.glance.plans = [{'drop_at': self.size // 2}, {'status': 503}, {'drop_at': 0}]
+        page = {'data': b'<html>back soon</html>', 'type': 'text/html'}
+        self.glance.plans = [page, {'drop_at': self.size // 2}, {'status': 503}, {'drop_at': 0}]
         self.get()
         self.assert_disk(disk_of(self.layers))
 

@@ -4,7 +4,7 @@ import { type Cell, RUNS } from '../cells/cell.ts';
 import type { Answer, World } from '../world.ts';
 import { type Happening, happeningOf } from './events.ts';
 import { unexpected } from './expected.ts';
-import { hasRestored, restoredWrong, takeRestoredAway } from './restored.ts';
+import { hasRestored, takeRestoredAway } from './restored.ts';
 import { leftOf, outcomeWrong } from './rules.ts';
 import { type Ended, runOnce } from './runs.ts';
 import { nextJobWrong, settle } from './settle.ts';
@@ -70,11 +70,10 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
     'to' in cell && /^(glance|keystone)$/.test(cell.to) && /^(never|late)$/.test(cell.fault);
   const jobNow = async () => ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
   const allowed = { sessions: isKilled || atSession || outlastsStep, deadHost };
-  wrong.push(...(await settle(world, before, known, allowed, jobNow)));
+  wrong.push(...(await settle(stage, before, known, allowed, jobNow)));
   const job = await jobNow();
   if (hasRestored(job)) {
-    stage.doing = 'what was restored';
-    wrong.push(...(await restoredWrong(world, job, stage.original)));
+    stage.doing = 'the end of what was restored';
     await takeRestoredAway(world, job);
     wrong.push(...leftOf(before, await world.lookAround(), allowed));
   }

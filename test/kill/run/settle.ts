@@ -3,9 +3,10 @@ import type { ImageRecord } from '../../../local/glance/records.ts';
 import type { Surroundings } from '../../../local/leftovers.ts';
 import { RUNS, type RunName } from '../cells/cell.ts';
 import type { World } from '../world.ts';
-import { hasRestored, takeRestoredAway, withoutRestored } from './restored.ts';
+import { hasRestored, restoredWrong, takeRestoredAway, withoutRestored } from './restored.ts';
 import { type Allowed, imagesWrong, leftOf } from './rules.ts';
 import { ended, PATH, type Subject, wishOf } from './runs.ts';
+import type { Stage } from './stage.ts';
 
 /** As many of the janitor's rounds as may be needed. */
 const ROUNDS = 2;
@@ -17,7 +18,7 @@ const STARTING_SECONDS = 130;
  * @param images those that were there before
  */
 export async function settle(
-  world: World,
+  { world, original }: Pick<Stage, 'world' | 'original'>,
   before: Surroundings,
   images: readonly ImageRecord[],
   allowed: Allowed,
@@ -27,7 +28,8 @@ export async function settle(
     await world.service.settled();
     const [now, of] = [await world.lookAround(), await job()];
     const rest = hasRestored(of) ? withoutRestored(now, of) : now;
-    const left = [...leftOf(before, rest, allowed), ...imagesWrong(world, of, images)];
+    const restored = hasRestored(of) ? await restoredWrong(world, of, original) : [];
+    const left = [...leftOf(before, rest, allowed), ...imagesWrong(world, of, images), ...restored];
     if (left.length === 0 || round === ROUNDS) return left;
     await world.clock.sleep(STARTING_SECONDS);
     await world.janitor();

@@ -66,7 +66,8 @@ export async function startProxy(
         ),
       send: (reply) => void send(reply),
       sendHalf({ status, headers, body }) {
-        response.writeHead(status, { ...headers, 'content-length': body.length + 1 });
+        // An answer without a body is cut off, too.
+        response.writeHead(status, { ...headers, 'content-length': Math.max(body.length, 1) });
         response.write(body.subarray(0, Math.floor(body.length / 2)), () => request.socket.destroy());
       },
       cut: () => void request.socket.destroy(),
