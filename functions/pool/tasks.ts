@@ -11,6 +11,17 @@ export async function taskRecord(xapi: Session, taskRef: Ref<'task'>): Promise<T
 }
 
 /**
+ * The job whose upload or download a task was, as the plugin's own answer says, for one that could not be tagged because
+ * its reference was lost. Undefined for any other task, and where the plugin's process was killed.
+ */
+export function jobOfTransfer({ name_label, status, result, error_info }: TaskRecord): string | undefined {
+  if (name_label !== 'Async.host.call_plugin') return undefined;
+  if (status === 'success') return /"jobId": ?"([0-9a-f-]{36})"/.exec(result)?.[1];
+  // Code, message, whether to try again, and the job.
+  return /^[0-9a-f-]{36}$/.exec(error_info[3] ?? '')?.[0];
+}
+
+/**
  * Marks a task as a job's, so that the janitor finds its record, whatever becomes of the job's. Housekeeping: xapi
  * removes the record of a task 65 minutes after its end.
  */

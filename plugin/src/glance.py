@@ -81,4 +81,4 @@ class Glance(object):
         try:
             return read_record(answer.body.decode('utf-8'))
         except ValueError:
-            raise PluginError('GLANCE_REFUSED', 'the answer to GET of the image is not an image of the v2 API')
+            raise PluginError('GLANCE_UNAVAILABLE', 'something answers for Glance, with no image of the v2 API', True)

@@ -21,14 +21,17 @@ Functions: %s
 
 
 def run_function(name, args):
-    """The response to one call; every failure becomes [CODE, message, "retryable" or "permanent"]."""
+    """The response to one call; every failure becomes [CODE, message, "retryable" or "permanent"], and the job's id,
+    where it is of one: by it the record of a task is told whose reference was lost."""
     if name not in FUNCTIONS:
         return failure(['UNKNOWN_XENAPI_PLUGIN_FUNCTION', name])
     function, read = FUNCTIONS[name]
+    params = {}
     try:
-        return success(json.dumps(function(read(args.get('params', ''))), sort_keys=True))
+        params = read(args.get('params', ''))
+        return success(json.dumps(function(params), sort_keys=True))
     except Exception as exc:
-        return failure(describe_unexpected(exc).description())
+        return failure(describe_unexpected(exc).description() + [params[name] for name in ('jobId',) if name in params])
 
 
 def success(value):

@@ -50,6 +50,7 @@ class RestoreTest(PluginTest):
 
     def get_fails(self, code, retryable, **changes):
         error = self.fails(code, retryable, self.get, **changes)
+        self.assertEqual(error.job, self.job)
         state = self.state()
         self.assertEqual((state['state'], state['error']['code'], state['error']['retryable']), ('failed', code, retryable))
         self.assert_disk_free()

@@ -41,7 +41,8 @@ class PluginFailure(Exception):
         Exception.__init__(self, ' '.join(description))
         self.code = description[0]
         self.message = description[1] if len(description) > 1 else ''
-        self.retryable = {'retryable': True, 'permanent': False}.get(description[-1])
+        self.retryable = {'retryable': True, 'permanent': False}.get(description[2] if len(description) > 2 else None)
+        self.job = description[3] if len(description) > 3 else None
 
 
 class PluginProcess(object):
@@ -187,6 +188,7 @@ class PluginTest(unittest.TestCase):
     def put_fails(self, code, retryable, **changes):
         """put_vdis fails with this code, leaves the same for `status`, and nothing else behind."""
         error = self.fails(code, retryable, self.put, **changes)
+        self.assertEqual(error.job, self.job)
         with io.open(os.path.join(self.root, 'var/run/xensnap', self.job + '.json'), encoding='ascii') as handle:
             state = json.loads(handle.read())
         self.assertEqual((state['state'], state['error']['code'], state['error']['retryable']),
