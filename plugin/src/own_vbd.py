@@ -90,9 +90,11 @@ def destroy(xapi, vbd, seconds, watch):
 
 
 def unplug(xapi, vbd, seconds, watch):
-    """Rejected while somebody in dom0 has it open: udev, say, which looks at new partitions."""
+    """It is asked for in any case: the plug of one that was killed may be under way, whose end a destroyed VBD would not
+    survive, with the disk attached for ever. Rejected while somebody in dom0 has it open: udev, say, which looks at new
+    partitions."""
     began, looks = clock(), 0
-    while is_attached(xapi, vbd):
+    while not looks or is_in_use(xapi, vbd):
         if looks % ASK_AGAIN_LOOKS == 0:
             try:
                 xapi.call('VBD.unplug', vbd)
@@ -100,7 +102,7 @@ def unplug(xapi, vbd, seconds, watch):
             except XapiFailure as exc:
                 if exc.xapi_code == 'DEVICE_ALREADY_DETACHED':
                     return
-                if exc.xapi_code != 'DEVICE_DETACH_REJECTED':
+                if exc.xapi_code not in ('DEVICE_DETACH_REJECTED', 'OTHER_OPERATION_IN_PROGRESS'):
                     raise
                 rejected = exc
         looks += 1
@@ -112,8 +114,10 @@ def unplug(xapi, vbd, seconds, watch):
             time.sleep(min(WATCH_EVERY_SECONDS, dom0_seconds(LOOK_SECONDS)))
 
 
-def is_attached(xapi, vbd):
-    attached = xapi.call('VBD.get_currently_attached', vbd)
-    if not isinstance(attached, bool):
-        raise unreadable('VBD.get_currently_attached', type(attached).__name__)
-    return attached
+def is_in_use(xapi, vbd):
+    """Attached, or about to be, or no longer to be."""
+    record = xapi.record('VBD.get_record', vbd)
+    attached, under_way = record.get('currently_attached'), record.get('current_operations')
+    if not isinstance(attached, bool) or not isinstance(under_way, dict):
+        raise unreadable('VBD.get_record', type(attached).__name__)
+    return attached or bool(under_way)

@@ -80,6 +80,8 @@ class FakeXapi(object):
         self.reached = threading.Event()
         self.export = FakeExport()
         self.device = 'xvdz'  # of the next VBD that is plugged
+        self.plugging = set()  # VBDs whose plug is under way, whoever asked for it
+        self.lost = []  # whose plug ended when they were gone: their disk stays attached for ever
         self.unplugs = []  # for one VBD.unplug each: an ErrorDescription, or None, which lets it go
         self.forced = False
         os.makedirs(os.path.dirname(socket_path))
@@ -122,6 +124,8 @@ class FakeXapi(object):
         self.bodies.append(body)
         self.calls.append(method)
         if method in self.hold:
+            if method == 'VBD.plug':
+                self.plugging.add(args[1])
             self.reached.set()
             self.hold[method].wait(30)
         try:
@@ -158,9 +162,14 @@ class FakeXapi(object):
                 if known == kind and record['uuid'] == args[1]:
                     return ref
             raise Failure('UUID_INVALID', kind, args[1])
+        if method == 'VBD.plug':
+            self.plugging.discard(args[1])
+            self.lost += [] if args[1] in self.records else [args[1]]
         if args[1] not in self.records or self.records[args[1]][0] != kind:
             raise Failure('HANDLE_INVALID', kind, args[1])
         if action in ('plug', 'unplug', 'unplug_force'):
+            if args[1] in self.plugging:
+                raise Failure('OTHER_OPERATION_IN_PROGRESS', 'VBD', args[1], 'plug', 'OpaqueRef:task')
             return self.plug(action, self.records[args[1]][1])
         if method == 'VBD.destroy':
             if self.records[args[1]][1]['currently_attached']:
@@ -170,6 +179,8 @@ class FakeXapi(object):
             del self.records[args[1]]
             return ''
         record = self.records[args[1]][1]
+        if kind == 'VBD':
+            record['current_operations'] = {'OpaqueRef:task': 'plug'} if args[1] in self.plugging else {}
         if action == 'get_record':
             return record
         return record[action[len('get_'):]]
@@ -180,5 +191,7 @@ class FakeXapi(object):
         if trouble:
             vbd['currently_attached'] = trouble[0] != 'DEVICE_ALREADY_DETACHED'
             raise Failure(*trouble)
+        if action == 'unplug' and not vbd['currently_attached']:
+            raise Failure('DEVICE_ALREADY_DETACHED', 'VBD')
         vbd.update(currently_attached=action == 'plug', device=self.device)
         return ''

@@ -288,6 +288,20 @@ class StopRestoreTest(RestoreTest):
         self.assertEqual((self.cancel()['state'], self.status()['error']['code']), ('cancelled', 'CANCELLED'))
         self.assert_disk_free()
 
+    def test_cancel_after_a_kill_leaves_a_vbd_alone_whose_plug_is_under_way(self):
+        self.xapi.hold['VBD.plug'] = plugged = threading.Event()
+        process = self.start('get_vdis', self.params())
+        self.assertTrue(self.xapi.reached.wait(30))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        self.assertEqual(self.cancel()['error']['code'], 'VBD_STUCK')
+        self.assertEqual(len(self.vbds()), 1)
+        plugged.set()
+        while not self.vbds()[0]['currently_attached']:
+            time.sleep(0.02)
+        self.assertEqual(self.cancel()['state'], 'cancelled')
+        self.assertEqual((self.vbds(), self.xapi.lost), ([], []))
+
     def test_cancel_after_a_kill_finds_the_vbd_by_its_tag(self):
         process = self.begin()
         os.kill(process.pid, signal.SIGKILL)
