@@ -56,7 +56,9 @@ export async function keptDisks({ config, withSession }: Runtime): Promise<KeptD
 async function keptIn(pool: string, xapi: Session, { installation }: Config): Promise<KeptDisk[]> {
   const all = await xapi.call('VDI.get_all_records_where', 'field "managed" = "true"');
   return entriesOf(all).flatMap(([, vdi]) => {
-    const kept = vdi.is_a_snapshot ? undefined : keptAs(vdi, installation);
+    // Whoever has attached it has decided on it.
+    if (vdi.is_a_snapshot || vdi.VBDs.length > 0) return [];
+    const kept = keptAs(vdi, installation);
     if (!kept) return [];
     const { jobId, device, since, vm: vmUuid } = kept;
     const { uuid, name_label: name } = vdi;

@@ -28,7 +28,10 @@ export function mayBeKept(otherConfig: StringMap): boolean {
   return Object.keys(otherConfig).some((key) => KEY.test(key));
 }
 
-/** What the disk is kept for by this installation; undefined where it is not. */
+/**
+ * What the disk is kept for by this installation; undefined where it is not. Of several notes the last counts: somebody
+ * gave the disk back to a VM by hand, and another restore took it out again.
+ */
 export function keptAs(
   vdi: Pick<VdiRecord, 'uuid' | 'other_config'>,
   installation: string,
@@ -39,7 +42,9 @@ export function keptAs(
       const note = jobId === undefined ? undefined : parse(value);
       return note && jobId !== undefined ? [{ jobId, ...note }] : [];
     })
-    .find((kept) => kept.installation === installation && kept.disk === vdi.uuid);
+    .filter((kept) => kept.installation === installation && kept.disk === vdi.uuid)
+    .toSorted((a, b) => a.since.localeCompare(b.since))
+    .at(-1);
 }
 
 function parse(value: string): Note | undefined {

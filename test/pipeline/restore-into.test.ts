@@ -3,6 +3,8 @@ import { expect, it } from 'vitest';
 import { cancelJob } from '../../functions/cancel.ts';
 import type { RestoreJob } from '../../functions/job.ts';
 import { destroyKept } from '../../functions/kept-disks.ts';
+import { destroyUntilGone } from '../../functions/pool/destroy.ts';
+import { nameAtWork } from '../../functions/restored.ts';
 import { undoRestore } from '../../functions/undo-restore.ts';
 import type { Fault, VmSpec } from '../../local/pool/pool.ts';
 import { askRestore, restored, takeAway } from '../support/restoring.ts';
@@ -89,8 +91,17 @@ it('exchanges the disk of a VM that is there, keeps the old one, and exchanges t
   const name = expect.stringMatching(/^\[before the restore of shop-.*\] shop 0$/);
   const list = async () => (await at.ask('GET', '/restores/kept')).body;
   expect(await list()).toMatchObject({ kept: [{ ...kept, name, virtualBytes: 4 * 2 ** 20 }], gaps: [] });
-  // It is the operator's from now on.
-  expect(await service.janitor()).toMatchObject({ findings: [] });
+  // It is the operator's from now on, whatever else is written on it.
+  await service.runtime.withSession(POOL_NAME, async (xapi) => {
+    const disk = await xapi.call('VDI.get_by_uuid', old);
+    const { name_label } = await xapi.call('VDI.get_record', disk);
+    await xapi.call('VDI.set_name_label', disk, nameAtWork(done));
+    await xapi.call('VDI.add_to_other_config', disk, `xensnap:${id}`, service.runtime.config.installation);
+    expect(await service.janitor()).toMatchObject({ findings: [] });
+    expect(await destroyUntilGone(xapi, undefined, [old], { exported: true, whole: true })).toEqual([old]);
+    await xapi.call('VDI.remove_from_other_config', disk, `xensnap:${id}`);
+    await xapi.call('VDI.set_name_label', disk, name_label);
+  });
   expect((await at.job(await at.request('shop', { force: true }))).status).toBe('succeeded');
 
   const undo = () => at.ask('POST', `/restores/${id}/undo`);
