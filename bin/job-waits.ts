@@ -34,6 +34,8 @@ function waitingText(job: CommonView, waiting: NonNullable<CommonView['waiting']
       return { reason: `waits for a slot of ${host}`, next: '' };
     case 'coalescer':
       return { reason: 'waits until the storage has coalesced the disk', next: '' };
+    case 'guest':
+      return { reason: 'waits until the guest has shut down', next: untilText };
     case 'host':
       return {
         reason: `${host} does not answer${since === null ? '' : ` since ${localTime(since, now)}`}`,

@@ -1,5 +1,5 @@
 import { ROUND_SECONDS } from './janitor/finding.ts';
-import { isSnapshot, type Job } from './job.ts';
+import { type Job, leasedVm } from './job.ts';
 import { debtsOfHost, hostGivenUpAt } from './pool/host-away.ts';
 import type { BaseRuntime } from './runtime/base.ts';
 import { sentence } from './sentence.ts';
@@ -14,8 +14,10 @@ export interface Owed {
   readonly reason?: string;
   /** All of it waits for the job's host, and no longer does the VM: it is free, or will be with the next round. */
   readonly byHost: boolean;
-  /** Whether a VM waits for it: that of a snapshot. A restore has none but the one that it makes. */
+  /** Whether a VM waits for it: that of a snapshot, or of a restore into one that is there. */
   readonly holdsVm: boolean;
+  /** Whether the job has had a VM to itself. */
+  readonly ofVm: boolean;
   /** When the janitor tries again, where that is known. */
   readonly nextTryAt?: string;
   /** The host does not answer; this long at most it is waited for, and the VM with it. */
@@ -52,7 +54,8 @@ export function owedOf(job: Job, deps: OwedDeps, nextTryAt?: string): Owed | und
     owes,
     ...(job.owesBecause !== undefined && { reason: job.owesBecause }),
     byHost,
-    holdsVm: isSnapshot(job) && !byHost,
+    ofVm: leasedVm(job) !== undefined,
+    holdsVm: leasedVm(job) !== undefined && !byHost,
     ...(nextTryAt !== undefined && { nextTryAt }),
     ...(hostUntil !== undefined && { hostUntil }),
   };
@@ -82,14 +85,10 @@ export function owedText(
   return `It has still to ${toDo(owed)}.${why}${until} ${again}.`;
 }
 
-function hostText({ machine, byHost, hostUntil }: Owed, host: string): string {
-  // A restore keeps no VM waiting.
-  const [itWaits, vmWaits] = [
-    `That waits until ${host} answers or has left the pool`,
-    machine === 'snapshot',
-  ];
-  if (byHost) return ` ${itWaits}${vmWaits ? ', and the VM does not wait with it' : ''}.`;
-  if (hostUntil === undefined || !vmWaits) return '';
+function hostText({ ofVm, byHost, hostUntil }: Owed, host: string): string {
+  const itWaits = `That waits until ${host} answers or has left the pool`;
+  if (byHost) return ` ${itWaits}${ofVm ? ', and the VM does not wait with it' : ''}.`;
+  if (hostUntil === undefined || !ofVm) return '';
   return ` The VM waits for ${host} until ${hostUntil}, and for the round after that.`;
 }
 

@@ -55,7 +55,7 @@ export const TEST_PERIODS = ['daily', 'weekly', 'monthly'] as const;
 export type TestPeriod = (typeof TEST_PERIODS)[number];
 
 /** What a job can wait for while nothing of it has failed: its time in the window, the VM, the pool, a slot of its host… */
-export const WAITS = ['window', 'vm', 'pool', 'slot', 'coalescer', 'host'] as const;
+export const WAITS = ['window', 'vm', 'pool', 'slot', 'coalescer', 'guest', 'host'] as const;
 export type Wait = (typeof WAITS)[number];
 
 /** What the image holds: what was on the disk at one instant, or what the guest had flushed for it. */

@@ -28,7 +28,7 @@ export const WaitingView = z
   .object({
     for: z.enum(WAITS).openapi({
       description:
-        'window: its place in its schedule; vm: another job has it; pool: it does not answer, and begins no job; slot: of its host; coalescer: of the disk’s storage; host: it does not answer.',
+        'window: its place in its schedule; vm: another job has it; pool: it does not answer, and begins no job; slot: of its host; coalescer: of the disk’s storage; guest: it was asked to shut down; host: it does not answer.',
     }),
     since: time.nullable(),
     until: time
@@ -45,7 +45,8 @@ export const OwingView = z
       .string()
       .openapi({ description: 'What is to be done, what stands in the way, what happens next.' }),
     holdsVm: z.boolean().openapi({
-      description: 'Whether the next job for the VM has to wait for it; false for a restore, which has none.',
+      description:
+        'Whether the next job for the VM has to wait for it; false for a restore that makes its own.',
     }),
     nextTryAt: time.nullable().openapi({ description: 'Known for one job at a time, not in lists.' }),
   })
@@ -99,6 +100,10 @@ export function waitingView(
     return startAfter > now ? waits('window', { until: startAfter }) : waits('vm', { until: waitForVmUntil });
   }
   if (job.phase === 'AwaitCoalesce') return waits('coalescer');
+  if (!isSnapshot(job) && job.phase === 'SwapDisk' && job.shutdownSince !== undefined) {
+    const until = Date.parse(job.shutdownSince) + deps.config.timings.shutdownSeconds * 1000;
+    return waits('guest', { since: job.shutdownSince, until: new Date(until).toISOString() });
+  }
   if (job.phase !== 'QueueForHost' || job.ticketState !== 'waiting') return null;
   const { pausedUntil = '', reason: message = '' } = deps.health ?? {};
   if (pausedUntil <= now) return waits('slot');

@@ -259,3 +259,21 @@ it('says what a restore owes in its own words, and that no VM waits for it', () 
   );
   expect(owing({ ...away, hostAwaySince: '2026-01-01T00:04:59.000Z' })?.message).not.toContain('VM waits');
 });
+
+it('shows a restore into a VM that is there with that VM, which waits for it, and what it waits for', () => {
+  const into: NonNullable<RestoreJob['into']> = {
+    ...{ uuid: 'v', name: 'shop', device: '0', diskUuid: 'old', srUuid: 's', shutdown: true },
+  };
+  const seen = (fields: Partial<RestoreJob>) => restoreView(aRestore({ into, ...fields }), OPERATOR, DEPS);
+  const asking = { phase: 'SwapDisk', shutdownSince: '2026-01-01T00:04:00.000Z' } as const;
+  expect(seen(asking)).toMatchObject({
+    vm: { uuid: 'v', name: 'shop' },
+    into: { device: '0', diskUuid: 'old', shutdown: true, undoneAt: null, keptGoneAt: null },
+    waiting: { for: 'guest', since: '2026-01-01T00:04:00.000Z', until: '2026-01-01T00:29:00.000Z' },
+  });
+  const owes = { ...FINISHED, debts: new Set(['swap', 'disk'] as const) };
+  expect(seen(owes).owing).toMatchObject({
+    message: expect.stringContaining('see that the VM has the disk that it is to have'),
+    holdsVm: true,
+  });
+});
