@@ -288,6 +288,8 @@ export interface Facts {
   readonly imageSha512: string | null;
   /** What the image says of its VM, as JSON that the reader of functions/vm-config.ts took. */
   readonly vmConfig: string;
+  /** UUIDs of hosts that were being disabled: the plugin there is told to begin nothing more for this job. */
+  readonly hostsLeft: readonly string[];
   /** Whether new disks of the SR read as zeros, so that zeros need not be written. */
   readonly readsAsZeros: boolean;
   /** When the call went out that makes the disk, and the one that makes the VM. */

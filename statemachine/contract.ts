@@ -204,7 +204,7 @@ export const FACTS = {
   },
   PollDownload: {
     certain: ['bytesRead', 'bytesTotal', 'bytesWritten', 'etaSeconds'],
-    possible: ['vmConfig', 'tokenRefused', 'hostAwaySince'],
+    possible: ['vmConfig', 'tokenRefused', 'hostAwaySince', 'hostsLeft'],
   },
   CreateVm: { certain: [], possible: ['vmRef', 'restoredVmUuid', 'vmName', 'vmSentAt', 'restoredMacs'] },
   SwapDisk: { certain: [], possible: ['vmBefore', 'shutdownSince', 'shutdownTask', 'swapSentAt'] },
@@ -253,8 +253,14 @@ export interface StepResults {
    * the coalescer is to be waited for before the next try.
    */
   readonly upload: { readonly next: 'done' | 'wait' | 'again' | 'coalesce'; readonly waitSeconds: number };
-  /** `again`: the download failed in a way that another try may mend. `swap`: done, and for a VM that is there. */
-  readonly download: { readonly next: 'done' | 'swap' | 'wait' | 'again'; readonly waitSeconds: number };
+  /**
+   * `again`: the download failed in a way that another try may mend; `elsewhere`: one on another host. `swap`: done, and
+   * for a VM that is there.
+   */
+  readonly download: {
+    readonly next: 'done' | 'swap' | 'wait' | 'again' | 'elsewhere';
+    readonly waitSeconds: number;
+  };
   /** `wait`: the VM has not shut down yet. */
   readonly swap: { readonly next: 'done' | 'wait'; readonly waitSeconds: number };
   /** `test`: it is looked whether what was made comes up, and then it goes. */

@@ -19,13 +19,21 @@ export async function hostsWithSr(xapi: Session, srRef: Ref<'SR'>): Promise<read
 }
 
 /**
- * The host that is to upload: where the VM runs, else, of the hosts to which the SR is attached and that are not in
- * maintenance, the one with the fewest uploads.
+ * The host that is to do the transfer: where the VM runs, else, of the hosts to which the SR is attached and that are not
+ * in maintenance, the one with the fewest transfers.
+ * @param at.except UUIDs of hosts that it must not be
+ * @throws StorageNotAttached
  */
 export async function chooseHost(
   xapi: Session,
   store: Store,
-  at: { pool: string; srRef: Ref<'SR'>; srName: string; residentOn: Ref<'host'> | undefined },
+  at: {
+    pool: string;
+    srRef: Ref<'SR'>;
+    srName: string;
+    residentOn: Ref<'host'> | undefined;
+    except?: readonly string[] | undefined;
+  },
 ): Promise<UploadHost> {
   const attached = await hostsWithSr(xapi, at.srRef);
   const candidates = at.residentOn === undefined ? attached : attached.filter((ref) => ref === at.residentOn);
@@ -35,7 +43,9 @@ export async function chooseHost(
       return { ref, record, uploads: await uploadsOf(store, at.pool, record.uuid, candidates.length) };
     }),
   );
-  const usable = hosts.filter(({ record }) => record.enabled || at.residentOn !== undefined);
+  const usable = hosts.filter(
+    ({ record }) => (record.enabled || at.residentOn !== undefined) && !at.except?.includes(record.uuid),
+  );
   const [least] = usable.toSorted(
     (a, b) => a.uploads - b.uploads || a.record.uuid.localeCompare(b.record.uuid),
   );
@@ -43,7 +53,7 @@ export async function chooseHost(
   throw new XensnapError(
     'StorageNotAttached',
     at.residentOn === undefined
-      ? `The SR "${at.srName}" with the root disk is attached to no host that is enabled.`
+      ? `The SR "${at.srName}" is attached to no ${at.except ? 'other ' : ''}host that is enabled.`
       : `The SR "${at.srName}" with the root disk is not attached to the host on which the VM runs.`,
   );
 }

@@ -8,11 +8,11 @@ import { chooseHost, hostsWithSr } from '../pool/host.ts';
 import { step } from '../step.ts';
 import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
 
-/** How often a job may stand in another line because its host lost sight of the disk. */
+/** How often a job may stand in another line because its host lost sight of the disk, or was disabled. */
 const MAX_REQUEUES = 2;
 
 /**
- * The VM may have moved while the job queued, or storage been detached. Where the SR is still attached to the granted host, that host uploads
+ * The VM may have moved while the job queued, storage been detached, or the host been disabled that was to restore. Where the SR is still attached to the granted host, that host uploads
  * all the same; else the slot, and only the slot, goes back, and the job takes a ticket for another host's line.
  */
 export const handler = step(
@@ -24,18 +24,23 @@ export const handler = step(
     // An earlier run of this step has put the job in another line, where it has no slot yet.
     if (job.ticketState !== 'granted') return { ...place, confirmed: false };
     const attached = await hostsWithSr(xapi, srRef);
-    if (attached.includes(job.hostRef)) return { ...place, confirmed: true };
+    const hostsLeft = isSnapshot(job) ? undefined : job.hostsLeft;
+    const isLeft = job.hostUuid !== undefined && hostsLeft?.includes(job.hostUuid);
+    if (attached.includes(job.hostRef) && !isLeft) return { ...place, confirmed: true };
     const requeues = (job.requeues ?? 0) + 1;
     if (requeues > MAX_REQUEUES)
       throw new XensnapError(
         'StorageNotAttached',
-        `The storage of ${nameOf(job)} was detached from its host ${requeues} times while the job queued.`,
+        isLeft
+          ? `The hosts that were to restore ${nameOf(job)} were disabled one after the other, ${requeues} times.`
+          : `The storage of ${nameOf(job)} was detached from its host ${requeues} times while the job queued.`,
       );
     const host = await chooseHost(xapi, store, {
       pool: job.pool,
       srRef,
       srName: (await xapi.call('SR.get_record', srRef)).name_label,
       residentOn: await residentOn(job, xapi),
+      except: hostsLeft,
     });
     await requirePlugin(xapi, host.ref, host.record.name_label);
     const next = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };

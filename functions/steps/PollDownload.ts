@@ -4,12 +4,13 @@ import { type DownloadStatus, downloadError, downloadStatus, type TransferFailur
 import { forgetTask } from '../pool/tasks.ts';
 import { type DepsOf, housekeeping, record, step } from '../step.ts';
 import { failureOf, forgetTransfer, statusOf, tryAgain, waitOn } from '../transfer/look.ts';
+import { stopTransfer } from '../transfer/stop.ts';
 import { readVmConfig } from '../vm-config.ts';
 
 /** Asks the plugin how the download stands; what it says counts, for xapi's tasks do not outlive a restart of xapi. */
 export const handler = step(
   'PollDownload',
-  { needs: ['hostRef', 'srRef', 'uploadStartedAt', 'firstUploadAt', 'uploadAttempts'] },
+  { needs: ['hostRef', 'hostUuid', 'srRef', 'uploadStartedAt', 'firstUploadAt', 'uploadAttempts'] },
   async (_state, deps) => {
     const { job, xapi, config } = deps;
     const status = await statusOf(deps, () => downloadStatus(xapi, job.hostRef, job.id));
@@ -21,10 +22,31 @@ export const handler = step(
     }
     const failure = await failureOf(deps, status);
     if (!failure) return waitOn(deps, 'download', status);
+    if (failure.code === 'HOST_DISABLED') return leaveHost(deps, failure);
     if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
     return tryAgain(deps, await asOfStorage(deps, failure), downloadError);
   },
 );
+
+/**
+ * The host is wanted free: another one goes on, once this one has nothing of the disk any more and will begin nothing
+ * that was asked of it and may still come.
+ * @throws RestoreFailed where it does not let go
+ */
+async function leaveHost(
+  deps: DepsOf<'PollDownload', 'hostUuid'>,
+  failure: TransferFailure,
+): Promise<{ next: 'elsewhere'; waitSeconds: number }> {
+  const { job, store, log } = deps;
+  await record(deps, { hostsLeft: [...new Set([...(job.hostsLeft ?? []), job.hostUuid])] });
+  await stopTransfer(deps).catch((error: Error) => {
+    throw error.name === 'StillOwed' ? downloadError(failure) : error;
+  });
+  // Of a host that has been away for too long, it is still owed.
+  if ((await store.jobs.restore(job.id))?.debts?.has('plugin')) throw downloadError(failure);
+  log.warn('the host is being disabled; another one goes on', { host: job.hostUuid });
+  return { next: 'elsewhere', waitSeconds: 1 };
+}
 
 /**
  * A thin SR that is full shows in dom0 as a failure to write, and nobody says why: whether there is room left does. With

@@ -22,7 +22,7 @@ export const handler = step(
     const { state, run } = await earlierStatus(deps, () => downloadStatus(xapi, hostRef, job.id));
     if (state === 'running' || state === 'succeeded') return undefined;
     const { url, ca, fingerprint } = config.glance;
-    // A host that was reset since an earlier try does not know which sectors that has written to.
+    // Another host than an earlier try's, or one that was reset since, does not know which sectors that has written to.
     const isAsMade = job.uploadAttempts === undefined || job.uploadAttempts === 0 || state !== 'unknown';
     const call = (tokenSecret: string | null) =>
       getVdis(xapi, hostRef, {

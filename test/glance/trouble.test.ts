@@ -1,13 +1,14 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
+import { impatientPlugin } from '../support/impatient-plugin.ts';
 import { startLink } from '../support/link.ts';
 import { askRestore, holdsExactly, restored, takeAway } from '../support/restoring.ts';
-import { PLUGIN_FILE, scenario } from '../support/scenario.ts';
+import { scenario } from '../support/scenario.ts';
 import { limits, openBench } from './contract/target.ts';
 
 const limitedUrl = process.env.XENSNAP_GLANCE_LIMITED_URL ?? '';
@@ -37,18 +38,6 @@ async function ownGlance() {
   };
 }
 
-/** The plugin, waiting for seconds where it waits for minutes until an image is no longer `saving`. */
-async function impatientPlugin(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'xensnap-plugin-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const text = await readFile(PLUGIN_FILE, 'utf8');
-  const impatient = text.replace(/^SAVING_SECONDS = 600\b/m, 'SAVING_SECONDS = 6');
-  expect(impatient).not.toBe(text);
-  const file = join(folder, 'glance');
-  await writeFile(file, impatient);
-  return file;
-}
-
 it('fails, and leaves no image, when a real Glance is killed in the middle and the image sticks in saving', async () => {
   const glance = await ownGlance();
   const link = await startLink(glance.url, { effect: 'hold', times: 1, afterBytes: 500_000 });
@@ -60,7 +49,7 @@ it('fails, and leaves no image, when a real Glance is killed in the middle and t
     // Glance takes its time to start again, and a step may wait for it no longer than it may run.
     speed: 1,
     vms: [{ name: 'deep', diskMib: 8, dataMib: 4 }],
-    pool: { vms: 0, pluginFile: await impatientPlugin() },
+    pool: { vms: 0, pluginFile: await impatientPlugin('SAVING_SECONDS', 6) },
     service: {
       glance: { url: link.url },
       timings: { coalesceMaxSeconds: 3, uploadRetrySeconds: 1 },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { cancelJob } from '../../functions/cancel.ts';
 import type { Fault } from '../../local/pool/pool.ts';
+import { impatientPlugin } from '../support/impatient-plugin.ts';
 import { askRestore, restored, takeAway } from '../support/restoring.ts';
 import { POOL_NAME, type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
 
@@ -62,6 +63,24 @@ it('is cancelled in the middle of its download, and leaves nothing, though the r
   });
   expect((await pool.inventory()).tasks).toEqual(['Async.host.call_plugin']);
   await service.janitor();
+});
+
+it('goes on on another host when its own is being disabled, and fails by name where there is none', async () => {
+  const pluginFile = await impatientPlugin('ENABLED_SECONDS', 1);
+  const { pool, service, image, id, started } = await downloading({ pool: { hosts: 3, pluginFile } });
+  const shared = await askRestore(service, image, { sr: 'NFS shared storage' });
+  const { hostUuid: first = '' } = await restored(service, shared, ({ phase }) => phase === 'PollDownload');
+  // The storage of one of them is one host's alone.
+  for (const host of [started.hostUuid ?? '', first]) await pool.setHost(host, { enabled: false });
+  const failed = await restored(service, id);
+  expect(failed).toMatchObject({ status: 'failed', error: { name: 'StorageNotAttached' } });
+  expect(failed.error?.message).toMatch(/to no other host that is enabled/);
+  const done = await restored(service, shared);
+  expect(done).toMatchObject({ status: 'succeeded', requeues: 1, hostsLeft: [first], uploadAttempts: 2 });
+  expect([started.hostUuid, first]).not.toContain(done.hostUuid);
+  // Nobody there knows what the first one has written.
+  expect(done.bytesWritten).toBe(done.virtualBytes);
+  await takeAway(service, done);
 });
 
 it('leaves nothing when the service is killed in the middle of its download', async () => {
