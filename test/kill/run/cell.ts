@@ -6,7 +6,7 @@ import { type Happening, happeningOf } from './events.ts';
 import { unexpected } from './expected.ts';
 import { hasRestored, takeRestoredAway } from './restored.ts';
 import { leftOf, outcomeWrong } from './rules.ts';
-import { type Ended, runOnce } from './runs.ts';
+import { type Ended, runOnce, ended as untilEnded } from './runs.ts';
 import { nextJobWrong, settle } from './settle.ts';
 import { forgetImages, type Stage, targetOf } from './stage.ts';
 import { type Decide, strikeOf } from './strike.ts';
@@ -24,6 +24,9 @@ export interface Verdict {
 
 /** Within which a cancelled job has its outcome; seconds. */
 const CANCEL_SECONDS = 15;
+
+/** How long a dead host stays away, if its job does not end before: half an hour of the world's clock, in real seconds. */
+const DEAD_SECONDS = 36;
 
 /** Runs one cell, and checks what is left when nobody works any more. */
 export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
@@ -49,13 +52,16 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   };
   const decide = strike?.decide ?? whileAtWork(cell, happening);
   stage.doing = 'its job';
-  const ended = await runOnce(world, subject, cell.run, decide);
+  const patience = deadHost === undefined ? undefined : DEAD_SECONDS;
+  const { job: first, ...ended } = await runOnce(world, subject, cell.run, { decide, patience });
   stage.doing = 'what happens beside it';
-  happening?.ended(ended.job?.id ?? '');
+  happening?.ended(first?.id ?? '');
   strike?.release();
   const wrong: string[] = [];
   const answer = await happening?.over.catch((error: unknown) => void wrong.push(String(error)));
   await happening?.afterwards();
+  // Some wait for their host as long as it takes.
+  if (first && deadHost !== undefined) await untilEnded(world, first.id);
   if (awayFrom) await world.pool.setHost(awayFrom.uuid, { enabled: true });
   world.wire.decide = () => undefined;
   stage.doing = 'the restart of a killed service';
@@ -68,7 +74,7 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   // Glance's and Keystone's time-outs do not pass faster, as Lambda's does here: it ends the step before it logs out.
   const outlastsStep =
     'to' in cell && /^(glance|keystone)$/.test(cell.to) && /^(never|late)$/.test(cell.fault);
-  const jobNow = async () => ended.job && (await world.service.runtime.store.jobs.get(ended.job.id));
+  const jobNow = async () => first && (await world.service.runtime.store.jobs.get(first.id));
   const allowed = { sessions: isKilled || atSession || outlastsStep, deadHost };
   wrong.push(...(await settle(stage, before, known, allowed, jobNow)));
   const job = await jobNow();

@@ -38,7 +38,7 @@ export async function runOnce(
   world: World,
   subject: Subject,
   run: RunName,
-  decide: Decide = () => undefined,
+  { decide = () => undefined, patience }: { decide?: Decide | undefined; patience?: number | undefined } = {},
 ): Promise<Ended> {
   if (run === 'backup') await backUp(world, subject.vm);
   const base = BASE[run]?.(world) ?? (() => undefined);
@@ -50,7 +50,7 @@ export async function runOnce(
   // Of a service that was killed before it could answer, a job may be there all the same.
   const taken = () => world.wire.calls.find(({ job }) => job !== undefined)?.job;
   const id: string | undefined = answer.status === 202 ? answer.body.id : taken();
-  if (id !== undefined) await ended(world, id);
+  if (id !== undefined) await ended(world, id, patience);
   await world.killed();
   await world.service.settled();
   // Reconcile may be what it was killed in.
@@ -66,10 +66,15 @@ export async function runOnce(
 
 /** Real seconds after which a job that is not over is left to the janitor. */
 const ENDED_SECONDS = 90;
+/** Real milliseconds between two looks, each of which costs as much as a write of the job's own. */
+const LOOK_MS = 100;
 
-/** Waits for a job's outcome, whichever service tells it, and for the end of its execution, if there still is one. */
-export async function ended(world: World, id: string): Promise<void> {
-  const giveUp = Date.now() + ENDED_SECONDS * 1000;
+/**
+ * Waits for a job's outcome, whichever service tells it, and for the end of its execution, if there still is one; but not
+ * longer than so many real seconds.
+ */
+export async function ended(world: World, id: string, patience = ENDED_SECONDS): Promise<void> {
+  const giveUp = Date.now() + patience * 1000;
   while (Date.now() < giveUp) {
     await world.killed();
     const { store, executions } = world.service.runtime;
@@ -78,7 +83,7 @@ export async function ended(world: World, id: string): Promise<void> {
       const execution = await executions.describe(job).catch(() => undefined);
       if (execution?.status !== 'RUNNING') return;
     }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
 
