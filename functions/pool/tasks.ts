@@ -16,7 +16,8 @@ export async function taskRecord(xapi: Session, taskRef: Ref<'task'>): Promise<T
  */
 export function jobOfTransfer({ name_label, status, result, error_info }: TaskRecord): string | undefined {
   if (name_label !== 'Async.host.call_plugin') return undefined;
-  if (status === 'success') return /"jobId": ?"([0-9a-f-]{36})"/.exec(result)?.[1];
+  // JSON as XML has it.
+  if (status === 'success') return /jobId(?:"|&quot;): ?(?:"|&quot;)([0-9a-f-]{36})/.exec(result)?.[1];
   // Code, message, whether to try again, and the job.
   return /^[0-9a-f-]{36}$/.exec(error_info[3] ?? '')?.[0];
 }
