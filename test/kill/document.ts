@@ -90,8 +90,25 @@ Keystone, and a wire before AWS's stand-ins. \`npm run test:kill -- --all\` runs
 const CELLS = `A cell's id is the state (or \`request\`, \`admission\`, \`reconcile\`, \`janitor\`, \`plugin\`), who is asked, the call with its
 number, and what becomes of it: \`PollUpload/xapi/host.call_plugin:status#1/lost-reply\`. Which calls there are is not
 written down: good runs are recorded first, so that a new call has its cells by itself. Before a colon stands how the job
-goes when it is not to its end: \`undone\` by the state machine, \`stopped\` and undone by reconcile, a \`backup\` that replaces
-another, or \`owing\` what the janitor pays.
+goes when it is not a snapshot to its end: \`undone\` by the state machine, \`stopped\` and undone by reconcile, a \`backup\`
+that replaces another, \`owing\` what the janitor pays; or a \`restore\`, to its end, \`-cut\` in its download and
+\`-undone\` after its VM's creation by the state machine, or \`-stopped\` there and undone by reconcile.
+
+Not every trouble is in every call's cells, since some would show the same as others:
+
+- xapi's client asks again what only reads, however its answer was lost, and takes another session where one is invalid:
+  that is shown once in each state. Of the reads of one class in a state one is refused; of those by which something is
+  undone, each.
+- What cannot be read is to the caller what was lost. Calls that make or take away something meet every kind; a field or a
+  tag is set again without harm, and meets each kind once.
+- Of codes that say "not now", which are one to every step, a call meets one that it can get. Which handle is invalid
+  matters where something is to be gone.
+- The table's client finds a write whose reply was lost, whatever state it is of: once a machine. All replies lost, an
+  error, the service's end and a late write are in the cells of each write.
+- Login, logout, secrets, Keystone's token, and the record's marks of a step's beginning and end are one wrapper's around all
+  steps: in one state of each machine and line, and where no step is at work. That each state tries again what passes is
+  held to by tests of the state machines' documents.
+- A restore passes QueueForHost, ConfirmHost and ReleaseHost, too, which are the snapshot's, and struck there.
 
 | what becomes of a call | |
 |---|---|
@@ -110,11 +127,13 @@ twice, xapi restarted, the pool failed over, the VM's host dies and comes back, 
 
 After each cell, reconcile, two rounds of the janitor at most, and the host's return or ejection:
 
-- at most one image, active and verified, or none;
+- of a snapshot one image, active and verified, or none; those that were there as they were;
+- of a restore one VM with one disk, whose bytes are the image's, under their own names, without a tag or a block, or none;
 - no template, disk, file in an SR, task, secret, session (but that of a process that was killed, or of a login or logout
   that failed), disk attached in a dom0, slot, lease, message, tag;
 - the VM locked, in the database and in the live guest;
 - one outcome, with a documented name and the true cause;
-- a trouble that passes fails no job and costs no upload;
+- a trouble that passes fails no job and costs no upload or download;
 - a cancel is 202 and the job \`cancelled\` within 15 seconds, or 409 and the job succeeds;
-- the next request for the VM is taken, and its job succeeds.`;
+- the next request for the VM is taken, and its job succeeds: the next cell's, on the same pool, or where that has lost a
+  host or its master, one more.`;

@@ -1,5 +1,5 @@
 import { MACHINES } from '../../../statemachine/contract.ts';
-import { ended, runOnce, type Subject } from '../run/runs.ts';
+import { ended, prepare, runOnce, type Subject } from '../run/runs.ts';
 import type { Call } from '../wire/call.ts';
 import { startWorld, type World } from '../world.ts';
 import type { Described } from './catalogue.ts';
@@ -54,6 +54,7 @@ export async function record(): Promise<readonly Recorded[]> {
 }
 
 async function recordRun(world: World, run: RunName, subject: Subject): Promise<Recorded[]> {
+  await prepare(world, subject, run);
   await runOnce(world, subject, run);
   return world.wire.calls.filter(OF_RUN[run]).map(({ to, name, state, nth, args }) => ({
     ...{ run, to, name, state, nth },

@@ -6,7 +6,7 @@ import { type Happening, happeningOf } from './events.ts';
 import { unexpected } from './expected.ts';
 import { hasRestored, takeRestoredAway } from './restored.ts';
 import { leftOf, outcomeWrong } from './rules.ts';
-import { type Ended, runOnce, ended as untilEnded } from './runs.ts';
+import { type Ended, prepare, runOnce, ended as untilEnded } from './runs.ts';
 import { nextJobWrong, settle } from './settle.ts';
 import { forgetImages, type Stage, targetOf } from './stage.ts';
 import { type Decide, strikeOf } from './strike.ts';
@@ -37,6 +37,7 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
   const deadHost =
     stage.kind === 'hosts' ? world.pool.hosts.find(({ uuid }) => uuid === host)?.name : undefined;
   if (cell.run !== 'backup') await forgetImages(world, stage.image);
+  await prepare(world, subject, cell.run);
   // What is restored goes to the host that is to die.
   const isToDie = stage.kind === 'hosts' && RUNS[cell.run] === 'restore';
   const awayFrom = isToDie ? world.pool.hosts.find(({ isMaster }) => isMaster) : undefined;

@@ -40,7 +40,6 @@ export async function runOnce(
   run: RunName,
   { decide = () => undefined, patience }: { decide?: Decide | undefined; patience?: number | undefined } = {},
 ): Promise<Ended> {
-  if (run === 'backup') await backUp(world, subject.vm);
   const base = BASE[run]?.(world) ?? (() => undefined);
   world.wire.forget();
   world.wire.decide = (call) => decide(call) ?? base(call);
@@ -117,8 +116,9 @@ function stoppedAt(world: World, at: Pick<Call, 'state' | 'name' | 'nth'>): Deci
   };
 }
 
-/** Sees to it that there is a backup that the next one replaces. */
-async function backUp(world: World, vm: string): Promise<void> {
+/** Makes what a run needs before its job: for a backup, another that it replaces. */
+export async function prepare(world: World, { vm }: Subject, run: RunName): Promise<void> {
+  if (run !== 'backup') return;
   if (world.glance.images().some(({ properties }) => properties.image_type === 'backup')) return;
-  await world.job(await world.request(vm, BACKUP));
+  await ended(world, await world.request(vm, BACKUP));
 }
