@@ -50,6 +50,7 @@ it('brings each kind of image back into each kind of SR as the disk was at the s
       expect(taken, name).toMatchObject({ status: 'succeeded', vhds: Array(vhds).fill({}) });
       const vm = pool.vm(name);
       await vm.writeSome();
+      await vm.stopWriting();
       const then = await readFile(pool.modelPath(taken.snapshotDisks?.[0] ?? ''));
       expect(then.equals(await readFile(pool.modelPath(vm.rootVdi?.uuid ?? ''))), name).toBe(false);
       // The formats go into every SR; what else there is to read, into one each.
@@ -62,7 +63,7 @@ it('brings each kind of image back into each kind of SR as the disk was at the s
       }
     }),
   );
-});
+}, 300_000);
 
 /** How Nova's hosts have packed a chain of three since 2010: names, leaf first, and what `tar` was told. */
 const LAYOUTS: readonly {
@@ -129,7 +130,7 @@ it('brings back what Nova has made of XenServer’s VMs, in each of its layouts'
       await takeAway(service, done);
     }),
   );
-});
+}, 300_000);
 
 /** Puts an image into Glance as Nova did; answers its id. */
 async function uploaded(glanceUrl: string, name: string, data: Buffer): Promise<string> {
