@@ -57,7 +57,7 @@ function ofRestore(job: RestoreView): Row {
 }
 
 /** What a test that came so far has shown. */
-const PROVED: Readonly<Record<Reached, string>> = {
+export const PROVED: Readonly<Record<Reached, string>> = {
   disk: 'its disk was written and is whole',
   started: 'it started',
   tools: 'it started, and its guest tools were seen',

@@ -6,7 +6,6 @@ import { type RestoreWish, requestRestore } from '../../functions/restore-reques
 import { undoRestore } from '../../functions/undo-restore.ts';
 import type { SimulatedPool } from '../../local/pool/pool.ts';
 import type { LocalService } from '../../local/service.ts';
-import { takeAway as destroyRestored } from '../../local/take-away.ts';
 import { isSettled, restoreWhen } from './job-when.ts';
 import { POOL_NAME } from './servers.ts';
 import { readChain } from './vhd-reader.ts';
@@ -33,8 +32,15 @@ export function restored(
 /** Takes away what a restore has brought back, so that nothing is left behind. */
 export async function takeAway({ runtime }: Pick<LocalService, 'runtime'>, job: RestoreJob): Promise<void> {
   if (job.into) return takeAwayFrom(job.into.uuid, { runtime }, job);
-  const made = { vm: job.restoredVmUuid, disk: job.diskUuid };
-  await runtime.withSession(POOL_NAME, (xapi) => destroyRestored(xapi, made));
+  await runtime.withSession(POOL_NAME, async (xapi) => {
+    if (job.restoredVmUuid !== undefined) {
+      const vm = await xapi.call('VM.get_by_uuid', job.restoredVmUuid);
+      if ((await xapi.call('VM.get_power_state', vm)) !== 'Halted') await xapi.call('VM.hard_shutdown', vm);
+      await xapi.call('VM.destroy', vm);
+    }
+    if (job.diskUuid !== undefined)
+      await xapi.call('VDI.destroy', await xapi.call('VDI.get_by_uuid', job.diskUuid));
+  });
 }
 
 const BLOCK_BYTES = 2 ** 21;
