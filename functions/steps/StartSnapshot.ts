@@ -4,7 +4,7 @@ import type { Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { type SnapshotJob, snapshotLabel } from '../job.ts';
 import { tagTask } from '../pool/tasks.ts';
-import { type DepsOf, owe, record, type SnapshotDeps, step } from '../step.ts';
+import { type DepsOf, housekeeping, owe, record, type SnapshotDeps, step } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
 
 /**
@@ -15,7 +15,14 @@ export const handler = step('StartSnapshot', { needs: ['vmRef', 'taggedDisks'] }
   const { job, store, clock } = deps;
   if (job.templateUuid !== undefined || job.snapshotSentAt !== undefined) return undefined;
   await owe(deps, 'snapshot');
-  if (!(await store.jobs.sendSnapshot(job.id, clock.now()))) {
+  const claimed = await store.jobs.sendSnapshot(job.id, clock.now()).catch(async (error: unknown) => {
+    // It may be on record all the same, and then no other try would send what this one has not.
+    await housekeeping(deps.log, 'that no snapshot was sent', () =>
+      store.jobs.record(job.id, {}, ['snapshotSentAt']),
+    );
+    throw error;
+  });
+  if (!claimed) {
     const { closing, snapshotSentAt } = (await store.jobs.snapshot(job.id)) ?? {};
     // Another run of this step, which was taken for dead or begun twice, has sent it since.
     if (!closing && snapshotSentAt !== undefined) return undefined;

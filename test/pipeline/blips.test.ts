@@ -241,6 +241,18 @@ function loseReply(
   });
 }
 
+it('sends the snapshot once where all replies were lost to the record that it is about to be sent', async () => {
+  const at = await scenario(withSteps());
+  loseReply(DynamoDBDocumentClient, (command, input) => {
+    return (
+      command === 'UpdateCommand' && JSON.stringify(input).includes('attribute_not_exists(snapshotSentAt)')
+    );
+  });
+  const done = await at.job(await at.request(at.pool.vms()[0]?.uuid ?? ''));
+  expectUnharmed(at, done);
+  expect(at.pool.calls.filter(({ method }) => method === 'Async.VM.snapshot')).toHaveLength(1);
+});
+
 it('gives no second request the job of a first one that was told of a failure', async () => {
   const at = await scenario(withSteps());
   loseReply(DynamoDBDocumentClient, (command, { Item }) => {
