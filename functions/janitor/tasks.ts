@@ -6,8 +6,8 @@ import type { Finding } from './finding.ts';
 import { each, isClosed, type Round } from './round.ts';
 
 /**
- * The records of tasks that have ended and carry the tag of a closed job, or that the plugin says were one's. xapi's own collector takes those that were
- * destroyed while they were pending.
+ * The records of tasks that have ended and carry the tag of a closed job, or of which the plugin's answer says that they
+ * were one's. xapi's own collector takes those that were destroyed while they were pending.
  */
 export async function sweepTasks(round: Round, findings: Finding[]): Promise<void> {
   const { pool, xapi, runtime, dryRun } = round;

@@ -48,7 +48,7 @@ function isChosen(call: Recorded, all: readonly Recorded[]): boolean {
   return nth === 1 || (nth === lastOf(call, all) && !isSetter(call) && !/^Poll|^AwaitCoalesce/.test(state));
 }
 
-/** Of the reads of one class in one state, which one is struck: one by a handle, if there is one, for that may be invalid. */
+/** Of the reads of one class in one state, the one that is struck: one by a handle, if there is one, which may be invalid. */
 function ofItsClass(call: Recorded, all: readonly Recorded[]): Recorded | undefined {
   // What is undone by a look is undone by that look and no other.
   const isAlike = ({ to, name }: Recorded) =>
@@ -106,7 +106,10 @@ function eventCells(recorded: readonly Recorded[]): EventCell[] {
   });
 }
 
-/** There is no handler in which a job queues; and a host has to have something of the job's before it matters that it is gone for good. */
+/**
+ * There is no handler in which a job queues; and a host has to have something of the job's before it matters that it is
+ * gone for good.
+ */
 function mayHappen(event: EventName, state: string): boolean {
   if (event.startsWith('called twice')) return state !== 'QueueForHost';
   return event !== 'host dies, is ejected' || !BEFORE_HOST.test(state);
