@@ -67,7 +67,10 @@ it('is cancelled in the middle of its download, and leaves nothing, though the r
 
 it('goes on on another host when its own is being disabled, and fails by name where there is none', async () => {
   const pluginFile = await impatientPlugin('ENABLED_SECONDS', 1);
-  const { pool, service, image, id, started } = await downloading({ pool: { hosts: 3, pluginFile } });
+  const at = await downloading({ pool: { hosts: 3, pluginFile } });
+  const { pool, service, glance, image, id, started } = at;
+  const goOn = Promise.withResolvers<void>();
+  glance.faults.add({ method: 'GET', path: /\/file$/, hold: goOn.promise });
   const shared = await askRestore(service, image, { sr: 'NFS shared storage' });
   const { hostUuid: first = '' } = await restored(service, shared, ({ phase }) => phase === 'PollDownload');
   // The storage of one of them is one host's alone.
@@ -80,6 +83,8 @@ it('goes on on another host when its own is being disabled, and fails by name wh
   expect([started.hostUuid, first]).not.toContain(done.hostUuid);
   // Nobody there knows what the first one has written.
   expect(done.bytesWritten).toBe(done.virtualBytes);
+  goOn.resolve();
+  at.goOn();
   await takeAway(service, done);
 });
 

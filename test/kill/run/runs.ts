@@ -46,9 +46,8 @@ export async function runOnce(
   const answer = await world
     .ask('POST', PATH[RUNS[run]], wishOf(run, subject))
     .catch((): Answer => ({ status: UNANSWERED, body: undefined }));
-  // Of a service that was killed before it could answer, a job may be there all the same.
-  const taken = () => world.wire.calls.find(({ job }) => job !== undefined)?.job;
-  const id: string | undefined = answer.status === 202 ? answer.body.id : taken();
+  // Of a service that was killed before it could answer, a job may be there all the same; one of before may still call.
+  const id: string | undefined = answer.status === 202 ? answer.body.id : world.wire.newJob();
   if (id !== undefined) await ended(world, id, patience);
   await world.killed();
   await world.service.settled();

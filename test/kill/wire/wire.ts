@@ -18,6 +18,7 @@ export class Wire implements WireEnd {
   readonly #counts = new Map<string, number>();
   readonly #invocations = new Map<string, { call: Call; attempts: number }>();
   readonly #dead = new Set<number>();
+  readonly #earlier = new Set<string>();
 
   constructor() {
     register(this);
@@ -32,8 +33,14 @@ export class Wire implements WireEnd {
     return this.#dead.has(generation);
   }
 
+  /** The first job, of those that began since the last `forget`, that has called anybody. */
+  newJob(): string | undefined {
+    return this.calls.find(({ job }) => job !== undefined && !this.#earlier.has(job))?.job;
+  }
+
   /** Begins to count anew. */
   forget(): void {
+    for (const { job } of this.calls) if (job !== undefined) this.#earlier.add(job);
     this.calls.length = 0;
     this.#counts.clear();
     this.#invocations.clear();
