@@ -76,7 +76,7 @@ it('gets the tokens for Glance from Keystone, with the application credential of
     { TMPDIR: folder },
   );
   expect(stdout.match(/^Status +succeeded$/gm)).toHaveLength(2);
-  expect(stdout).toMatch(/^Guest +up from the restored disk after/m);
+  expect(stdout).toMatch(/^Proved +it started, and its guest tools were seen$/m);
   // Each step once, and no addresses of what has ended.
   expect(stdout.match(/TakeVm/g)).toHaveLength(1);
   expect(stdout).toMatch(/^succeeded +100 %/m);

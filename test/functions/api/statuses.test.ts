@@ -13,7 +13,7 @@ import { aRawImage } from './raw-image.ts';
 import type { ApiDocument, Operation } from './requests.ts';
 
 /** What is the matter with the service that is asked. */
-type World = 'well' | 'libvirt' | 'away' | 'glanceAway' | 'broken' | 'emptyTable' | 'noJanitor';
+type World = 'well' | 'libvirt' | 'away' | 'glanceAway' | 'broken' | 'emptyTable' | 'noJanitor' | 'forgetful';
 
 const REPORT = {
   dryRun: false,
@@ -30,6 +30,7 @@ interface Ask {
   readonly world?: World;
 }
 
+const TENANT = { vmTags: [], vmNamePatterns: [], admin: false, maxSchedules: 1, maxOpenJobs: 9 };
 const IMAGE = aRawImage();
 const UNFINISHED = aRawImage({ status: 'saving' });
 
@@ -52,8 +53,8 @@ beforeAll(async () => {
       const { headers } = request;
       const caller = headers.get('x-test-caller');
       const authorizer =
-        caller === 'foreign'
-          ? { lambda: { projectId: 'foreign', userId: 'u', admin: false, role: 'member' } }
+        caller === 'foreign' || caller === 'tenant'
+          ? { lambda: { projectId: caller, userId: 'u', admin: false, role: 'member' } }
           : {};
       const env = caller === null ? {} : { event: { requestContext: { authorizer } } };
       return (
@@ -129,8 +130,28 @@ function worlds(well: Runtime): Record<World, () => ReturnType<typeof createApi>
         },
         { janitor: failing(fault) },
       ),
+    // The pool has a kept disk, and the table does not say whose it is.
+    forgetful: () =>
+      createApi({
+        ...well,
+        config: { ...well.config, projects: { tenant: TENANT } },
+        store: failingStore(throttled),
+        withSession: (_pool, use) =>
+          use({ call: async () => ({ 'OpaqueRef:kept': keptDisk(well) }) } as never),
+      }),
     emptyTable: () => createApi({ ...well, store: storeIn(new MemoryTable()) }),
     noJanitor: () => createApi(well),
+  };
+}
+
+/** A disk that a restore has taken out of a VM, as the pool has it. */
+function keptDisk({ config: { installation } }: Runtime) {
+  const uuid = randomUUID();
+  const since = '2026-01-01T00:00:00.000Z';
+  const note = { installation, disk: uuid, vm: randomUUID(), device: '0', since };
+  return {
+    ...{ uuid, name_label: 'kept', virtual_size: '1', is_a_snapshot: false, VBDs: [] },
+    other_config: { [`xensnap:${randomUUID()}:kept`]: JSON.stringify(note) },
   };
 }
 
@@ -157,6 +178,18 @@ async function newRestore(fields: Parameters<typeof aRestore>[0] = {}): Promise<
   return job.id;
 }
 
+/** One into a VM, which has been undone, and whose other disk was destroyed since. */
+async function newExchange(): Promise<string> {
+  const at = '2026-01-01T01:00:00.000Z';
+  const [diskUuid, srUuid] = [randomUUID(), randomUUID()];
+  const id = await newRestore({
+    ...{ status: 'succeeded', committed: true, finishedAt: at, undoneAt: at, keptGoneAt: at, diskUuid },
+    into: { uuid: vmUuid, name: 'web-1', device: '0', diskUuid: randomUUID(), srUuid, shutdown: false },
+  });
+  await runtime.store.jobs.settle(id);
+  return id;
+}
+
 const schedule = (vm: string) => ({ vm, daily: { window: 'H_2200_0000' }, keep: 7 });
 
 async function newSchedule(): Promise<string> {
@@ -174,6 +207,8 @@ const DONE: Record<string, () => Ask | Promise<Ask>> = {
   getRestore: async () => ({ path: `/restores/${await newRestore()}` }),
   cancelRestore: async () => ({ path: `/restores/${await newRestore()}` }),
   listRestoreEvents: async () => ({ path: `/restores/${await newRestore()}/events` }),
+  undoRestore: async () => ({ path: `/restores/${await newExchange()}/undo` }),
+  destroyKeptDisk: async () => ({ path: `/restores/${await newExchange()}/kept` }),
   runJanitor: () => ({ body: { dryRun: true } }),
   getJanitorReport: async () => {
     await runtime.store.janitorReports.keep(REPORT);
@@ -242,6 +277,9 @@ const OTHERWISE: Record<string, () => Ask | Promise<Ask>> = {
   'cancelRestore 409': async () => ({
     path: `/restores/${await newRestore({ status: 'succeeded', finishedAt: '2026-01-01T01:00:00.000Z' })}`,
   }),
+  'undoRestore 409': async () => ({ path: `/restores/${await newRestore()}/undo` }),
+  'destroyKeptDisk 409': async () => ({ path: `/restores/${await newRestore()}/kept` }),
+  'listKeptDisks 503': () => ({ world: 'forgetful', headers: { 'x-test-caller': 'tenant' } }),
   'createSchedule 404': () => ({ body: schedule(NOBODY) }),
   'createSchedule 409': () => ({ body: schedule('twin') }),
   'replaceSchedule 409': async () => ({ path: await newSchedule(), body: schedule('twin') }),
