@@ -1,7 +1,8 @@
-import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { XensnapError } from '../errors.ts';
 import { listRestorePoints } from '../restore-points.ts';
 import type { Runtime } from '../runtime/executions.ts';
+import { isUuid } from '../uuid.ts';
 import { callerOf, confinedTo } from './caller.ts';
 import { ImagePage, imageView } from './image-view.ts';
 import { problems } from './problem.ts';
@@ -36,7 +37,7 @@ const list = createRoute({
 export function routeImages(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(list, async (c) => {
     const { limit, marker, ...filter } = c.req.valid('query');
-    if (marker !== undefined && !z.uuid().safeParse(marker).success)
+    if (marker !== undefined && !isUuid(marker))
       throw new XensnapError('BadRequest', 'marker: take it from "next" of the answer before, as it is.');
     const caller = callerOf(c, runtime.config);
     const { points, next } = await listRestorePoints(

@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { RestoreJob } from '../job.ts';
-import { type RestoreWish, requestRestore } from '../restore-request.ts';
+import { requestRestore } from '../restore-request.ts';
+import type { RestoreWish } from '../restore-wish.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { type Caller, callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { noteJob } from './changes.ts';

@@ -7,6 +7,7 @@ import type { Runtime } from '../runtime/executions.ts';
 import { judgeRetention } from '../schedules/retention.ts';
 import { removeSchedule, saveSchedule } from '../schedules/save.ts';
 import type { Schedule } from '../schedules/schedule.ts';
+import { isUuid } from '../uuid.ts';
 import { callerOf, confinedTo, onBehalfOf } from './caller.ts';
 import { markerOf, positionOf } from './marker.ts';
 import { problems } from './problem.ts';
@@ -164,7 +165,7 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
 
   async function own(id: string, c: Context): Promise<Schedule> {
     const confines = confinedTo(callerOf(c, config));
-    const schedule = z.uuid().safeParse(id).success ? await store.schedules.get(id) : undefined;
+    const schedule = isUuid(id) ? await store.schedules.get(id) : undefined;
     if (schedule && (!confines || schedule.project === confines.id)) return schedule;
     throw new XensnapError('ScheduleNotFound', `There is no schedule ${shorten(id, 60)}.`);
   }

@@ -4,6 +4,7 @@ import type { MachineName } from '../../statemachine/contract.ts';
 import { XensnapError } from '../errors.ts';
 import type { JobOf } from '../job.ts';
 import type { Store } from '../store.ts';
+import { isUuid } from '../uuid.ts';
 import { type Caller, confinedTo } from './caller.ts';
 
 /** The machine's job of that id, if there is one and the caller may see it. */
@@ -14,7 +15,7 @@ export async function visibleJob<M extends MachineName>(
   store: Store,
 ): Promise<JobOf<M> | undefined> {
   // Only UUIDs are asked for: the table refuses keys of more than 2,048 bytes.
-  const job = z.uuid().safeParse(id).success ? await store.jobs.get(id) : undefined;
+  const job = isUuid(id) ? await store.jobs.get(id) : undefined;
   if (job?.machine !== machine) return undefined;
   const confines = confinedTo(caller);
   return !confines || job.project === confines.id ? (job as JobOf<M>) : undefined;

@@ -2,6 +2,7 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { shorten } from '../../../glance/shorten.ts';
 import { requestSnapshot } from '../../request.ts';
 import type { Runtime } from '../../runtime/executions.ts';
+import { isUuid } from '../../uuid.ts';
 import { type Caller, callerOf, confinedTo, onBehalfOf } from '../caller.ts';
 import { noteJob } from '../changes.ts';
 import { findServer } from '../compute/servers.ts';
@@ -75,7 +76,7 @@ export function routeImages(app: OpenAPIHono, runtime: Runtime): void {
 async function imageOf(id: string, caller: Caller, { store, glance, config }: Runtime) {
   const job = await visibleJob('snapshot', id, caller, store);
   if (job && job.status !== 'succeeded') return viewOfJob(job);
-  const image = z.uuid().safeParse(id).success ? await glance.getImage(id) : undefined;
+  const image = isUuid(id) ? await glance.getImage(id) : undefined;
   const project = confinedTo(caller)?.id;
   if (
     image?.status === 'active' &&
