@@ -132,7 +132,7 @@ const Timings = z.strictObject({
   claimSeconds: seconds(960),
   /** How long a reconcile waits by itself for a step that may still run. */
   reconcileWaitSeconds: seconds(120),
-  /** How long after its call a snapshot that can't be found may still appear. */
+  /** How long after its call a snapshot, a disk or a VM that can't be found may still appear. */
   snapshotLostSeconds: seconds(120),
 });
 

@@ -14,9 +14,7 @@ export interface Owed {
   readonly reason?: string;
   /** All of it waits for the job's host, and no longer does the VM: it is free, or will be with the next round. */
   readonly byHost: boolean;
-  /** Whether a VM waits for it: that of a snapshot, or of a restore into one that is there. */
-  readonly holdsVm: boolean;
-  /** Whether the job has had a VM to itself. */
+  /** Whether the job has had a VM to itself, which waits for what is not the host's alone. */
   readonly ofVm: boolean;
   /** When the janitor tries again, where that is known. */
   readonly nextTryAt?: string;
@@ -55,7 +53,6 @@ export function owedOf(job: Job, deps: OwedDeps, nextTryAt?: string): Owed | und
     ...(job.owesBecause !== undefined && { reason: job.owesBecause }),
     byHost,
     ofVm: leasedVm(job) !== undefined,
-    holdsVm: leasedVm(job) !== undefined && !byHost,
     ...(nextTryAt !== undefined && { nextTryAt }),
     ...(hostUntil !== undefined && { hostUntil }),
   };

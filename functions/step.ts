@@ -247,3 +247,8 @@ export async function record<F extends FactName>(
 export function secondsSince(deps: Pick<StepDeps, 'clock'>, time: string): number {
   return (deps.clock.now().getTime() - Date.parse(time)) / 1000;
 }
+
+/** Whether a call of the pool that was sent then, and got no answer, may still do what it was to do. */
+export function mayArrive(deps: Pick<StepDeps, 'clock' | 'config'>, sentAt: string | undefined): boolean {
+  return sentAt !== undefined && secondsSince(deps, sentAt) < deps.config.timings.snapshotLostSeconds;
+}

@@ -126,5 +126,5 @@ export function owingView(job: Job, listener: Listener, deps: ViewDeps): z.infer
     host: all ? `the host ${hostNamed(job)}` : 'its host',
     reason: owed.reason && (all ? owed.reason : NOT_TIDIED_UP),
   });
-  return { message, holdsVm: owed.holdsVm, nextTryAt: owed.nextTryAt ?? null };
+  return { message, holdsVm: owed.ofVm && !owed.byHost, nextTryAt: owed.nextTryAt ?? null };
 }

@@ -2,7 +2,7 @@ import { XensnapError } from '../errors.ts';
 import { disksMadeBy } from '../pool/restored-disk.ts';
 import { tagsOf } from '../pool/tags.ts';
 import { nameAtWork } from '../restored.ts';
-import { type DepsOf, owe, record, secondsSince, step } from '../step.ts';
+import { type DepsOf, mayArrive, owe, record, step } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
 
 /**
@@ -20,7 +20,11 @@ export const handler = step(
       await record(deps, { diskRef: found.ref, diskUuid: found.uuid });
       return undefined;
     }
-    refuseIfUnderWay(deps);
+    if (mayArrive(deps, job.diskSentAt))
+      throw new XensnapError(
+        'XapiReplyLost',
+        'The call that makes the disk got no answer; it may still make one.',
+      );
     await owe(deps, 'disk', { diskSentAt: deps.clock.now().toISOString() });
     const diskRef = await create(deps).catch(async (error: unknown) => {
       // Refused, or never sent: it may be sent again.
@@ -46,13 +50,4 @@ function create({ job, xapi, config }: DepsOf<'CreateDisks', 'srRef' | 'imageNam
     sm_config: {},
     tags: [],
   });
-}
-
-function refuseIfUnderWay({ job, config, ...deps }: DepsOf<'CreateDisks'>): void {
-  if (job.diskSentAt === undefined) return;
-  if (secondsSince(deps, job.diskSentAt) >= config.timings.snapshotLostSeconds) return;
-  throw new XensnapError(
-    'XapiReplyLost',
-    'The call that makes the disk got no answer; it may still make one.',
-  );
 }

@@ -13,7 +13,7 @@ import {
 import { blockStart } from '../pool/start-block.ts';
 import { allowedToRestore } from '../projects.ts';
 import { vmConfigOf, vmNameOf } from '../restored.ts';
-import { type DepsOf, owe, record, secondsSince, step } from '../step.ts';
+import { type DepsOf, mayArrive, owe, record, step } from '../step.ts';
 import { isReplyLost, translate } from '../translate.ts';
 import type { VmConfig } from '../vm-config.ts';
 
@@ -41,10 +41,10 @@ const NO_CONFIG = 'The image does not say what VM it was of, so that only its di
 
 async function findOrMake(deps: Deps, config: VmConfig): Promise<MadeVm> {
   const { job, xapi, store } = deps;
-  const { installation, timings } = deps.config;
+  const { installation } = deps.config;
   const [found] = job.vmSentAt === undefined ? [] : await vmsMadeBy(xapi, job, installation);
   if (found) return onRecord(deps, found);
-  if (job.vmSentAt !== undefined && secondsSince(deps, job.vmSentAt) < timings.snapshotLostSeconds)
+  if (mayArrive(deps, job.vmSentAt))
     throw new XensnapError(
       'XapiReplyLost',
       'The call that makes the VM got no answer; it may still make one.',

@@ -3,7 +3,7 @@ import { orAsItWas, type RestoreJob } from '../job.ts';
 import { destroyUntilGone } from '../pool/destroy.ts';
 import { isHostGivenUp } from '../pool/host-away.ts';
 import { disksMadeBy } from '../pool/restored-disk.ts';
-import { type DepsOf, secondsSince, step } from '../step.ts';
+import { type DepsOf, mayArrive, step } from '../step.ts';
 
 /**
  * Destroys the disk that the job has made, and nothing that does not carry its tag, once nothing writes to it any more.
@@ -20,12 +20,7 @@ export async function destroyDisks(deps: DepsOf<'DestroyDisks'>): Promise<void> 
     found.map(({ uuid }) => uuid),
     { exported: true, whole: true },
   );
-  const mayStillCome =
-    found.length === 0 &&
-    job.diskUuid === undefined &&
-    job.diskSentAt !== undefined &&
-    secondsSince(deps, job.diskSentAt) < config.timings.snapshotLostSeconds;
-  if (mayStillCome)
+  if (found.length === 0 && job.diskUuid === undefined && mayArrive(deps, job.diskSentAt))
     throw new XensnapError('StillOwed', 'The call that makes the disk got no answer; it may still make one.');
   await store.jobs.pay(job.id, 'disk');
 }

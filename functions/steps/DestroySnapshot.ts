@@ -8,7 +8,7 @@ import { isExported, maySnapshotGo } from '../pool/host-away.ts';
 import { paySecret } from '../pool/secrets.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, lookForTemplate, type Template } from '../pool/template.ts';
-import { type DepsOf, housekeeping, type SnapshotDeps, secondsSince, step } from '../step.ts';
+import { type DepsOf, housekeeping, mayArrive, type SnapshotDeps, step } from '../step.ts';
 import { isQuiesced, snapshotCall } from './StartSnapshot.ts';
 
 /**
@@ -60,16 +60,16 @@ async function putOnRecord(
 }
 
 /** No template is there: but the snapshot call may still be at work, or wait inside xapi for the VM to be free. */
-async function refuseIfUnderWay({ job, xapi, config, ...deps }: SnapshotDeps): Promise<void> {
+async function refuseIfUnderWay(deps: SnapshotDeps): Promise<void> {
+  const { job, xapi } = deps;
   if (job.templateUuid !== undefined || job.snapshotSentAt === undefined) return;
-  if (await mayStillCome(xapi, job)) throw new XensnapError('StillOwed', 'The snapshot is still being made.');
-  const age = secondsSince(deps, job.snapshotSentAt);
-  if (job.snapshotTask === undefined && age < config.timings.snapshotLostSeconds)
+  if (await isUnderWay(xapi, job)) throw new XensnapError('StillOwed', 'The snapshot is still being made.');
+  if (job.snapshotTask === undefined && mayArrive(deps, job.snapshotSentAt))
     throw new XensnapError('StillOwed', 'The snapshot call got no answer; it may still make a snapshot.');
 }
 
 /** The task tells; where xapi does not know it (any more), the VM's current operations do. */
-async function mayStillCome(xapi: Session, job: SnapshotJob): Promise<boolean> {
+async function isUnderWay(xapi: Session, job: SnapshotJob): Promise<boolean> {
   const task = job.snapshotTask && (await taskRecord(xapi, job.snapshotTask));
   if (task) return task.status === 'pending' || task.status === 'cancelling';
   if (job.vmRef === undefined) return false;

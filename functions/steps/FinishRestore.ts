@@ -2,9 +2,8 @@ import { XensnapError } from '../errors.ts';
 import { whyNotExchanged } from '../into-vm.ts';
 import { finishRestored } from '../pool/finish-restored.ts';
 import { lookAt } from '../pool/position.ts';
-import { startVm } from '../pool/start-vm.ts';
+import { NOT_STARTED, startOrWarn } from '../pool/start-vm.ts';
 import { type DepsOf, step } from '../step.ts';
-import { translate } from '../translate.ts';
 import { settleSwap } from './SettleSwap.ts';
 
 /**
@@ -22,7 +21,8 @@ export const handler = step('FinishRestore', { needs: ['diskUuid', 'imageName'] 
     throw new XensnapError('JobClosing', 'The job is being closed: what it has made is not kept.');
   await finishRestored(xapi, job, config.installation);
   if (job.into) await settleSwap(deps);
-  else if (job.request.start && job.restoredVmUuid !== undefined) await start(deps, job.restoredVmUuid);
+  else if (job.request.start && job.restoredVmUuid !== undefined)
+    await startOrWarn(deps, job.restoredVmUuid, NOT_STARTED);
   return undefined;
 });
 
@@ -35,14 +35,3 @@ async function refuseOtherDisk({ job, xapi }: DepsOf<'FinishRestore', 'diskUuid'
   if (at.diskUuid !== diskUuid) throw whyNotExchanged('other disk', into);
   if (at.vm.power_state !== 'Halted') throw whyNotExchanged('not halted', into);
 }
-
-async function start(deps: DepsOf<'FinishRestore'>, vmUuid: string): Promise<void> {
-  try {
-    await startVm(deps, vmUuid);
-  } catch (error) {
-    const { message } = translate(error);
-    await deps.store.jobs.warn(deps.job.id, `${NOT_STARTED}: ${message}`, `${NOT_STARTED}.`);
-  }
-}
-
-const NOT_STARTED = 'The VM was restored, and could not be started';

@@ -6,7 +6,7 @@ import { removeHalfMade } from '../pool/half-made.ts';
 import { untag } from '../pool/tags.ts';
 import { forgetLostTask, forgetTask, taskRecord } from '../pool/tasks.ts';
 import { disksOf, findTemplate, type Template } from '../pool/template.ts';
-import { type DepsOf, type SnapshotDeps, secondsSince, step } from '../step.ts';
+import { type DepsOf, mayArrive, type SnapshotDeps, step } from '../step.ts';
 import { isStorageFull, translate } from '../translate.ts';
 import { isQuiesced, noteFallback, snapshotCall } from './StartSnapshot.ts';
 
@@ -63,13 +63,11 @@ async function takeTagsOff({ job, xapi, log }: SnapshotDeps<never, 'vmRef' | 'ta
 }
 
 /** Neither task nor template: the call may still be under way, or may never have arrived. */
-async function refuseIfLost(
-  { job, xapi, config, ...deps }: SnapshotDeps<never, 'vmRef'>,
-  sentAt: string,
-): Promise<void> {
+async function refuseIfLost(deps: SnapshotDeps<never, 'vmRef'>, sentAt: string): Promise<void> {
+  const { job, xapi } = deps;
   const operations = await xapi.call('VM.get_current_operations', job.vmRef);
   if (Object.values(operations).some((operation) => operation.startsWith('snapshot'))) return;
-  if (secondsSince(deps, sentAt) < config.timings.snapshotLostSeconds) return;
+  if (mayArrive(deps, sentAt)) return;
   throw new XensnapError(
     'SnapshotLost',
     'The pool never confirmed the snapshot, and no snapshot of this job is to be found.',

@@ -8,10 +8,9 @@ import { keep, keepNoMore } from '../pool/kept.ts';
 import { lookAt } from '../pool/position.ts';
 import { endShutdown } from '../pool/shut-down.ts';
 import { blockStart, unblockStart } from '../pool/start-block.ts';
-import { startVm } from '../pool/start-vm.ts';
+import { NOT_STARTED, startOrWarn } from '../pool/start-vm.ts';
 import { keptNameOf } from '../restored.ts';
-import { type DepsOf, secondsSince, step } from '../step.ts';
-import { translate } from '../translate.ts';
+import { type DepsOf, mayArrive, step } from '../step.ts';
 
 type Deps = DepsOf<'SettleSwap'>;
 
@@ -56,8 +55,7 @@ async function putBack(deps: Deps, job: SwappedJob): Promise<void> {
  * @throws StillOwed
  */
 async function refuseWhileUnderWay(deps: Deps, { into, vmBefore, swapSentAt }: SwappedJob): Promise<void> {
-  if (swapSentAt === undefined || secondsSince(deps, swapSentAt) >= deps.config.timings.snapshotLostSeconds)
-    return;
+  if (!mayArrive(deps, swapSentAt)) return;
   if ((await lookAt(deps.xapi, into))?.vbd?.record.uuid === vmBefore.vbdUuid)
     throw new XensnapError(
       'StillOwed',
@@ -134,17 +132,10 @@ async function letStart(
   start: boolean,
   problem: string,
 ): Promise<void> {
-  const { xapi, store } = deps;
-  const ref = await byUuid(xapi, 'VM', into.uuid);
+  const ref = await byUuid(deps.xapi, 'VM', into.uuid);
   if (!ref) return;
-  await unblockStart(xapi, ref, id);
-  if (!start) return;
-  try {
-    await startVm(deps, into.uuid);
-  } catch (error) {
-    const { message } = translate(error);
-    await store.jobs.warn(id, `${problem}: ${message}`, `${problem}.`);
-  }
+  await unblockStart(deps.xapi, ref, id);
+  if (start) await startOrWarn(deps, into.uuid, problem);
 }
 
 async function warnOf(
@@ -157,5 +148,4 @@ async function warnOf(
   await store.jobs.warn(id, text, message);
 }
 
-const NOT_STARTED = 'The VM was restored, and could not be started';
 const NOT_STARTED_AGAIN = 'The VM was shut down for the restore, and could not be started again';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { type RestoreWish, requestRestore } from '../../functions/restore-request.ts';
+import { requestRestore } from '../../functions/restore-request.ts';
+import type { RestoreWish } from '../../functions/restore-wish.ts';
 import { restored, takeAway } from '../support/restoring.ts';
 import { POOL_NAME, type Scenario, scenario } from '../support/scenario.ts';
 
