@@ -3,7 +3,10 @@ import { XensnapError } from './errors.ts';
 import type { RestoreJob } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
 
-/** Works on a restore with its record to itself: neither the janitor nor another request is at it meanwhile. @throws JobNotFound, RestoreConflict */
+/**
+ * Works on a restore with its record to itself: neither the janitor nor another request is at it meanwhile.
+ * @throws JobNotFound, RestoreConflict
+ */
 export async function withRestoreAlone<T>(
   jobId: string,
   { store, clock, config }: Runtime,

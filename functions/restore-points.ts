@@ -25,7 +25,7 @@ export interface PointFilter {
 /** An image of this installation, as something to restore. */
 export interface RestorePoint {
   readonly image: Image;
-  /** When the snapshot was taken, ISO 8601 UTC, where the job's record still is there; the image's own time is the request's. */
+  /** When the snapshot was taken, ISO 8601 UTC, where the job's record is there; the image's own time is the request's. */
   readonly takenAt?: string;
   /** Whether it is what a job of ours has verified: see {@link isVerified}. */
   readonly verified: boolean;

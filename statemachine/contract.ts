@@ -289,7 +289,7 @@ type Before<Line extends readonly unknown[], Step> = Line extends readonly [...i
     : Before<Earlier, Step>
   : never;
 
-/** Which steps of a machine have surely ended when one starts; none for its cleanup line, which can be entered from everywhere. */
+/** Which steps of a machine have surely ended when one starts; none for its cleanup line, entered from everywhere. */
 type StepsBefore<S extends StepName, M extends MachineName> = Extract<
   Before<LinesOf<M>['forward'], S>,
   StepName

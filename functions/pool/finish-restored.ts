@@ -8,8 +8,8 @@ import { unblockStart } from './start-block.ts';
 import { keysIn } from './tags.ts';
 
 /**
- * Gives what a committed restore has made its own names and tags of the pool, lets it start, and takes the tags off, each thing's last: what
- * carries one still is to be finished, and begins anew with another run.
+ * Gives what a committed restore has made its own names and tags of the pool, lets it start, and takes the job's tags off,
+ * each thing's last: what carries one still is to be finished, and begins anew with another run.
  */
 export async function finishRestored(xapi: Session, job: RestoreJob, installation: string): Promise<void> {
   for (const { ref, uuid } of await disksMadeBy(xapi, job, installation)) {

@@ -12,8 +12,9 @@ import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
 const MAX_REQUEUES = 2;
 
 /**
- * The VM may have moved while the job queued, storage been detached, or the host been disabled that was to restore. Where the SR is still attached to the granted host, that host uploads
- * all the same; else the slot, and only the slot, goes back, and the job takes a ticket for another host's line.
+ * The VM may have moved while the job queued, storage been detached, or the host been disabled that was to restore. Where
+ * the SR is still attached to the granted host, that host goes on all the same; else the slot, and only the slot, goes
+ * back, and the job takes a ticket for another host's line.
  */
 export const handler = step(
   'ConfirmHost',

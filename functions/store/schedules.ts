@@ -14,7 +14,10 @@ type Stored = Omit<Schedule, 'createdAt'> & {
   readonly madeAt: string;
 };
 
-/** What changes each field: every save, one with other times, one with other times of its tests, or none. A type, so that no new field is forgotten. */
+/**
+ * What changes each field: every save, one with other times, one with other times of its tests, or none. A type, so that no
+ * new field is forgotten.
+ */
 const CHANGED_BY: {
   readonly [F in keyof Required<Schedule>]: 'save' | 'retiming' | 'retesting' | 'other';
 } = {

@@ -145,7 +145,7 @@ it('wants one outcome with a cause that is documented and true', async () => {
     nth: 1,
   } as const;
   const judge = (fault: string, of: SnapshotJob) =>
-    unexpected({ ...cell, fault }, { job: of, answer: { status: 202, body: {} } });
+    unexpected({ ...cell, fault }, { job: of, transfers: 1, answer: { status: 202, body: {} } });
   expect(judge('INTERNAL_ERROR', job)).toEqual([]);
   expect(judge('INTERNAL_ERROR', failed('XapiFailure'))).toHaveLength(1);
   expect(judge('INTERNAL_ERROR', { ...job, uploadAttempts: 2 })).toEqual(['its data was sent 2 times']);

@@ -84,7 +84,7 @@ export async function runCell(cell: Cell, stage: Stage): Promise<Verdict> {
     await takeRestoredAway(world, job);
     wrong.push(...leftOf(before, await world.lookAround(), allowed));
   }
-  const now: Ended = { answer: ended.answer, job };
+  const now: Ended = { ...ended, job };
   wrong.push(...(job ? outcomeWrong(world, job) : []));
   wrong.push(...unexpected(cell, now));
   if ('event' in cell && cell.event === 'job cancelled' && happening?.fired())

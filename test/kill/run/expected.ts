@@ -8,10 +8,10 @@ import { type Ended, UNANSWERED } from './runs.ts';
 const UNTRUE: ReadonlySet<string> = new Set(['Internal', 'JobClosing', 'JobUnknown', 'StillOwed']);
 
 /** What was not as it is documented of such a fault; a line each. */
-export function unexpected(cell: Cell, { answer, job }: Ended): string[] {
+export function unexpected(cell: Cell, { answer, job, transfers: sent }: Ended): string[] {
   if (!job) return refusalWrong(cell, answer);
   if (UNTRUE.has(job.error?.name ?? '')) return [`the cause is ${job.error?.name}: ${job.error?.message}`];
-  if ('event' in cell) return EVENT[cell.event](job, cell.state);
+  if ('event' in cell) return EVENT[cell.event](job, sent);
   const isKilled = cell.fault === 'killed';
   if (isKilled && !isUndone(cell.run)) return [...interrupted(job), ...transfers(job)];
   // A job that was killed while it was undone has two causes.
@@ -78,9 +78,11 @@ const succeeded = (job: Job) =>
   job.status === 'succeeded'
     ? transfers(job)
     : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
-/** The second of two that begin a transfer at once may count a try, which the plugin, at work already, has refused. */
-const succeededOnce = (job: Job, state: string) =>
-  /^Start(Up|Down)load$/.test(state) && job.status === 'succeeded' ? [] : succeeded(job);
+/** The second of two that begin a transfer at once counts a try that the plugin, at work already, refuses. */
+const succeededOnce = (job: Job, sent: number) => {
+  if (job.status !== 'succeeded') return succeeded(job);
+  return sent !== 1 ? [`its data was sent ${sent} times`] : [];
+};
 const anyCause = (job: Job) =>
   job.status === 'succeeded' || isDocumented(job.error?.name ?? '') ? [] : [`it ${job.status}`];
 /** Before its upload nothing of xapi's is lost but a session; tasks are, and then the job may fail by name. */
@@ -90,7 +92,7 @@ const lostTasks = (job: Job) =>
     ? []
     : [`it ${job.status}: ${job.error?.name}: ${job.error?.message}`];
 
-const EVENT: Readonly<Record<EventName, (job: Job, state: string) => string[]>> = {
+const EVENT: Readonly<Record<EventName, (job: Job, sent: number) => string[]>> = {
   'service killed': interrupted,
   'execution stopped': interrupted,
   'job cancelled': (job) => (job.status === 'succeeded' ? [] : is(job, 'cancelled', 'JobCancelled')),

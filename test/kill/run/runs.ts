@@ -10,6 +10,8 @@ export interface Ended {
   /** Undefined where the request was refused. */
   readonly job: Job | undefined;
   readonly answer: Answer;
+  /** How often the plugin began to send or to fetch an image's data, whoever counts its tries. */
+  readonly transfers: number;
 }
 
 /** What all backups of the matrix are called. */
@@ -59,7 +61,11 @@ export async function runOnce(
     await world.janitor().catch(() => undefined);
     await world.killed();
   }
-  return { answer, job: id === undefined ? undefined : await world.service.runtime.store.jobs.get(id) };
+  const transfers = world.wire.calls.filter(
+    ({ state, name }) => state === 'plugin' && /^(PUT|GET) image\/file$/.test(name),
+  ).length;
+  const job = id === undefined ? undefined : await world.service.runtime.store.jobs.get(id);
+  return { answer, transfers, job };
 }
 
 /** Real seconds after which a job that is not over is left to the janitor. */
