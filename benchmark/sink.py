@@ -3,8 +3,9 @@ endless body and answers with its size and sha512. Prints its port. Usage: sink.
 import hashlib
 import http.server
 import json
-import ssl
 import sys
+
+from serving import serve
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -49,10 +50,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-if len(sys.argv) > 1:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(sys.argv[1])
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+serve(Handler, sys.argv[1:])

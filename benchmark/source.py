@@ -3,8 +3,9 @@ its port. Usage: source.py FILE [CERTIFICATE_AND_KEY]"""
 import http.server
 import os
 import shutil
-import ssl
 import sys
+
+from serving import serve
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -23,10 +24,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-if len(sys.argv) > 2:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(sys.argv[2])
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+serve(Handler, sys.argv[2:])
