@@ -22,6 +22,8 @@ export const RUNS = {
   'restore-undone': 'restore',
   /** Undone by reconcile, since its execution was stopped there. */
   'restore-stopped': 'restore',
+  /** To its end, of which nothing stays: a test whose VM boots. */
+  'restore-test': 'restore',
 } as const satisfies Record<string, MachineName>;
 export type RunName = keyof typeof RUNS;
 

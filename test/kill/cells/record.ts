@@ -25,6 +25,7 @@ const OF_RUN: Readonly<Record<RunName, (call: Call) => boolean>> = {
   'restore-cut': ({ state }) => state === 'CancelDownload',
   'restore-undone': ({ state }) => state === 'DestroyVm' || state === 'DestroyDisks',
   'restore-stopped': ({ state }) => state === 'reconcile',
+  'restore-test': ({ state }) => /^(TestVm|DestroyVm|MarkImage)$/.test(state),
 };
 
 /** The states that only restores have: in those that snapshots have, too, the same steps are at work. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Job, RestoreJob } from '../../../functions/job.ts';
+import { isKept } from '../../../functions/restored.ts';
 import type { Surroundings } from '../../../local/leftovers.ts';
 import { takeAway } from '../../support/restoring.ts';
 import type { World } from '../world.ts';
@@ -10,9 +11,9 @@ export interface Original {
   readonly disk: Buffer;
 }
 
-/** A restore that has succeeded has made something; any other is to have left nothing. */
+/** A restore that has succeeded has made something; any other, and any test, is to have left nothing. */
 export function hasRestored(job: Job | undefined): job is RestoreJob {
-  return job?.machine === 'restore' && job.status === 'succeeded';
+  return job?.machine === 'restore' && job.status === 'succeeded' && isKept(job);
 }
 
 /** The surroundings without what a restore has brought back: one VM with one disk, and nothing else. */

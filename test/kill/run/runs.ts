@@ -31,7 +31,7 @@ export const PATH: Readonly<Record<MachineName, string>> = { snapshot: '/snapsho
 
 /** What a run's request asks for. */
 export function wishOf(run: RunName, { vm, image }: Subject): object {
-  if (RUNS[run] === 'restore') return { image };
+  if (RUNS[run] === 'restore') return { image, ...(run === 'restore-test' && { test: true, boot: true }) };
   return { vm, ...(run === 'backup' && BACKUP) };
 }
 
