@@ -92,7 +92,8 @@ number, and what becomes of it: \`PollUpload/xapi/host.call_plugin:status#1/lost
 written down: good runs are recorded first, so that a new call has its cells by itself. Before a colon stands how the job
 goes when it is not a snapshot to its end: \`undone\` by the state machine, \`stopped\` and undone by reconcile, a \`backup\`
 that replaces another, \`owing\` what the janitor pays; or a \`restore\`, to its end, \`-cut\` in its download and
-\`-undone\` after its VM's creation by the state machine, or \`-stopped\` there and undone by reconcile.
+\`-undone\` after its VM's creation by the state machine, or \`-stopped\` there and undone by reconcile; \`-into\` a VM that
+is there, and \`-into-undone\` when its disks were exchanged; or \`-test\`, of which nothing stays.
 
 Not every trouble is in every call's cells, since some would show the same as others:
 

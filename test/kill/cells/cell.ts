@@ -22,6 +22,10 @@ export const RUNS = {
   'restore-undone': 'restore',
   /** Undone by reconcile, since its execution was stopped there. */
   'restore-stopped': 'restore',
+  /** To its end, into a VM that is there and halted. */
+  'restore-into': 'restore',
+  /** The same, undone by the state machine, because the look before its commit is refused: the disks are exchanged twice. */
+  'restore-into-undone': 'restore',
   /** To its end, of which nothing stays: a test whose VM boots. */
   'restore-test': 'restore',
 } as const satisfies Record<string, MachineName>;
@@ -29,7 +33,9 @@ export type RunName = keyof typeof RUNS;
 
 /** Whether the state machine undoes the job of such a run. */
 export function isUndone(run: RunName): boolean {
-  return run === 'undone' || run === 'restore-cut' || run === 'restore-undone';
+  return (
+    run === 'undone' || run === 'restore-cut' || run === 'restore-undone' || run === 'restore-into-undone'
+  );
 }
 
 /** Whether reconcile undoes it. */

@@ -90,7 +90,7 @@ function cellsOf(call: Struck & { readonly run: RunName }): CallCell[] {
 }
 
 /** Of these runs something also happens at each state that they pass. */
-const EVENTFUL: readonly RunName[] = ['plain', 'restore', 'restore-test'];
+const EVENTFUL: readonly RunName[] = ['plain', 'restore', 'restore-into', 'restore-test'];
 
 function eventCells(recorded: readonly Recorded[]): EventCell[] {
   return EVENTFUL.flatMap((run) => {

@@ -25,6 +25,8 @@ const OF_RUN: Readonly<Record<RunName, (call: Call) => boolean>> = {
   'restore-cut': ({ state }) => state === 'CancelDownload',
   'restore-undone': ({ state }) => state === 'DestroyVm' || state === 'DestroyDisks',
   'restore-stopped': ({ state }) => state === 'reconcile',
+  'restore-into': ({ state }) => state === 'SwapDisk' || state === 'FinishRestore',
+  'restore-into-undone': ({ state }) => state === 'SettleSwap',
   'restore-test': ({ state }) => /^(TestVm|DestroyVm|MarkImage)$/.test(state),
 };
 

@@ -16,11 +16,19 @@ export function hasRestored(job: Job | undefined): job is RestoreJob {
   return job?.machine === 'restore' && job.status === 'succeeded' && isKept(job);
 }
 
-/** The surroundings without what a restore has brought back: one VM with one disk, and nothing else. */
+/**
+ * The surroundings without what a restore has brought back: one VM with one disk, and nothing else. What one has exchanged
+ * in a VM that is there shows when it is exchanged back.
+ */
 export function withoutRestored(
+  before: Surroundings,
   now: Surroundings,
-  { restoredVmUuid, diskUuid = '' }: RestoreJob,
+  { restoredVmUuid, diskUuid = '', into }: RestoreJob,
 ): Surroundings {
+  if (into) {
+    const { vms, vdis, files, locks } = before.pool;
+    return { ...now, pool: { ...now.pool, vms, vdis, files, locks } };
+  }
   const { vms, vdis, files, locks } = now.pool;
   const isDisk = (file: string) => file.replace(/\.\w+$/, '') === diskUuid;
   const pool = {
@@ -38,11 +46,11 @@ export function withoutRestored(
 /** What is wrong with what a restore has brought back, a line each. */
 export async function restoredWrong(
   { pool }: World,
-  { restoredVmUuid, diskUuid = '' }: RestoreJob,
+  { restoredVmUuid, diskUuid = '', into, vmBefore }: RestoreJob,
   original: Original,
 ): Promise<string[]> {
   const { vms, vdis } = await pool.inventory();
-  const vm = vms.find(({ uuid }) => uuid === restoredVmUuid);
+  const vm = vms.find(({ uuid }) => uuid === (into?.uuid ?? restoredVmUuid));
   const disk = vdis.find(({ uuid }) => uuid === diskUuid);
   if (!vm) return ['the restore succeeded, and its VM is not there'];
   if (!disk) return ['the restore succeeded, and its disk is not there'];
@@ -50,8 +58,11 @@ export async function restoredWrong(
   for (const [what, { otherConfig }] of [['VM', vm] as const, ['disk', disk] as const])
     for (const key of Object.keys(otherConfig))
       if (key.startsWith('xensnap')) found.push(`the restored ${what} has the tag ${key}`);
-  if (vm.name !== original.name) found.push(`the restored VM is named "${vm.name}"`);
-  if (vm.vifs.length !== 1) found.push(`the restored VM has ${vm.vifs.length} interfaces`);
+  if (!into && vm.name !== original.name) found.push(`the restored VM is named "${vm.name}"`);
+  if (!into && vm.vifs.length !== 1) found.push(`the restored VM has ${vm.vifs.length} interfaces`);
+  const kept = vdis.find(({ uuid }) => uuid === vmBefore?.disk.uuid);
+  if (into && !kept?.name.startsWith('[before the restore of '))
+    found.push(`the disk that the VM had is ${kept ? `named "${kept.name}"` : 'gone'}`);
   const [ref, record] = Object.entries(pool.records('VM')).find(([, { uuid }]) => uuid === vm.uuid) ?? [];
   if (Object.keys(record?.blocked_operations ?? {}).length > 0)
     found.push('the restored VM cannot be started');

@@ -17,6 +17,9 @@ export interface Ended {
 /** What all backups of the matrix are called. */
 export const BACKUP = { backup: { type: 'kill', keep: 1 } };
 
+/** The VM that images go into, halted, with a disk that every host sees. */
+export const INTO = 'into-1';
+
 /** The request has no answer at all. */
 export const UNANSWERED = 0;
 
@@ -31,7 +34,9 @@ export const PATH: Readonly<Record<MachineName, string>> = { snapshot: '/snapsho
 
 /** What a run's request asks for. */
 export function wishOf(run: RunName, { vm, image }: Subject): object {
-  if (RUNS[run] === 'restore') return { image, ...(run === 'restore-test' && { test: true, boot: true }) };
+  if (run === 'restore-test') return { image, test: true, boot: true };
+  if (run === 'restore-into' || run === 'restore-into-undone') return { image, into: INTO };
+  if (RUNS[run] === 'restore') return { image };
   return { vm, ...(run === 'backup' && BACKUP) };
 }
 
@@ -104,6 +109,8 @@ const BASE: Readonly<Partial<Record<RunName, (world: World) => Decide>>> = {
   'restore-cut': () =>
     always({ state: 'PollDownload', to: 'xapi', name: 'host.call_plugin:status' }, { ...REFUSED }, 1),
   'restore-undone': () => always({ state: 'CreateVm', to: 'xapi', name: 'VIF.create' }, { ...REFUSED }),
+  'restore-into-undone': () =>
+    always({ state: 'FinishRestore', to: 'xapi', name: 'VM.get_by_uuid' }, { ...REFUSED }),
   stopped: (world) => stoppedAt(world, { state: 'PollUpload', name: 'host.call_plugin:status', nth: 1 }),
   'restore-stopped': (world) => stoppedAt(world, { state: 'CreateVm', name: 'VIF.create', nth: 1 }),
   owing: () => (call) =>
@@ -121,8 +128,10 @@ function stoppedAt(world: World, at: Pick<Call, 'state' | 'name' | 'nth'>): Deci
   };
 }
 
-/** Makes what a run needs before its job: for a backup, another that it replaces. */
+/** Makes what a run needs before its job: the VM that it goes into; for a backup, another that it replaces. */
 export async function prepare(world: World, { vm }: Subject, run: RunName): Promise<void> {
+  if (/^restore-into/.test(run) && !world.pool.vms().some(({ name }) => name === INTO))
+    await world.pool.addVm({ name: INTO, powerState: 'Halted', diskMib: 2, sr: 'nfs' });
   if (run !== 'backup') return;
   if (world.glance.images().some(({ properties }) => properties.image_type === 'backup')) return;
   await ended(world, await world.request(vm, BACKUP));

@@ -27,7 +27,7 @@ export async function settle(
   for (let round = 0; ; round += 1) {
     await world.service.settled();
     const [now, of] = [await world.lookAround(), await job()];
-    const rest = hasRestored(of) ? withoutRestored(now, of) : now;
+    const rest = hasRestored(of) ? withoutRestored(before, now, of) : now;
     const restored = hasRestored(of) ? await restoredWrong(world, of, original) : [];
     const left = [...leftOf(before, rest, allowed), ...imagesWrong(world, of, images), ...restored];
     if (left.length === 0 || round === ROUNDS) return left;
