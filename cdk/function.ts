@@ -7,7 +7,7 @@ import { acknowledge } from './acknowledge.ts';
 import { bundledCode } from './bundle.ts';
 import type { Settings } from './config.ts';
 import type { Network } from './network.ts';
-import type { SecretArn } from './secrets.ts';
+import type { Secrets } from './secrets.ts';
 import type { TableRights } from './table-rights.ts';
 
 /** What every function of the stack is made with. */
@@ -16,7 +16,7 @@ export interface Surroundings {
   /** The functions' configuration, as JSON text. */
   readonly config: string;
   readonly network: Network;
-  readonly secrets: readonly SecretArn[];
+  readonly secrets: Secrets;
   readonly tableRights: TableRights;
   readonly tableName: string;
 }
@@ -60,13 +60,11 @@ export function createFunction(
   may(['logs:CreateLogStream', 'logs:PutLogEvents'], [logGroup.logGroupArn]);
   acknowledge(role, 'IAM5[Resource::*]', 'The actions of X-Ray and of network interfaces take no resource.');
   const inVpc = given.reaches.length > 0;
-  if (inVpc) may(NETWORK_INTERFACES, ['*']);
-  const readable = secrets.filter(({ of }) => given.reaches.includes(of));
-  if (readable.length > 0)
-    may(
-      ['secretsmanager:GetSecretValue'],
-      readable.map(({ arn }) => arn),
-    );
+  if (inVpc) {
+    may(NETWORK_INTERFACES, ['*']);
+    may(['secretsmanager:GetSecretValue'], given.reaches.flatMap(secrets.readable));
+    secrets.acknowledge(role);
+  }
   for (const { actions, resources } of tableRights(given.table, given.indexes ?? [])) may(actions, resources);
   return new LambdaFunction(scope, id, {
     description: given.description,
@@ -83,7 +81,7 @@ export function createFunction(
     environment: {
       NODE_OPTIONS: '--enable-source-maps',
       XENSNAP_CONFIG_FILE: 'config.json',
-      XENSNAP_SECRETS: JSON.stringify(Object.fromEntries(readable.map(({ name, arn }) => [name, arn]))),
+      ...(inVpc && { XENSNAP_SECRET_PREFIX: secrets.prefix }),
       XENSNAP_TABLE: tableName,
       ...given.environment,
     },

@@ -44,7 +44,12 @@ const New = z.strictObject({
 
 /** Either `existing` or `new`. */
 export const Network = z
-  .strictObject({ existing: Existing.optional(), new: New.optional() })
+  .strictObject({
+    existing: Existing.optional(),
+    new: New.optional(),
+    /** The account's quota of outbound rules in a security group, if it is another than AWS gives at first. */
+    egressRules: z.int().min(4).max(1000).default(60),
+  })
   .refine((network) => (network.existing === undefined) !== (network.new === undefined), {
     message: 'either "existing" or "new"',
   })

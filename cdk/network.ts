@@ -13,7 +13,7 @@ import type { Settings } from './config.ts';
 import type { ENDPOINTS, ExistingNetwork } from './network-config.ts';
 import { createVpc } from './new-vpc.ts';
 import { dynamodbPrefixList } from './prefix-list.ts';
-import { targetsOf } from './targets.ts';
+import { refuseTooMany, targetsOf } from './targets.ts';
 
 /** Where the functions are that reach a pool or Glance. */
 export interface Network {
@@ -39,7 +39,9 @@ export function createNetwork(scope: Construct, settings: Settings): Network {
     allowAllOutbound: false,
     description: 'xensnap: functions that reach pools, Glance and Keystone',
   });
-  for (const { cidr, port, what } of targetsOf(settings))
+  const targets = targetsOf(settings);
+  refuseTooMany(targets, settings);
+  for (const { cidr, port, what } of targets)
     securityGroup.addEgressRule(cidr.includes(':') ? Peer.ipv6(cidr) : Peer.ipv4(cidr), Port.tcp(port), what);
   const wanted: readonly (typeof ENDPOINTS)[number][] = existing?.endpoints ?? [
     'dynamodb',

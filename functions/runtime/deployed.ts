@@ -12,8 +12,12 @@ export function configText(env: Environment): string {
   return required(env, 'XENSNAP_CONFIG');
 }
 
-/** What Secrets Manager calls a secret of the configuration: only the deployment knows the ARNs. */
-export function secretNames({ XENSNAP_SECRETS: json = '{}' }: Environment): (secretId: string) => string {
-  const arns: Record<string, string> = JSON.parse(json);
-  return (secretId) => arns[secretId] ?? secretId;
+/**
+ * What Secrets Manager calls a secret of the configuration, which names it by its ARN or, where the deployment made it,
+ * by what follows the deployment's own prefix.
+ */
+export function secretNames({
+  XENSNAP_SECRET_PREFIX: prefix = '',
+}: Environment): (secretId: string) => string {
+  return (secretId) => (secretId.startsWith('arn:') ? secretId : prefix + secretId);
 }

@@ -9,8 +9,8 @@ export interface Environment {
   readonly XENSNAP_CONFIG?: string;
   /** In place of the above: a file beside the function's code. */
   readonly XENSNAP_CONFIG_FILE?: string;
-  /** JSON: the ARN of each secret that the configuration names. */
-  readonly XENSNAP_SECRETS?: string;
+  /** What the names of the deployment's own secrets begin with. */
+  readonly XENSNAP_SECRET_PREFIX?: string;
   readonly XENSNAP_TABLE?: string;
   readonly XENSNAP_STATE_MACHINE_ARN?: string;
   readonly XENSNAP_QUEUE_URL?: string;

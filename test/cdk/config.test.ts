@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { parseSettings } from '../../cdk/config.ts';
 import { functionsConfig } from '../../cdk/functions-config.ts';
 import { settingsIn } from '../../cdk/settings-file.ts';
-import { targetsOf } from '../../cdk/targets.ts';
+import { refuseTooMany, targetsOf } from '../../cdk/targets.ts';
 import { parseConfig } from '../../functions/config.ts';
 import { EXAMPLE, TWO_POOLS } from './settings.ts';
 
@@ -101,25 +101,77 @@ it('takes addresses and ports out of the URLs, each once', () => {
   const targets = targetsOf(parseSettings(TWO_POOLS)).map(({ cidr, port }) => `${cidr} ${port}`);
   expect(targets).toEqual([
     '10.1.0.11/32 443',
-    '10.1.0.12/32 8443',
     '10.2.0.0/28 443',
     'fd00:2::/64 443',
+    '10.1.0.12/32 8443',
     '10.3.0.5/32 9292',
     '10.3.0.6/32 5000',
   ]);
 });
 
-it("gives the functions their configuration, without a secret's ARN and without what is the stack's", () => {
+it('lets out in as few prefixes as hold these addresses and no others', () => {
+  const addresses = Array.from({ length: 16 }, (_, host) => `https://10.40.0.${host}`);
+  const settings = parseSettings({
+    ...EXAMPLE,
+    pools: [
+      { ...pool, name: 'a', addresses },
+      { ...pool, name: 'b', addresses: ['https://10.40.0.16', 'https://10.41.0.7'], cidr: '10.40.0.0/15' },
+      {
+        ...pool,
+        name: 'c',
+        addresses: ['https://10.50.0.2', 'https://10.50.0.4', 'https://[fd00::2]', 'https://[fd00::3]'],
+      },
+    ],
+  });
+  const to443 = targetsOf(settings).filter(({ port }) => port === 443);
+  expect(to443).toEqual([
+    { cidr: '10.40.0.0/15', port: 443, what: 'pool a, pool b' },
+    { cidr: '10.50.0.2/32', port: 443, what: 'pool c' },
+    { cidr: '10.50.0.4/32', port: 443, what: 'pool c' },
+    { cidr: 'fd00::2/127', port: 443, what: 'pool c' },
+  ]);
+});
+
+it('refuses an address that is not in the network which its pool is said to be in', () => {
+  const settings = parseSettings({
+    ...EXAMPLE,
+    pools: [{ ...pool, addresses: ['https://10.41.0.1'], cidr: '10.40.0.0/16' }],
+  });
+  expect(() => targetsOf(settings)).toThrow(/pools\.0\.cidr: 10\.41\.0\.1 is not in 10\.40\.0\.0\/16/);
+});
+
+it('refuses more prefixes than a security group takes, and says what to do', () => {
+  const scattered = (count: number) => Array.from({ length: count }, (_, host) => `https://10.40.${host}.1`);
+  const wants = (count: number, network = {}) => {
+    const settings = parseSettings({
+      ...EXAMPLE,
+      pools: [{ ...pool, addresses: scattered(count) }],
+      network: { ...EXAMPLE.network, ...network },
+    });
+    return () => refuseTooMany(targetsOf(settings), settings);
+  };
+  // One more is Glance.
+  expect(wants(56)).not.toThrow();
+  expect(wants(57)).toThrow(
+    /need 58 outbound rules for IPv4, and 3 are .* takes 60\. Give .*"cidr".*network\.egressRules/,
+  );
+  expect(wants(57, { egressRules: 61 })).not.toThrow();
+});
+
+it("gives the functions their configuration without what is the stack's", () => {
   const text = functionsConfig(parseSettings(TWO_POOLS));
-  expect(text).not.toContain('arn:aws');
   expect(parseConfig(text)).toMatchObject({
     installation: 'two-pools',
     relock: 'restore',
     pools: [
-      { secretId: 'pool/east', srSlots: { 'd6c2e1ba-42f6-4a6c-8f0d-3a1f6b0b5d11': 1 } },
+      { secretId: TWO_POOLS.pools[0]?.secretArn, srSlots: { 'd6c2e1ba-42f6-4a6c-8f0d-3a1f6b0b5d11': 1 } },
       { driver: 'libvirt' },
     ],
-    glance: { keystone: { url: 'https://10.3.0.6:5000' }, secretId: 'glance' },
+    glance: { keystone: { url: 'https://10.3.0.6:5000' }, secretId: TWO_POOLS.glance.secretArn },
+  });
+  expect(parseConfig(functionsConfig(parseSettings(EXAMPLE)))).toMatchObject({
+    pools: [{ secretId: `pool/${pool?.name}/login` }],
+    glance: { secretId: 'glance/login' },
   });
 });
 

@@ -80,7 +80,6 @@ export async function deploy(
     AWS_SECRET_ACCESS_KEY: LOCAL_AWS.credentials.secretAccessKey,
     LAMBDA_TASK_ROOT: folder,
     XENSNAP_CONFIG_FILE: 'config.json',
-    XENSNAP_SECRETS: JSON.stringify({ glance: 'glance' }),
   };
   invoke.in(environment, calls);
   // This client only looks; the work is done by the bundles.

@@ -155,8 +155,28 @@ it.each([
     listed(Action).includes(SECRET),
   );
   expect(reading.flatMap(({ Resource }) => listed(Resource))).toEqual(arns);
-  const { Variables } = stack.one('AWS::Lambda::Function', name).Properties.Environment;
-  expect(Object.values(JSON.parse(Variables.XENSNAP_SECRETS))).toEqual(arns);
+});
+
+it.each([
+  ['InspectVm', ['pool']],
+  ['StartUpload', ['pool', 'glance']],
+  ['DiscardImage', ['glance']],
+])('lets %s read, of the secrets that the stack made, those of %j', (name, kinds) => {
+  const reading = example
+    .one('AWS::IAM::Policy', `${name}Role/DefaultPolicy`)
+    .Properties.PolicyDocument.Statement.filter(({ Action }: Statement) => listed(Action).includes(SECRET));
+  const resources = reading.flatMap(({ Resource }: Statement) => listed(Resource));
+  const ends = kinds.map((kind) => `/${kind}/*`);
+  expect(
+    resources.map((resource: { 'Fn::Join': [string, unknown[]] }) => resource['Fn::Join'][1].at(-1)),
+  ).toEqual(ends);
+  const { Variables } = example.one('AWS::Lambda::Function', name).Properties.Environment;
+  expect(Variables.XENSNAP_SECRET_PREFIX).toEqual({
+    'Fn::Join': [
+      '',
+      ['xensnap/example/', { 'Fn::Select': [2, { 'Fn::Split': ['/', { Ref: 'AWS::StackId' }] }] }, '/'],
+    ],
+  });
 });
 
 it('puts no secret and no configuration into an environment, which holds 4 KiB at most', () => {

@@ -41,3 +41,22 @@ export const TWO_POOLS = {
   relock: 'restore',
   retain: { table: 'destroy', logs: 'destroy', secrets: 'destroy' },
 };
+
+/** Settings of so many pools with so many hosts each, with long names, certificates pinned, in a VPC that is there. */
+export function largeSettings(size: { pools: number; hosts: number; secrets?: string | undefined }) {
+  const certificate = Array.from({ length: 32 }, () => '5A').join(':');
+  return {
+    ...EXAMPLE,
+    installation: 'an-installation-with-the-longest-name-ok',
+    pools: Array.from({ length: size.pools }, (_, pool) => {
+      const name = `data-centre-${pool}-of-the-company-with-a-name-as-long-as-it-may`.slice(0, 60);
+      return {
+        name,
+        addresses: Array.from({ length: size.hosts }, (_, host) => `https://10.20.${pool}.${11 + host}`),
+        cidr: `10.20.${pool}.0/25`,
+        fingerprints: Array.from({ length: size.hosts }, () => certificate),
+        ...(size.secrets && { secretArn: `${size.secrets}:${name}-a1B2c3` }),
+      };
+    }),
+  };
+}
