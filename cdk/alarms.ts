@@ -1,20 +1,17 @@
 import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
-import {
-  Alarm,
-  ComparisonOperator,
-  type IMetric,
-  MathExpression,
-  TreatMissingData,
-} from 'aws-cdk-lib/aws-cloudwatch';
+import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { Table } from 'aws-cdk-lib/aws-dynamodb';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { Settings } from './config.ts';
 import { metric } from './metrics.ts';
+import { stepErrors, throttles } from './sums.ts';
 
 /** What the alarms look at. */
 export interface Watched {
@@ -25,9 +22,12 @@ export interface Watched {
   readonly entries: readonly LambdaFunction[];
   /** The state machine tries a step again; many errors at once are an alarm. */
   readonly steps: readonly LambdaFunction[];
+  readonly machines: readonly StateMachine[];
+  readonly table: Table;
 }
 
-interface Sign {
+/** What an alarm is about. */
+export interface Sign {
   readonly metric: IMetric;
   readonly above: number;
   readonly description: string;
@@ -53,6 +53,7 @@ export function createAlarms(
       treatMissingData: TreatMissingData.NOT_BREACHING,
     });
     alarm.addAlarmAction(new SnsAction(topic));
+    alarm.addOkAction(new SnsAction(topic));
     return alarm;
   });
   return { topic, alarms };
@@ -122,7 +123,9 @@ function signs({ installation, alarmHours }: Settings, watched: Watched): Record
       description: `A scheduled VM has had no verified backup for ${alarmHours.backupAge} hours.`,
     },
     QueueAge: {
-      metric: watched.hostQueue.metricApproximateAgeOfOldestMessage({ period: Duration.minutes(5) }),
+      // Told at each look at a line, at least every fifteen minutes. SQS's own age of the oldest message leaves out what
+      // was received three times, and with it whoever waits.
+      metric: metric(installation, 'WaitedSeconds', 'Maximum').with({ period: Duration.minutes(30) }),
       above: alarmHours.queueAge * 3600,
       description: `A job has waited for its host for ${alarmHours.queueAge} hours.`,
     },
@@ -150,32 +153,6 @@ function signs({ installation, alarmHours }: Settings, watched: Watched): Record
       ]),
     ),
     ...stepErrors(watched.steps),
+    ...throttles(watched),
   };
-}
-
-/** An alarm can add up ten metrics at most. */
-const METRICS_IN_ALARM = 10;
-/** A step that fails is tried again; below this it is the pool's or Glance's daily life. */
-const STEP_ERRORS = 10;
-
-function stepErrors(steps: readonly LambdaFunction[]): Record<string, Sign> {
-  const found: Record<string, Sign> = {};
-  for (let from = 0; from < steps.length; from += METRICS_IN_ALARM) {
-    const some = steps.slice(from, from + METRICS_IN_ALARM);
-    const usingMetrics = Object.fromEntries(
-      some.map((step, index) => [`e${index}`, step.metricErrors({ period: Duration.minutes(5) })]),
-    );
-    const first = some[0]?.node.id ?? '';
-    found[`StepErrorsFrom${first}`] = {
-      metric: new MathExpression({
-        expression: Object.keys(usingMetrics).join(' + '),
-        usingMetrics,
-        period: Duration.minutes(5),
-        label: 'errors',
-      }),
-      above: STEP_ERRORS,
-      description: `Steps fail again and again: ${some.map(({ node }) => node.id).join(', ')}.`,
-    };
-  }
-  return found;
 }

@@ -8,7 +8,13 @@ import { createApi } from './api.ts';
 import { bundle } from './bundle.ts';
 import { parseSettings } from './config.ts';
 import { createDashboard } from './dashboard.ts';
-import { createAdmission, createJanitor, createReconcile, createSchedules } from './entries.ts';
+import {
+  createAdmission,
+  createJanitor,
+  createReconcile,
+  createSchedules,
+  createWakeLines,
+} from './entries.ts';
 import { reconcileFailures, scheduleJanitor, tickSchedules } from './events.ts';
 import type { Surroundings } from './function.ts';
 import { functionsConfig } from './functions-config.ts';
@@ -21,7 +27,7 @@ import { createTable } from './table.ts';
 import { tableRights } from './table-rights.ts';
 
 /** The other functions' paths in functions/. */
-const ENTRIES = ['queue/admit', 'reconcile', 'janitor', 'schedules', 'api/handler'];
+const ENTRIES = ['queue/admit', 'queue/wake-lines', 'reconcile', 'janitor', 'schedules', 'api/handler'];
 
 /** xensnap as a part of an app. The settings are those of cdk.json's context; see config.ts. */
 export class Xensnap extends Construct {
@@ -57,12 +63,13 @@ export class Xensnap extends Construct {
         ...ENTRIES,
         ...(parsed.authorisation.type === 'keystone' ? ['api/authorizer'] : []),
       ]);
-    const steps = createSteps(this, surroundings);
+    const steps = createSteps(this, surroundings, hostQueue);
     const machines = createStateMachines(this, parsed, steps, hostQueue);
     this.stateMachines = machines;
     const admission = createAdmission(this, surroundings, { hostQueue, machines });
-    const reconcile = createReconcile(this, surroundings, machines, reconcileFailed);
-    const janitor = createJanitor(this, surroundings, machines, janitorFailed);
+    const wakeLines = createWakeLines(this, surroundings, hostQueue);
+    const reconcile = createReconcile(this, surroundings, machines, { failures: reconcileFailed, wakeLines });
+    const janitor = createJanitor(this, surroundings, machines, { failures: janitorFailed, wakeLines });
     const schedules = createSchedules(this, surroundings, machines, backupFailed);
     const { api, functions } = createApi(this, surroundings, machines);
     this.api = api;
@@ -72,12 +79,14 @@ export class Xensnap extends Construct {
 
     const watched = {
       hostQueue,
+      table: this.table,
+      machines: Object.values(machines),
       failures: {
         ReconcileFailed: reconcileFailed,
         JanitorFailed: janitorFailed,
         BackupFailed: backupFailed,
       },
-      entries: [...functions, admission, reconcile, janitor, schedules],
+      entries: [...functions, admission, wakeLines, reconcile, janitor, schedules],
       steps: Object.values(steps),
     };
     const { topic, alarms } = createAlarms(this, parsed, watched);

@@ -42,12 +42,12 @@ export function createDashboard(
       ),
     ),
     graph(
-      'Waiting for a host: messages, age of the oldest (right)',
+      'Waiting for a host: messages, seconds of who waits longest (right)',
       [
         hostQueue.metricApproximateNumberOfMessagesVisible(),
         hostQueue.metricApproximateNumberOfMessagesNotVisible(),
       ],
-      [hostQueue.metricApproximateAgeOfOldestMessage()],
+      [metric(installation, 'WaitedSeconds', 'Maximum')],
     ),
   );
   dashboard.addWidgets(

@@ -26,7 +26,7 @@ export function createAdmission(
     reaches: [],
     table: ['GetItem', 'UpdateItem'],
     environment: { XENSNAP_QUEUE_URL: hostQueue.queueUrl },
-    // It is called every 15 s for each line that waits: a trace costs twice what such a call does, all in all.
+    // A trace costs twice what a call does that has a line wait, all in all.
     onlyJoinsTraces: true,
   });
   allow(admission, ['states:SendTaskSuccess'], machineArns(machines));
@@ -40,12 +40,37 @@ export function createAdmission(
   return admission;
 }
 
-/** Settles jobs whose execution has ended badly. What it fails at, the janitor does; `failures` keeps the event. */
+/** Lets a function that is outside the VPC bring the head of a line back. */
+export function letWakeLines(handler: LambdaFunction, hostQueue: Queue): void {
+  handler.addEnvironment('XENSNAP_QUEUE_URL', hostQueue.queueUrl);
+  allow(handler, ['sqs:ChangeMessageVisibility'], [hostQueue.queueArn]);
+}
+
+/** Wakes lines for functions in the VPC, from where the queue is not in reach: no endpoint of it has to be paid for. */
+export function createWakeLines(
+  scope: Construct,
+  surroundings: Surroundings,
+  hostQueue: Queue,
+): LambdaFunction {
+  const wakeLines = createFunction(scope, 'WakeLines', surroundings, {
+    entry: 'queue/wake-lines',
+    description: 'xensnap: wakes the lines that wait for a slot which was given back',
+    memoryMib: 256,
+    seconds: 30,
+    reaches: [],
+    table: [],
+    onlyJoinsTraces: true,
+  });
+  letWakeLines(wakeLines, hostQueue);
+  return wakeLines;
+}
+
+/** Settles jobs whose execution has ended badly. What it fails at, the janitor does; a queue keeps the event. */
 export function createReconcile(
   scope: Construct,
   surroundings: Surroundings,
   machines: StateMachines,
-  failures: Queue,
+  ends: Ends,
 ): LambdaFunction {
   const reconcile = createFunction(scope, 'Reconcile', surroundings, {
     entry: 'reconcile',
@@ -57,7 +82,7 @@ export function createReconcile(
     environment: machineEnvironment(machines),
   });
   allowExecutions(reconcile, 'states:DescribeExecution', machines);
-  keepFailures(reconcile, failures);
+  handOn(reconcile, ends);
   return reconcile;
 }
 
@@ -66,7 +91,7 @@ export function createJanitor(
   scope: Construct,
   surroundings: Surroundings,
   machines: StateMachines,
-  failures: Queue,
+  ends: Ends,
 ): LambdaFunction {
   const janitor = createFunction(scope, 'Janitor', surroundings, {
     entry: 'janitor',
@@ -81,7 +106,7 @@ export function createJanitor(
   allow(janitor, ['states:ListExecutions'], machineArns(machines));
   allowExecutions(janitor, 'states:DescribeExecution', machines);
   allowExecutions(janitor, 'states:StopExecution', machines);
-  keepFailures(janitor, failures);
+  handOn(janitor, ends);
   return janitor;
 }
 
@@ -109,7 +134,7 @@ export function createSchedules(
   });
   allow(schedules, ['states:StartExecution'], machineArns(machines));
   allowExecutions(schedules, 'states:StopExecution', machines);
-  keepFailures(schedules, failures);
+  handOn(schedules, { failures });
   return schedules;
 }
 
@@ -137,12 +162,19 @@ export function allow({ role }: LambdaFunction, actions: string[], resources: st
   role?.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
 }
 
-/** An event that failed three times goes into the queue. */
-function keepFailures(handler: LambdaFunction, failures: Queue): void {
+/** Where an event goes that failed three times, and the answer to one that did not. */
+interface Ends {
+  readonly failures: Queue;
+  readonly wakeLines?: LambdaFunction;
+}
+
+function handOn(handler: LambdaFunction, { failures, wakeLines }: Ends): void {
   allow(handler, ['sqs:SendMessage'], [failures.queueArn]);
+  if (wakeLines) allow(handler, ['lambda:InvokeFunction'], [wakeLines.functionArn]);
   handler.configureAsyncInvoke({
-    // SqsDestination of the library would allow more than to send.
+    // The library's own destinations would allow more than this.
     onFailure: { bind: () => ({ destination: failures.queueArn }) },
+    ...(wakeLines && { onSuccess: { bind: () => ({ destination: wakeLines.functionArn }) } }),
     retryAttempts: 2,
     maxEventAge: Duration.hours(2),
   });

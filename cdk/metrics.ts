@@ -3,7 +3,7 @@ import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { CountName } from '../functions/metrics.ts';
 
 /** What the functions write, as alarms and the dashboard read it: namespace `xensnap`, dimension `installation`. */
-export type MetricName = CountName | 'BytesSent' | 'StepSeconds' | 'VerifiedBackupAgeHours';
+export type MetricName = CountName | 'BytesSent' | 'StepSeconds' | 'WaitedSeconds' | 'VerifiedBackupAgeHours';
 
 /** A metric of an installation over five minutes. */
 export function metric(

@@ -1,6 +1,8 @@
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { STEPS, type StepName, type StepSettings } from '../statemachine/contract.ts';
+import { letWakeLines } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
 
 /** The steps' Lambdas by the names of their states. */
@@ -16,7 +18,7 @@ const ALSO: { readonly [S in StepName]?: readonly string[] } = {
 };
 
 /** One Lambda for each step of the contract. */
-export function createSteps(scope: Construct, surroundings: Surroundings): StepFunctions {
+export function createSteps(scope: Construct, surroundings: Surroundings, hostQueue: Queue): StepFunctions {
   const names = Object.keys(STEPS) as StepName[];
   const made = names.map((name): [StepName, LambdaFunction] => {
     const { lambdaSeconds, memoryMib, reaches }: StepSettings = STEPS[name];
@@ -30,5 +32,7 @@ export function createSteps(scope: Construct, surroundings: Surroundings): StepF
     };
     return [name, createFunction(scope, name, surroundings, settings)];
   });
-  return Object.fromEntries(made) as Record<StepName, LambdaFunction>;
+  const steps = Object.fromEntries(made) as Record<StepName, LambdaFunction>;
+  letWakeLines(steps.ReleaseHost, hostQueue);
+  return steps;
 }

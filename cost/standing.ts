@@ -30,9 +30,9 @@ export const INSTALLATION: Installation = {
   pools: 1,
   zones: 2,
   endpoints: 2,
-  alarmMetrics: 18 + STEPS_COUNT,
+  alarmMetrics: 28 + STEPS_COUNT,
   dashboards: 1,
-  metrics: 18 + STEPS_COUNT,
+  metrics: 19 + STEPS_COUNT,
   tableGb: 0.1,
 };
 

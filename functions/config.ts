@@ -124,7 +124,11 @@ const Timings = z.strictObject({
   testPollSeconds: seconds(10),
   jobMaxSeconds: seconds(6 * 86400),
   vmPollSeconds: seconds(60),
-  admissionRetrySeconds: seconds(15),
+  /**
+   * When the head of a line that waits is looked at again, unless it is woken by a slot that comes free: for a wake
+   * that was lost, and for the alarm on long waits.
+   */
+  admissionRetrySeconds: seconds(900),
   poolPauseSeconds: seconds(60),
   /** How long a `starting` job is left alone. */
   startingSeconds: seconds(120),

@@ -7,11 +7,14 @@ import { settleJobs } from './janitor/jobs.ts';
 import { sweepPool } from './janitor/pool.ts';
 import { alone } from './janitor/round.ts';
 import { sweepQuotas, sweepSlots } from './janitor/slots.ts';
+import { keepingWoken, type Woken } from './queue/wake.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 
-/** Every 15 minutes, independent of any next run. */
-export async function handler(): Promise<JanitorReport> {
-  return tidy(lambdaRuntime());
+/** Every 15 minutes, independent of any next run. What it found, the table keeps. */
+export async function handler(): Promise<Woken & { findings: number }> {
+  const { runtime, woken } = keepingWoken(lambdaRuntime());
+  const { findings } = await tidy(runtime);
+  return { ...woken, findings: findings.length };
 }
 
 /**

@@ -36,7 +36,8 @@ export type Dimensions = Readonly<Record<string, string>>;
 /** Numbers for dashboards and alarms, in the namespace `xensnap`, each with the dimension `installation`. */
 export interface Metrics {
   count(name: CountName, n?: number, dimensions?: Dimensions): void;
-  seconds(name: 'StepSeconds', seconds: number, dimensions?: Dimensions): void;
+  /** WaitedSeconds: how long the head of a line has stood in it, at each look; the maximum is the longest wait. */
+  seconds(name: 'StepSeconds' | 'WaitedSeconds', seconds: number, dimensions?: Dimensions): void;
   /** BytesSent: the size of an image whose upload has ended well. */
   bytes(name: 'BytesSent', bytes: number): void;
   /** VerifiedBackupAgeHours: of the scheduled VM whose last verified backup is the oldest. */

@@ -8,6 +8,7 @@ import type { ExecutionState } from './executions.ts';
 import type { Job, JobOf } from './job.ts';
 import { errorOfCaught } from './outcome.ts';
 import { finishRestored } from './pool/finish-restored.ts';
+import { keepingWoken, type Woken } from './queue/wake.ts';
 import { isKept } from './restored.ts';
 import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { sentence } from './sentence.ts';
@@ -44,8 +45,10 @@ type StatusChange = EventBridgeEvent<
 >;
 
 /** Pays what a job whose execution has ended still owes. Throws while something is owed, so that Lambda tries again. */
-export async function handler(event: StatusChange): Promise<void> {
-  await reconcileEvent(event, lambdaRuntime());
+export async function handler(event: StatusChange): Promise<Woken> {
+  const { runtime, woken } = keepingWoken(lambdaRuntime());
+  await reconcileEvent(event, runtime);
+  return woken;
 }
 
 export async function reconcileEvent(event: StatusChange, runtime: Runtime): Promise<void> {

@@ -12,7 +12,7 @@ export function createRuntime(env: Environment, options: RuntimeOptions = {}): W
   const admission = withQueue(base, env, options);
   return {
     ...admission,
-    ...withExecutions(base, env, options, admission.sfn),
+    ...withExecutions(admission, env, options, admission.sfn),
     async close() {
       await base.close();
       admission.sfn.destroy();

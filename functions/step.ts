@@ -48,7 +48,7 @@ export interface StepDeps<
   out J extends Job = Job,
 > extends Pick<
     BaseRuntime,
-    'config' | 'glance' | 'glanceToken' | 'withSession' | 'clock' | 'wait' | 'log' | 'metrics'
+    'config' | 'glance' | 'glanceToken' | 'withSession' | 'clock' | 'wait' | 'wakeLine' | 'log' | 'metrics'
   > {
   readonly store: Store<Writes>;
   readonly job: JobWith<Has, J>;
@@ -91,10 +91,14 @@ export interface StepHandler<S extends StepName> {
  * Makes the handler of a step: checks that the job still lives and has the facts that the step needs, marks that a step
  * runs and until when, opens one session, always logs out, and gives every error the name on which the state machine
  * routes.
+ * @param options.runtime what a Lambda of the step works with beside the base
  */
 export function step<S extends StepName, const Needs extends FactBefore<S> = never>(
   name: S,
-  { needs }: { readonly needs: readonly Needs[] },
+  {
+    needs,
+    runtime: ofLambda = lambdaBase,
+  }: { readonly needs: readonly Needs[]; readonly runtime?: () => BaseRuntime },
   run: StepFunction<S, Needs>,
 ): StepHandler<S> {
   const running = async (state: StateBefore<S>, runtime: BaseRuntime) => {
@@ -105,7 +109,7 @@ export function step<S extends StepName, const Needs extends FactBefore<S> = nev
       throw translate(error);
     }
   };
-  const handler = (state: StateBefore<S>) => running(state, lambdaBase());
+  const handler = (state: StateBefore<S>) => running(state, ofLambda());
   return Object.assign(handler, {
     in: (runtime: BaseRuntime) => (state: StateBefore<S>) => running(state, runtime),
   });

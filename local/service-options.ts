@@ -86,7 +86,6 @@ const TIMINGS = {
   uploadRetrySeconds: 10,
   testPollSeconds: 2,
   vmPollSeconds: 5,
-  admissionRetrySeconds: 1,
 };
 
 /** The configuration, as the functions read it from their environment. */

@@ -3,7 +3,7 @@ import type { HostRecord } from '../../xapi/types.ts';
 import { mapBounded } from '../bounded.ts';
 import { isFinished } from '../job.ts';
 import type { Runtime } from '../runtime/executions.ts';
-import { hostGroup, slotsOfHost } from '../store/counters.ts';
+import { hostGroup, hostOfLine, slotsOfHost } from '../store/counters.ts';
 import { callerOf, requireAdmin } from './caller.ts';
 import { askEveryPool } from './every-pool.ts';
 import { HostView } from './host-view.ts';
@@ -47,7 +47,7 @@ export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
       return {
         ...host,
         holders: [...(await store.counters.holders(slotsOfHost(group)))].sort(),
-        waiting: queued.filter((job) => job.group === group).length,
+        waiting: queued.filter((job) => job.group !== undefined && hostOfLine(job.group) === group).length,
       };
     });
     hosts.sort((a, b) => a.pool.localeCompare(b.pool) || a.name.localeCompare(b.name));

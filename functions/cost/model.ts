@@ -67,5 +67,5 @@ export const DEFAULT_TIMINGS: PollTimings = {
   uploadPollMaxSeconds: 300,
   uploadRetrySeconds: 60,
   vmPollSeconds: 60,
-  admissionRetrySeconds: 15,
+  admissionRetrySeconds: 900,
 };

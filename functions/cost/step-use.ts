@@ -57,10 +57,10 @@ export const WRITES_AT_LAST: Readonly<Partial<Record<StepName, number>>> = {
   PollDownload: 2,
 };
 
-/** One call of the admission function: with a slot granted, and with the message put back. */
+/** One call of the admission function: with a slot granted, and with the line noted that waits, until it is woken. */
 export const ADMISSION = {
   granted: use(0.1, 3, 1, 1, 0),
-  wait: use(0.06, 2, 0, 1, 0),
+  wait: use(0.06, 2, 0, 3, 0),
   memoryMib: 256,
 } as const;
 

@@ -29,7 +29,8 @@ interface Runs {
 /** What a walk of that model uses of each service. */
 export function usageOf({ transitions, runs }: Walk, model: JobModel, timings: PollTimings): Usage {
   const lines = 1 + model.requeues;
-  const waits = Math.floor(model.headSeconds / timings.admissionRetrySeconds);
+  // The first look at the head, and those that no slot which came free has brought about.
+  const waits = model.headSeconds > 0 ? 1 + Math.floor(model.headSeconds / timings.admissionRetrySeconds) : 0;
   const functions: Runs[] = [
     ...(Object.entries(runs) as [StepName, number][]).map(([name, count]) => ({
       count,
@@ -53,8 +54,8 @@ export function usageOf({ transitions, runs }: Walk, model: JobModel, timings: P
       ({ count, use, memoryMib, coldStarts }) =>
         ((count * use.seconds + coldStarts * COLD_START_SECONDS) * memoryMib) / 1024,
     ),
-    // Sent, received, deleted; received again and put back.
-    queueRequest: 3 * lines + 2 * waits,
+    // Sent, received, deleted; received before, hidden, brought back.
+    queueRequest: 3 * lines + 3 * waits,
     tableWrite:
       total(({ count, use }) => count * (use.jobWrites * JOB_RECORD_KB + use.smallWrites)) +
       last * JOB_RECORD_KB +

@@ -1,5 +1,6 @@
 import { mapBounded } from '../bounded.ts';
 import { poolConfig } from '../config.ts';
+import { releaseSlotOf } from '../queue/wake.ts';
 import { giveBack, quotaOf } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
@@ -24,7 +25,7 @@ export async function sweepSlots(pool: string, runtime: Runtime, dryRun: boolean
         const found: Finding[] = [];
         for (const jobId of await runtime.store.counters.holders(place)) {
           if (!(await isClosed(jobId, runtime))) continue;
-          if (!dryRun) await runtime.store.counters.release(place, jobId);
+          if (!dryRun) await releaseSlotOf(place, jobId, runtime);
           const what = `a closed job holds a slot of ${place}`;
           found.push({ kind: 'slot', pool, id: jobId, what, action: dryRun ? 'would' : 'removed' });
         }

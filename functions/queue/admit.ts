@@ -12,12 +12,14 @@ import type { QueueMessage } from '../../statemachine/contract.ts';
 import { poolConfig } from '../config.ts';
 import { isFinished, type Job } from '../job.ts';
 import { type AdmissionRuntime, lambdaAdmission } from '../runtime/admission.ts';
-import { slotsOfHost, slotsOfSr } from '../store/counters.ts';
+import { type CounterKey, hostOfLine, slotsOfHost, slotsOfSr } from '../store/counters.ts';
+import { releaseSlotOf } from './wake.ts';
 
 const Message = z.object({
   jobId: z.string(),
   ticket: z.string(),
-  group: z.string().regex(/^[^/]+\/[^/]+$/),
+  /** The line: a pool, a host and, where its SR has a limit, the SR. */
+  group: z.string().regex(/^[^/]+\/[^/]+(?:\/[^/]+)?$/),
   taskToken: z.string(),
 }) satisfies z.ZodType<QueueMessage>;
 
@@ -47,16 +49,17 @@ async function admitRecord(record: SQSRecord, runtime: AdmissionRuntime): Promis
     runtime.metrics.count('MalformedMessage');
     return 'dropped';
   }
-  const admission = await admit(message, runtime);
-  if (admission === 'wait')
+  const { receiptHandle: receipt, attributes } = record;
+  const hide = async (seconds: number) => {
     await runtime.sqs.send(
       new ChangeMessageVisibilityCommand({
         QueueUrl: runtime.queueUrl,
-        ReceiptHandle: record.receiptHandle,
-        VisibilityTimeout: Math.ceil(runtime.config.timings.admissionRetrySeconds),
+        ReceiptHandle: receipt,
+        VisibilityTimeout: Math.ceil(seconds),
       }),
     );
-  return admission;
+  };
+  return admit(message, { receipt, since: Number(attributes.SentTimestamp), hide }, runtime);
 }
 
 function parse(body: string): QueueMessage | undefined {
@@ -67,20 +70,39 @@ function parse(body: string): QueueMessage | undefined {
   }
 }
 
+/** A message as its receiver holds it. */
+export interface Held {
+  /** By which it is brought back. */
+  readonly receipt: string;
+  /** When it was sent, in milliseconds. */
+  readonly since: number;
+  /** Keeps it, and with it its line, away for so long, unless it is brought back before. */
+  hide(seconds: number): Promise<void>;
+}
+
 /**
- * Decides on the ticket at the head of a host's line. The slot is taken before the ticket turns `granted`, and given
- * back when that is refused; a crash between the two is mended by the redelivery, which finds the job in the set.
- * A message that is dropped wakes its execution as well: nobody else would, if the job is closing but could not be
- * stopped, or if a late step wrote another ticket than the one that stands here. It then sees for itself.
+ * Decides on the ticket at the head of a line. The slot is taken before the ticket turns `granted`, and given back when
+ * that is refused; a crash between the two is mended by the redelivery, which finds the job in the set. A message that
+ * is dropped wakes its execution as well: nobody else would, if the job is closing but could not be stopped, or if a
+ * late step wrote another ticket than the one that stands here. It then sees for itself.
  */
-export async function admit(message: QueueMessage, runtime: AdmissionRuntime): Promise<Admission> {
+export async function admit(
+  message: QueueMessage,
+  held: Held,
+  runtime: AdmissionRuntime,
+): Promise<Admission> {
   const { store, clock, log, metrics } = runtime;
   const { jobId, ticket, group } = message;
   const job = await store.jobs.get(jobId);
   if (!isAlive(job) || job.ticket !== ticket) return drop(message, runtime);
+  metrics.with({ jobId, group }).seconds('WaitedSeconds', (clock.now().getTime() - held.since) / 1000);
   const { pausedUntil } = await store.pools.health(job.pool);
-  if (pausedUntil !== undefined && clock.now().toISOString() < pausedUntil) return 'wait';
-  if (!(await takeSlots(job, group, runtime))) return 'wait';
+  const paused = pausedUntil === undefined ? 0 : (Date.parse(pausedUntil) - clock.now().getTime()) / 1000;
+  if (paused > 0) {
+    await held.hide(Math.min(paused, runtime.config.timings.admissionRetrySeconds));
+    return 'wait';
+  }
+  if (!(await takeSlots(job, group, held, runtime))) return 'wait';
   if (!(await store.jobs.grant(jobId, ticket))) return drop(message, runtime);
   log.info('slot granted', { jobId, group });
   metrics
@@ -96,26 +118,47 @@ async function drop(message: QueueMessage, runtime: AdmissionRuntime): Promise<'
   return 'dropped';
 }
 
-async function takeSlots(job: Job, group: string, { store, config }: AdmissionRuntime): Promise<boolean> {
-  const { slotsPerHost, hostSlots, srSlots } = poolConfig(config, job.pool);
-  const hostUuid = group.slice(group.indexOf('/') + 1);
-  if (!(await store.counters.take(slotsOfHost(group), job.id, hostSlots[hostUuid] ?? slotsPerHost)))
-    return false;
+/** The host's slot, then the SR's; who waits for the SR keeps none of the host. */
+async function takeSlots(job: Job, group: string, held: Held, runtime: AdmissionRuntime): Promise<boolean> {
+  const { slotsPerHost, hostSlots, srSlots } = poolConfig(runtime.config, job.pool);
+  const [, hostUuid = ''] = group.split('/');
+  const host = slotsOfHost(group);
+  if (!(await takeOrWait(host, hostSlots[hostUuid] ?? slotsPerHost, job, group, held, runtime))) return false;
   const { srUuid = '' } = job;
   const srLimit = srSlots[srUuid];
-  if (srLimit === undefined || (await store.counters.take(slotsOfSr(job.pool, srUuid), job.id, srLimit)))
-    return true;
-  await store.counters.release(slotsOfHost(group), job.id);
+  if (srLimit === undefined) return true;
+  if (await takeOrWait(slotsOfSr(job.pool, srUuid), srLimit, job, group, held, runtime)) return true;
+  await releaseSlotOf(host, job.id, runtime);
+  return false;
+}
+
+/**
+ * Takes a slot, or has the line wait for one. The message is hidden before the line is noted: whoever gives a slot back
+ * from then on finds it noted, and brings the message back after it was hidden, never before.
+ */
+async function takeOrWait(
+  counter: CounterKey,
+  limit: number,
+  job: Job,
+  line: string,
+  { receipt, since, hide }: Held,
+  { store, config }: AdmissionRuntime,
+): Promise<boolean> {
+  do {
+    if (await store.counters.take(counter, job.id, limit)) return true;
+    await hide(config.timings.admissionRetrySeconds);
+  } while (!(await store.counters.wait(counter, { line, receipt, since }, limit)));
   return false;
 }
 
 /** Takes the job out of this line's set and its SR's, except where a ticket that it was granted since keeps it. */
-async function giveBack({ jobId, group }: QueueMessage, { store }: AdmissionRuntime): Promise<void> {
-  const job = await store.jobs.get(jobId);
+async function giveBack({ jobId, group }: QueueMessage, runtime: AdmissionRuntime): Promise<void> {
+  const job = await runtime.store.jobs.get(jobId);
   const granted = isAlive(job) && job.ticketState === 'granted';
-  if (!granted || job.group !== group) await store.counters.release(slotsOfHost(group), jobId);
+  const another = !granted || job.group === undefined || hostOfLine(job.group) !== hostOfLine(group);
+  if (another) await releaseSlotOf(slotsOfHost(group), jobId, runtime);
   if (job?.srUuid !== undefined && !granted)
-    await store.counters.release(slotsOfSr(job.pool, job.srUuid), jobId);
+    await releaseSlotOf(slotsOfSr(job.pool, job.srUuid), jobId, runtime);
 }
 
 function isAlive(job: Job | undefined): job is Job {

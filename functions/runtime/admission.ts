@@ -1,13 +1,12 @@
 import { SFNClient } from '@aws-sdk/client-sfn';
-import { SQSClient } from '@aws-sdk/client-sqs';
+import type { QueueAccess } from '../queue/wake.ts';
 import { type BaseRuntime, lambdaBase } from './base.ts';
-import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
+import { clientOptions, type Environment, type RuntimeOptions } from './environment.ts';
+import { withLines } from './lines.ts';
 
 /** What the queue's consumer works with. */
-export interface AdmissionRuntime extends BaseRuntime {
+export interface AdmissionRuntime extends BaseRuntime, QueueAccess {
   readonly sfn: SFNClient;
-  readonly sqs: SQSClient;
-  readonly queueUrl: string;
 }
 
 /** Adds the queue, and the way to wake an execution, to the base. Throws an error that names a missing variable. */
@@ -16,16 +15,7 @@ export function withQueue(
   env: Environment,
   options: RuntimeOptions = {},
 ): AdmissionRuntime {
-  return {
-    ...base,
-    sfn: new SFNClient(clientOptions(env, options, 'SFN')),
-    // A queue's own URL names a host that only AWS resolves; the configured endpoint counts where there is one.
-    sqs: new SQSClient({
-      ...clientOptions(env, options, 'SQS'),
-      useQueueUrlAsEndpoint: !env.AWS_ENDPOINT_URL_SQS,
-    }),
-    queueUrl: required(env, 'XENSNAP_QUEUE_URL'),
-  };
+  return { ...withLines(base, env, options), sfn: new SFNClient(clientOptions(env, options, 'SFN')) };
 }
 
 let ofThisProcess: AdmissionRuntime | undefined;

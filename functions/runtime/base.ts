@@ -45,6 +45,11 @@ export interface BaseRuntime {
   ): Promise<T>;
   /** The token for Glance, fresh; undefined where Glance needs none. */
   glanceToken(): Promise<string | undefined>;
+  /**
+   * Has the queue bring the head of a line back at once, by its receipt. Nothing happens where the queue is not in reach:
+   * then the head looks again by itself, after `timings.admissionRetrySeconds`.
+   */
+  wakeLine(receipt: string): Promise<void>;
   /** Where the configuration names one. */
   readonly keystone?: Keystone;
   close(): Promise<void>;
@@ -97,6 +102,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     metrics: options.metrics ?? lambdaMetrics(config.installation),
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
     glanceToken: () => tokens.fresh(),
+    wakeLine: async () => {},
     ...(tokens.keystone && { keystone: tokens.keystone }),
     withSession(name, use, { seconds } = {}) {
       const credentials = async () => {

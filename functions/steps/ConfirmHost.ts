@@ -5,8 +5,10 @@ import { XensnapError } from '../errors.ts';
 import { isSnapshot, type Job, nameOf } from '../job.ts';
 import { requirePlugin } from '../pool/dom0.ts';
 import { chooseHost, hostsWithSr } from '../pool/host.ts';
+import { lineFor } from '../queue/line.ts';
+import { releaseSlotOf } from '../queue/wake.ts';
 import { step } from '../step.ts';
-import { hostGroup, slotsOfHost, slotsOfSr } from '../store/counters.ts';
+import { slotsOfHost, slotsOfSr } from '../store/counters.ts';
 
 /** How often a job may stand in another line because its host lost sight of the disk, or was disabled. */
 const MAX_REQUEUES = 2;
@@ -19,7 +21,8 @@ const MAX_REQUEUES = 2;
 export const handler = step(
   'ConfirmHost',
   { needs: ['group', 'ticket', 'hostRef', 'srRef', 'srUuid'] },
-  async (_state, { job, xapi, store }) => {
+  async (_state, deps) => {
+    const { job, xapi, store, config } = deps;
     const { srRef } = job;
     const place = { group: job.group, ticket: job.ticket };
     // An earlier run of this step has put the job in another line, where it has no slot yet.
@@ -44,9 +47,9 @@ export const handler = step(
       except: hostsLeft,
     });
     await requirePlugin(xapi, host.ref, host.record.name_label);
-    const next = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
-    await store.counters.release(slotsOfHost(place.group), job.id);
-    await store.counters.release(slotsOfSr(job.pool, job.srUuid), job.id);
+    const next = { group: lineFor(job, host.record.uuid, job.srUuid, config), ticket: randomUUID() };
+    await releaseSlotOf(slotsOfHost(place.group), job.id, deps);
+    await releaseSlotOf(slotsOfSr(job.pool, job.srUuid), job.id, deps);
     const queued = await store.jobs.queue(job.id, next, {
       requeues,
       hostRef: host.ref,

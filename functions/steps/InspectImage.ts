@@ -4,9 +4,9 @@ import { chooseSr, readsAsZeros, refuseWithoutRoom } from '../pool/choose-sr.ts'
 import { requirePlugin } from '../pool/dom0.ts';
 import { chooseHost } from '../pool/host.ts';
 import { allowedToRestore } from '../projects.ts';
+import { lineFor } from '../queue/line.ts';
 import { restorableImage } from '../restorable-image.ts';
 import { step } from '../step.ts';
-import { hostGroup } from '../store/counters.ts';
 
 /**
  * Looks at the image as it is now, chooses the SR that its disk goes to and the host that will download, and puts the job
@@ -33,7 +33,7 @@ export const handler = step('InspectImage', { needs: [] }, async (_state, deps) 
     residentOn: undefined,
   });
   await requirePlugin(xapi, host.ref, host.record.name_label);
-  const place = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
+  const place = { group: lineFor(job, host.record.uuid, sr.uuid, config), ticket: randomUUID() };
   const facts = {
     hostRef: host.ref,
     hostUuid: host.record.uuid,

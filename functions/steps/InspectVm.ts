@@ -5,12 +5,12 @@ import { requirePlugin } from '../pool/dom0.ts';
 import { byUuid } from '../pool/gone.ts';
 import { chooseHost } from '../pool/host.ts';
 import { inspectVm } from '../pool/inspect.ts';
+import { lineFor } from '../queue/line.ts';
 import { type SnapshotDeps, step } from '../step.ts';
-import { hostGroup } from '../store/counters.ts';
 
 /** Looks at the VM as it is now, chooses the host that will upload, and puts the job in that host's line. */
 export const handler = step('InspectVm', { needs: [] }, async (_state, deps) => {
-  const { job, xapi, store } = deps;
+  const { job, xapi, store, config } = deps;
   const { vmRef, vm, rootVdi, device, diskRefs, sr, virtualBytes, readsChain, warnings } = await inspectVm(
     xapi,
     await vmRefOf(deps),
@@ -25,7 +25,7 @@ export const handler = step('InspectVm', { needs: [] }, async (_state, deps) => 
     residentOn: vm.resident_on === NULL_REF ? undefined : vm.resident_on,
   });
   await requirePlugin(xapi, host.ref, host.record.name_label);
-  const place = { group: hostGroup(job.pool, host.record.uuid), ticket: randomUUID() };
+  const place = { group: lineFor(job, host.record.uuid, sr.uuid, config), ticket: randomUUID() };
   const facts = {
     vmRef,
     vmName: vm.name_label,

@@ -5,7 +5,9 @@ import { isSnapshot, type Job, leasedVm } from '../job.ts';
 import type { CountName } from '../metrics.ts';
 import { errorOfCaught, outcomeOf } from '../outcome.ts';
 import { debtsOfHost } from '../pool/host-away.ts';
+import { releaseSlotOf } from '../queue/wake.ts';
 import { giveBack } from '../quota.ts';
+import { lambdaLines } from '../runtime/lines.ts';
 import { failedBeforeItBegan } from '../schedules/made-up.ts';
 import { noteEnd } from '../schedules/outcome.ts';
 import { sentence } from '../sentence.ts';
@@ -18,13 +20,15 @@ import { DEBTS, type Debt } from '../words.ts';
  * Gives the slot back. Pays `slot`, but for an upload that a host which is away may still be at: that host takes no
  * other in its place. The slot of the SR, which other hosts use too, goes back in any case.
  */
-export async function releaseSlot(deps: Pick<StepDeps, 'store' | 'job' | 'clock' | 'config'>): Promise<void> {
+export async function releaseSlot(
+  deps: Pick<StepDeps, 'store' | 'job' | 'clock' | 'config' | 'wakeLine' | 'log'>,
+): Promise<void> {
   const { store } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;
   if (!job.debts?.has('slot')) return;
-  if (job.srUuid !== undefined) await store.counters.release(slotsOfSr(job.pool, job.srUuid), job.id);
+  if (job.srUuid !== undefined) await releaseSlotOf(slotsOfSr(job.pool, job.srUuid), job.id, deps);
   if (job.debts.has('plugin')) return;
-  if (job.group !== undefined) await store.counters.release(slotsOfHost(job.group), job.id);
+  if (job.group !== undefined) await releaseSlotOf(slotsOfHost(job.group), job.id, deps);
   await store.jobs.pay(job.id, 'slot');
 }
 
@@ -110,7 +114,7 @@ function isStillSaid({ warnings = [] }: Job): boolean {
 }
 
 /** Gives the slot back, tells the outcome, and frees the VM if nothing is owed; what is owed, reconcile pays. */
-export const handler = step('ReleaseHost', { needs: [] }, async (state, deps) => {
+export const handler = step('ReleaseHost', { needs: [], runtime: lambdaLines }, async (state, deps) => {
   await releaseSlot(deps);
   const job = await deps.store.jobs.get(deps.job.id);
   if (state.rotationFailure) {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Table } from './table.ts';
 
 /**
@@ -6,21 +7,46 @@ import type { Table } from './table.ts';
  */
 export type CounterKey = `${'host' | 'sr' | 'schedules' | 'jobs' | 'executions'}#${string}`;
 
-/** A host's line in the queue, and the name of its slots. */
+/** A host's slots in the table, and the line in which jobs stand for them. */
 export function hostGroup(pool: string, hostUuid: string): string {
   return `${pool}/${hostUuid}`;
 }
 
-/** The slots of a host, by {@link hostGroup}. */
-export function slotsOfHost(group: string): CounterKey {
-  return `host#${group}`;
+/**
+ * The line for a host and, where the SR has a limit of its own, for that SR: who waits for the SR stands in no way of
+ * the host's other jobs.
+ */
+export function lineOf(pool: string, hostUuid: string, limitedSr?: string): string {
+  return limitedSr === undefined ? hostGroup(pool, hostUuid) : `${hostGroup(pool, hostUuid)}/${limitedSr}`;
+}
+
+/** The host's group of a line. */
+export function hostOfLine(line: string): string {
+  return line.split('/', 2).join('/');
+}
+
+/** The slots of the host for which a line waits. */
+export function slotsOfHost(line: string): CounterKey {
+  return `host#${hostOfLine(line)}`;
 }
 
 export function slotsOfSr(pool: string, srUuid: string): CounterKey {
   return `sr#${pool}/${srUuid}`;
 }
 
-/** Counting leases: the set of jobs that hold a slot of a host or an SR, and what counts against a project's quotas. */
+/** A line whose head has found no slot free. */
+export interface Waiting {
+  readonly line: string;
+  /** By which the queue brings the head back. */
+  readonly receipt: string;
+  /** When the head joined its line, in milliseconds. */
+  readonly since: number;
+}
+
+/**
+ * Counting leases: the set of jobs that hold a slot of a host or an SR, with the lines that wait for one, and what counts
+ * against a project's quotas.
+ */
 export class Counters {
   readonly #table: Table;
 
@@ -38,13 +64,54 @@ export class Counters {
     return taken !== undefined;
   }
 
-  /** Gives the job's slot back, if it has one. */
-  async release(counter: CounterKey, jobId: string): Promise<void> {
-    await this.#table.change(counter, { take: { holders: new Set([jobId]) } });
+  /** Notes that a line waits for a slot. False, and nothing is noted, where one has come free meanwhile. */
+  async wait(counter: CounterKey, waiting: Waiting, limit: number): Promise<boolean> {
+    const noted = await this.#table.change(counter, {
+      set: { [attributeOf(waiting.line)]: JSON.stringify(waiting) },
+      when: 'NOT (attribute_not_exists(holders) OR size(holders) < :limit)',
+      values: { limit },
+    });
+    return noted !== undefined;
+  }
+
+  /**
+   * Gives the job's slot back, if it has one. Answers the line that has waited longest, which is no longer noted then:
+   * its head is to be brought back. Of two slots that are given back at once, each is another line's.
+   */
+  async release(counter: CounterKey, jobId: string): Promise<Waiting | undefined> {
+    const item = await this.#table.change<Item>(counter, { take: { holders: new Set([jobId]) } });
+    for (const waiting of waitingIn(item)) {
+      const name = attributeOf(waiting.line);
+      const noted = JSON.stringify(waiting);
+      const mine = await this.#table.change(counter, {
+        remove: [name],
+        when: `#${name} = :noted`,
+        values: { noted },
+      });
+      if (mine !== undefined) return waiting;
+    }
+    return undefined;
   }
 
   async holders(counter: CounterKey): Promise<readonly string[]> {
-    const item = await this.#table.get<{ holders?: Set<string> }>(counter);
-    return [...(item?.holders ?? [])];
+    const item = await this.#table.get<Item>(counter);
+    return [...((item?.holders as Set<string> | undefined) ?? [])];
   }
+}
+
+type Item = Readonly<Record<string, unknown>>;
+
+const LINE = 'line_';
+
+/** An attribute for each line, so that lines are noted side by side. Its name may hold letters, digits and `_`. */
+function attributeOf(line: string): string {
+  return LINE + createHash('sha256').update(line).digest('hex').slice(0, 16);
+}
+
+/** The lines that wait, who has waited longest first. */
+function waitingIn(item: Item | undefined): readonly Waiting[] {
+  return Object.entries(item ?? {})
+    .filter(([name]) => name.startsWith(LINE))
+    .map(([, noted]): Waiting => JSON.parse(String(noted)))
+    .sort((a, b) => a.since - b.since);
 }

@@ -24,7 +24,7 @@ const MOST_BYTES = { Api: 4_000_000, other: 1_500_000 };
 
 it('bundles every step and entry, with its source map and the configuration beside it', () => {
   expect(functions.map(({ name }) => name).sort()).toEqual(
-    [...Object.keys(STEPS), 'Admit', 'Reconcile', 'Janitor', 'Schedules', 'Api'].sort(),
+    [...Object.keys(STEPS), 'Admit', 'WakeLines', 'Reconcile', 'Janitor', 'Schedules', 'Api'].sort(),
   );
   for (const { file, files } of functions) {
     expect(files.toSorted()).toEqual(['config.json', 'index.mjs', 'index.mjs.map']);
@@ -89,7 +89,9 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   expect(await until(deployed, stopped.body.id, ['cancelled'])).toMatchObject({ status: 'cancelled' });
   await deployed.settled();
   await nothingIsLeft(deployed);
-  expect(await deployed.invoke('Janitor', {})).toMatchObject({ findings: [] });
+  expect(await deployed.invoke('Janitor', {})).toEqual({ findings: 0, wake: [] });
+  // Of a message that is no more: what Lambda hands on when reconcile has given back a slot.
+  await deployed.invoke('WakeLines', { responsePayload: { wake: ['gone'] } });
   await deployed.invoke('Schedules', {});
 
   expect([...new Set([...deployed.calls.seen].map((call) => call.split(' ')[0]))].sort()).toEqual(

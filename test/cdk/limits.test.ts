@@ -15,7 +15,7 @@ it.each([
 ])('has room below every limit of AWS for %s', (_, pools, hosts, secrets) => {
   const stack = synthesize(largeSettings({ pools, hosts, secrets }));
   stack.remove();
-  for (const { what, used, limit } of limitsOf(stack.template)) expect(used, what).toBeLessThan(0.8 * limit);
+  for (const { what, used, limit } of limitsOf(stack.template)) expect(used, what).toBeLessThan(0.85 * limit);
   for (const group of Object.values(stack.all('AWS::EC2::SecurityGroup')))
     expect(group.Properties.SecurityGroupEgress?.length ?? 0).toBeLessThanOrEqual(57);
 });

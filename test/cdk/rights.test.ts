@@ -62,7 +62,7 @@ it('names a resource wherever AWS knows one', () => {
 it('gives each function a role of its own', () => {
   const roles = functions.map((name) => target(stack.one('AWS::Lambda::Function', name).Properties.Role));
   expect(new Set(roles).size).toBe(functions.length);
-  expect(functions).toHaveLength(Object.keys(STEPS).length + 6);
+  expect(functions).toHaveLength(Object.keys(STEPS).length + 7);
 });
 
 it('uses no policy that AWS manages', () => {
@@ -77,7 +77,8 @@ it.each([
   ['InspectVm', [...READ_AND_CHANGE, SECRET]],
   ['VerifyImage', [...READ_AND_CHANGE, SECRET]],
   ['RotateBackups', [...READ_AND_CHANGE, SECRET]],
-  ['ReleaseHost', ['DeleteItem', ...READ_AND_CHANGE]],
+  ['ReleaseHost', ['DeleteItem', ...READ_AND_CHANGE, 'sqs:ChangeMessageVisibility']],
+  ['WakeLines', ['sqs:ChangeMessageVisibility']],
   [
     'Admit',
     [
@@ -90,7 +91,17 @@ it.each([
       'states:SendTaskSuccess',
     ],
   ],
-  ['Reconcile', ['DeleteItem', ...READ_AND_CHANGE, SECRET, 'sqs:SendMessage', 'states:DescribeExecution']],
+  [
+    'Reconcile',
+    [
+      'DeleteItem',
+      ...READ_AND_CHANGE,
+      'lambda:InvokeFunction',
+      SECRET,
+      'sqs:SendMessage',
+      'states:DescribeExecution',
+    ],
+  ],
   [
     'Janitor',
     [
@@ -99,6 +110,7 @@ it.each([
       'GetItem',
       'Query',
       'UpdateItem',
+      'lambda:InvokeFunction',
       SECRET,
       'sqs:SendMessage',
       'states:DescribeExecution',

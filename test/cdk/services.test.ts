@@ -1,4 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
+import { DEFAULT_TIMINGS as Timings } from '../../functions/cost/model.ts';
 import { TABLE } from '../../functions/store/table.ts';
 import { STEPS } from '../../statemachine/contract.ts';
 import { EXAMPLE, TWO_POOLS } from './settings.ts';
@@ -19,6 +20,8 @@ it("serves the hosts' lines without ever giving a message up", () => {
   expect(queue).toEqual({
     FifoQueue: true,
     ContentBasedDeduplication: true,
+    DeduplicationScope: 'messageGroup',
+    FifoThroughputLimit: 'perMessageGroupId',
     MessageRetentionPeriod: 14 * 86_400,
     SqsManagedSseEnabled: true,
     VisibilityTimeout: expect.any(Number),
@@ -39,6 +42,7 @@ it('traces every function but those which are called so often that they only joi
     .map(([path, { Properties }]) => [path, Properties.TracingConfig?.Mode]);
   expect(traced.filter(([, mode]) => mode !== 'Active')).toEqual([
     ['Admit', 'PassThrough'],
+    ['WakeLines', 'PassThrough'],
     ['Schedules', 'PassThrough'],
   ]);
   expect(traced.length).toBeGreaterThan(15);
@@ -175,11 +179,20 @@ it('tells the topic of every alarm, and the topic the operators', () => {
   const alarms = Object.entries(stack.all('AWS::CloudWatch::Alarm'));
   for (const [, { Properties }] of alarms) {
     expect(Properties.AlarmActions.map(target)).toEqual([expect.stringMatching(/^XensnapAlarmTopic/)]);
+    expect(Properties.OKActions).toEqual(Properties.AlarmActions);
     expect(Properties.AlarmDescription).toMatch(/\.$/);
     expect(Properties.TreatMissingData).toBe('notBreaching');
   }
   expect(alarms.map(([path]) => path).sort()).toEqual([
-    ...['AdmitErrors', 'ApiErrors', 'BackupFailed', 'BackupOverdue', 'JanitorErrors', 'JanitorFailed'],
+    ...[
+      'AdmitErrors',
+      'ApiErrors',
+      'BackupFailed',
+      'BackupOverdue',
+      'ExecutionsThrottled',
+      'FunctionsThrottled',
+    ],
+    ...['JanitorErrors', 'JanitorFailed'],
     ...['JanitorFindings', 'JobFailed', 'MalformedMessage', 'PoolPaused', 'QueueAge', 'ReconcileErrors'],
     ...[
       'ReconcileFailed',
@@ -190,11 +203,46 @@ it('tells the topic of every alarm, and the topic the operators', () => {
       'StepErrorsFromDiscardImage',
       'StepErrorsFromRotateBackups',
       'StepErrorsFromTakeVm',
+      'TableThrottled',
       'VmLeftUnlocked',
+      'WakeLinesErrors',
     ],
   ]);
   const [subscription] = Object.values(stack.all('AWS::SNS::Subscription'));
   expect(subscription?.Properties).toMatchObject({ Protocol: 'email', Endpoint: EXAMPLE.alarmEmail });
+});
+
+it('looks at the waits that admission tells, since SQS leaves out of its own what was received three times', () => {
+  const { Properties } = stack.one('AWS::CloudWatch::Alarm', 'QueueAge');
+  expect(Properties).toMatchObject({
+    Namespace: 'xensnap',
+    MetricName: 'WaitedSeconds',
+    Statistic: 'Maximum',
+    Threshold: 12 * 3600,
+  });
+  // A line is looked at, and so tells, at least once in a period.
+  expect(Properties.Period).toBeGreaterThanOrEqual(2 * Timings.admissionRetrySeconds);
+});
+
+it('takes, of what an alarm adds up, what was not written for none', () => {
+  const sums = Object.entries(stack.all('AWS::CloudWatch::Alarm')).filter(
+    ([, { Properties }]) => Properties.Metrics,
+  );
+  expect(sums.length).toBeGreaterThan(4);
+  for (const [path, { Properties }] of sums) {
+    const [sum, ...more] = Properties.Metrics.filter((one: { Expression?: string }) => one.Expression);
+    expect(more, path).toEqual([]);
+    const metrics = Properties.Metrics.filter((one: { MetricStat?: object }) => one.MetricStat);
+    expect(metrics.length, path).toBeLessThanOrEqual(10);
+    expect(sum.Expression).toBe(metrics.map(({ Id }: { Id: string }) => `FILL(${Id}, 0)`).join(' + '));
+  }
+});
+
+it('wakes the lines whose slots reconcile and the janitor gave back', () => {
+  const destinations = Object.values(stack.all('AWS::Lambda::EventInvokeConfig')).map(({ Properties }) =>
+    target(Properties.DestinationConfig.OnSuccess?.Destination)?.replace(/[0-9A-F]{8}$/, ''),
+  );
+  expect(destinations).toEqual(['XensnapWakeLines', 'XensnapWakeLines', undefined]);
 });
 
 it('looks at every step, for no alarm adds up more than ten metrics', () => {

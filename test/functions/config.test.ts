@@ -21,7 +21,7 @@ it('fills in what is not said', () => {
     srSlots: {},
     fingerprints: [],
   });
-  expect(config.timings).toMatchObject({ coalesceMaxSeconds: 600, admissionRetrySeconds: 15 });
+  expect(config.timings).toMatchObject({ coalesceMaxSeconds: 600, admissionRetrySeconds: 900 });
 });
 
 it('keeps one timing when another is given', () => {

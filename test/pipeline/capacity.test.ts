@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { get } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
+import { releaseSlotOf } from '../../functions/queue/wake.ts';
 import { hostGroup, slotsOfHost } from '../../functions/store/counters.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import type { VmSpec } from '../../local/pool/pool.ts';
@@ -38,7 +39,7 @@ it('never uploads more from a host than it has slots, and admits each host’s j
   const lines = await linesOf(all, vms.length);
   expect(Object.keys(lines)).toHaveLength(HOSTS.length);
   expect(uploads).toEqual([]);
-  for (const place of places) for (const other of others) await counters.release(place, other);
+  for (const place of places) for (const other of others) await releaseSlotOf(place, other, service.runtime);
 
   const jobs = await Promise.all(ids.map((id) => job(id)));
   expect(jobs.map(({ status }) => status)).toEqual(vms.map(() => 'succeeded'));

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, it, vi } from 'vitest';
 import { UNSTOPPED } from '../../functions/cancel.ts';
 import { XensnapError } from '../../functions/errors.ts';
+import { releaseSlotOf } from '../../functions/queue/wake.ts';
 import { logIn } from '../local/pool/client.ts';
 import { type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
 
@@ -19,7 +20,7 @@ async function queued({ pool, service, request, job }: Scenario, on = 'xen1') {
   await counters.take(place, 'other', 1);
   const id = await request('mover');
   await job(id, ({ ticketState }) => ticketState === 'waiting');
-  return { id, xen1, xen2, free: () => counters.release(place, 'other') };
+  return { id, xen1, xen2, free: () => releaseSlotOf(place, 'other', service.runtime) };
 }
 
 it('uploads from the host that it waited for when the VM has moved and the disk is still to be seen', async () => {
@@ -81,7 +82,7 @@ it('waits in its new host’s line where it was not heard that it was put there'
   await all.clock.sleep(10);
   const waiting = await all.job(id, () => true);
   expect([waiting.ticketState, waiting.snapshotSentAt]).toEqual(['waiting', undefined]);
-  await counters.release(next, 'other');
+  await releaseSlotOf(next, 'other', all.service.runtime);
   expect(await all.job(id)).toMatchObject({ status: 'succeeded', hostName: 'xen3', requeues: 1 });
 });
 

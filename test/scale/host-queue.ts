@@ -1,21 +1,31 @@
+import type { Held } from '../../functions/queue/admit.ts';
 import type { QueueMessage } from '../../statemachine/contract.ts';
 import type { Timeline } from './timeline.ts';
 
-/** A message group: those that wait, the head first, and whether the head is with a consumer or not visible yet. */
+/** A message group: those that wait, the head first, and what became of the head. */
 interface Line {
+  readonly group: string;
   readonly messages: QueueMessage[];
+  readonly sentAt: number[];
   first: number;
-  blocked: boolean;
+  /** `busy`: with a consumer. */
+  head: 'visible' | 'busy' | 'hidden';
+  /** Counts the times that the head was hidden or brought back: what is due for an earlier one is void. */
+  change: number;
+  hiddenUntil: number;
 }
+
+/** What a consumer does with a message: true where it is dealt with and deleted. */
+type Consume = (message: QueueMessage, held: Held) => Promise<boolean>;
 
 /**
  * SQS FIFO behind its event source, as AWS documents them: batches of one; a message that is in flight or not visible
- * yet blocks its group and no other; a consumer's failure brings it back, at the head, when its visibility is over;
- * `concurrency` consumers at most. Groups that could go on take turns.
+ * yet blocks its group and no other; a consumer's failure brings it back, at the head, when its visibility is over or
+ * whoever has its receipt ends that; `concurrency` consumers at most. Groups that could go on take turns.
  */
 export class HostQueue {
   readonly #time: Timeline;
-  readonly #consume: (message: QueueMessage) => Promise<'deleted' | { visibleInSeconds: number }>;
+  readonly #consume: Consume;
   readonly #lines = new Map<string, Line>();
   readonly #ready: Line[] = [];
   #idle: number;
@@ -25,11 +35,7 @@ export class HostQueue {
   readonly #concurrency: number;
   readonly #consumeSeconds: number;
 
-  constructor(
-    time: Timeline,
-    options: { concurrency: number; consumeSeconds: number },
-    consume: (message: QueueMessage) => Promise<'deleted' | { visibleInSeconds: number }>,
-  ) {
+  constructor(time: Timeline, options: { concurrency: number; consumeSeconds: number }, consume: Consume) {
     this.#time = time;
     this.#consume = consume;
     this.#concurrency = options.concurrency;
@@ -38,15 +44,26 @@ export class HostQueue {
   }
 
   send(message: QueueMessage): void {
-    const line = this.#lines.get(message.group) ?? { messages: [], first: 0, blocked: false };
-    this.#lines.set(message.group, line);
+    const { group } = message;
+    const line = this.#lines.get(group) ?? newLine(group);
+    this.#lines.set(group, line);
     line.messages.push(message);
-    if (!line.blocked && line.messages.length - line.first === 1) this.#show(line);
+    line.sentAt.push(this.#time.now().getTime());
+    if (line.head === 'visible' && line.messages.length - line.first === 1) this.#show(line);
+  }
+
+  /** Makes the head of a line visible at once, as a visibility of 0 does. */
+  wake(group: string): void {
+    const line = this.#lines.get(group);
+    if (!line || line.head === 'visible') return;
+    line.hiddenUntil = 0;
+    line.change++;
+    if (line.head === 'hidden') this.#show(line);
   }
 
   /** The line's head may be received. */
   #show(line: Line): void {
-    line.blocked = false;
+    line.head = 'visible';
     if (line.first === line.messages.length) return;
     this.#ready.push(line);
     if (this.#idle > 0) this.#time.in(0, () => this.#receive());
@@ -59,20 +76,39 @@ export class HostQueue {
     this.mostAtOnce = Math.max(this.mostAtOnce, this.#concurrency - this.#idle);
     await Promise.all(
       lines.map(async (line) => {
-        line.blocked = true;
+        line.head = 'busy';
         this.receives++;
-        const answer = await this.#consume(line.messages[line.first] as QueueMessage);
-        this.#time.in(this.#consumeSeconds, () => this.#afterConsumer(line, answer));
+        const held: Held = {
+          receipt: line.group,
+          since: line.sentAt[line.first] ?? 0,
+          hide: async (seconds) => {
+            line.hiddenUntil = this.#time.seconds + seconds;
+            line.change++;
+          },
+        };
+        const deleted = await this.#consume(line.messages[line.first] as QueueMessage, held);
+        this.#time.in(this.#consumeSeconds, () => this.#afterConsumer(line, deleted));
       }),
     );
   }
 
-  #afterConsumer(line: Line, answer: 'deleted' | { visibleInSeconds: number }): void {
+  #afterConsumer(line: Line, deleted: boolean): void {
     this.#idle++;
-    if (answer === 'deleted') {
+    if (deleted) {
       line.first++;
       this.#show(line);
-    } else this.#time.in(answer.visibleInSeconds, () => this.#show(line));
+    } else if (line.hiddenUntil <= this.#time.seconds) this.#show(line);
+    else {
+      line.head = 'hidden';
+      const { change } = line;
+      this.#time.in(line.hiddenUntil - this.#time.seconds, () => {
+        if (line.change === change) this.#show(line);
+      });
+    }
     if (this.#ready.length > 0) this.#time.in(0, () => this.#receive());
   }
+}
+
+function newLine(group: string): Line {
+  return { group, messages: [], sentAt: [], first: 0, head: 'visible', change: 0, hiddenUntil: 0 };
 }

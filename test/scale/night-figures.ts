@@ -69,7 +69,7 @@ export function nightTable(
     linesOf({
       lambdaRequest: calls,
       lambdaGbSecond: (calls * ADMISSION.wait.seconds * ADMISSION.memoryMib) / 1024,
-      queueRequest: 2 * calls,
+      queueRequest: 3 * calls,
       tableRead: waits * ADMISSION.wait.reads,
       tableWrite: waits * ADMISSION.wait.smallWrites,
       // X-Ray takes the first in each second, and a twentieth of the others.

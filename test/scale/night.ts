@@ -70,13 +70,13 @@ export async function night({ vms, hosts, slots, seed }: NightOptions): Promise<
   const runtime: WholeRuntime = {
     ...memoryRuntime(time, table, { slotsPerHost: slots }),
     sfn: sfn as unknown as SFNClient,
+    wakeLine: async (line) => queue.wake(line),
   };
-  const { store, config } = runtime;
-  const queue = new HostQueue(time, CONSUMERS, async (message) => {
-    const admission = await admit(message, runtime);
-    if (admission !== 'wait') return 'deleted';
-    waits++;
-    return { visibleInSeconds: Math.ceil(config.timings.admissionRetrySeconds) };
+  const { store } = runtime;
+  const queue = new HostQueue(time, CONSUMERS, async (message, held) => {
+    const admission = await admit(message, held, runtime);
+    if (admission === 'wait') waits++;
+    return admission !== 'wait';
   });
   const random = randomOf(seed);
   const between = ([least, most]: readonly [number, number]) => least + random() * (most - least);

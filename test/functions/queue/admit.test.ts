@@ -223,7 +223,11 @@ it.each([
     { message: 'malformed message in the host queue, deleted' },
   ]);
   expect(JSON.stringify(admissions.logs)).not.toContain('taskToken');
-  expect(admissions.measured.map(({ name }) => name)).toEqual(['MalformedMessage', 'SlotsTaken']);
+  expect(admissions.measured.map(({ name }) => name)).toEqual([
+    'MalformedMessage',
+    'WaitedSeconds',
+    'SlotsTaken',
+  ]);
   expect(await store().jobs.get(good.jobId)).toMatchObject({ ticketState: 'granted' });
 });
 

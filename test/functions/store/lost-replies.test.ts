@@ -133,8 +133,15 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
   },
   counters: {
     take: [nothing, ({ counters }, id) => counters.take(`host#${id}`, id, 1)],
-    release: [
+    wait: [
       ({ counters }, id) => counters.take(`host#${id}`, id, 1),
+      ({ counters }, id) => counters.wait(`host#${id}`, aLine, 1),
+    ],
+    release: [
+      async ({ counters }, id) => {
+        await counters.take(`host#${id}`, id, 1);
+        await counters.wait(`host#${id}`, aLine, 1);
+      },
       ({ counters }, id) => counters.release(`host#${id}`, id),
     ],
   },
@@ -174,6 +181,8 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
     disable: ofSchedule(({ schedules }, id) => schedules.disable(aSchedule(id), 'gone')),
   },
 };
+
+const aLine = { line: 'demo/h1', receipt: 'receipt', since: 1 };
 
 const CLASSES = {
   jobs: Jobs,
