@@ -51,10 +51,9 @@ export async function startParts(
     });
     return running;
   };
-  const dataDir = join(options.dataDir, 'table');
   const table = await started(
     startTable({
-      dataDir,
+      ...(!options.memoryTable && { dataDir: join(options.dataDir, 'table') }),
       tableName: TABLE_NAME,
       definition: tableDefinition(),
       ...(options.tell && { tell: options.tell }),

@@ -31,6 +31,8 @@ export interface ServicePool {
 export interface ServiceOptions {
   /** Holds the table and the installation's name; what a killed service left there is reconciled at the start. */
   readonly dataDir: string;
+  /** Keeps the table in memory: nothing of it outlives the service, which costs less. For tests. */
+  readonly memoryTable?: boolean;
   readonly pools: readonly ServicePool[];
   readonly glance: {
     readonly url: string;

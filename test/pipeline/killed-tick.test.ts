@@ -42,6 +42,7 @@ const HOUR = 3_600_000;
 /** A service whose executions come to nothing: they are in the memory of a process that is to die. */
 const mortal = () =>
   scenario({
+    restarts: true,
     pool: { vms: 1, diskMib: 2 },
     speed: 100,
     service: { aroundStep: () => new Promise(() => {}) },

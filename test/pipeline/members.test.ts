@@ -7,6 +7,7 @@ import { POOL_NAME, poolOf, scenario } from '../support/scenario.ts';
 async function toldOneAddress(urlOf: (pool: SimulatedPool) => string, leaves: readonly string[] = []) {
   let link: Link | undefined;
   const all = await scenario({
+    restarts: true,
     pool: { hosts: 3, vms: 2, diskMib: 2 },
     leaves,
     prepare: async (pool) => {

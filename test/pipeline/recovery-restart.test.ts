@@ -70,7 +70,7 @@ it('ends a job as interrupted, with nothing left, when the service is killed in 
 }, 180_000);
 
 it('goes on after its start with a snapshot that may still have come, until it surely has not', async () => {
-  const at = await scenario({ leaves: 'unknown' });
+  const at = await scenario({ restarts: true, leaves: 'unknown' });
   at.pool.faults.add({ method: 'Async.VM.snapshot', drop: 'before', times: 1 });
   const id = await at.request('web-1');
   await at.job(id, ({ phase }) => phase === 'PollSnapshot');

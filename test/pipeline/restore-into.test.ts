@@ -334,6 +334,7 @@ it('touches nothing of a VM that was changed while the image was read', async ()
 
 it('gives a VM its disk back that has none at the moment, when its restore is cancelled or the service is killed', async () => {
   const at = await imaged({
+    restarts: true,
     slots: 2,
     prepare: async (pool) => {
       for (const name of ['cancelled', 'killed']) await pool.addVm({ ...SPEC, diskMib: 2, name });

@@ -13,6 +13,7 @@ async function imaged(
   options: ScenarioOptions = {},
 ): Promise<Scenario & { images: { web: string; bare: string } }> {
   const at = await scenario({
+    restarts: true,
     ...options,
     pool: { vms: 0, guestBootSeconds: 6, ...options.pool },
     vms: [

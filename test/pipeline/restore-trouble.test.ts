@@ -89,7 +89,7 @@ it('goes on on another host when its own is being disabled, and fails by name wh
 });
 
 it('leaves nothing when the service is killed in the middle of its download', async () => {
-  const at = await downloading();
+  const at = await downloading({ restarts: true });
   await betweenLooks(at);
   const restarted = await at.restart();
   at.goOn();

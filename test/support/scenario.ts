@@ -28,6 +28,8 @@ export interface ScenarioOptions {
   /** How fast the clock runs; 5 by default. More, and a busy machine's steps seem to take longer than they may. */
   readonly speed?: number;
   readonly slots?: number;
+  /** Whether the service is ended and started again: then its table is on the disk. */
+  readonly restarts?: boolean;
   /**
    * What is left behind at the end, in the words of `leftBehind`, of which each may be a matcher; by default nothing.
    * `unknown` is for what is cut off in the middle: nobody looks then.
@@ -96,6 +98,7 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
       logLine: (line) => logs.push(line),
       // A day: tests ask for rounds themselves. One that began by itself would be found at work by `leftBehind`.
       janitorSeconds: 86_400,
+      memoryTable: !options.restarts,
       ...more,
     });
   const service = await start(
@@ -129,6 +132,7 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
     },
     job: (jobId, until = isSettled) => jobWhen(service, jobId, until),
     async restart(more) {
+      if (!options.restarts) throw new Error('say `restarts` of a scenario whose service is to start again');
       await current.close();
       current = await start(more);
       return current;
