@@ -1,4 +1,5 @@
 import type { Image } from '../glance/image.ts';
+import { sendable } from '../xapi/sendable.ts';
 import type { Config } from './config.ts';
 import { XensnapError } from './errors.ts';
 import { NVRAM_PROPERTY, readVmConfig, VM_CONFIG_PROPERTY, type VmConfig } from './vm-config.ts';
@@ -62,7 +63,7 @@ export function restorableImage(
   const sha512 = image.osHashAlgo === 'sha512' ? image.osHashValue : null;
   return {
     id: image.id,
-    name: image.name ?? image.id,
+    name: sendable(image.name ?? image.id),
     format,
     sizeBytes,
     sha512,

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { isSendable } from '../xapi/sendable.ts';
 
 /**
  * What a restore needs to know of a VM, as an image carries it: whole as `vm.json`, the first entry of the bundle, and
@@ -21,7 +22,8 @@ export const MOST_NVRAM_BYTES = 80 * 1024;
 const MIB = 2 ** 20;
 const TIB = 2 ** 40;
 
-const text = (most: number) => z.string().max(most);
+/** What no pool could be sent would fail the restore once its disk is written, or leave it without an end. */
+const text = (most: number) => z.string().max(most).refine(isSendable);
 const bytes = z.int().min(0);
 const uuid = z.uuid();
 const position = z.string().regex(/^\d{1,3}$/);

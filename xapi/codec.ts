@@ -4,6 +4,7 @@ import Deserializer, { type Parser } from 'xmlrpc/lib/deserializer.js';
 import serializer from 'xmlrpc/lib/serializer.js';
 import { type Deadline, TimeUp } from '../http/deadline.ts';
 import { reasonOf } from '../http/reason.ts';
+import { isSendable } from './sendable.ts';
 import { XapiProtocolError, XapiRequestInvalid } from './transport-errors.ts';
 import { XmlShape } from './xml-shape.ts';
 
@@ -57,8 +58,6 @@ WireString.prototype.tagName = 'string';
 class WireFloat extends CustomType {}
 WireFloat.prototype.tagName = 'double';
 
-const UNSENDABLE = /[^\t\n\r\u0020-\uFFFD]/;
-
 /**
  * Wraps each string so that it is escaped. Left alone the package would put some into CDATA sections, where a
  * carriage return is lost and a second `]]>` breaks the document; and its complaint about a control character quotes
@@ -68,8 +67,7 @@ function wired(value: WireValue, where: string): unknown {
   if (typeof value === 'boolean') return value;
   if (Number.isFinite(value)) return new WireFloat(String(value));
   if (typeof value === 'string') {
-    if (UNSENDABLE.test(value) || !value.isWellFormed())
-      throw new XapiRequestInvalid(`${where} holds a character that XML cannot carry`);
+    if (!isSendable(value)) throw new XapiRequestInvalid(`${where} holds a character that XML cannot carry`);
     return value === '' ? value : new WireString(value);
   }
   if (Array.isArray(value)) return value.map((item) => wired(item, where));

@@ -74,6 +74,12 @@ it('believes nothing of a description that does not fit, and goes by what Glance
   expect(read({ properties: nvram }).vmConfig).toEqual(VM);
 });
 
+it('takes a name that no pool can be sent without what stands in the way', () => {
+  expect(read({ name: 'fri\0day\u001b[2J \ud83d\ude00\ud800' }).name).toBe(
+    'fri\ufffdday\ufffd[2J \ud83d\ude00\ufffd',
+  );
+});
+
 it.each<[string, Partial<Image>]>([
   ['it is queued', { status: 'queued' }],
   ['it is deactivated', { status: 'deactivated' }],

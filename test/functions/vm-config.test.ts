@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { detachedVmConfig, MOST_PROPERTY_BYTES, shortVmConfig, VmConfig } from '../../functions/vm-config.ts';
+import { sendable } from '../../xapi/sendable.ts';
 
 const GIB = 2 ** 30;
 
@@ -37,13 +38,15 @@ it('is the whole VM but its UEFI variables in the property, if there is room', (
   expect(JSON.parse(shortVmConfig(web))).toEqual(all);
 });
 
-const LONG = fc.string({ unit: 'binary', maxLength: 255 });
+/** What a pool may have told. */
+const textOf = (maxLength: number) => fc.string({ unit: 'binary', maxLength }).map(sendable);
+const LONG = textOf(255);
 
 it('fits the property whatever it says, and can be read again', () => {
   const config = fc.record({
-    name: fc.string({ unit: 'binary', maxLength: 255 }),
-    description: fc.string({ unit: 'binary', maxLength: 1024 }),
-    tags: fc.array(fc.string({ unit: 'binary', maxLength: 200 }), { maxLength: 64 }),
+    name: LONG,
+    description: textOf(1024),
+    tags: fc.array(textOf(200), { maxLength: 64 }),
     nics: fc.nat(16),
     nvram: fc.nat(20_000),
     diskTexts: fc.record({ name: LONG, description: LONG }),
@@ -103,6 +106,11 @@ it.each([
   ['variables that are no base64', { nvram: '<x>' }],
   ['a name of a megabyte', { name: 'x'.repeat(2 ** 20) }],
   ['another version', { version: 2 }],
+  // XML carries none of these: the pool could not be told.
+  ['a control character in a name', { name: 'a\u001b[2Jb' }],
+  ['a NUL in a tag', { tags: ['a\0'] }],
+  ['half a character in the name of the disk', { disk: { ...web.disk, name: 'a\ud800' } }],
+  ['no character in a BIOS string', { biosStrings: { 'bios-vendor': '\uffff' } }],
 ])('is refused with %s', (_what, change) => {
   expect(VmConfig.safeParse({ ...web, ...change }).success).toBe(false);
 });

@@ -336,6 +336,29 @@ it('believes nothing of a description that its owner has edited, and brings the 
   await takeAway(service, done);
 });
 
+it('brings the disk back alone of an image whose texts no pool can be sent, and leaves nothing unfinished', async () => {
+  const { pool, glance, service, request, job } = await scenario({ pool: { vms: 1, diskMib: 2 } });
+  const image = await request('web-1', { format: 'raw' });
+  await job(image);
+  const edited = JSON.parse(glance.images()[0]?.properties.xensnap_vm_config ?? '{}');
+  edited.disk.name = 'a\u001b[2Jb';
+  const change = { xensnap_vm_config: JSON.stringify(edited), name: 'web\u0007' };
+  await fetch(`${glance.url}/v2/images/${image}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/openstack-images-v2.1-json-patch' },
+    body: JSON.stringify(
+      Object.entries(change).map(([key, value]) => ({ op: 'replace', path: `/${key}`, value })),
+    ),
+  });
+  const done = await restored(service, await askRestore(service, image));
+  expect(done).toMatchObject({ status: 'succeeded' });
+  const { vdis } = await pool.inventory();
+  const disk = vdis.find(({ uuid }) => uuid === done.diskUuid);
+  expect(disk?.name).toBe('web\ufffd');
+  expect((await service.janitor()).findings).toEqual([]);
+  await takeAway(service, done);
+});
+
 it('gives two that are restored at once no address twice', async () => {
   const { pool, service, image } = await imaged({
     pool: { vms: 0 },
