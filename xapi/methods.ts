@@ -1,5 +1,6 @@
 import type {
   GuestMetricsRecord,
+  HostMetricsRecord,
   HostRecord,
   NetworkRecord,
   NewVbd,
@@ -107,6 +108,7 @@ export interface Methods {
   'host.get_by_uuid': (hostUuid: string) => Ref<'host'>;
   'host.get_all_records': () => Records<'host', HostRecord>;
   'host.get_record': (hostRef: Ref<'host'>) => HostRecord;
+  'host_metrics.get_record': (ref: Ref<'host_metrics'>) => HostMetricsRecord;
   /** That host's clock. */
   'host.get_servertime': (hostRef: Ref<'host'>) => Date;
   /** Runs `/etc/xapi.d/plugins/<plugin>` in dom0, where the arguments are visible to `ps`. */

@@ -17,6 +17,7 @@ export type XapiClass =
   | 'pool'
   | 'PBD'
   | 'host'
+  | 'host_metrics'
   | 'task'
   | 'secret'
   | 'VM_metrics'
@@ -275,8 +276,14 @@ export interface HostRecord {
   readonly name_label: string;
   /** False in maintenance mode: no VM starts there. */
   readonly enabled: boolean;
+  readonly metrics: Ref<'host_metrics'>;
   /** Holds `product_brand`, `product_version` and, of xapi itself, `xapi`. */
   readonly software_version: StringMap;
+}
+
+export interface HostMetricsRecord {
+  /** Whether its heartbeats come, or stopped less than 10 minutes ago. */
+  readonly live: boolean;
 }
 
 export interface TaskRecord {

@@ -67,7 +67,7 @@ export async function unlessGone<C extends Identified, T>(
  * @throws XapiBusy when the second answer names something else
  */
 export async function unlessUnknown<T>(
-  ofClass: 'VM' | 'VBD' | 'VDI' | 'task' | 'secret',
+  ofClass: 'VM' | 'VBD' | 'VDI' | 'task' | 'secret' | 'host_metrics',
   ref: string,
   call: () => Promise<T>,
 ): Promise<T | typeof GONE> {

@@ -3,6 +3,7 @@ import type { HostRecord, Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { hostGroup, slotsOfHost } from '../store/counters.ts';
 import type { Store } from '../store.ts';
+import { GONE, unlessUnknown } from './gone.ts';
 
 /** A host that can read the disk. */
 export interface UploadHost {
@@ -20,7 +21,7 @@ export async function hostsWithSr(xapi: Session, srRef: Ref<'SR'>): Promise<read
 
 /**
  * The host that is to do the transfer: where the VM runs, else, of the hosts to which the SR is attached and that are not
- * in maintenance, the one with the fewest transfers.
+ * in maintenance, the one with the fewest transfers; one that is dead only where all are.
  * @param at.except UUIDs of hosts that it must not be
  * @throws StorageNotAttached
  */
@@ -40,14 +41,18 @@ export async function chooseHost(
   const hosts = await Promise.all(
     candidates.map(async (ref) => {
       const record = await xapi.call('host.get_record', ref);
-      return { ref, record, uploads: await uploadsOf(store, at.pool, record.uuid, candidates.length) };
+      // The only one is taken as it is, and asked again until it answers.
+      if (candidates.length === 1) return { ref, record, live: true, uploads: 0 };
+      const live = await isLive(xapi, record);
+      return { ref, record, live, uploads: await uploadsOf(store, at.pool, record.uuid) };
     }),
   );
   const usable = hosts.filter(
     ({ record }) => (record.enabled || at.residentOn !== undefined) && !at.except?.includes(record.uuid),
   );
   const [least] = usable.toSorted(
-    (a, b) => a.uploads - b.uploads || a.record.uuid.localeCompare(b.record.uuid),
+    (a, b) =>
+      Number(b.live) - Number(a.live) || a.uploads - b.uploads || a.record.uuid.localeCompare(b.record.uuid),
   );
   if (least) return least;
   throw new XensnapError(
@@ -58,6 +63,17 @@ export async function chooseHost(
   );
 }
 
-async function uploadsOf(store: Store, pool: string, hostUuid: string, candidates: number): Promise<number> {
-  return candidates === 1 ? 0 : (await store.counters.holders(slotsOfHost(hostGroup(pool, hostUuid)))).length;
+/**
+ * Whether the pool hears of it. A host without power stays enabled, with its storage attached, for as long as nobody
+ * declares it dead; and it has the fewest transfers of all.
+ */
+async function isLive(xapi: Session, { metrics }: HostRecord): Promise<boolean> {
+  const record = await unlessUnknown('host_metrics', metrics, () =>
+    xapi.call('host_metrics.get_record', metrics),
+  );
+  return record === GONE || record.live;
+}
+
+async function uploadsOf(store: Store, pool: string, hostUuid: string): Promise<number> {
+  return (await store.counters.holders(slotsOfHost(hostGroup(pool, hostUuid)))).length;
 }

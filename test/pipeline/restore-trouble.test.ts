@@ -88,6 +88,24 @@ it('goes on on another host when its own is being disabled, and fails by name wh
   await takeAway(service, done);
 });
 
+it('goes to no dead host as long as another one sees the SR, though that has the fewest transfers', async () => {
+  const at = await downloading(
+    { pool: { hosts: 2 }, slots: 2 },
+    { sr: 'NFS shared storage' },
+    async ({ pool }) => pool.setHost(pool.hosts[1]?.uuid ?? '', { enabled: false }),
+  );
+  const { pool, service, image, started } = at;
+  const [busy, dead] = pool.hosts.map(({ uuid }) => uuid);
+  expect(started.hostUuid).toBe(busy);
+  await pool.setHost(dead ?? '', { enabled: true, live: false });
+  const id = await askRestore(service, image, { sr: 'NFS shared storage' });
+  const next = await restored(service, id, ({ hostUuid, finishedAt }) => Boolean(hostUuid || finishedAt));
+  expect(next.hostUuid).toBe(busy);
+  at.goOn();
+  for (const each of [at.id, id]) await takeAway(service, await restored(service, each));
+  await pool.setHost(dead ?? '', { live: true });
+});
+
 it('leaves nothing when the service is killed in the middle of its download', async () => {
   const at = await downloading({ restarts: true });
   await betweenLooks(at);
