@@ -6,6 +6,8 @@ import { isZero } from './zeros.ts';
 const RECORD = 512;
 /** Size of a long name or a pax header. */
 const MOST_EXTRA_BYTES = 2 ** 20;
+/** Names are kept, and told. */
+const MOST_NAME_CHARACTERS = 255;
 
 /** A plain file in a tar. */
 export interface Member {
@@ -83,6 +85,7 @@ const KINDS: Readonly<Record<string, string>> = {
 
 /** The name of a plain file in the root folder; empty for that folder itself. */
 function plainName(full: string, type: string): string {
+  must(full.length <= MOST_NAME_CHARACTERS, 'a name in the tar is far too long');
   const shown = JSON.stringify(full);
   const name = full.replace(/^(\.\/+)+/, '').replace(/^\.$/, '');
   must(!full.startsWith('/') && !name.split('/').includes('..'), `${shown} leads out of the tar`);

@@ -6,6 +6,7 @@ from .texts import consists_of
 RECORD_BYTES = 512
 MAX_EXTRA_BYTES = 1 << 20  # of a long name or a pax header
 MAX_TAR_HEADERS = 1000  # of all kinds: an image has some twenty
+MAX_NAME_CHARS = 255  # names are kept, and told
 EMPTY_RECORD = b'\0' * RECORD_BYTES
 KINDS = {b'1': 'a hard link', b'2': 'a symbolic link', b'3': 'a device', b'4': 'a device', b'5': 'a folder',
          b'6': 'a pipe', b'S': 'a sparse file'}
@@ -55,6 +56,7 @@ def name_in(header):
 
 def plain_name(full, kind):
     """The name of a plain file in the root folder; empty for that folder itself."""
+    must(len(full) <= MAX_NAME_CHARS, 'a name in its tar is far too long')
     name = full
     while name.startswith('./'):
         name = name[1:].lstrip('/')

@@ -66,6 +66,12 @@ class HostileImageTest(unittest.TestCase):
         self.refuses('there twice', gzipped(tar_of([('vm.json', b'{}')] * 2)))
         self.refuses('numbers 0, 2', gzipped(tar_of([('0.vhd', bytes(self.vhds[0])), ('2.vhd', bytes(self.vhds[1]))])))
 
+    def test_names_without_an_end(self):
+        name = 'x' * (1 << 19)
+        self.refuses('far too long', gzipped(tar_of([(name + '.vhd', bytes(self.vhds[1]))], format=tarfile.GNU_FORMAT)))
+        self.refuses('far too long', gzipped(self.pax([('path', name)]) + tar_of([('0.vhd', bytes(self.vhds[1]))])))
+        self.refuses('follows', gzipped(tar_of([('x' * 251 + '.vhd', bytes(self.vhds[1]))], format=tarfile.PAX_FORMAT) + b'x'))
+
     def test_chains_that_are_none(self):
         other = Layer({}, BLOCKS, block_bytes=BLOCK).vhd()
         self.refuses('is missing', gzipped(tar_of([('0.vhd', bytes(self.vhds[0]))])))
