@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { access, type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { Command } from 'commander';
 import { CommandFailure } from '../failures.ts';
-import { size } from '../format.ts';
+import { printable, size } from '../format.ts';
 import { interruptible, TERMINATION } from '../interrupt.ts';
 import { examplesText, print } from '../options.ts';
 import { ImageDamaged, OutOfOrder } from '../unpack/damage.ts';
@@ -98,5 +98,5 @@ function readable(
     ['Disk', `${size(virtualBytes)}${to === undefined ? '' : `, in ${to}`}`],
     ...(ignored.length > 0 ? [['Ignored', ignored.join(', ')]] : []),
   ];
-  return rows.map(([name = '', value]) => `${name.padEnd(8)}${value}`).join('\n');
+  return rows.map(([name = '', value = '']) => `${name.padEnd(8)}${printable(value)}`).join('\n');
 }

@@ -212,6 +212,7 @@ describe('unpack refuses by name', () => {
       /a header that is far too large/,
       (tar) => patched(124, '00010000001\0')(pax('')(tar)),
     ],
+    ['a name that is too long', /name in the tar is far too long/, pax(`311 path=${'x'.repeat(301)}\n`)],
     ['a size in pax that is not the file’s', /0\.vhd: its header is not in it/, pax('12 size=512\n')],
   ])('%s', async (_, says, change) => {
     await using dir = await temporaryFolder();
@@ -223,6 +224,19 @@ describe('unpack refuses by name', () => {
       message: expect.stringMatching(says),
     });
   });
+});
+
+it('shows no escape sequence that stands in a name, whether it takes the image or not', async () => {
+  await using dir = await temporaryFolder();
+  const { folder, names } = await bundleFolder(dir.path, [[]]);
+  await rename(join(folder, names[0] ?? ''), join(folder, 'a\u001b[2Jb.vhd'));
+  const taken = await xensnap(['unpack', await packed(folder, ['a\u001b[2Jb.vhd'])]);
+  expect(taken).toMatchObject({ status: 0, stdout: expect.stringContaining('a?[2Jb.vhd') });
+  expect(taken.stdout).not.toContain('\u001b');
+  await writeFile(join(folder, 'c\u001b[2Jd.vhd'), '');
+  const refused = await xensnap(['unpack', await packed(folder, ['c\u001b[2Jd.vhd'])]);
+  expect(refused).toMatchObject({ status: 1, stderr: expect.stringContaining('c?[2Jd.vhd') });
+  expect(refused.stderr).not.toContain('\u001b');
 });
 
 describe('zeros behind the end of the tar', () => {
