@@ -29,10 +29,10 @@ const DownloadResult = z.object({
   bytesWritten: z.number(),
   virtualBytes: z.number(),
   sha512: z.string(),
-  /** The text of the bundle's `vm.json`, at which nobody has looked. */
+  /** The text of the bundle's `vm.json`, at which nobody has looked; as long as the plugin lets one be. */
   vmConfig: z
     .string()
-    .max(64 * 1024)
+    .max(112 * 1024)
     .nullish(),
 });
 

@@ -4,13 +4,13 @@ from .deflate import BLOCK_BYTES
 from .errors import PluginError
 from .image_chain import require_numbers
 from .layer import open_layer
+from .params import MAX_VM_CONFIG_BYTES
 from .pythons import steps
 from .restored_disk import is_zero, require_room
 from .untar import tar_members
 
 MAX_LAYERS = 64  # as bin/unpack; Nova's importer takes 16
 MAX_ZEROS_BEHIND = 1 << 28  # after the tar's end: tar fills its last blocks; nobody fills so much
-MAX_CONFIG_BYTES = 1 << 16
 MAX_IGNORED_BYTES = 1 << 40  # of a swap disk, which old images hold
 
 
@@ -65,11 +65,11 @@ def read_config(reader, size, found):
     must(size <= 1 << 20, 'its vm.json is far too large')
     text = reader.read(size)
     try:
-        found.config = text.decode('utf-8') if size <= MAX_CONFIG_BYTES else None
+        found.config = text.decode('utf-8') if size <= MAX_VM_CONFIG_BYTES else None
     except UnicodeDecodeError:
         pass
     if found.config is None:
-        found.warnings.append('the image\'s vm.json is no text of %d bytes at most, and was passed over' % MAX_CONFIG_BYTES)
+        found.warnings.append('the image\'s vm.json is no text of %d bytes at most, and was passed over' % MAX_VM_CONFIG_BYTES)
 
 
 def read_zeros(reader):

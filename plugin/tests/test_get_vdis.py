@@ -100,13 +100,13 @@ class GetVdisTest(RestoreTest):
         self.assertEqual((result['layers'], result['virtualBytes']), ([], len(disk)))
 
     def test_what_the_image_says_of_its_vm_is_given_back_as_it_is(self):
-        text = u'{"name": "w\xe9b"}'
+        text = u'{"name": "w\xe9b", "nvram": "%s"}' % ('x' * 112000)
         layers = some_layers(3, 2)
         files = [('vm.json', text.encode('utf-8'))] + [('%d.vhd' % n, vhd) for n, vhd in enumerate(vhds_of(layers))]
         self.glance.store(gzipped(tar_of(files)))
         self.assertEqual(self.get()['vmConfig'], text)
         self.assert_disk(disk_of(layers))
-        for bad in (b'\xff\xfe', b'x' * 65537):
+        for bad in (b'\xff\xfe', b'x' * ((112 << 10) + 1)):
             self.job = str(uuid.uuid4())
             self.glance.store(gzipped(tar_of([('vm.json', bad)] + files[1:])))
             result = self.get()
