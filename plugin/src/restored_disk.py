@@ -1,6 +1,7 @@
 """A disk that layers of a chain are put into, the topmost first: each sector is written once."""
 import binascii
 
+from .damage import must
 from .deflate import BLOCK_BYTES, ZERO_BLOCK
 from .errors import PluginError
 from .pythons import steps
@@ -42,6 +43,7 @@ class RestoredDisk(object):
     def take(self, layer, reader):
         """The next layer. Disks grow: behind the end of a parent its child reads zeros, although the parent's last block may
         hold something there, and although its parent may be longer (blktap: drivers/tapdisk-vbd.c)."""
+        must(layer.fixed or layer.block_bytes == self.block_bytes, 'its blocks have another size than those of its leaf')
         self.end = min(self.end, layer.virtual_bytes)
         for number, length, bitmap in layer.blocks(self.block_bytes):
             begin = number * self.block_bytes

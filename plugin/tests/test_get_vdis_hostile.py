@@ -84,6 +84,11 @@ class HostileImageTest(unittest.TestCase):
         self.refuses('another size', gzipped(tar_of([('0.vhd', one.vhd(self.layers[1])), ('1.vhd', Layer(
             {}, 1, self.layers[1].uuid).vhd())])))
 
+    def test_a_parent_with_larger_blocks_than_its_leaf(self):
+        parent = Layer({0: {0: b'p' * BLOCK_BYTES}}, 1)
+        leaf = Layer({0: {0: b'l' * 512}}, BLOCKS, block_bytes=BLOCK)
+        self.refuses('another size', gzipped(tar_of([('0.vhd', leaf.vhd(parent)), ('1.vhd', parent.vhd())])))
+
     def test_more_layers_than_an_image_has(self):
         layers = [Layer({}, 1, block_bytes=BLOCK) for _ in range(65)]
         self.refuses('more than 64', gzipped(tar_of([('%d.vhd' % number, vhd) for number, vhd in enumerate(vhds_of(layers))])))
