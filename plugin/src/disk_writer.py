@@ -20,6 +20,7 @@ class DiskWriter(object):
     def __init__(self, path, limit, count):
         self.path, self.limit, self.count = path, limit, count
         self.trouble = None
+        self.left = False
         self.at = self.used = 0
         self.buffer = None
         try:
@@ -85,6 +86,9 @@ class DiskWriter(object):
                 self.trouble = self.trouble or disk_error(exc, self.path)
             except Exception as exc:
                 self.trouble = self.trouble or exc
+            if self.left:
+                break
+        self.device.close()  # by this thread: a slow write may end after all others have left, and until then no unplug succeeds
 
     def sync(self, done):
         try:
@@ -135,14 +139,11 @@ class DiskWriter(object):
         self.limit.take(size)
 
     def close(self):
-        """What waits is not written any more. False where the thread hangs, and the disk stays open."""
-        self.trouble = self.trouble or Left()
+        """What waits is not written any more. False where the thread hangs, and the disk stays open until it no longer does."""
+        self.trouble, self.left = self.trouble or Left(), True
         try:
-            self.jobs.put(None, True, STOP_WRITER_SECONDS)
+            self.jobs.put_nowait(None)
         except queue.Full:
-            return False
-        self.thread.join(STOP_WRITER_SECONDS)
-        if self.thread.is_alive():
-            return False
-        self.device.close()
-        return True
+            pass  # then it is at work, and looks whether it is to end
+        self.thread.join(2 * STOP_WRITER_SECONDS)
+        return not self.thread.is_alive()

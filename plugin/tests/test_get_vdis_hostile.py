@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
+import time
 import unittest
 import zlib
 
@@ -186,6 +188,25 @@ class HostileImageTest(unittest.TestCase):
                 restore(self.plugin, self.bundle(), self.path, zeros=zeros)
                 with io.open(self.path, 'rb') as disk:
                     self.assertTrue(disk.read() == expected.ljust(size, b'\0'), (zeros, size))
+
+
+    def test_a_write_that_outlasts_all_else_lets_the_disk_go_when_it_ends(self):
+        self.new_disk()
+        go_on, write = threading.Event(), self.plugin.BlockDevice.write
+        self.plugin.STOP_WRITER_SECONDS = 0.05
+        self.plugin.BlockDevice.write = lambda *what: go_on.wait(60) and write(*what)
+        for more in (0, 8):  # that wait in line: as many as it takes
+            go_on.clear()
+            writer = self.plugin.DiskWriter(self.path, self.plugin.RateLimit(None), lambda _size: None)
+            writer.write_zeros(0, 512)
+            while writer.jobs.qsize():
+                time.sleep(0.01)
+            for _ in range(more):
+                writer.write_zeros(0, 512)
+            self.assertFalse(writer.close())
+            go_on.set()
+            writer.thread.join(10)
+            self.assertTrue(writer.device.file.closed)
 
 
 class MemoryTest(unittest.TestCase):
