@@ -37,6 +37,7 @@ class Restore(object):
         self.write_limit = RateLimit(params['maxBytesPerSecond'])
         self.read_limit = RateLimit(params['maxBytesPerSecond'])
         self.passes = 0
+        self.sha512 = params['sha512']  # else that of the first pass, so that each further one reads the same
         self.attaching = False
         self.warnings = []
 
@@ -160,11 +161,11 @@ class Restore(object):
 
     def require_hash(self, digest):
         found = digest.hexdigest()
-        if self.params['sha512'] is None and self.passes == 1:
+        if self.sha512 is None:
             self.warnings.append('Glance has no sha512 of the image: what came was not compared with it')
-        if found != (self.params['sha512'] or found):
-            raise PluginError('HASH_MISMATCH', 'what came of the image has the sha512 %s, and not %s'
-                              % (found, self.params['sha512']))
+            self.sha512 = found
+        if found != self.sha512:
+            raise PluginError('HASH_MISMATCH', 'what came of the image has the sha512 %s, and not %s' % (found, self.sha512))
         return found
 
     def finish(self):

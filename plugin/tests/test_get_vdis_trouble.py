@@ -6,7 +6,7 @@ import time
 import unittest
 import uuid
 
-from images import Layer, bundle_of, disk_of, some_layers
+from images import Layer, bundle_of, disk_of, gzipped, some_layers, tar_of, vhds_of
 from restore_world import RestoreTest
 from support import CertificateTest, TOKEN, fault_env
 from vhd_files import BLOCK_BYTES
