@@ -43,6 +43,8 @@ class Download(object):
                                       % (self.had, self.size), True)
             except PluginError as exc:
                 trouble = exc
+                if trouble.code == 'GLANCE_UNAVAILABLE' and self.had == self.size:
+                    return  # how it ends is the connection's affair; of what has come, its hash tells
             if trouble.code == 'GLANCE_UNAUTHORIZED' and self.had:  # it was good when this began
                 raise PluginError(trouble.code, trouble.message, True)
             fruitless = 0 if self.had - had >= PROGRESS_BYTES else fruitless + 1

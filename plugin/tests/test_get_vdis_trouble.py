@@ -47,6 +47,24 @@ class DownloadTest(RestoreTest):
         self.get()
         self.assert_disk(disk_of(self.layers))
 
+    def test_has_all_that_it_needs_where_the_connection_ends_badly_behind_the_last_byte(self):
+        self.glance.plans = [{'drop_at': self.size // 2}, {'chunked': True, 'drop_at': self.size - self.size // 2}]
+        self.get()
+        self.assert_disk(disk_of(self.layers))
+        self.assertEqual(len(self.ranges()), 2)
+
+    def test_reads_the_same_in_each_pass_although_glance_has_no_hash(self):
+        vhds = vhds_of(self.layers)
+        files = [('b.vhd', vhds[1]), ('a.vhd', vhds[0])]
+        self.glance.store(gzipped(tar_of(files)))
+        self.glance.image.update(os_hash_algo='md5', os_hash_value='0' * 32)
+        self.assertEqual(len(self.get(sha512=None)['warnings']), 1)
+        self.assert_disk(disk_of(self.layers))
+        self.job = str(uuid.uuid4())
+        other = gzipped(tar_of([('b.vhd', vhds[1]), ('c.vhd', vhds[0])]))
+        self.glance.plans = [{}, {'data': other}]
+        self.get_fails('HASH_MISMATCH', False, sha512=None, sizeBytes=len(other))
+
     def test_refuses_another_range_than_it_asked_for(self):
         half = self.size // 2
         for told in ('bytes %d-%d/%d' % (half + 1, self.size - 1, self.size), 'bytes %d-%d/%d' % (half, self.size - 2, self.size),
