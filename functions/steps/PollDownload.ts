@@ -24,7 +24,9 @@ export const handler = step(
     if (!failure) return waitOn(deps, 'download', status);
     if (failure.code === 'HOST_DISABLED') return leaveHost(deps, failure);
     if (job.uploadTask !== undefined) await forgetTask(deps, job.uploadTask);
-    return tryAgain(deps, await asOfStorage(deps, failure), downloadError);
+    // Each host that was left had one try that nobody could help.
+    const moves = job.hostsLeft?.length ?? 0;
+    return tryAgain(deps, await asOfStorage(deps, failure), downloadError, moves);
   },
 );
 

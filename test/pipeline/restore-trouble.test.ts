@@ -88,6 +88,35 @@ it('goes on on another host when its own is being disabled, and fails by name wh
   await takeAway(service, done);
 });
 
+it('moves on from host to host while they are disabled one after the other, and has all its tries on the last', async () => {
+  const pluginFile = await impatientPlugin('ENABLED_SECONDS', 1);
+  const at = await downloading({ pool: { hosts: 3, pluginFile } }, { sr: 'NFS shared storage' });
+  const { pool, service, glance, id } = at;
+  const left: string[] = [];
+  const atWork = () =>
+    restored(
+      service,
+      id,
+      ({ phase, hostUuid = '' }) => phase === 'PollDownload' && hostUuid !== '' && !left.includes(hostUuid),
+    );
+  while (left.length < 2) {
+    glance.faults.add({ method: 'GET', path: /\/file$/, hold: Promise.withResolvers<void>().promise });
+    const { hostUuid = '' } = await atWork();
+    left.push(hostUuid);
+    if (left.length === 2) {
+      glance.faults.clear();
+      // Two of its tries come to nothing where there is no other host.
+      pool.faults.add({ method: 'VBD.plug', code: 'INTERNAL_ERROR', params: ['x'], times: 2 });
+    }
+    await pool.setHost(hostUuid, { enabled: false });
+  }
+  const done = await restored(service, id);
+  at.goOn();
+  expect(done).toMatchObject({ status: 'succeeded', requeues: 2, hostsLeft: left, uploadAttempts: 5 });
+  expect(left).not.toContain(done.hostUuid);
+  await takeAway(service, done);
+});
+
 it('goes to no dead host as long as another one sees the SR, though that has the fewest transfers', async () => {
   const at = await downloading(
     { pool: { hosts: 2 }, slots: 2 },
