@@ -23,14 +23,22 @@ from .xapi_secrets import take_secret
 GATHER_BYTES = 1 << 18  # a piece that is inflated at a time
 
 
+def has_written(before, vdi_uuid):
+    """Whether a run that ended with this state may have written to that disk. One that was killed has not counted all."""
+    if not before or before.get('vdiUuid') != vdi_uuid:
+        return False
+    killed = (before.get('error') or {}).get('code') == 'INTERRUPTED' and before.get('phase') != 'preparing'
+    return bool(before.get('bytesWritten') or before.get('rubbish') or killed)
+
+
 class Restore(object):
     """One run of `get_vdis`, for one use."""
 
     def __init__(self, files, params, before=None):
         """`before` is the state that an earlier run of this job has left on this host."""
         self.params = params
-        same_disk = before and before.get('vdiUuid') == params['vdiUuid']
-        rubbish = bool(same_disk and (before.get('bytesWritten') or before.get('rubbish')))
+        # What another host has written stays there, although a later try on this one is told nothing of it.
+        rubbish = not params['readsAsZeros'] or has_written(before, params['vdiUuid'])
         self.run = Run(files, {'imageId': params['imageId'], 'vdiUuid': params['vdiUuid'], 'bytesWritten': 0,
                                'rubbish': rubbish})
         self.host = self.writer = self.disk = None

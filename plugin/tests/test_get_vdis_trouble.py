@@ -1,4 +1,6 @@
 """Every trouble of a download: one outcome, its true reason, and nothing left behind."""
+import io
+import json
 import os
 import signal
 import threading
@@ -127,6 +129,22 @@ class DownloadTest(RestoreTest):
         self.glance.store(right)
         self.glance.plans = [{'status': 404}]
         self.get_fails('IMAGE_GONE', False)
+        self.get()
+        self.assert_disk(disk_of(self.layers))
+
+    def test_what_another_host_left_on_the_disk_is_zeroed_by_a_later_try_though_the_one_before_wrote_nothing(self):
+        self.fill_disk(b'w')
+        self.glance.plans = [{'status': 403}]
+        self.get_fails('GLANCE_FORBIDDEN', False, readsAsZeros=False)
+        self.get()
+        self.assert_disk(disk_of(self.layers))
+
+    def test_what_a_try_wrote_that_was_killed_is_zeroed_though_it_was_not_counted(self):
+        self.get()
+        state = dict(self.state(), state='running', phase='downloading', bytesWritten=0, rubbish=False, result=None)
+        with io.open(os.path.join(self.root, 'var/run/xensnap', self.job + '.json'), 'wb') as out:
+            out.write(json.dumps(state).encode('ascii'))
+        self.fill_disk(b'w')
         self.get()
         self.assert_disk(disk_of(self.layers))
 
