@@ -27,15 +27,17 @@ export async function makeNics(
 
 /**
  * Looks at the addresses once more, after they were made: of two restores that looked before at the same moment, each
- * sees the other now. Answers the devices that have got others.
+ * sees the other now, and those that xapi has made of a seed are known. Answers the devices that have got others.
+ * @param usedElsewhere those of the addresses that another pool has
  */
-export async function changeMacsInUse(xapi: Session, vmRef: Ref<'VM'>): Promise<readonly string[]> {
+export async function changeMacsInUse(
+  xapi: Session,
+  vmRef: Ref<'VM'>,
+  usedElsewhere: (macs: readonly string[]) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
   const own = entriesOf(await vifsOf(xapi, vmRef));
-  const used = await macsInUse(
-    xapi,
-    own.map(([, { MAC }]) => MAC.toLowerCase()),
-    vmRef,
-  );
+  const macs = own.map(([, { MAC }]) => MAC.toLowerCase());
+  const used = [...(await macsInUse(xapi, macs, vmRef)), ...(await usedElsewhere(macs))];
   const changed: string[] = [];
   for (const [ref, vif] of own) {
     if (!used.includes(vif.MAC.toLowerCase())) continue;

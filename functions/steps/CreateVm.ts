@@ -93,9 +93,14 @@ async function connect(deps: Deps, vm: MadeVm, config: VmConfig): Promise<void> 
       await warn(`The interface ${nic.device} was left out: the pool has no network as its own was.`);
   const { restoredMacs } = (await store.jobs.restore(job.id)) ?? job;
   await makeNics(xapi, vm.ref, placed, restoredMacs === 'kept');
-  if (job.request.macs !== 'keep')
-    for (const device of await changeMacsInUse(xapi, vm.ref))
-      await warn(`The interface ${device} has a new MAC address: another VM has the one that it had.`);
+  if (job.request.macs === 'keep') return;
+  const elsewhere = async (macs: readonly string[]) => {
+    // New ones are random.
+    const used = restoredMacs === 'kept' ? await usedElsewhere(deps, macs) : [];
+    return used === 'unknown' ? macs : used;
+  };
+  for (const device of await changeMacsInUse(xapi, vm.ref, elsewhere))
+    await warn(`The interface ${device} has a new MAC address: another VM has the one that it had.`);
 }
 
 const EMPTY_VTPM =
@@ -103,33 +108,38 @@ const EMPTY_VTPM =
 const NO_VTPM = 'The VM had a virtual TPM, and this pool makes none.';
 
 /** Whether the VM keeps its addresses: as asked, or where no VM of any pool has one of them. */
-async function keepsMacs({ job, xapi, store, ...deps }: Deps, { nics }: VmConfig): Promise<boolean> {
+async function keepsMacs(deps: Deps, { nics }: VmConfig): Promise<boolean> {
+  const { job, xapi, store } = deps;
   const { macs, test } = job.request;
   if (test) return false;
   if (macs !== 'auto') return macs === 'keep';
   const own = nics.flatMap(({ mac }) => mac ?? []);
-  const warn = (text: string) => store.jobs.warn(job.id, text, text);
+  const used = (await macsInUse(xapi, own)).length > 0 ? own : await usedElsewhere(deps, own);
+  if (used === 'unknown') return false;
+  if (used.length === 0) return true;
+  await store.jobs.warn(job.id, MACS_IN_USE, MACS_IN_USE);
+  return false;
+}
+
+/** Those of the addresses that a VM of another pool has. A pool that does not answer may have any, which is a warning. */
+async function usedElsewhere(
+  { job, store, ...deps }: Deps,
+  macs: readonly string[],
+): Promise<readonly string[] | 'unknown'> {
+  const found: string[] = [];
   for (const { name, driver } of deps.config.pools) {
-    if (driver !== 'xenapi') continue;
+    if (driver !== 'xenapi' || name === job.pool) continue;
     try {
-      const used =
-        name === job.pool
-          ? await macsInUse(xapi, own)
-          : await deps.withSession(name, (other) => macsInUse(other, own), { seconds: OTHER_POOL_SECONDS });
-      if (used.length === 0) continue;
-      await warn(MACS_IN_USE);
-      return false;
+      const look = { seconds: OTHER_POOL_SECONDS };
+      found.push(...(await deps.withSession(name, (other) => macsInUse(other, macs), look)));
     } catch (error) {
-      if (name === job.pool) throw error;
-      deps.log.warn('a pool could not be asked for MAC addresses', {
-        pool: name,
-        reason: translate(error).message,
-      });
-      await warn(MACS_UNKNOWN);
-      return false;
+      const reason = translate(error).message;
+      deps.log.warn('a pool could not be asked for MAC addresses', { pool: name, reason });
+      await store.jobs.warn(job.id, MACS_UNKNOWN, MACS_UNKNOWN);
+      return 'unknown';
     }
   }
-  return true;
+  return found;
 }
 
 /** For the look into each other pool: a step has two minutes for everything. */
