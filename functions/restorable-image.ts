@@ -2,6 +2,7 @@ import type { Image } from '../glance/image.ts';
 import { sendable } from '../xapi/sendable.ts';
 import type { Config } from './config.ts';
 import { XensnapError } from './errors.ts';
+import { MAX_VHD_BYTES } from './pool/inspect.ts';
 import { NVRAM_PROPERTY, readVmConfig, VM_CONFIG_PROPERTY, type VmConfig } from './vm-config.ts';
 import type { ImageFormat } from './words.ts';
 
@@ -60,6 +61,8 @@ export function restorableImage(
   const virtualBytes =
     format === 'raw' ? sizeBytes : (vmConfig?.disk.virtualBytes ?? (image.minDisk ?? 0) * 2 ** 30);
   if (virtualBytes <= 0) throw refuse('it does not say how large its disk is: set min_disk, in GiB');
+  if (format === 'vhd' && virtualBytes > MAX_VHD_BYTES)
+    throw refuse('it says that its disk has more than 2040 GiB');
   const sha512 = image.osHashAlgo === 'sha512' ? image.osHashValue : null;
   return {
     id: image.id,

@@ -86,6 +86,7 @@ it.each<[string, Partial<Image>]>([
   ['it has no data', { sizeBytes: 0 }],
   ['it is qcow2 in bare', { diskFormat: 'qcow2', containerFormat: 'bare' }],
   ['how large its disk is', { properties: {} }],
+  ['more than 2040 GiB', { minDisk: 2 ** 31 - 1, properties: {} }],
 ])('refuses one of which %s', (why, fields) => {
   expect(() => read(fields)).toThrow(
     expect.objectContaining({ name: 'ImageNotRestorable', message: expect.stringContaining(why) }),
