@@ -25,6 +25,7 @@ import { relockVm } from './steps/RelockVm.ts';
 import { settleSwap } from './steps/SettleSwap.ts';
 import { NOT_TIDIED_UP } from './told.ts';
 import { translate } from './translate.ts';
+import { warnOfUnfinished } from './unfinished.ts';
 import type { Debt } from './words.ts';
 
 /**
@@ -221,6 +222,7 @@ async function settle(job: Job, end: Reason, runtime: Runtime): Promise<Reconcil
       if (job.finishedAt === undefined)
         await runtime.store.jobs.warn(job.id, `Not tidied up yet: ${why} ${GOES_ON}`, NOT_TIDIED_UP);
     }
+    await warnOfUnfinished(deps, job, end);
     await tellOutcome(deps, end);
   });
   const owed = await releaseVm({ ...runtime, metrics, job });

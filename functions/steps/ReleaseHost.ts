@@ -14,6 +14,7 @@ import { sentence } from '../sentence.ts';
 import { type StepDeps, step } from '../step.ts';
 import { slotsOfHost, slotsOfSr } from '../store/counters.ts';
 import { NOT_ROTATED, NOT_TIDIED_UP } from '../told.ts';
+import { warnOfUnfinished } from '../unfinished.ts';
 import { DEBTS, type Debt } from '../words.ts';
 
 /**
@@ -126,7 +127,9 @@ export const handler = step('ReleaseHost', { needs: [], runtime: lambdaLines }, 
     );
   }
   if (state.cleanupFailure) await warnOfDebts(deps, job, errorOfCaught(state.cleanupFailure));
-  const status = await tellOutcome(deps, errorOfCaught(state.failure));
+  const failure = errorOfCaught(state.failure);
+  if (state.failure) await warnOfUnfinished(deps, job, failure);
+  const status = await tellOutcome(deps, failure);
   await releaseVm(deps);
   return { status };
 });
