@@ -83,7 +83,7 @@ export async function keptDisk(
   if (vdi.is_a_snapshot || keptAs(vdi, installation)?.jobId !== jobId)
     throw refuse('no longer says that it is kept: somebody has decided on it');
   const { inControlDomains, others } = await attachmentsOf(xapi, ref);
-  if (others > 0 || inControlDomains.length > 0) throw refuse('is attached: detach it first');
+  if (others.length > 0 || inControlDomains.length > 0) throw refuse('is attached: detach it first');
   return ref;
 }
 

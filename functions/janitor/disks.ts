@@ -76,7 +76,7 @@ async function sweepSnapshotDisk(
 async function onlyInControlDomains(xapi: Session, { ref, vdi }: Disk): Promise<string | undefined> {
   if (vdi.VBDs.length === 0) return '';
   const { inControlDomains, others } = await attachmentsOf(xapi, ref);
-  if (others > 0) return undefined;
+  if (others.length > 0) return undefined;
   return `, is attached in ${inControlDomains.map(({ domain }) => `"${domain}"`).join(', ')}`;
 }
 
@@ -96,7 +96,7 @@ async function sweepOtherDisk(round: Round, { ref, vdi }: Disk, jobOfDisk: JobOf
     const owner = await runtime.store.jobs.get(tag.jobId);
     if (owner && !isSnapshot(owner)) {
       if (owner.open !== undefined) return undefined;
-      const held = vdi.VBDs.length > 0 && (await attachmentsOf(xapi, ref)).others > 0;
+      const held = vdi.VBDs.length > 0 && (await attachmentsOf(xapi, ref)).others.length > 0;
       return sweepRestored(round, owner, { kind: 'VDI', uuid: vdi.uuid, name: vdi.name_label, held });
     }
     if (owner?.open === undefined) closed.push(tag.jobId);

@@ -4,21 +4,23 @@ import { entriesOf, type Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { unlessUnknown } from './gone.ts';
 
-/** A disk's attachments: to control domains, as an export makes them, and to whatever else. */
+/** A disk's attachments: to control domains, as an export makes them, and to whatever else, by VM or snapshot. */
 export interface Attachments {
   readonly inControlDomains: readonly { readonly ref: Ref<'VBD'>; readonly domain: string }[];
-  readonly others: number;
+  readonly others: readonly Ref<'VM'>[];
 }
 
 /** Where a disk is attached, or could be. */
 export async function attachmentsOf(xapi: Session, vdiRef: Ref<'VDI'>): Promise<Attachments> {
   const vbds = entriesOf(await xapi.call('VBD.get_all_records_where', `field "VDI" = "${vdiRef}"`));
   const inControlDomains: { ref: Ref<'VBD'>; domain: string }[] = [];
+  const others: Ref<'VM'>[] = [];
   for (const [ref, vbd] of vbds) {
     const vm = await xapi.call('VM.get_record', vbd.VM);
     if (vm.is_control_domain) inControlDomains.push({ ref, domain: vm.name_label });
+    else others.push(vbd.VM);
   }
-  return { inControlDomains, others: vbds.length - inControlDomains.length };
+  return { inControlDomains, others };
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Exchange extends Place {
   readonly from: string;
   readonly to: string;
   readonly as: Attachment;
+  /** The VM had the disk that is to come: whoever else has it attached, too, does not keep it from there. */
+  readonly back?: boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ const ROUNDS = 5;
  */
 export async function exchange(
   xapi: Session,
-  { uuid, device, from, to, as }: Exchange,
+  { uuid, device, from, to, as, back = false }: Exchange,
   before: () => Promise<unknown>,
 ): Promise<Exchanged> {
   for (let round = 1; round <= ROUNDS; round++) {
@@ -52,7 +54,8 @@ export async function exchange(
     if (at.vbd && at.diskUuid !== from) return 'other disk';
     const disk = await byUuid(xapi, 'VDI', to);
     if (disk === undefined) return 'disk gone';
-    if ((await attachmentsOf(xapi, disk)).others > 0) return 'disk held';
+    const { others } = await attachmentsOf(xapi, disk);
+    if (others.some((vm) => !back || vm === at.ref)) return 'disk held';
     await before();
     const { vbd } = at;
     if (vbd) await unlessUnknown('VBD', vbd.ref, () => xapi.call('VBD.destroy', vbd.ref));

@@ -66,11 +66,11 @@ async function refuseWhileUnderWay(deps: Deps, { into, vmBefore, swapSentAt }: S
 /** Puts one of the two disks into the other's place. */
 async function exchangeFor(
   { store, xapi, clock }: Deps,
-  { id, into, vmBefore, diskUuid = '' }: SwappedJob,
+  { id, into, vmBefore, committed, diskUuid = '' }: SwappedJob,
   wanted: 'old' | 'new',
 ): Promise<Exchanged> {
   const [old, own] = [vmBefore.disk.uuid, diskUuid];
-  const places = wanted === 'old' ? { from: own, to: old } : { from: old, to: own };
+  const places = wanted === 'old' ? { from: own, to: old, back: !committed } : { from: old, to: own };
   return exchange(xapi, { ...into, ...places, as: vmBefore.attachment }, () =>
     store.jobs.record(id, { swapSentAt: clock.now().toISOString() }),
   );
@@ -117,7 +117,7 @@ async function undo(deps: Deps, job: SwappedJob): Promise<void> {
 async function keepDisk({ xapi, config, clock }: Deps, { id, into }: SwappedJob, uuid: string, name: string) {
   const ref = await byUuid(xapi, 'VDI', uuid);
   // Whoever has attached it meanwhile, or destroyed it, has decided what it is.
-  if (!ref || (await attachmentsOf(xapi, ref)).others > 0) return;
+  if (!ref || (await attachmentsOf(xapi, ref)).others.length > 0) return;
   await keep(xapi, ref, id, {
     ...{ installation: config.installation, disk: uuid, vm: into.uuid, device: into.device },
     since: clock.now().toISOString(),

@@ -127,10 +127,12 @@ class Broken extends Error {
 async function intoEach(
   troubles: readonly ((at: Imaged, vm: { name: string; ref: string }) => void)[],
   breaks: (step: string, vm: number) => 'before' | 'after' | 'on failure' | undefined,
+  { before, ...options }: ScenarioOptions & { before?: (at: Imaged) => Promise<void> } = {},
 ) {
   const byJob = new Map<string, number>();
   const names = troubles.map((_, index) => `vm-${index}`);
   const at = await imaged({
+    ...options,
     slots: troubles.length,
     prepare: async (pool) => {
       for (const name of names) await pool.addVm({ ...SPEC, diskMib: 2, name });
@@ -149,6 +151,7 @@ async function intoEach(
       },
     },
   });
+  await before?.(at);
   const ids: string[] = [];
   for (const [index, plant] of troubles.entries()) {
     const name = names[index] ?? '';
@@ -221,6 +224,29 @@ it('gives each VM its disk back wherever its restore breaks, and otherwise the o
     if (job.committed) await takeAway(at.service, job);
   }
 }, 300_000);
+
+/** Attaches a VM's disk to another VM, too, as one does to mend what is on it. */
+async function share({ pool, service }: Scenario, vm: string, rescue: string): Promise<void> {
+  const VDI = pool.vm(vm).rootVdi?.ref;
+  const vbd = { VM: pool.vm(rescue).ref, VDI, userdevice: '5', bootable: false, mode: 'RW', type: 'Disk' };
+  const none = { other_config: {}, qos_algorithm_type: '', qos_algorithm_params: {} };
+  await service.runtime.withSession(POOL_NAME, (xapi) =>
+    xapi.call('VBD.create', { ...vbd, ...none, unpluggable: true, empty: false } as never),
+  );
+}
+
+it('gives a VM a disk back that another VM has attached, too', async () => {
+  const at = await intoEach([() => undefined], (step) => (step === 'FinishRestore' ? 'before' : undefined), {
+    before: (early) => share(early, 'vm-0', 'shop'),
+    leaves: [expect.stringContaining('pool: vms: ')],
+  });
+  const job = await restored(at.service, at.ids[0] ?? '');
+  expect(job).toMatchObject({
+    status: 'failed',
+    error: { message: expect.stringContaining('FinishRestore') },
+  });
+  expect(at.pool.vm('vm-0').rootVdi?.uuid).toBe(job.into?.diskUuid);
+});
 
 it('refuses beforehand what could come to nothing, and leaves nothing of it', async () => {
   const { service, image } = await imaged({
