@@ -2,7 +2,7 @@ import { taskError } from '../../xapi/errors.ts';
 import type { TaskRecord, VmRecord } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import type { IntoVm } from '../job.ts';
-import { type DepsOf, housekeeping, owe, record, secondsSince } from '../step.ts';
+import { type DepsOf, housekeeping, mayArrive, owe, record, secondsSince } from '../step.ts';
 import type { Found } from './position.ts';
 import { forgetTask, tagTask, taskRecord } from './tasks.ts';
 
@@ -68,17 +68,52 @@ export function refuseUnlessHaltable(
 }
 
 /**
- * Sees to it that a shutdown which the job has asked for is over: what the guest does of it late would be nobody's.
- * @throws StillOwed while it is under way
+ * Sees to it that no shutdown which the job has asked for is still to come or under way in xapi.
+ * @throws StillOwed while one is
  */
 export async function endShutdown(deps: DepsOf<'SettleSwap'>): Promise<void> {
   const { job, xapi, log } = deps;
   const { shutdownTask } = job;
-  if (shutdownTask === undefined) return;
-  const task = await taskRecord(xapi, shutdownTask);
-  if (isPending(task)) {
-    await housekeeping(log, 'that the VM need not shut down', () => xapi.call('task.cancel', shutdownTask));
-    throw new XensnapError('StillOwed', 'The VM is still being shut down: it is started again after that.');
-  }
-  if (task) await forgetTask(deps, shutdownTask);
+  if (shutdownTask === undefined || !isPending(await taskRecord(xapi, shutdownTask))) return;
+  await housekeeping(log, 'that the VM need not shut down', () => xapi.call('task.cancel', shutdownTask));
+  throw new XensnapError('StillOwed', 'The VM is still being shut down: it is started again after that.');
+}
+
+/**
+ * Sees to it that a guest which was asked to shut down does not do so later, when nobody would start it any more: the end
+ * of xapi's task, by cancelling or by xapi's restart, only ends xapi's wait for the guest.
+ * @throws StillOwed while it may
+ */
+export async function awaitGuest(deps: DepsOf<'SettleSwap'>, vm: VmRecord | undefined): Promise<void> {
+  const { job, xapi } = deps;
+  const { shutdownTask, shutdownSince } = job;
+  if (shutdownSince === undefined) return;
+  const task = shutdownTask === undefined ? undefined : await taskRecord(xapi, shutdownTask);
+  if (vm?.power_state === 'Running' && mayGoDown(deps, vm, task))
+    throw new XensnapError(
+      'StillOwed',
+      `The VM "${vm.name_label}" was asked to shut down, and may still do it: it is started again then.`,
+    );
+  if (task && shutdownTask !== undefined) await forgetTask(deps, shutdownTask);
+}
+
+/** Failures of a shutdown after which the guest was not asked, or has not heard of it. */
+const NOT_ASKED: readonly string[] = [
+  'OPERATION_BLOCKED',
+  'OTHER_OPERATION_IN_PROGRESS',
+  'VM_BAD_POWER_STATE',
+  'VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT',
+  'VM_LACKS_FEATURE',
+  'VM_MISSING_PV_DRIVERS',
+];
+
+function mayGoDown(deps: DepsOf<'SettleSwap'>, vm: VmRecord, task: TaskRecord | undefined): boolean {
+  const { shutdownSince, shutdownTask } = deps.job;
+  // Also by a call of which nobody knows the task, since its answer was lost.
+  if (Object.values(vm.current_operations).includes('clean_shutdown')) return true;
+  if (shutdownTask === undefined) return mayArrive(deps, shutdownSince);
+  if (task?.status === 'failure' && NOT_ASKED.includes(taskError(task).code)) return false;
+  return (
+    shutdownSince !== undefined && secondsSince(deps, shutdownSince) < deps.config.timings.shutdownSeconds
+  );
 }

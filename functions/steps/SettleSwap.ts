@@ -6,7 +6,7 @@ import { type Exchanged, exchange } from '../pool/exchange.ts';
 import { byUuid } from '../pool/gone.ts';
 import { keep, keepNoMore } from '../pool/kept.ts';
 import { lookAt } from '../pool/position.ts';
-import { endShutdown } from '../pool/shut-down.ts';
+import { awaitGuest, endShutdown } from '../pool/shut-down.ts';
 import { blockStart, unblockStart } from '../pool/start-block.ts';
 import { NOT_STARTED, startOrWarn } from '../pool/start-vm.ts';
 import { keptNameOf } from '../restored.ts';
@@ -45,6 +45,9 @@ async function putBack(deps: Deps, job: SwappedJob): Promise<void> {
       `The VM "${job.into.name}" runs from the disk that was restored: it gets its own back once it is halted.`,
     );
   if (ended !== 'done') await warnOf(deps, ended, job);
+  // It is as it was, and may start, whoever starts it.
+  await letStart(deps, job, false, '');
+  await awaitGuest(deps, (await lookAt(deps.xapi, job.into))?.vm);
   await letStart(deps, job, job.vmBefore.running && job.shutdownSince !== undefined, NOT_STARTED_AGAIN);
   await deps.store.jobs.pay(job.id, 'swap');
 }

@@ -50,6 +50,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
       gcPairSeconds: options.gcPairSeconds ?? 5,
       guestWrites: options.guestWrites ?? true,
       guestBootSeconds: options.guestBootSeconds ?? 40,
+      guestShutdownSeconds: options.guestShutdownSeconds ?? 1,
     },
     hosts: [],
     guests: new Map(),

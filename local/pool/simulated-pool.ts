@@ -39,6 +39,8 @@ export interface PoolOptions {
   readonly guestWrites?: boolean;
   /** How long after `VM.start` a guest's agent reports, where there is a system with one on its disk: 40. */
   readonly guestBootSeconds?: number;
+  /** How long a guest takes to go down once it was asked to, whoever waits for that: 1. */
+  readonly guestShutdownSeconds?: number;
   /** Each host's memory: 64. */
   readonly hostMemoryGib?: number;
   /** How long a failed login takes; as the release has it if left out. */

@@ -401,3 +401,37 @@ it('gives a VM its disk back that has none at the moment, when its restore is ca
   const { findings } = await restarted.janitor();
   expect(findings).toMatchObject([{ id: pool.vm('killed').uuid, action: 'removed' }]);
 });
+
+it('starts a VM again whose guest goes down although its restore was cancelled', async () => {
+  const names = ['told', 'untold'];
+  const at = await imaged({
+    slots: 2,
+    pool: { guestBootSeconds: 1, guestShutdownSeconds: 15 },
+    service: { timings: { ...timings, shutdownSeconds: 60 } },
+    prepare: async (pool) => {
+      for (const name of names) await pool.addVm({ ...SPEC, diskMib: 2, name, powerState: 'Running' });
+    },
+    // Nobody knows the task whose reference was lost: xapi removes it after an hour.
+    leaves: ['pool: tasks: more: "Async.VM.clean_shutdown"'],
+  });
+  const { pool, service, image } = at;
+  const untold = pool.vm('untold').ref;
+  const when = ([, vm]: readonly unknown[]) => vm === untold;
+  pool.faults.add({ method: 'Async.VM.clean_shutdown', drop: 'after', times: 1, when });
+  const power = () => names.map((name) => pool.vm(name).record().power_state);
+  const ids = await Promise.all(names.map((into) => askRestore(service, image, { into, shutdown: true })));
+  for (const id of ids) {
+    const asked = await restored(service, id, (job) => Boolean(job.shutdownTask ?? job.retrying));
+    await cancelJob(asked, service.runtime);
+  }
+  expect(power()).toEqual(['Running', 'Running']);
+  await expect.poll(power, { timeout: 60_000 }).toEqual(['Halted', 'Halted']);
+  const isOpen = async () => Promise.all(ids.map((id) => service.runtime.store.jobs.restore(id)));
+  for (let round = 0; (await isOpen()).some((job) => job?.open) && round < 10; round += 1) {
+    await service.janitor();
+    await at.clock.sleep(10);
+  }
+  const ended = await Promise.all(ids.map((id) => restored(service, id)));
+  expect(ended.map(({ status }) => status)).toEqual(['cancelled', 'cancelled']);
+  expect(power()).toEqual(['Running', 'Running']);
+});
