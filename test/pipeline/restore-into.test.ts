@@ -435,3 +435,20 @@ it('starts a VM again whose guest goes down although its restore was cancelled',
   expect(ended.map(({ status }) => status)).toEqual(['cancelled', 'cancelled']);
   expect(power()).toEqual(['Running', 'Running']);
 });
+
+it('undoes nothing for a VM that is gone, says so, and destroys what was kept of it when told to', async () => {
+  const at = await imaged({ leaves: 'unknown' });
+  const { pool, service, image } = at;
+  const id = await askRestore(service, image, { into: 'shop' });
+  await restored(service, id);
+  await service.runtime.withSession(POOL_NAME, (xapi) =>
+    xapi.call('VM.destroy', pool.vm('shop').ref as never),
+  );
+  expect(await at.ask('POST', `/restores/${id}/undo`)).toMatchObject({
+    status: 409,
+    body: { error: { name: 'VmGone' } },
+  });
+  expect((await at.ask('GET', '/restores/kept')).body.kept).toMatchObject([{ restore: id }]);
+  expect((await at.ask('DELETE', `/restores/${id}/kept`)).status).toBe(204);
+  expect((await disksOf(at)).map(({ name }) => name)).toEqual(['shop 0']);
+});

@@ -15,7 +15,7 @@ async function imaged(): Promise<Scenario & { image: string }> {
 }
 
 it('refuses what can be known beforehand, and leaves nothing of it', async () => {
-  const { pool, service, image } = await imaged();
+  const { pool, service, image, ask } = await imaged();
   const refused = async (wish: Partial<RestoreWish>) =>
     requestRestore({ image, ...wish }, service.runtime).then(
       () => 'taken',
@@ -36,6 +36,7 @@ it('refuses what can be known beforehand, and leaves nothing of it', async () =>
   // xapi hears of it with a scan.
   await service.runtime.withSession(POOL_NAME, (xapi) => xapi.call('SR.scan', sr?.ref as never));
   expect(await refused({ sr: sr?.uuid ?? '' })).toMatch(/^StorageFull/);
+  expect(await ask('POST', '/restores', { image, sr: sr?.uuid })).toMatchObject({ status: 409 });
   expect(await service.runtime.store.jobs.countOpen()).toBe(0);
 });
 
