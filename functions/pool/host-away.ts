@@ -51,7 +51,7 @@ export async function noteHostBack({ job, store }: StepDeps<'hostAwaySince'>): P
  * Whether the job's host has been away for too long for the VM to wait for it. What only that host can answer for then
  * stays owed, an upload until it says that nothing uploads any more or has left the pool.
  */
-export function isHostGivenUp(job: Job, { clock, config }: Pick<StepDeps, 'clock' | 'config'>): boolean {
+function isHostGivenUp(job: Job, { clock, config }: Pick<StepDeps, 'clock' | 'config'>): boolean {
   return (
     job.hostAwaySince !== undefined && secondsSince({ clock }, job.hostAwaySince) >= patience(job, { config })
   );

@@ -1,9 +1,9 @@
 import { XensnapError } from '../errors.ts';
 import { orAsItWas, type RestoreJob } from '../job.ts';
 import { destroyUntilGone } from '../pool/destroy.ts';
-import { isHostGivenUp } from '../pool/host-away.ts';
 import { disksMadeBy } from '../pool/restored-disk.ts';
 import { type DepsOf, mayArrive, step } from '../step.ts';
+import type { Debt } from '../words.ts';
 
 /**
  * Destroys the disk that the job has made, and nothing that does not carry its tag, once nothing writes to it any more.
@@ -12,7 +12,7 @@ import { type DepsOf, mayArrive, step } from '../step.ts';
 export async function destroyDisks(deps: DepsOf<'DestroyDisks'>): Promise<void> {
   const { xapi, store, config } = deps;
   const job = orAsItWas(await store.jobs.get(deps.job.id), deps.job);
-  if (!job.debts?.has('disk') || !mayDiskGo(job, deps)) return;
+  if (!job.debts?.has('disk') || !mayDiskGo(job)) return;
   const found = await disksMadeBy(xapi, job, config.installation);
   await destroyUntilGone(
     xapi,
@@ -30,16 +30,13 @@ export const handler = step('DestroyDisks', { needs: [] }, async (_state, deps) 
   return undefined;
 });
 
+/** What stands before the disk in line: a host that may still write to it, and a VM that has it. */
+const BEFORE = ['plugin', 'swap', 'vm'] as const satisfies readonly Debt[];
+
 /**
- * A host that may still write to it keeps it: of one that is away, its return or its ejection ends that, and nothing
- * waits for it.
- * @throws StillOwed while the host may yet answer, and while the VM is there that has it
+ * While one of these is owed the disk stays, and its debt. Why that is so, and whether another try may help, is for the
+ * step to say that could not pay it.
  */
-function mayDiskGo(job: RestoreJob, deps: DepsOf<'DestroyDisks'>): boolean {
-  if (job.debts?.has('swap'))
-    throw new XensnapError('StillOwed', 'The VM has not got its own disk back yet: the new one stays.');
-  if (job.debts?.has('vm')) throw new XensnapError('StillOwed', 'The VM is still there: its disk stays.');
-  if (!job.debts?.has('plugin')) return true;
-  if (isHostGivenUp(job, deps)) return false;
-  throw new XensnapError('StillOwed', 'The download has not stopped yet: its disk stays.');
+function mayDiskGo({ debts }: RestoreJob): boolean {
+  return !BEFORE.some((debt) => debts?.has(debt));
 }

@@ -33,5 +33,9 @@ async function refuseOtherDisk({ job, xapi }: DepsOf<'FinishRestore', 'diskUuid'
   const at = await lookAt(xapi, into);
   if (!at) throw whyNotExchanged('VM gone', into);
   if (at.diskUuid !== diskUuid) throw whyNotExchanged('other disk', into);
-  if (at.vm.power_state !== 'Halted') throw whyNotExchanged('not halted', into);
+  if (at.vm.power_state !== 'Halted')
+    throw new XensnapError(
+      'VmNotHalted',
+      `The VM "${into.name}" was started before the restore was over. It gets the disk back that it had once it is halted.`,
+    );
 }
