@@ -13,7 +13,8 @@ export interface FoundDisk {
 
 /**
  * The disks that a restore has made and not given away: by the UUID on record, and by their name, for what was made by a
- * call whose reply was lost. Only what carries the job's tag with our installation's name counts.
+ * call whose reply was lost. Only what carries the job's tag with our installation's name counts. Name and tag are in each
+ * snapshot and clone of the disk, too, which are whose made them: what is on no record has no VM.
  */
 export async function disksMadeBy(
   xapi: Session,
@@ -25,8 +26,9 @@ export async function disksMadeBy(
   const found: FoundDisk[] = [];
   for (const ref of new Set([...(onRecord === undefined ? [] : [onRecord]), ...named])) {
     const record = await unlessUnknown('VDI', ref, () => xapi.call('VDI.get_record', ref));
-    if (record !== GONE && isOf(record.other_config, job.id, installation))
-      found.push({ ref, uuid: record.uuid });
+    if (record === GONE || !isOf(record.other_config, job.id, installation)) continue;
+    const { uuid, is_a_snapshot, VBDs } = record;
+    if (uuid === job.diskUuid || (!is_a_snapshot && VBDs.length === 0)) found.push({ ref, uuid });
   }
   return found;
 }

@@ -452,3 +452,51 @@ it('undoes nothing for a VM that is gone, says so, and destroys what was kept of
   expect((await at.ask('DELETE', `/restores/${id}/kept`)).status).toBe(204);
   expect((await disksOf(at)).map(({ name }) => name)).toEqual(['shop 0']);
 });
+
+it('leaves what an operator makes of the VM while the new disk is in it, and says what it waits for', async () => {
+  const names = ['snapshotted', 'started'];
+  const done = new Map<string, () => Promise<unknown>>();
+  const at = await imaged({
+    slots: 2,
+    service: {
+      timings,
+      async aroundStep(step, jobId, run) {
+        await (step === 'FinishRestore' && done.get(jobId)?.());
+        return run();
+      },
+    },
+    prepare: async (pool) => {
+      for (const name of names) await pool.addVm({ ...SPEC, diskMib: 2, name });
+    },
+    leaves: 'unknown',
+  });
+  const { pool, service, image } = at;
+  const { withSession } = service.runtime;
+  const [snapshotted, started] = names.map((name) => pool.vm(name).ref as never);
+  const ids = await Promise.all(names.map((into) => askRestore(service, image, { into })));
+  done.set(ids[0] ?? '', async () => {
+    await withSession(POOL_NAME, (xapi) => xapi.call('VM.snapshot', snapshotted as never, 'of an operator'));
+    throw new Broken('then');
+  });
+  done.set(ids[1] ?? '', () =>
+    withSession(POOL_NAME, async (xapi) => {
+      for (const operation of ['start', 'start_on'] as const)
+        await xapi.call('VM.remove_from_blocked_operations', started as never, operation);
+      await xapi.call('VM.start', started as never, false, false);
+    }),
+  );
+  expect(await restored(service, ids[0] ?? '')).toMatchObject({ status: 'failed' });
+  const { vms } = await pool.inventory();
+  const disks = vms.find(({ name }) => name === 'of an operator')?.disks;
+  expect(disks).toEqual([expect.stringMatching(/^0 /)]);
+  const waits = await restored(service, ids[1] ?? '', ({ finishedAt }) => finishedAt !== undefined);
+  expect(waits.error).toMatchObject({
+    name: 'VmNotHalted',
+    message: expect.stringContaining('once it is halted'),
+  });
+  expect(waits.owesBecause).toContain('gets its own back once it is halted');
+  pool.vm('started').setPowerState('Halted');
+  do await service.janitor();
+  while ((await restored(service, ids[1] ?? '', () => true)).open !== undefined);
+  expect(pool.vm('started').rootVdi?.uuid).toBe(waits.into?.diskUuid);
+});
