@@ -3,11 +3,12 @@ import { entriesOf, intOf, type Ref } from '../xapi/types.ts';
 import { mapBounded } from './bounded.ts';
 import type { Config } from './config.ts';
 import { type Reason, XensnapError } from './errors.ts';
+import type { IntoVm } from './job.ts';
 import { attachmentsOf } from './pool/control-domain.ts';
 import { destroyUntilGone } from './pool/destroy.ts';
 import { byUuid } from './pool/gone.ts';
 import { type Kept, keptAs } from './pool/kept.ts';
-import { notNow, withRestoreAlone } from './restore-alone.ts';
+import { type Asker, notNow, withRestoreAlone } from './restore-alone.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { asJobError, translateOfPool } from './translate.ts';
 
@@ -90,9 +91,14 @@ export async function keptDisk(
 /**
  * Destroys the disk that a restore into a VM has kept, because somebody has said so: nothing else ever does. One that is
  * gone already is noted as gone. Where the job's record has expired, the disk's own mark says which it is.
- * @throws JobNotFound where there is neither a record nor such a disk; RestoreConflict
+ * @throws JobNotFound where there is neither a record nor such a disk; RestoreConflict; VmNotFound where the VM is another's
+ *   by now, who may want its disk back
  */
-export async function destroyKept(jobId: string, runtime: Runtime): Promise<void> {
+export async function destroyKept(
+  jobId: string,
+  runtime: Runtime,
+  { allows }: Pick<Asker, 'allows'> = {},
+): Promise<void> {
   const { store, clock } = runtime;
   if (!(await store.jobs.restore(jobId))) return destroyUnrecorded(jobId, runtime);
   await withRestoreAlone(jobId, runtime, async (job) => {
@@ -101,9 +107,15 @@ export async function destroyKept(jobId: string, runtime: Runtime): Promise<void
       throw new XensnapError('RestoreConflict', `The restore ${jobId} has kept no disk.`);
     if (job.open !== undefined) throw notNow(jobId);
     if (job.keptGoneAt !== undefined) return;
-    await destroy(job.pool, { jobId, uuid }, runtime);
+    await destroy(job.pool, { jobId, uuid }, runtime, (xapi) => refuseOthersVm(xapi, job.into, allows));
     await store.jobs.noteKeptGone(jobId, clock.now());
   });
+}
+
+async function refuseOthersVm(xapi: Session, into: IntoVm | undefined, allows: Asker['allows']) {
+  const vm = allows && into && (await byUuid(xapi, 'VM', into.uuid));
+  if (vm && !allows(await xapi.call('VM.get_record', vm)))
+    throw new XensnapError('VmNotFound', `There is no VM "${into.name}".`);
 }
 
 async function destroyUnrecorded(jobId: string, runtime: Runtime): Promise<void> {
@@ -121,11 +133,13 @@ async function destroy(
   pool: string,
   disk: { readonly jobId: string; readonly uuid: string },
   { config, withSession }: Runtime,
+  before: (xapi: Session) => Promise<void> = async () => undefined,
 ): Promise<void> {
   try {
     await withSession(
       pool,
       async (xapi) => {
+        await before(xapi);
         if ((await byUuid(xapi, 'VDI', disk.uuid)) === undefined) return;
         await keptDisk(xapi, config, disk);
         await destroyUntilGone(xapi, undefined, [disk.uuid], { exported: false, whole: true, kept: true });

@@ -14,6 +14,20 @@ export function ownsVm(
 }
 
 /**
+ * Which VMs a project's jobs and schedules may touch; all without one.
+ * @throws Forbidden where the configuration does not know the project any more
+ */
+export function allowedVms(
+  project: string | undefined,
+  { projects = {} }: Pick<Config, 'projects'>,
+): (vm: { readonly name_label: string; readonly tags: readonly string[] }) => boolean {
+  if (project === undefined) return () => true;
+  const known = Object.hasOwn(projects, project) ? projects[project] : undefined;
+  if (!known) throw new XensnapError('Forbidden', `The configuration has no project ${project} any more.`);
+  return (vm) => known.admin || ownsVm(known, vm);
+}
+
+/**
  * What a project may use when it restores, by UUID; undefined where there is no limit: for an admin's, and where the API
  * is not for projects.
  * @throws Forbidden for a project whose configuration does not say that it may

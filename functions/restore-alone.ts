@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import type { RestoreJob } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
+
+/** Who wants something of a restore that is over. */
+export interface Asker {
+  readonly actor?: string;
+  /** Says which VMs the caller may touch; all if absent. */
+  readonly allows?: (vm: VmRecord) => boolean;
+}
 
 /**
  * Works on a restore with its record to itself: neither the janitor nor another request is at it meanwhile.

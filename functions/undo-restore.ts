@@ -1,4 +1,3 @@
-import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
 import { takeVm } from './held-vm.ts';
 import { whyNotExchanged } from './into-vm.ts';
@@ -6,7 +5,7 @@ import { isSwapped, type RestoreJob, type SwappedJob } from './job.ts';
 import { keptDisk } from './kept-disks.ts';
 import { lookAt } from './pool/position.ts';
 import { refuseUnlessHaltable } from './pool/shut-down.ts';
-import { notNow, withRestoreAlone } from './restore-alone.ts';
+import { type Asker, notNow, withRestoreAlone } from './restore-alone.ts';
 import type { Runtime } from './runtime/executions.ts';
 import { releaseVm } from './steps/ReleaseHost.ts';
 import { settleSwap } from './steps/SettleSwap.ts';
@@ -14,13 +13,6 @@ import { translateOfPool } from './translate.ts';
 
 /** Whoever asks waits, and API Gateway does not wait longer than 30 seconds. Half done, the janitor does the rest. */
 const MOST_SECONDS = 20;
-
-/** Who wants something of a restore that is over. */
-export interface Asker {
-  readonly actor?: string;
-  /** Says which VMs the caller may touch; all if absent. */
-  readonly allows?: (vm: VmRecord) => boolean;
-}
 
 /**
  * Gives a VM the disk back that it had before a restore into it: the one that was restored is kept in its place. What has

@@ -84,7 +84,7 @@ export function routeKept(app: OpenAPIHono, runtime: Runtime): void {
     if (confinedTo(caller) || !isUuid(id) || (await store.jobs.restore(id)))
       await seenJob('restore', id, caller, store);
     noteJob(c, id);
-    await destroyKept(id, runtime);
+    await destroyKept(id, runtime, onBehalfOf(caller));
     return c.body(null, 204);
   });
 }

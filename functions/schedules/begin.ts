@@ -3,6 +3,7 @@ import { mapBounded } from '../bounded.ts';
 import { END_OF_TIME } from '../clock.ts';
 import type { Reason } from '../errors.ts';
 import { isFinished } from '../job.ts';
+import { allowedVms } from '../projects.ts';
 import type { requestSnapshot } from '../request.ts';
 import type { requestRestore } from '../restore-request.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -13,7 +14,6 @@ import { isLate, LEAST_WAIT_MS, missed } from './nominal-time.ts';
 import { jobOfRun, noteTested, runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
-import { allowedVms } from './select.ts';
 
 /** Jobs asked for at a time: each asks a pool and Glance. */
 const AT_ONCE = 8;

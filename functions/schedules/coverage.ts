@@ -2,11 +2,12 @@ import type { VmRecord } from '../../xapi/types.ts';
 import { mapBounded, within } from '../bounded.ts';
 import { type Reason, XensnapError } from '../errors.ts';
 import { REAL_VMS } from '../pool/vms.ts';
+import { allowedVms } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { KnownVm } from '../store/backups.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
-import { allowedVms, poolsOf, selects } from './select.ts';
+import { poolsOf, selects } from './select.ts';
 import { nextNominal } from './timing.ts';
 
 type Deps = Pick<BaseRuntime, 'config' | 'withSession'>;

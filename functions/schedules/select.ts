@@ -1,9 +1,9 @@
 import type { VmRecord } from '../../xapi/types.ts';
 import type { Config, PoolConfig } from '../config.ts';
-import { type Reason, XensnapError } from '../errors.ts';
+import type { Reason } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
 import { REAL_VMS } from '../pool/vms.ts';
-import { ownsVm } from '../projects.ts';
+import { allowedVms } from '../projects.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
@@ -44,20 +44,6 @@ export async function selectVms(schedule: Schedule, runtime: Runtime): Promise<S
       .sort((a, b) => a.name.localeCompare(b.name) || (a.uuid < b.uuid ? -1 : 1)),
     unasked: answers.flatMap(({ unasked }) => unasked),
   };
-}
-
-/**
- * Which VMs the schedules of a project are for; all without one.
- * @throws Forbidden where the configuration does not know the project any more
- */
-export function allowedVms(
-  project: string | undefined,
-  { projects = {} }: Config,
-): (vm: VmRecord) => boolean {
-  if (project === undefined) return () => true;
-  const known = Object.hasOwn(projects, project) ? projects[project] : undefined;
-  if (!known) throw new XensnapError('Forbidden', `The configuration has no project ${project} any more.`);
-  return (vm) => known.admin || ownsVm(known, vm);
 }
 
 /** The pools in which a selector looks. */

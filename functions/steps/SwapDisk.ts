@@ -6,6 +6,7 @@ import { GONE, unlessUnknown } from '../pool/gone.ts';
 import { type Found, lookAt } from '../pool/position.ts';
 import { isHalted, refuseUnlessHaltable } from '../pool/shut-down.ts';
 import { blockStart } from '../pool/start-block.ts';
+import { allowedVms } from '../projects.ts';
 import { type DepsOf, owe, step } from '../step.ts';
 import { isReplyLost } from '../translate.ts';
 
@@ -31,7 +32,12 @@ export const handler = step('SwapDisk', { needs: ['diskUuid'] }, async (_state, 
 
 /** Puts the VM as it is on record, with the debt: nothing was done to it yet. */
 async function noteBefore(deps: Deps, into: IntoVm, { vm, vbd, diskUuid }: Found): Promise<VmBefore> {
-  const { xapi } = deps;
+  const { xapi, job, config } = deps;
+  if (!allowedVms(job.project, config)(vm))
+    throw new XensnapError(
+      'VmChanged',
+      `The VM "${into.name}" is no longer of the project that wants to restore into it: it was left as it is.`,
+    );
   if (!vbd || diskUuid !== into.diskUuid) throw whyNotExchanged('other disk', into);
   refuseUnlessHaltable(vm, into.shutdown);
   const { VDI } = vbd.record;
