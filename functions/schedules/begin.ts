@@ -11,7 +11,7 @@ import { told } from '../told.ts';
 import { asJobError } from '../translate.ts';
 import { isAskedForAgain, isInTime, mayPass } from './made-up.ts';
 import { isLate, LEAST_WAIT_MS, missed } from './nominal-time.ts';
-import { jobOfRun, noteTested, runOutcomeOf, tellRun } from './outcome.ts';
+import { jobOfRun, noteRefused, noteTested, runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -76,6 +76,7 @@ async function ask(run: Run, runtime: Runtime, requests: Requests): Promise<Reas
   const now = clock.now();
   const schedule = await store.schedules.get(run.scheduleId);
   const tell = async (outcome: 'failed' | 'skipped', reason: Reason): Promise<undefined> => {
+    if (run.test && outcome === 'failed') await noteRefused(run, reason, runtime);
     await tellRun(run, run.jobId, { outcome, reason }, runtime);
     // There is no job of it that would be counted.
     if (run.test && outcome === 'failed') runtime.metrics.count('RestoreTestFailed');

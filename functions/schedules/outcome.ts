@@ -88,15 +88,15 @@ export async function noteVerified(job: SnapshotJob, { store }: Pick<Deps, 'stor
   });
 }
 
-/** Notes how a test of a VM's image ended, where the image's own job still says of which VM that is. */
+/** Notes how a test of a VM's image ended, where it is known of which VM that is. */
 export async function noteTested(job: RestoreJob, { store }: Pick<Deps, 'store'>): Promise<void> {
   const { status, error, finishedAt, provenAt, reached = 'disk' } = job;
   const imageId = job.request.image;
   if (!job.request.test || (status !== 'succeeded' && status !== 'failed')) return;
-  const of = await store.jobs.snapshot(imageId);
+  const of = await originOf(imageId, job.run && (await store.runs.get(job.run)), store);
   if (!of) return;
   const at = provenAt ?? finishedAt ?? '';
-  const ended = { imageId, jobId: job.id, project: of.project ?? null, at };
+  const ended = { imageId, jobId: job.id, project: of.project, at };
   const isProven = status === 'succeeded';
   await store.backups.tested(
     of.pool,
@@ -105,5 +105,41 @@ export async function noteTested(job: RestoreJob, { store }: Pick<Deps, 'store'>
       ? { proven: { ...ended, seconds: testSeconds(job), reached } }
       : { failed: { ...ended, name: error?.name ?? 'Internal' } },
   );
-  if (isProven && of.run) await store.schedules.proven(of.run.scheduleId, at);
+  if (isProven && of.scheduleId !== undefined) await store.schedules.proven(of.scheduleId, at);
+}
+
+/**
+ * Notes a test that was refused before there was a job of it as one that failed: its VM has had its turn, and does not keep
+ * the others from theirs.
+ */
+export async function noteRefused(run: Run, { name }: Reason, { store, clock }: Deps): Promise<void> {
+  const { test, jobId } = run;
+  if (!test || jobId === undefined) return;
+  const of = await originOf(test.imageId, run, store);
+  if (!of) return;
+  const at = clock.now().toISOString();
+  const failed = { imageId: test.imageId, jobId, project: of.project, at, name };
+  await store.backups.tested(of.pool, of.vmUuid, { failed });
+}
+
+/** What is known of the VM that an image is of. */
+interface Origin {
+  readonly pool: string;
+  readonly vmUuid: string;
+  /** Null where no project's job made it. */
+  readonly project: string | null;
+  /** The schedule whose backup it is. */
+  readonly scheduleId?: string;
+}
+
+/** By the image's own job or, where the backup is older than what is kept of jobs, by the run that tests it. */
+async function originOf(imageId: string, run: Run | undefined, store: Store): Promise<Origin | undefined> {
+  const made = await store.jobs.snapshot(imageId);
+  if (made) {
+    const { pool, vmUuid, project = null } = made;
+    return { pool, vmUuid, project, ...(made.run && { scheduleId: made.run.scheduleId }) };
+  }
+  if (run?.pool === undefined || run.vmUuid === undefined) return undefined;
+  const { pool, vmUuid, project = null, scheduleId } = run;
+  return { pool, vmUuid, project, scheduleId };
 }

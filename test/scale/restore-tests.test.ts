@@ -13,8 +13,11 @@ const DAY = 86_400_000;
 const FROM = Date.UTC(2026, 0, 5, 9);
 const VMS = 20;
 
-/** A schedule whose tests are weekly, and the newest verified backup of each of its VMs. */
-async function weekly(sample: number, vms: number) {
+/**
+ * A schedule whose tests are weekly, and the newest verified backup of each of its VMs.
+ * @param recorded whether the records of the backups' jobs are there yet
+ */
+async function weekly(sample: number, vms: number, { recorded = true } = {}) {
   const time = { now: FROM };
   const runtime = memoryRuntime({ now: () => new Date(time.now) }, new MemoryTable());
   const { store } = runtime;
@@ -30,7 +33,7 @@ async function weekly(sample: number, vms: number) {
   const vmOf = new Map<string, string>();
   for (let n = 0; n < vms; n++) {
     const image = aJob({ vmName: `vm-${n}` });
-    await store.jobs.create(image);
+    if (recorded) await store.jobs.create(image);
     vmOf.set(image.id, image.vmUuid);
     const backup = { imageId: image.id, type: 'daily', verifiedAt: at };
     // Of another schedule's backup of the VM there is nothing to prove for this one.
@@ -147,4 +150,32 @@ it('says that there is nothing to test, asks again while it cannot be asked for,
   await asked(Object.assign(new Error('no room'), { name: 'StorageFull' }));
   expect((await other.runs()).at(-1)).toMatchObject({ outcome: 'failed', reason: { name: 'StorageFull' } });
   expect(counted).toContain('RestoreTestFailed');
+});
+
+it('gives each VM its turn where a test of one is refused each time, and where backups are older than their records', async () => {
+  const refused = await weekly(1, 2);
+  const asked: string[] = [];
+  const noBackup = () => Promise.reject(new Error('no backup is due'));
+  for (let week = 1; week <= 4; week++) {
+    refused.time.now = FROM + week * 7 * DAY;
+    await tick(refused.runtime, noBackup, async ({ image }) => {
+      asked.push(image);
+      throw Object.assign(new Error('no room'), { name: 'StorageFull' });
+    });
+  }
+  expect(asked).toEqual([asked[0], asked[1], asked[0], asked[1]]);
+  expect(new Set(asked).size).toBe(2);
+  const [run] = await refused.runs();
+  const known = await refused.runtime.store.backups.of('demo', run?.vmUuid ?? '');
+  expect(known.tests?.failed).toMatchObject({ imageId: run?.test?.imageId, name: 'StorageFull' });
+
+  const old = await weekly(1, 2, { recorded: false });
+  for (let week = 1; week <= 4; week++) {
+    old.time.now = FROM + week * 7 * DAY;
+    await old.look();
+  }
+  const vms = old.tested.map(({ vm }) => vm);
+  expect(vms).toEqual([vms[0], vms[1], vms[0], vms[1]]);
+  expect(new Set(vms).size).toBe(2);
+  expect((await old.runtime.store.schedules.get(old.schedule.id))?.provenAt).toBeDefined();
 });
