@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { ScheduleView } from '../functions/api/schedule-view.ts';
 import { IMAGE_FORMATS, QUIESCE, TEST_PERIODS } from '../functions/words.ts';
 import { UsageFailure } from './failures.ts';
 import { type ApiOptions, wholeNumber } from './options.ts';
@@ -85,17 +86,36 @@ export function wished(command: Command): Command {
 }
 
 /** Which VMs the options name, as the API has it. */
-export function targetOf(vm: string | undefined, { tag, namePattern, pool }: WishOptions): object {
-  const of = pool === undefined ? {} : { pool };
+export function targetOf(vm: string | undefined, options: WishOptions): object {
+  const { tag, namePattern, pool } = options;
   if (vm !== undefined && (tag ?? namePattern) !== undefined)
     throw new UsageFailure('give either one VM, or --tag and --name-pattern');
-  if (vm !== undefined) return { vm, ...of };
-  const selector = {
+  if (vm !== undefined) return { vm, ...(pool !== undefined && { pool }) };
+  const selector = selectorOf(options);
+  return Object.keys(selector).length > 0 ? { selector } : {};
+}
+
+/** What the options say of several VMs. */
+function selectorOf({ tag, namePattern, pool }: WishOptions): NonNullable<ScheduleView['selector']> {
+  return {
     ...(tag !== undefined && { tag }),
     ...(namePattern !== undefined && { namePattern }),
-    ...of,
+    ...(pool !== undefined && { pool }),
   };
-  return Object.keys(selector).length > 0 ? { selector } : {};
+}
+
+/**
+ * Which VMs a schedule is of after a change: what is not said of them stays as it was, so that a further condition never
+ * takes another one away. A pool alone would make a schedule of one VM one of all that the pool has.
+ */
+export function changedTarget({ vm, selector }: Pick<ScheduleView, 'vm' | 'selector'>, options: WishOptions) {
+  const said = selectorOf(options);
+  if (Object.keys(said).length === 0) return vm ? { vm: vm.uuid, pool: vm.pool } : { selector };
+  if (vm && options.tag === undefined && options.namePattern === undefined)
+    throw new UsageFailure(
+      `the schedule is of one VM, ${vm.name}, which has its pool: with --tag or --name-pattern it becomes one of several`,
+    );
+  return { selector: { ...selector, ...said } };
 }
 
 /** What the options say of tests, as the API has it; null to end them, undefined where they say nothing. */

@@ -5,7 +5,7 @@ import { UsageFailure } from '../failures.ts';
 import { type ApiOptions, apiCommand, examplesText, show } from '../options.ts';
 import { everyPage } from '../pages.ts';
 import { scheduleReport, schedulesTable } from '../schedule-report.ts';
-import { TIMINGS, targetOf, type WishOptions, wished, wishOf } from '../schedule-wish.ts';
+import { changedTarget, TIMINGS, targetOf, type WishOptions, wished, wishOf } from '../schedule-wish.ts';
 
 const EXAMPLE_ID = '7d0c6a0e-3c42-4c55-9a52-0d5f0f6f5c11';
 const ADDED = [
@@ -68,12 +68,15 @@ function change(): Command {
     apiCommand('change', 'Change what is given of a schedule', [
       `schedule change ${EXAMPLE_ID} --keep 14`,
       `schedule change ${EXAMPLE_ID} --daily 03:30`,
+      `schedule change ${EXAMPLE_ID} --restore-test weekly --restore-test-boot`,
     ]),
   )
     .argument('<id>', "the schedule's id")
     .action(async (id: string, options: WishOptions) => {
-      const wish = { ...targetOf(undefined, options), ...wishOf(options) };
-      await show(options, (client) => replaceBy(client, id, wish), scheduleReport);
+      const wish = wishOf(options);
+      if (Object.keys({ ...wish, ...targetOf(undefined, options) }).length === 0)
+        throw new UsageFailure('say what is to be changed of it');
+      await show(options, (client) => replaceBy(client, id, wish, options), scheduleReport);
     });
 }
 
@@ -102,17 +105,24 @@ function remove(): Command {
     });
 }
 
-/** The API replaces schedules as a whole: what is not changed is sent as it is. */
-async function replaceBy(client: ApiClient, id: string, wish: object): Promise<ScheduleView> {
-  const now: Record<string, unknown> = { ...(await client.get<ScheduleView>(pathOf(id))) };
+/**
+ * The API replaces schedules as a whole: what is not changed is sent as it is.
+ * @param of what was said of the VMs
+ */
+async function replaceBy(
+  client: ApiClient,
+  id: string,
+  wish: object,
+  of: WishOptions = {},
+): Promise<ScheduleView> {
+  const { vm, selector, ...fields } = await client.get<ScheduleView>(pathOf(id));
   const retimed = TIMINGS.some((timing) => timing in wish);
-  const kept = Object.entries(now).filter(
+  const kept = Object.entries(fields).filter(
     ([field, value]) =>
       value !== null && !SHOWN_ONLY.includes(field) && !(retimed && TIMINGS.includes(field)),
   );
-  const { vm, ...before } = Object.fromEntries(kept) as { vm?: ScheduleView['vm'] };
-  const target = vm && !('selector' in wish) ? { vm: vm.uuid, pool: vm.pool } : {};
-  const merged: Record<string, unknown> = { ...before, ...target, ...wish };
+  const target = changedTarget({ vm, selector }, of);
+  const merged: Record<string, unknown> = { ...Object.fromEntries(kept), ...target, ...wish };
   // The old window's width would be taken for the caller's.
   if (retimed && !('flexibleMinutes' in wish)) delete merged.flexibleMinutes;
   return client.put<ScheduleView>(pathOf(id), merged);

@@ -103,6 +103,40 @@ it.each<[string[], object]>([
   expect(api.requests.at(-1)).toEqual({ line: `PUT ${PATH}`, body: { ...rest, ...changed } });
 });
 
+it.each<[Partial<ScheduleView>, string[], object]>([
+  [{ selector: { tag: 'prod' } }, ['--pool', 'p'], { selector: { tag: 'prod', pool: 'p' } }],
+  [
+    { selector: { tag: 'prod', namePattern: 'web-*' } },
+    ['--tag', 'test'],
+    { selector: { tag: 'test', namePattern: 'web-*' } },
+  ],
+  [{ vm: { pool: 'demo', uuid: 'uuid-1', name: 'web-1' } }, ['--tag', 'prod'], { selector: { tag: 'prod' } }],
+])(
+  'changes which VMs a schedule is of, and keeps what is not said of them: %j %j',
+  async (of, options, target) => {
+    await using api = await stubApi({
+      [`GET ${PATH}`]: () => [200, aView({ vm: null, ...of })],
+      [`PUT ${PATH}`]: () => [200, aView()],
+    });
+    const { status } = await xensnap(['schedule', 'change', ID, ...options, '--api', api.url]);
+    expect(status).toBe(0);
+    const { vm, pool, selector } = (api.requests.at(-1)?.body ?? {}) as Record<string, unknown>;
+    expect({ vm, pool, selector }).toEqual({ vm: undefined, pool: undefined, ...target });
+  },
+);
+
+it('makes no schedule of a whole pool out of one of a VM, and changes nothing where nothing is said', async () => {
+  await using api = await stubApi({ [`GET ${PATH}`]: () => [200, aView()] });
+  const pool = await xensnap(['schedule', 'change', ID, '--pool', 'demo', '--api', api.url]);
+  expect([pool.status, pool.stderr]).toEqual([
+    2,
+    expect.stringContaining('the schedule is of one VM, web-1'),
+  ]);
+  const nothing = await xensnap(['schedule', 'change', ID, '--api', api.url]);
+  expect([nothing.status, nothing.stderr]).toEqual([2, expect.stringContaining('say what is to be changed')]);
+  expect(api.requests.map(({ line }) => line)).toEqual([`GET ${PATH}`]);
+});
+
 it('lists, removes and says what a rotation would delete', async () => {
   await using api = await stubApi({
     'GET /schedules?limit=100': () => [200, { schedules: [aView()], next: 'm' }],
