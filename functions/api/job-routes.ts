@@ -113,7 +113,7 @@ export function routeOneJob<M extends MachineName>(
     request: { params: JobId },
     responses: {
       202: { description: 'It is being undone.', content: json(View) },
-      ...problems(401, 403, 404, 409, 415, 500, 503),
+      ...problems(401, 403, 404, 409, 413, 415, 500, 503),
     },
   });
   app.openapi(cancel, async (c) => {

@@ -37,7 +37,7 @@ const undo = createRoute({
   request: { params: JobId },
   responses: {
     200: { description: 'It is undone.', content: { 'application/json': { schema: RestoreView } } },
-    ...problems(401, 403, 404, 409, 415, 500, 503),
+    ...problems(401, 403, 404, 409, 413, 415, 500, 503),
   },
 });
 
@@ -48,7 +48,7 @@ const destroy = createRoute({
   summary: 'Destroys the disk that a restore has kept',
   description: 'There is no way back. A disk that is attached anywhere stays.',
   request: { params: JobId },
-  responses: { 204: { description: 'It is gone.' }, ...problems(401, 403, 404, 409, 415, 500, 503) },
+  responses: { 204: { description: 'It is gone.' }, ...problems(401, 403, 404, 409, 413, 415, 500, 503) },
 });
 
 /** What becomes of the disks that restores into VMs have exchanged. Before `/restores/{id}`, which takes any word. */

@@ -86,7 +86,7 @@ const remove = createRoute({
   summary: 'Removes a schedule',
   description: 'Its backups stay; a backup that has begun goes on.',
   request: { params: Id },
-  responses: { 204: { description: 'It is gone.' }, ...problems(401, 403, 404, 415, 500, 503) },
+  responses: { 204: { description: 'It is gone.' }, ...problems(401, 403, 404, 413, 415, 500, 503) },
 });
 
 const retention = createRoute({

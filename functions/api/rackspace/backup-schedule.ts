@@ -132,7 +132,7 @@ export function routeBackupSchedule(app: OpenAPIHono, runtime: Runtime): void {
       responses: {
         204: { description: 'No more backups are made.' },
         ...refusals,
-        ...faults(CLOUD_SERVERS, 415),
+        ...faults(CLOUD_SERVERS, 413, 415),
       },
     },
     async (c) => {

@@ -41,6 +41,11 @@ it('says with each 503 when to ask again', () => {
   }
 });
 
+it('says of each operation that looks at a body how large it may be', () => {
+  for (const { operation } of operations())
+    if (operation.responses['415']) expect(operation.responses, operation.operationId).toHaveProperty('413');
+});
+
 it('documents every status with which hostile requests are answered', async () => {
   const hostile = fc.record({
     target: fc.constantFrom(...operations().filter(({ path }) => !['/janitor', '/doctor'].includes(path))),
