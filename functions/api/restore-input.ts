@@ -1,9 +1,11 @@
 import { z } from '@hono/zod-openapi';
 import { DEFAULT_MACS, JOB_STATUSES, MAC_POLICIES } from '../words.ts';
-import { DeviceInput, line, pageFields, strict } from './validation.ts';
+import { DeviceInput, keyed, line, pageFields, strict } from './validation.ts';
 
 /** As many interfaces as an image's description may have. */
 const MOST_NETWORKS = 16;
+/** As xapi writes it: 00 would be no interface's. */
+const POSITION = /^(0|[1-9]\d{0,2})$/;
 
 /** The body of POST /restores. */
 export const NewRestore = strict({
@@ -17,17 +19,15 @@ export const NewRestore = strict({
   name: line(255)
     .optional()
     .openapi({ description: 'Of the VM and its disk; those that they had if absent.' }),
-  networks: z
-    .record(z.string().regex(/^\d{1,3}$/, "must be an interface's position, such as 0"), line(255))
-    .refine(
-      (entries) => Object.keys(entries).length <= MOST_NETWORKS,
-      `has more than ${MOST_NETWORKS} entries`,
-    )
+  networks: keyed(
+    z.string().regex(POSITION, "must be an interface's position, such as 0"),
+    line(255),
+    MOST_NETWORKS,
+  )
     .optional()
     .openapi({
       description:
         'By the position of an interface, the UUID or name of the network that it is to be on; the one that it was on, or that is like it, if absent.',
-      maxProperties: MOST_NETWORKS,
       example: { '0': 'front' },
     }),
   macs: z.enum(MAC_POLICIES).optional().openapi({

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { DEFAULT_FORMAT, DEFAULT_QUIESCE, IMAGE_FORMATS, JOB_STATUSES, QUIESCE } from '../words.ts';
-import { DeviceInput, line, pageFields, strict } from './validation.ts';
+import { DeviceInput, keyed, line, pageFields, strict } from './validation.ts';
 
 /** Glance takes 128 properties of an image; Nova's and our own need room beside the caller's. */
 const MOST_METADATA = 100;
@@ -23,14 +23,9 @@ export const NewSnapshot = strict({
     description: 'Whether the guest flushes its file systems first (VSS).',
     default: DEFAULT_QUIESCE,
   }),
-  metadata: z
-    .record(line(255), line(255, 0))
-    .refine(
-      (entries) => Object.keys(entries).length <= MOST_METADATA,
-      `has more than ${MOST_METADATA} entries`,
-    )
+  metadata: keyed(line(255), line(255, 0), MOST_METADATA)
     .optional()
-    .openapi({ description: 'Custom properties of the image.', maxProperties: MOST_METADATA }),
+    .openapi({ description: 'Custom properties of the image.' }),
   device: DeviceInput.optional().openapi({
     description: 'Position of the disk to be imaged; the one that the VM boots from if absent.',
   }),

@@ -38,6 +38,23 @@ export function strict<T extends z.core.$ZodLooseShape>(shape: T) {
   });
 }
 
+/**
+ * An object with keys of the caller's, `most` at most. zod leaves out a key `__proto__` without a word, and what is sent
+ * must not be taken for heeded.
+ */
+export function keyed<K extends z.core.$ZodRecordKey, V extends z.ZodType>(key: K, value: V, most: number) {
+  const record = z
+    .record(key, value)
+    .refine((entries) => Object.keys(entries).length <= most, `has more than ${most} entries`);
+  return z
+    .preprocess((input, { issues }) => {
+      if (typeof input === 'object' && input !== null && Object.hasOwn(input, '__proto__'))
+        issues.push({ code: 'custom', input, path: ['__proto__'], message: 'this key is not taken' });
+      return input;
+    }, record)
+    .openapi({ maxProperties: most });
+}
+
 /** Which page of a list: the fields of its query. */
 export const pageFields = {
   limit: z
@@ -70,7 +87,7 @@ export const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) =>
   if (result.success) return undefined;
   const fields = result.error.issues.map((issue) => ({
     field: issue.path.map(String).join('.').toWellFormed() || (PLACES[result.target] ?? result.target),
-    message: (issue.code === 'invalid_key' ? 'as a name: ' : '') + reasonOf(issue),
+    message: (issue.code === 'invalid_key' ? 'its key ' : '') + reasonOf(issue),
   }));
   const message = fields.map(({ field, message }) => `${field}: ${message}`).join('; ');
   return problem(c, 'BadRequest', message, { fields });
@@ -78,5 +95,15 @@ export const refuseInvalid: Hook<unknown, Env, string, unknown> = (result, c) =>
 
 function reasonOf(issue: z.core.$ZodIssue): string {
   const inner = issue.code === 'invalid_key' ? issue.issues[0] : undefined;
-  return inner ? reasonOf(inner) : issue.message.replace(/^Invalid (input|option): /, '');
+  if (inner) return reasonOf(inner);
+  const { code, message } = issue;
+  const isOurs = !/^(Too (small|big)|Invalid (input|option)): /.test(message);
+  if (isOurs) return message;
+  if (code === 'too_small')
+    return issue.origin === 'string' ? 'must not be empty' : `must be at least ${issue.minimum}`;
+  if (code === 'too_big')
+    return issue.origin === 'string'
+      ? `has more than ${issue.maximum} characters`
+      : `must be at most ${issue.maximum}`;
+  return message.replace(/^Invalid (input|option): /, '').replace('expected record', 'expected object');
 }

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { shorten } from '../../../glance/shorten.ts';
+import { keyed } from '../validation.ts';
 
 /** Nova's names: printable, and without space at either end (validation/parameter_types.py). */
 const Name = z
@@ -12,11 +13,9 @@ const Name = z
 
 const MOST_METADATA = 100;
 
-const Metadata = z
-  .record(z.string().regex(/^[a-zA-Z0-9\-_:. ]{1,255}$/), z.string().max(255))
-  .refine((entries) => Object.keys(entries).length <= MOST_METADATA, `has more than ${MOST_METADATA} entries`)
+const Metadata = keyed(z.string().regex(/^[a-zA-Z0-9\-_:. ]{1,255}$/), z.string().max(255), MOST_METADATA)
   .optional()
-  .openapi({ description: 'Custom properties of the image.', maxProperties: MOST_METADATA });
+  .openapi({ description: 'Custom properties of the image.' });
 
 /** Nova's own: what its database can hold. */
 const MOST_ROTATION = 2 ** 31 - 1;

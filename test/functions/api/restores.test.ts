@@ -49,7 +49,13 @@ it.each([
   [
     { image: 'i', networks: { eth0: 'front' } },
     400,
-    "networks.eth0: as a name: must be an interface's position",
+    "networks.eth0: its key must be an interface's position",
+  ],
+  [{ image: 'i', networks: { '00': 'front' } }, 400, "its key must be an interface's position"],
+  [
+    { image: 'i', networks: JSON.parse('{"__proto__": "front"}') },
+    400,
+    'networks.__proto__: this key is not taken',
   ],
   [{ image: 'i', networks: { '0': 1 } }, 400, 'networks.0: must be a string'],
   [
