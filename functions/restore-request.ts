@@ -5,7 +5,7 @@ import { findIntoVm } from './into-vm.ts';
 import type { IntoVm, RestoreJob } from './job.ts';
 import { askForJob } from './job-request.ts';
 import { chooseSr, refuseWithoutRoom } from './pool/choose-sr.ts';
-import { networksNamed } from './pool/networks.ts';
+import { refuseUnknownNetworks } from './pool/networks.ts';
 import { allowedToRestore } from './projects.ts';
 import { giveBack } from './quota.ts';
 import { type RestorableImage, restorableImage } from './restorable-image.ts';
@@ -68,7 +68,11 @@ async function look(
         allowed: allowed?.srs,
       });
       refuseWithoutRoom(record, image);
-      if (wish.networks) await networksNamed(xapi, wish.networks, allowed?.networks);
+      if (wish.networks)
+        await refuseUnknownNetworks(xapi, wish.networks, {
+          nics: image.vmConfig?.nics,
+          allowed: allowed?.networks,
+        });
       return { ...(into && { into }), xapiCalls: xapi.callCount + 1 };
     });
   } catch (error) {

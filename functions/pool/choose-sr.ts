@@ -2,6 +2,7 @@ import type { Session } from '../../xapi/session.ts';
 import { entriesOf, intOf, type Ref, type SrRecord } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import type { RestorableImage } from '../restorable-image.ts';
+import { choicesText } from './choices.ts';
 
 /** An SR with its record. */
 export interface ChosenSr {
@@ -32,7 +33,13 @@ export async function chooseSr(xapi: Session, { asked, before, allowed }: SrWish
   if (asked !== undefined) {
     const found = usable.filter(({ record }) => record.uuid === asked || record.name_label === asked);
     const [one, ...others] = found;
-    if (!one) throw new XensnapError('BadRequest', `sr: the pool has no SR "${asked}" that you may use.`);
+    if (!one) {
+      const fit = usable.flatMap(({ record }) => (holdsDisks(record) ? record.name_label : []));
+      throw new XensnapError(
+        'BadRequest',
+        `sr: the pool has no SR "${asked}" that you may use; ${choicesText(fit)}.`,
+      );
+    }
     if (others.length > 0)
       throw new XensnapError(
         'BadRequest',

@@ -2,6 +2,7 @@ import type { Session } from '../../xapi/session.ts';
 import { entriesOf, intOf, type NetworkRecord, type Ref } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import type { VmConfig } from '../vm-config.ts';
+import { choicesText } from './choices.ts';
 
 type Nic = VmConfig['nics'][number];
 
@@ -35,21 +36,42 @@ export async function placeNics(
 }
 
 /**
- * Refuses networks that are not there.
+ * Refuses networks that are not there, and interfaces that the VM did not have.
+ * @param nics those of the VM, where the image says what VM it was
  * @throws BadRequest, with the device of the first of them
  */
-export async function networksNamed(
+export async function refuseUnknownNetworks(
   xapi: Session,
   asked: Readonly<Record<string, string>>,
-  allowed: readonly string[] | undefined,
+  {
+    nics,
+    allowed,
+  }: { readonly nics: readonly Nic[] | undefined; readonly allowed: readonly string[] | undefined },
 ): Promise<void> {
   const all = await networksOf(xapi, allowed);
-  for (const [device, wanted] of Object.entries(asked))
-    if (named(all, wanted) === undefined)
-      throw new XensnapError(
-        'BadRequest',
-        `networks.${device}: the pool has no network "${wanted}" that you may use, or several of that name.`,
-      );
+  for (const [device, wanted] of Object.entries(asked)) {
+    const refuse = (why: string) => new XensnapError('BadRequest', `networks.${device}: ${why}.`);
+    if (nics && withoutInterface({ [device]: wanted }, nics).length > 0)
+      throw refuse(`the VM had no interface ${device}; ${devicesText(nics)}`);
+    const found = ofName(all, wanted);
+    if (found.length === 0) {
+      const names = all.map(([, { name_label }]) => name_label);
+      throw refuse(`the pool has no network "${wanted}" that you may use; ${choicesText(names)}`);
+    }
+    if (found.length > 1) {
+      const uuids = found.map(([, { uuid }]) => uuid).join(', ');
+      throw refuse(`${found.length} networks are named "${wanted}". Name one by its UUID: ${uuids}`);
+    }
+  }
+}
+
+/** For those of an image that says only in its data what VM it was. */
+export function withoutInterface(asked: Readonly<Record<string, string>>, nics: readonly Nic[]): string[] {
+  return Object.keys(asked).filter((device) => nics.every((nic) => nic.device !== device));
+}
+
+function devicesText(nics: readonly Nic[]): string {
+  return nics.length === 0 ? 'it had none' : `it had ${nics.map(({ device }) => device).join(', ')}`;
 }
 
 async function networksOf(xapi: Session, allowed: readonly string[] | undefined): Promise<Networks> {
@@ -60,8 +82,11 @@ async function networksOf(xapi: Session, allowed: readonly string[] | undefined)
 type Networks = readonly [Ref<'network'>, NetworkRecord][];
 
 function named(all: Networks, uuidOrName: string): Ref<'network'> | undefined {
-  const found = all.filter(([, { uuid, name_label }]) => uuid === uuidOrName || name_label === uuidOrName);
-  return only(found);
+  return only(ofName(all, uuidOrName));
+}
+
+function ofName(all: Networks, uuidOrName: string): Networks {
+  return all.filter(([, { uuid, name_label }]) => uuid === uuidOrName || name_label === uuidOrName);
 }
 
 async function likeBefore(
@@ -71,10 +96,10 @@ async function likeBefore(
 ): Promise<Ref<'network'> | undefined> {
   const same = all.find(([, record]) => record.uuid === uuid);
   if (same) return same[0];
-  const ofName = all.filter(([, { name_label }]) => name !== undefined && name_label === name);
+  const alike = all.filter(([, { name_label }]) => name !== undefined && name_label === name);
   const ofVlan: [Ref<'network'>, NetworkRecord][] = [];
-  for (const each of ofName) if ((await vlanOf(xapi, each[1])) === vlan) ofVlan.push(each);
-  return only(ofVlan) ?? only(ofName);
+  for (const each of alike) if ((await vlanOf(xapi, each[1])) === vlan) ofVlan.push(each);
+  return only(ofVlan) ?? only(alike);
 }
 
 /** Of one network all interfaces of hosts have the same; a private one has none. */

@@ -1,6 +1,6 @@
 import { XensnapError } from '../errors.ts';
 import { macsInUse } from '../pool/macs.ts';
-import { placeNics } from '../pool/networks.ts';
+import { placeNics, withoutInterface } from '../pool/networks.ts';
 import { changeMacsInUse, makeNics } from '../pool/restored-nics.ts';
 import {
   addVtpm,
@@ -91,6 +91,9 @@ async function connect(deps: Deps, vm: MadeVm, config: VmConfig): Promise<void> 
   for (const { nic, network } of placed)
     if (network === undefined)
       await warn(`The interface ${nic.device} was left out: the pool has no network as its own was.`);
+  // Where the image's properties have no room for a description, the request could not know it.
+  for (const device of withoutInterface(job.request.networks ?? {}, config.nics))
+    await warn(`No interface ${device} was put on a network: the VM had none there.`);
   const { restoredMacs } = (await store.jobs.restore(job.id)) ?? job;
   await makeNics(xapi, vm.ref, placed, restoredMacs === 'kept');
   if (job.request.macs === 'keep') return;

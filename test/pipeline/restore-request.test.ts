@@ -7,8 +7,8 @@ import { POOL_NAME, type Scenario, scenario } from '../support/scenario.ts';
 
 const PROJECT = 'blue';
 
-async function imaged(): Promise<Scenario & { image: string }> {
-  const at = await scenario({ pool: { vms: 1, diskMib: 2, networks: [{ name: 'front' }] } });
+async function imaged(networks = [{ name: 'front' }]): Promise<Scenario & { image: string }> {
+  const at = await scenario({ pool: { vms: 1, diskMib: 2, networks } });
   const image = await at.request('web-1');
   await at.job(image);
   return { ...at, image };
@@ -25,7 +25,10 @@ it('refuses what can be known beforehand, and leaves nothing of it', async () =>
   expect(await refused({ pool: 'other' })).toMatch(/^PoolNotFound/);
   expect(await refused({ sr: 'nowhere' })).toMatch(/^BadRequest: sr: /);
   expect(await refused({ sr: 'Local storage' })).toMatch(/^BadRequest: sr: 2 SRs are named/);
-  expect(await refused({ networks: { '0': 'nowhere' } })).toMatch(/^BadRequest: networks.0: /);
+  expect(await refused({ networks: { '0': 'nowhere' } })).toMatch(/^BadRequest: networks.0: .*"front"/);
+  expect(await refused({ networks: { '7': 'front' } })).toBe(
+    'BadRequest: networks.7: the VM had no interface 7; it had 0.',
+  );
   expect(await refused({ name: '' })).toMatch(/^BadRequest: name: /);
   expect(await refused({ disksOnly: true, start: true })).toMatch(/^BadRequest: disksOnly: /);
   expect(await refused({ boot: true })).toMatch(/^BadRequest: boot: /);
@@ -49,6 +52,17 @@ it('acts once on a key, and tells a request for something else from the first', 
   const other = { ...wish, idempotency: { key: 'k', request: 'other' } };
   await expect(requestRestore(other, service.runtime)).rejects.toMatchObject({ name: 'IdempotencyConflict' });
   await takeAway(service, await restored(service, first.job.id));
+});
+
+it('refuses a name that several networks have, and names them by their UUIDs', async () => {
+  const { service, image } = await imaged([{ name: 'twin' }, { name: 'twin' }]);
+  const all = await service.runtime.withSession(POOL_NAME, (xapi) => xapi.call('network.get_all_records'));
+  const twins = Object.values(all).flatMap(({ uuid, name_label }) => (name_label === 'twin' ? uuid : []));
+  await expect(requestRestore({ image, networks: { '0': 'twin' } }, service.runtime)).rejects.toThrow(
+    `networks.0: 2 networks are named "twin". Name one by its UUID: ${twins.join(', ')}.`,
+  );
+  const { job } = await requestRestore({ image, networks: { '0': twins[0] ?? '' } }, service.runtime);
+  await takeAway(service, await restored(service, job.id));
 });
 
 it('puts interfaces where it was asked to', async () => {

@@ -65,8 +65,16 @@ it.each([
   ],
   [{ image: 'i', start: 'yes' }, 400, 'start: expected boolean'],
   [{ image: 'i', vm: 'web-1' }, 400, 'there is no field "vm"; there is image, pool, sr, name'],
-  [{ sr: 'nowhere' }, 400, 'sr: the pool has no SR "nowhere" that you may use.'],
-  [{ networks: { '0': 'nowhere' } }, 400, 'networks.0: the pool has no network "nowhere"'],
+  [
+    { sr: 'nowhere' },
+    400,
+    'sr: the pool has no SR "nowhere" that you may use; there is "Local storage", "NFS shared storage".',
+  ],
+  [
+    { networks: { '0': 'nowhere' } },
+    400,
+    'networks.0: the pool has no network "nowhere" that you may use; there is "front", "',
+  ],
   [{ pool: 'elsewhere' }, 404, 'There is no pool "elsewhere"'],
   [{ disksOnly: true, start: true }, 400, 'disksOnly: without a VM there is nothing to start or to connect.'],
 ])('refuses %j with %i, and says why', async (fields, status, message) => {
