@@ -74,3 +74,20 @@ it('puts interfaces where it was asked to', async () => {
   expect(pool.record('network', network).name_label).toBe('front');
   await takeAway(service, done);
 });
+
+it('warns of an interface that was not, where only the data of the image says which there were', async () => {
+  const { glance, service, image } = await imaged();
+  const { status } = await fetch(`${glance.url}/v2/images/${image}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/openstack-images-v2.1-json-patch' },
+    body: JSON.stringify([
+      { op: 'replace', path: '/xensnap_vm_config', value: '{}' },
+      { op: 'replace', path: '/min_disk', value: 1 },
+    ]),
+  });
+  expect(status).toBe(200);
+  const { job } = await requestRestore({ image, networks: { '7': 'front' } }, service.runtime);
+  const done = await restored(service, job.id);
+  expect(done.warnings).toContain('No interface 7 was put on a network: the VM had none there.');
+  await takeAway(service, done);
+});
