@@ -42,7 +42,8 @@ function refuseUnlessUndoable(job: RestoreJob): SwappedJob {
   if (!into) throw refuse('has made a VM or a disk of its own: there is nothing to exchange back');
   if (job.open !== undefined && !job.undoing) throw notNow(id);
   if (!job.committed || !isSwapped(job)) throw refuse('did not succeed: the VM has the disk that it had');
-  if (job.keptGoneAt !== undefined) throw refuse(`has no other disk any more, since ${job.keptGoneAt}`);
+  if (job.keptGoneAt !== undefined)
+    throw refuse(`has nothing to exchange back: the disk that it had kept is gone since ${job.keptGoneAt}`);
   return job;
 }
 
@@ -54,7 +55,7 @@ async function look(job: SwappedJob, { allows }: Asker, runtime: Runtime): Promi
     if (!at) throw whyNotExchanged('VM gone', into);
     if (allows && !allows(at.vm)) throw new XensnapError('VmNotFound', `There is no VM "${into.name}".`);
     if (at.diskUuid !== job.diskUuid) throw whyNotExchanged('other disk', into);
-    refuseUnlessHaltable(at.vm, false);
+    refuseUnlessHaltable(at.vm, undefined);
     await keptDisk(xapi, runtime.config, { jobId: job.id, uuid: vmBefore.disk.uuid });
   });
 }

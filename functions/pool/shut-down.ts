@@ -53,14 +53,19 @@ function isPending(task: TaskRecord | undefined): boolean {
   return task?.status === 'pending' || task?.status === 'cancelling';
 }
 
-/** @throws VmNotHalted where a VM does not stand still, and may not or cannot be asked to shut down */
+/**
+ * @param shutdown whether a running VM may be asked to shut down; undefined where nobody can say so
+ * @throws VmNotHalted where a VM does not stand still, and may not or cannot be asked to shut down
+ */
 export function refuseUnlessHaltable(
   { name_label: name, power_state: state }: Pick<VmRecord, 'name_label' | 'power_state'>,
-  shutdown: boolean,
+  shutdown: boolean | undefined,
 ): void {
   if (state === 'Halted' || (state === 'Running' && shutdown)) return;
   const how =
-    state === 'Running' ? ', or have it asked to, with "shutdown" (--shutdown on the command line)' : '';
+    state === 'Running' && shutdown === false
+      ? ', or have it asked to, with "shutdown" (--shutdown on the command line)'
+      : '';
   throw new XensnapError(
     'VmNotHalted',
     `The VM "${name}" is ${state.toLowerCase()}, and its disk can only be exchanged while it is halted: shut it down${how}.`,

@@ -306,7 +306,11 @@ it('has a running VM shut down when its disk is there, and starts it again, what
   expect([vm().power_state, pool.vm('shop').rootVdi?.uuid]).toEqual(['Running', done.diskUuid]);
   const { runtime } = service;
   const undo = (more = {}) => undoRestore(id, more, runtime);
-  await expect(undo()).rejects.toMatchObject({ name: 'VmNotHalted' });
+  await expect(undo()).rejects.toMatchObject({
+    name: 'VmNotHalted',
+    message:
+      'The VM "web-1" is running, and its disk can only be exchanged while it is halted: shut it down.',
+  });
   await expect(undo({ allows: () => false })).rejects.toMatchObject({ name: 'VmNotFound' });
 
   pool.vm('shop').setPowerState('Halted');
