@@ -308,8 +308,7 @@ it('has a running VM shut down when its disk is there, and starts it again, what
   const undo = (more = {}) => undoRestore(id, more, runtime);
   await expect(undo()).rejects.toMatchObject({
     name: 'VmNotHalted',
-    message:
-      'The VM "web-1" is running, and its disk can only be exchanged while it is halted: shut it down.',
+    message: 'The VM "shop" is running, and its disk can only be exchanged while it is halted: shut it down.',
   });
   await expect(undo({ allows: () => false })).rejects.toMatchObject({ name: 'VmNotFound' });
 
