@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 
-/** A day, or a day and a time of it; with Z in UTC, and without it as clocks are here. */
-const MOMENT = /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::(\d\d))?(Z)?)?$/;
+/** A day, or a day and a time of it, as `images` shows it too; with Z in UTC, and without it as clocks are here. */
+const MOMENT = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d))?(Z)?)?$/;
 
 /** Reads an option that is a moment; a day alone is its beginning here. */
 export function moment(text: string): Date {

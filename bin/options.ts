@@ -59,7 +59,9 @@ export function positiveNumber(text: string): number {
 export function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It must be key=value.');
-  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  const key = text.slice(0, at);
+  if (Object.hasOwn(before, key)) throw new InvalidArgumentError(`${JSON.stringify(key)} is said twice.`);
+  return { ...before, [key]: text.slice(at + 1) };
 }
 
 /** Reads an option that is the URL of a service. */

@@ -80,7 +80,9 @@ function explain(error: unknown, args: readonly string[]): number {
     if (error.exitCode === 0) return 0;
     // Called without a command: the help that was shown says it all.
     if (error.code === 'commander.help') return 2;
-    return usage(error.message.replace(/^error: /, ''), args);
+    // What follows is none whose help there is.
+    const known = error.code === 'commander.unknownCommand' ? args.slice(0, 1) : args;
+    return usage(error.message.replace(/^error: /, ''), known);
   }
   if (error instanceof UsageFailure) return usage(error.message, args);
   warn(error instanceof Error ? error.message : String(error));

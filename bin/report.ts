@@ -47,7 +47,7 @@ function ofRestore(job: RestoreView): Row {
   return {
     VM: vm && vmOf(vm),
     Disk: diskUuid && `${diskUuid}${virtualBytes === null ? '' : `, ${size(virtualBytes)}`}`,
-    'Disk before': into && diskBefore(into),
+    'Disk before': into && diskBefore(into, job),
     SR: job.sr,
     'Size of image': sizeOf(job),
     Written: bytesWritten === null ? null : size(bytesWritten),
@@ -62,10 +62,17 @@ export const PROVED: Readonly<Record<Reached, string>> = {
   started: 'it started',
   tools: 'it started, and its guest tools were seen',
 };
+
 /** What became of the disk that the VM had. */
-function diskBefore({ diskUuid, device, undoneAt, keptGoneAt }: NonNullable<RestoreView['into']>): string {
-  if (undoneAt !== null) return `${diskUuid}, back at ${device} since ${time(undoneAt)}`;
-  return `${diskUuid}, of ${device}${keptGoneAt === null ? '' : `, destroyed ${time(keptGoneAt)}`}`;
+function diskBefore(
+  { diskUuid, device, undoneAt, keptGoneAt }: NonNullable<RestoreView['into']>,
+  { id, status }: RestoreView,
+): string {
+  const at = `${diskUuid}, at position ${device}`;
+  if (undoneAt !== null) return `${at} again since ${time(undoneAt)}`;
+  if (keptGoneAt !== null) return `${at} until then; gone since ${time(keptGoneAt)}`;
+  if (status !== 'succeeded') return at;
+  return `${at} until then; kept: "xensnap restore --undo ${id}" exchanges the two`;
 }
 
 function vmOf({ name, uuid }: JobView['vm']): string {

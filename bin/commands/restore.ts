@@ -3,6 +3,7 @@ import type { RestoreView } from '../../functions/api/restore-view.ts';
 import { MAC_POLICIES } from '../../functions/words.ts';
 import { type ApiClient, createClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
+import { printable } from '../format.ts';
 import { moment } from '../moment.ts';
 import { type ApiOptions, apiCommand, keyValue, print, show } from '../options.ts';
 import { chosenText, isImageId, pointBefore, pointNamed } from '../restore-point.ts';
@@ -47,7 +48,7 @@ export function restoreCommand(): Command {
     .option('--vm <vm>', 'the newest verified restore point of this VM: its UUID, or its name then')
     .option(
       '--at <moment>',
-      'of a time before this one (2026-11-20, 2026-11-20T02:00, with Z for UTC); needs --vm',
+      'of a time before this one (2026-11-20, 2026-11-20T02:00, with Z for UTC); with --vm',
       moment,
     )
     .option('--pool <pool>', 'where to (default: the pool that the image is from)')
@@ -60,10 +61,20 @@ export function restoreCommand(): Command {
       ),
     )
     .option('--start', 'start the VM in the end')
-    .option('--disks-only', 'make the disk alone')
-    .option('--test', 'prove that it can be restored, say so on the image, and destroy what was made')
-    .option('--boot', 'of a test: the VM must start, and its guest tools be seen')
-    .option('--into <vm>', 'exchange the disk of this VM, its UUID or name; the disk that it had is kept')
+    .addOption(new Option('--disks-only', 'make the disk alone').conflicts(['start', 'network', 'macs']))
+    .addOption(
+      new Option(
+        '--test',
+        'prove that it can be restored, say so on the image, and destroy what was made',
+      ).conflicts(['name', 'network', 'macs', 'start', 'disksOnly', 'into']),
+    )
+    .option('--boot', 'with --test: the VM must start, and its guest tools be seen')
+    .addOption(
+      new Option(
+        '--into <vm>',
+        'exchange the disk of this VM, its UUID or name; the disk that it had is kept',
+      ).conflicts(['name', 'network', 'macs', 'disksOnly']),
+    )
     .option('--device <position>', 'with --into: which of its disks (default: the one that it boots from)')
     .option('--shutdown', 'with --into: ask a running VM to shut down when the disk is there')
     .option('--undo <job>', 'give the VM of that restore the disk back that it had before')
@@ -73,7 +84,10 @@ export function restoreCommand(): Command {
         await undo(options.undo, image, options);
         return;
       }
-      if ((image === undefined) === (options.vm === undefined))
+      refuseAlone(options);
+      if (image !== undefined && options.vm !== undefined)
+        throw new UsageFailure('give either an image, or --vm: that takes the newest image of the VM');
+      if (image === undefined && options.vm === undefined)
         throw new UsageFailure('name an image, or with --vm the VM whose newest restore point it is to be');
       if (options.at && options.vm === undefined)
         throw new UsageFailure('--at goes with --vm: an image is of one time alone');
@@ -81,11 +95,24 @@ export function restoreCommand(): Command {
       const client = createClient(options);
       const id = image !== undefined && isImageId(image) ? image : await chosenId(client, image, options);
       const job = await client.post<RestoreView>('/restores', { image: id, ...wishOf(options) });
-      const what = options.test
-        ? `a test of restoring the image ${id} in the pool ${job.pool}`
-        : `the image ${id} back into the pool ${job.pool}`;
+      const what = aimOf(job, options);
       await tellOrWait(client, { kind: 'restores', job, what, wait, json });
     });
+}
+
+/** Refuses what says more of something that was not asked for. */
+function refuseAlone({ into, device, shutdown, test, boot }: Wish): void {
+  const [alone] = Object.entries({ device, shutdown }).find(([, value]) => value !== undefined) ?? [];
+  if (alone !== undefined && into === undefined) throw new UsageFailure(`--${alone} goes with --into`);
+  if (boot && !test) throw new UsageFailure('--boot goes with --test; --start starts a VM that stays');
+}
+
+/** What the job is to do, for people. */
+function aimOf({ image, pool, vm }: RestoreView, { test, into, disksOnly }: Wish): string {
+  if (test) return `a test of restoring the image ${image.id} in the pool ${pool}`;
+  const of = `the image ${image.id} is restored`;
+  if (into !== undefined) return `${of} into the VM ${printable(vm?.name ?? into)} of the pool ${pool}`;
+  return `${of} as a new ${disksOnly ? 'disk' : 'VM'} in the pool ${pool}`;
 }
 
 /** Exchanges the disks back. Nothing else goes with it. */
@@ -96,7 +123,7 @@ async function undo(
 ): Promise<void> {
   const others = Object.values({ image, vm, before, ...wishOf(options) });
   if (others.some((value) => value !== undefined))
-    throw new UsageFailure('--undo takes the job alone: it brings no image');
+    throw new UsageFailure('--undo takes the job alone, and no other option of a restore');
   await show(
     options,
     (client) => client.post<RestoreView>(`/restores/${encodeURIComponent(job)}/undo`, {}),

@@ -2,10 +2,12 @@ import { type Command, Option } from 'commander';
 import type { KeptDisksView } from '../../functions/api/kept-view.ts';
 import type { RestoreView } from '../../functions/api/restore-view.ts';
 import { JOB_STATUSES } from '../../functions/words.ts';
+import { UsageFailure } from '../failures.ts';
 import { size, time } from '../format.ts';
 import { waitWord } from '../job-waits.ts';
 import { type ApiOptions, apiCommand, show, wholeNumber } from '../options.ts';
 import { everyPage } from '../pages.ts';
+import { isImageId } from '../restore-point.ts';
 import { table } from '../table.ts';
 
 interface RestoresOptions extends ApiOptions {
@@ -28,13 +30,22 @@ export function restoresCommand(): Command {
     .option('--pool <pool>', 'into this pool')
     .addOption(new Option('--status <status>', 'that are in this state').choices(JOB_STATUSES))
     .option('--limit <number>', 'at most so many', wholeNumber(1, 100_000), 50)
-    .option('--kept', 'the disks that restores into VMs have taken out of them')
+    .addOption(
+      new Option('--kept', 'the disks that restores into VMs have taken out of them').conflicts([
+        'image',
+        'pool',
+        'status',
+        'limit',
+      ]),
+    )
     .action(async (options: RestoresOptions) => {
       if (options.kept) {
         await show(options, (client) => client.get<KeptDisksView>('/restores/kept'), keptTable);
         return;
       }
       const { limit, image, pool, status } = options;
+      if (image !== undefined && !isImageId(image))
+        throw new UsageFailure(`--image takes an image's id, and ${JSON.stringify(image)} is none`);
       await show(
         options,
         async (client) => ({
@@ -58,6 +69,7 @@ function restoresTable({ restores }: { restores: readonly RestoreView[] }): stri
       STATUS: job.status,
       PHASE: job.phase,
       '%': job.progress,
+      AS: kindOf(job),
       IMAGE: job.image.name ?? job.image.id,
       VM: job.vm?.name ?? null,
       POOL: job.pool,
@@ -66,6 +78,13 @@ function restoresTable({ restores }: { restores: readonly RestoreView[] }): stri
       ERROR: job.error?.name ?? null,
     })),
   );
+}
+
+/** What was to come of it. */
+function kindOf({ test, into, disksOnly }: RestoreView): string {
+  if (test) return 'test';
+  if (into) return 'into VM';
+  return disksOnly ? 'disk' : 'VM';
 }
 
 /** Destroys a kept disk, which nothing else ever does. */
@@ -95,7 +114,7 @@ function keptTable({ kept, gaps }: KeptDisksView): string {
       SIZE: size(disk.virtualBytes),
       POOL: disk.pool,
       'OF VM': disk.vmUuid,
-      AT: disk.device,
+      DEVICE: disk.device,
       SINCE: time(disk.since),
       DISK: disk.uuid,
     })),

@@ -19,7 +19,7 @@ it('sends what a restore is to be like', async () => {
   const { status, stdout } = await xensnap(args);
   expect([status, stdout]).toEqual([
     0,
-    `Job ${JOB_ID} has begun: the image ${IMAGE_ID} back into the pool demo.\nFollow it with: xensnap job ${JOB_ID} --wait\n`,
+    `Job ${JOB_ID} has begun: the image ${IMAGE_ID} is restored as a new VM in the pool demo.\nFollow it with: xensnap job ${JOB_ID} --wait\n`,
   ]);
   expect(api.requests).toEqual([
     {
@@ -72,6 +72,7 @@ it.each([
   ['', 21],
   ['2026-11-21T03:00', 21],
   ['2026-11-21T02:00Z', 18],
+  ['2026-11-21 02:00:00Z', 18],
   ['2026-11-20', 18],
   ['2026-11-18', 17],
 ])('takes of a VM the newest verified point that can be restored, before %j', async (at, day) => {
@@ -155,7 +156,7 @@ it('shows, follows and cancels a job of either kind by its id', async () => {
   expect((await ask('job', JOB_ID, '--events')).status).toBe(0);
   expect((await ask('cancel', JOB_ID)).stdout).toBe(`Job ${JOB_ID} is being cancelled.\n`);
   expect((await ask('restores', '--status', 'succeeded')).stdout).toMatch(
-    /succeeded +ReleaseHost +100 +nightly +web-1 +demo/,
+    /succeeded +ReleaseHost +100 +VM +nightly +web-1 +demo/,
   );
   const { status, stderr } = await ask('job', 'nobody');
   expect([status, stderr]).toEqual([1, 'xensnap: no GET /restores/nobody\n']);
@@ -168,8 +169,11 @@ it('exchanges the disk of a VM that is there, lists what is kept, and exchanges 
     ...{ restore: JOB_ID, pool: 'demo', uuid: 'disk-0', name: '[before the restore of nightly] root' },
     ...{ virtualBytes: 2 ** 30, vmUuid: 'vm-1', device: '0', since: '2026-01-01T00:01:05.000Z' },
   };
+  const image = { id: IMAGE_ID, name: null };
+  const done = { status: 'succeeded' as const, finishedAt: '2026-01-01T00:01:05.000Z' };
   await using api = await stubApi({
-    'POST /restores': () => [202, aRestoreView({ vm, into })],
+    'POST /restores': () => [202, aRestoreView({ image, vm, into })],
+    [`GET /restores/${JOB_ID}`]: () => [200, aRestoreView({ vm, into, ...done })],
     'GET /restores/kept': () => [
       200,
       { kept: [kept], gaps: [{ pool: 'far', name: 'PoolUnreachable', message: 'It is away.' }] },
@@ -178,9 +182,13 @@ it('exchanges the disk of a VM that is there, lists what is kept, and exchanges 
     [`DELETE /restores/${JOB_ID}/kept`]: () => [204, ''],
   });
   const ask = (...args: string[]) => xensnap([...args, '--api', api.url]);
-  await ask('restore', IMAGE_ID, '--into', 'web-1', '--device', '0', '--shutdown');
+  const asked = await ask('restore', IMAGE_ID, '--into', 'web-1', '--device', '0', '--shutdown');
+  expect(asked.stdout).toContain(`the image ${IMAGE_ID} is restored into the VM web-1 of the pool demo.`);
   const wish = { image: IMAGE_ID, into: 'web-1', device: '0', shutdown: true };
   expect(api.requests).toEqual([{ line: 'POST /restores', body: wish }]);
+  expect((await ask('job', JOB_ID)).stdout).toContain(
+    `disk-0, at position 0 until then; kept: "xensnap restore --undo ${JOB_ID}" exchanges the two\n`,
+  );
   expect((await ask('restores', '--kept')).stdout).toMatch(
     /before the restore of nightly\] root +1.0 GiB +demo +vm-1 +0 .*\nThe pool far is left out: It is away\.\n$/,
   );

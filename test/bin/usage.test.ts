@@ -3,7 +3,7 @@ import { xensnap } from './command-line.ts';
 
 const COMMANDS = [
   ...['snapshot', 'vms', 'hosts', 'jobs', 'job', 'cancel', 'schedule', 'report', 'retention'],
-  ...['images', 'restore', 'restores'],
+  ...['images', 'restore', 'restores', 'destroy-kept'],
   ...['unpack', 'janitor', 'doctor', 'pool', 'glance'],
 ];
 
@@ -29,12 +29,26 @@ it.each([
   [['snapshot', 'web-1', '--wiat'], "unknown option '--wiat' (Did you mean --wait?)"],
   [['snapshot', 'web-1', '--quiesce', 'always'], 'Allowed choices are never, prefer, require.'],
   [['snapshot', 'web-1', '--metadata', 'owner'], 'It must be key=value.'],
+  [['snapshot', 'web-1', '--metadata', 'a=1', '--metadata', 'a=2'], '"a" is said twice.'],
   [['snapshot', 'web-1', '--max-size-gib', '0'], 'It must be a number above 0.'],
   [['snapshot', 'web-1', '--backup', 'daily'], '--backup and --keep are given together'],
   [['jobs', '--limit', 'many'], 'It must be a whole number from 1 to 100000.'],
   [['job', 'a', 'b'], 'too many arguments'],
   [['restore'], 'name an image, or with --vm the VM'],
-  [['restore', 'i', '--vm', 'web-1'], 'name an image, or with --vm the VM'],
+  [['restore', 'i', '--vm', 'web-1'], 'give either an image, or --vm'],
+  [['restore', '--vm', 'web-1', '--shutdown'], '--shutdown goes with --into'],
+  [['restore', '--vm', 'web-1', '--device', '1'], '--device goes with --into'],
+  [['restore', '--vm', 'web-1', '--boot'], '--boot goes with --test'],
+  [['restore', '--vm', 'web-1', '--test', '--start'], "'--test' cannot be used with option '--start'"],
+  [
+    ['restore', '--vm', 'web-1', '--test', '--into', 'x'],
+    "'--test' cannot be used with option '--into <vm>'",
+  ],
+  [['restore', '--vm', 'web-1', '--into', 'x', '--name', 'y'], "cannot be used with option '--name <name>'"],
+  [['restore', '--vm', 'web-1', '--disks-only', '--start'], "cannot be used with option '--start'"],
+  [['restore', 'x', '--network', '0=a', '--network', '0=b'], '"0" is said twice.'],
+  [['restores', '--kept', '--status', 'failed'], "'--kept' cannot be used with option '--status <status>'"],
+  [['restores', '--image', 'nightly'], '--image takes an image\'s id, and "nightly" is none'],
   [['restore', 'i', '--at', '2026-11-20'], '--at goes with --vm'],
   [['restore', '--vm', 'web-1', '--at', '2026-02-30'], 'It must be a moment such as 2026-11-20'],
   [['schedule', 'add', 'web-1', '--daily', '02:00'], '--keep says how many backups stay'],
@@ -68,6 +82,10 @@ it('guesses what a mistyped command was to be', async () => {
   const { status, stderr } = await xensnap(['snpshot', 'web-1']);
   expect(status).toBe(2);
   expect(stderr).toBe("xensnap: unknown command 'snpshot' (Did you mean snapshot?)\nTry: xensnap --help\n");
+  const below = await xensnap(['schedule', 'lst']);
+  expect(below.stderr).toBe(
+    "xensnap: unknown command 'lst' (Did you mean list?)\nTry: xensnap schedule --help\n",
+  );
 });
 
 it('shows its help and ends with status 2 when it is called without a command', async () => {
