@@ -42,7 +42,7 @@ export function localCommand(): Command {
     .option('--hosts <number>', 'hosts of the simulated pool', wholeNumber(1, 16), 2)
     .option('--vms <number>', 'VMs of the simulated pool', wholeNumber(0, 10_000), 6)
     .option('--disk-mib <mib>', 'size of their disks', wholeNumber(1, 1_048_576), 64)
-    .option('--slots <number>', 'uploads at a time on each host', wholeNumber(1, 100), 2)
+    .option('--slots <number>', 'uploads and downloads at a time on each host', wholeNumber(1, 100), 2)
     .option('--quiesce', 'simulate a release that has VM.snapshot_with_quiesce', false)
     .addOption(
       new Option('--driver <driver>', 'the hypervisor of the pool').choices(DRIVERS).default('xenapi'),
