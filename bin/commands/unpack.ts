@@ -28,6 +28,13 @@ export function unpackCommand(): Command {
     });
 }
 
+/** An image's id is no file: that is what is tried first. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; "openstack image save --file FILE IMAGE" fetches the data of an image',
+  EISDIR: 'it is a folder',
+  EACCES: 'it is not for you to read',
+};
+
 async function read(file: string, signal: AbortSignal, to?: FileHandle): Promise<Unpacked> {
   const progress = progressOn(process.stderr);
   const stored = file === '-' ? undefined : () => createReadStream(file, { highWaterMark: 2 ** 20 });
@@ -40,6 +47,8 @@ async function read(file: string, signal: AbortSignal, to?: FileHandle): Promise
       const name = file === '-' ? 'standard input' : file;
       throw new CommandFailure(`${name}: ${cause.message}`, { cause });
     }
+    const why = UNREADABLE[(cause as NodeJS.ErrnoException).code ?? ''];
+    if (why !== undefined) throw new CommandFailure(`cannot read ${file}: ${why}`, { cause });
     throw cause;
   } finally {
     progress.clear();

@@ -63,6 +63,23 @@ describe('an image that is whole', () => {
 describe('the file that it writes', () => {
   const refusal = ({ status, stderr }: Ended) => ({ status, stderr });
 
+  it('is not made where there is nothing to read, and the command says what to do', async () => {
+    await using dir = await temporaryFolder();
+    const disk = join(dir.path, 'disk.raw');
+    for (const [image, why] of [
+      [
+        join(dir.path, 'none'),
+        'there is no such file; "openstack image save --file FILE IMAGE" fetches the data of an image',
+      ],
+      [dir.path, 'it is a folder'],
+    ])
+      expect(refusal(await xensnap(['unpack', image ?? '', '--to', disk]))).toEqual({
+        status: 1,
+        stderr: `xensnap: cannot read ${image}: ${why}\n`,
+      });
+    expect(await readdir(dir.path)).toEqual([]);
+  });
+
   it('is never one that is there already', async () => {
     await using dir = await temporaryFolder();
     const { folder, names } = await bundleFolder(dir.path);
