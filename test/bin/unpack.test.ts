@@ -120,11 +120,4 @@ describe('the file that it writes', () => {
     });
     expect(await readdir(dir.path)).toEqual(before);
   });
-
-  it('is not begun for an image that is not there', async () => {
-    await using dir = await temporaryFolder();
-    const ended = await xensnap(['unpack', join(dir.path, 'none'), '--to', join(dir.path, 'disk.raw')]);
-    expect(refusal(ended)).toEqual({ status: 1, stderr: expect.stringContaining('no such file') });
-    expect(await readdir(dir.path)).toEqual([]);
-  });
 });
