@@ -58,7 +58,7 @@ function wrong(summary: ReportView['summary']): string {
 
 function reportText(report: ReportView, now: Date): string {
   const parts = [
-    runsText(report),
+    runsText(report, now),
     testsText(report),
     snapshotsText(report),
     vmsText(report, now),
@@ -78,8 +78,10 @@ function reportText(report: ReportView, now: Date): string {
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
-function runsText({ date, runs }: ReportView): string {
-  if (runs.length === 0) return `No schedule was due on ${date}.`;
+function runsText({ date, runs }: ReportView, now: Date): string {
+  const today = now.toISOString().slice(0, 10);
+  if (runs.length === 0 && date > today) return `${date} is still to come.`;
+  if (runs.length === 0) return `No schedule was due on ${date}${date === today ? ' so far' : ''}.`;
   return table(
     runs.map((run) => ({
       TIME: time(run.nominal),

@@ -114,6 +114,15 @@ it('takes today and yesterday for the days that they are', async () => {
   expect(asked).toEqual(days);
 });
 
+it.each([
+  ['2000-01-01', 'No schedule was due on 2000-01-01.\n'],
+  ['2999-01-01', '2999-01-01 is still to come.\n'],
+  [new Date().toISOString().slice(0, 10), expect.stringMatching(/^No schedule was due on 2.* so far\.\n$/)],
+])('says of the day %s no more than can be known by now', async (date, text) => {
+  const { stdout } = await reported(aReport({ date }));
+  expect(stdout).toEqual(text);
+});
+
 it('says in its help with which status it ends', async () => {
   expect((await xensnap(['report', '--help'])).stdout).toMatch(/Exit status: 1 where something .* failed/);
 });
