@@ -1,3 +1,4 @@
+import { ended } from '../functions/words.ts';
 import { type AnyJob, pathOf } from './any-job.ts';
 import type { ApiClient } from './client.ts';
 import { CommandFailure } from './failures.ts';
@@ -50,5 +51,5 @@ export async function waitForJob(client: ApiClient, path: string, json: boolean)
 export function expectOutcome(job: AnyJob, wanted: AnyJob['status']): void {
   if (job.status === wanted) return;
   const reason = job.error ? `: ${job.error.message}` : '';
-  throw new CommandFailure(`the job ${job.id} ended ${job.status}${reason}`);
+  throw new CommandFailure(`the job ${job.id} ${ended(job.status)}${reason}`);
 }

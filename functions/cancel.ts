@@ -5,6 +5,7 @@ import { type Job, orAsItWas } from './job.ts';
 import type { Runtime } from './runtime/executions.ts';
 import type { CounterKey } from './store/counters.ts';
 import { translate } from './translate.ts';
+import { ended } from './words.ts';
 
 /** The cancelled jobs whose execution is still to be stopped. */
 export const UNSTOPPED: CounterKey = 'executions#unstopped';
@@ -28,7 +29,7 @@ export async function cancelJob<J extends Job>(found: J, runtime: Runtime, actor
   const job = await store.jobs.get(found.id);
   if (!job) throw new XensnapError('JobNotFound', `There is no job ${found.id}.`);
   if (job.finishedAt !== undefined)
-    throw new XensnapError('JobFinished', `The job ended ${job.status} at ${job.finishedAt}.`);
+    throw new XensnapError('JobFinished', `The job is over: it ${ended(job.status)} at ${job.finishedAt}.`);
   throw new XensnapError('JobCommitted', `${STAYS[job.machine]}; the job only tidies up now.`);
 }
 

@@ -18,6 +18,11 @@ export const DEFAULT_FORMAT: ImageFormat = 'vhd';
 export const JOB_STATUSES = ['starting', 'queued', 'running', ...FINAL_STATUSES] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
+/** How a job ended, as the end of a sentence about it. */
+export function ended(status: JobStatus): string {
+  return status === 'cancelled' || status === 'skipped' ? `was ${status}` : status;
+}
+
 /**
  * What a job has done that must be undone or proved finished before its VM is free again. In the order in which debts
  * are paid: what still reads goes first, what others wait for goes last.

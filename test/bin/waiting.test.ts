@@ -35,7 +35,7 @@ it('ends with status 1 and the reason when the job fails', async () => {
   await using api = await apiOf({ status: 'failed', error, finishedAt: '2026-01-01T00:00:09.000Z' });
   const { status, stderr } = await xensnap(['job', JOB_ID, '--wait', '--api', api.url]);
   expect(status).toBe(1);
-  expect(stderr).toBe(`xensnap: the job ${JOB_ID} ended failed: The storage repository is full.\n`);
+  expect(stderr).toBe(`xensnap: the job ${JOB_ID} failed: The storage repository is full.\n`);
 });
 
 it('prints the final job alone with --json', async () => {

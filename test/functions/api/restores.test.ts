@@ -130,7 +130,10 @@ it('cancels a restore, and says why it cannot once it is committed or over', asy
   ]);
   await api.runtime.store.jobs.finish(kept.id, { status: 'succeeded', finishedAt: new Date(), ttl: 2e9 });
   const over = await api.ask('DELETE', `/restores/${kept.id}`);
-  expect([over.status, over.body.error.name]).toEqual([409, 'JobFinished']);
+  expect([over.status, over.body.error]).toEqual([
+    409,
+    { name: 'JobFinished', message: expect.stringMatching(/^The job is over: it succeeded at 20/) },
+  ]);
 });
 
 it('keeps the two kinds of jobs apart, each under its own path', async () => {
