@@ -11,6 +11,7 @@ import { refuseFlatRaw } from '../snapshot-request.ts';
 import { findTarget } from '../target.ts';
 import { DEFAULT_QUIESCE, type ImageFormat, type Quiesce } from '../words.ts';
 import type { RestoreTest, Schedule, ScheduledVm, Selector } from './schedule.ts';
+import { refuseUnusableTestSr } from './test-sr.ts';
 import { nextTest } from './test-times.ts';
 import { nextNominal, type Timing, typeOf, windowOf } from './timing.ts';
 import { refuseUnknownZone } from './wall-clock.ts';
@@ -88,7 +89,9 @@ async function wished(
   before: Schedule | undefined,
   runtime: Runtime,
 ): Promise<Schedule> {
-  return scheduleOf(id, wish, before, runtime.clock.now(), await vmOf(wish, before, runtime));
+  const made = scheduleOf(id, wish, before, runtime.clock.now(), await vmOf(wish, before, runtime));
+  if (made.restoreTest?.sr !== before?.restoreTest?.sr) await refuseUnusableTestSr(made, runtime);
+  return made;
 }
 
 function scheduleOf(

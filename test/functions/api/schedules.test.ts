@@ -42,6 +42,29 @@ async function askAs(projectId: string | undefined, method: string, path: string
   return { status: response.status, body: (text === '' ? undefined : JSON.parse(text)) as any };
 }
 
+it('refuses an SR for tests that the pool has not, and asks no more while it stays', async () => {
+  const restoreTest = { every: 'weekly', sr: 'nowhere' };
+  const { status, body } = await api.ask('POST', '/schedules', { ...nightly, restoreTest });
+  expect([status, body.error]).toEqual([
+    400,
+    {
+      name: 'BadRequest',
+      message: expect.stringMatching(/^restoreTest\.sr: .* no SR "nowhere".* "NFS shared/),
+    },
+  ]);
+  const twins = await api.ask('POST', '/schedules', {
+    ...nightly,
+    restoreTest: { ...restoreTest, sr: 'Local storage' },
+  });
+  expect(twins.body.error.message).toMatch(/^restoreTest\.sr: 2 SRs are named/);
+  const good = { ...restoreTest, sr: 'NFS shared storage' };
+  const { body: made } = await create({ restoreTest: good });
+  const looks = () => api.pool.calls.filter(({ method }) => method === 'SR.get_all_records_where').length;
+  const before = looks();
+  const put = await api.ask('PUT', `/schedules/${made.id}`, { ...nightly, keep: 3, restoreTest: good });
+  expect([put.status, looks()]).toEqual([200, before]);
+});
+
 it('makes, shows, replaces and removes a schedule', async () => {
   const { uuid } = api.pool.vms()[0] ?? { uuid: '' };
   const made = await create({ selector: undefined, vm: uuid, timeZone: 'Europe/Berlin', name: 'Nightly' });
