@@ -5,7 +5,7 @@ import { hide } from '../http/hide.ts';
 import { isLocal, withStrictQuery } from './address.ts';
 import type { Authentication, AuthOptions } from './auth/authentication.ts';
 import { chooseAuthentication } from './auth/choose.ts';
-import { ApiRefused, ApiUnreachable, UsageFailure } from './failures.ts';
+import { ApiRefused, ApiUnreachable, type Refusal, UsageFailure } from './failures.ts';
 import { printable } from './format.ts';
 
 const DEFAULT_API = 'http://127.0.0.1:8700';
@@ -68,9 +68,9 @@ async function ask<T>(api: Api, method: string, path: string, body?: object): Pr
   const answer = parse(text);
   if (status >= 200 && status < 300 && answer !== undefined) return answer as T;
   const { advice } = api.authentication;
-  const message = (answer as { error?: { message?: unknown } } | undefined)?.error?.message;
-  if (typeof message === 'string')
-    throw new ApiRefused(`${hide(message, secrets)}${status === 401 ? ` - ${advice}` : ''}`, status);
+  const refusal = (parse(hide(text, secrets)) as { error?: Refusal } | undefined)?.error;
+  if (typeof refusal?.message === 'string')
+    throw new ApiRefused(`${refusal.message}${status === 401 ? ` - ${advice}` : ''}`, status, refusal);
   const what = `HTTP ${status} to ${method} ${path}`;
   if (status === 401 || status === 403) {
     // API Gateway's answer, which never came to xensnap.

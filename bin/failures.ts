@@ -13,15 +13,23 @@ export class ApiUnreachable extends CommandFailure {
   override readonly name = 'ApiUnreachable';
 }
 
+/** What the API says of a refusal; some have further fields, such as `candidates`. */
+export interface Refusal {
+  readonly name?: string;
+  readonly message?: unknown;
+}
+
 /** The API refused, for the reason that the message gives. */
 export class ApiRefused extends CommandFailure {
   override readonly name = 'ApiRefused';
   /** The HTTP status. */
   readonly status: number;
+  readonly refusal: Refusal;
 
-  constructor(message: string, status: number) {
+  constructor(message: string, status: number, refusal: Refusal = {}) {
     super(message);
     this.status = status;
+    this.refusal = refusal;
   }
 }
 

@@ -35,8 +35,16 @@ export async function show<T>(
   return answer;
 }
 
+let printed = false;
+
 export function print(text: string): void {
+  printed = true;
   process.stdout.write(`${text}\n`);
+}
+
+/** Whether the command has answered already, whatever it says of it then. */
+export function hasPrinted(): boolean {
+  return printed;
 }
 
 /** Reads an option that is a whole number. */

@@ -16,8 +16,8 @@ import { scheduleCommand } from './commands/schedule.ts';
 import { snapshotCommand } from './commands/snapshot.ts';
 import { unpackCommand } from './commands/unpack.ts';
 import { vmsCommand } from './commands/vms.ts';
-import { Interrupted, UsageFailure } from './failures.ts';
-import { examplesText } from './options.ts';
+import { ApiRefused, Interrupted, UsageFailure } from './failures.ts';
+import { examplesText, hasPrinted, print } from './options.ts';
 import { warn } from './warn.ts';
 
 /** Runs one command line; answers the process's exit status. */
@@ -85,8 +85,18 @@ function explain(error: unknown, args: readonly string[]): number {
     return usage(error.message.replace(/^error: /, ''), known);
   }
   if (error instanceof UsageFailure) return usage(error.message, args);
-  warn(error instanceof Error ? error.message : String(error));
+  const message = error instanceof Error ? error.message : String(error);
+  warn(message);
+  // A script that reads standard output gets a document in any case, and one only.
+  if (args.includes('--json') && !hasPrinted())
+    print(JSON.stringify({ error: { ...refusalOf(error), message } }, null, 2));
   return error instanceof Interrupted ? 130 : 1;
+}
+
+/** What the API has said, or else what kind of failure it is. */
+function refusalOf(error: unknown): object {
+  if (error instanceof ApiRefused) return { name: error.name, ...error.refusal };
+  return { name: error instanceof Error ? error.name : 'Error' };
 }
 
 function usage(message: string, args: readonly string[]): number {

@@ -241,3 +241,17 @@ it("shows the janitor's last round, and starts none", async () => {
   expect(stdout).toMatch(/3 more are in the janitor's log\.\n$/);
   expect(api.requests.map(({ line }) => line)).toEqual(['GET /janitor']);
 });
+
+it('prints what was refused as a JSON document, too, with all that the API says of it', async () => {
+  const error = { name: 'VmNameAmbiguous', message: '2 VMs are named "twin".', candidates: [{ uuid: 'a' }] };
+  await using api = await stubApi({ 'POST /snapshots': () => [409, { error }] });
+  const refused = await xensnap(['snapshot', 'twin', '--json', '--api', api.url]);
+  expect([refused.status, refused.stderr]).toEqual([1, 'xensnap: 2 VMs are named "twin".\n']);
+  expect(JSON.parse(refused.stdout)).toEqual({ error });
+  const people = await xensnap(['snapshot', 'twin', '--api', api.url]);
+  expect(people.stdout).toBe('');
+  const away = await xensnap(['vms', '--json', '--api', 'http://127.0.0.1:9']);
+  expect(JSON.parse(away.stdout)).toEqual({
+    error: { name: 'ApiUnreachable', message: expect.stringMatching(/^nothing answers at/) },
+  });
+});
