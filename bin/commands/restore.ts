@@ -45,22 +45,30 @@ export function restoreCommand(): Command {
     'restore --undo 9d2b7c1e-5b0a-4a53-8b8e-1f3f3a1b6c44',
   ])
     .argument('[image]', "the image's id, or its name where only one has it; without it, --vm says which")
-    .option('--vm <vm>', 'the newest verified restore point of this VM: its UUID, or its name then')
+    .option(
+      '--vm <vm>',
+      'the newest verified restore point of this VM: its UUID, or the name that it had then',
+    )
     .option(
       '--at <moment>',
-      'of a time before this one (2026-11-20, 2026-11-20T02:00, with Z for UTC); with --vm',
+      'with --vm: the newest from before this moment (2026-11-20, 2026-11-20T02:00, with Z for UTC)',
       moment,
     )
     .option('--pool <pool>', 'where to (default: the pool that the image is from)')
     .option('--sr <sr>', "UUID or name (default: the one that the disk was on, else the pool's default)")
     .option('--name <name>', 'of the VM and its disk (default: those that they had)')
-    .option('--network <device=network>', 'what an interface is to be on; may be repeated', keyValue)
-    .addOption(
-      new Option('--macs <policy>', 'auto (default): kept, if no VM of any pool has one of them').choices(
-        MAC_POLICIES,
-      ),
+    .option(
+      '--network <device=network>',
+      'the network, UUID or name, that the interface at this position is to be on; may be repeated',
+      keyValue,
     )
-    .option('--start', 'start the VM in the end')
+    .addOption(
+      new Option(
+        '--macs <policy>',
+        'MAC addresses: auto (default) keeps them if no VM of any pool has one of them',
+      ).choices(MAC_POLICIES),
+    )
+    .option('--start', 'start the VM in the end; with --into one that was halted, too')
     .addOption(new Option('--disks-only', 'make the disk alone').conflicts(['start', 'network', 'macs']))
     .addOption(
       new Option(
