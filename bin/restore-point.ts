@@ -50,14 +50,20 @@ export async function pointNamed(client: ApiClient, name: string): Promise<Image
   );
 }
 
+/** Which restore point of a VM. */
+interface Wanted {
+  readonly vm: string;
+  readonly before?: Date | undefined;
+  /** Position of the disk, where the VM has points of several. */
+  readonly device?: string | undefined;
+}
+
 /**
  * The newest restore point of a VM that was verified, can be restored and is of a time before `before`, if that is said.
- * @throws CommandFailure where there is none, with those that there are, and where several VMs had the name
+ * @throws CommandFailure where there is none, with those that there are, and where several VMs had the name or several
+ *   of its disks were imaged
  */
-export async function pointBefore(
-  client: ApiClient,
-  { vm, before }: { readonly vm: string; readonly before?: Date | undefined },
-): Promise<ImageView> {
+export async function pointBefore(client: ApiClient, { vm, before, device }: Wanted): Promise<ImageView> {
   const points = await listPoints(client, { vm });
   const at = (point: ImageView) => Date.parse(momentOf(point));
   const newestFirst = points.toSorted((a, b) => at(b) - at(a));
@@ -68,12 +74,34 @@ export async function pointBefore(
     throw new CommandFailure(
       `${vms.length} VMs were called ${JSON.stringify(vm)}: name one by its UUID: ${vms.slice(0, MOST_NAMED).join(', ')}`,
     );
-  const found = good.find((point) => !before || at(point) < before.getTime());
+  const found = ofOneDisk(good, vm, device).find((point) => !before || at(point) < before.getTime());
   if (found) return found;
   const what = `no verified restore point of ${JSON.stringify(vm)}${before ? ` before ${time(before.toISOString())}` : ''}`;
   if (points.length === 0)
     throw new CommandFailure(`there is ${what}, nor any other: "xensnap images" lists those of all VMs`);
   throw new CommandFailure(`there is ${what}; there is: ${named(newestFirst)}`);
+}
+
+/**
+ * Those of the disk that is meant. The newest of another disk would be no later state of it.
+ * @throws CommandFailure where that is not clear
+ */
+function ofOneDisk(
+  points: readonly ImageView[],
+  vm: string,
+  device: string | undefined,
+): readonly ImageView[] {
+  const newest = new Map<string, ImageView>();
+  for (const point of points)
+    if (point.device !== null && !newest.has(point.device)) newest.set(point.device, point);
+  if (newest.size < 2) return points;
+  if (device !== undefined && newest.has(device)) return points.filter((point) => point.device === device);
+  const choices = [...newest]
+    .toSorted(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
+    .map(([position, point]) => `${position}: ${time(momentOf(point))} ${point.id}`);
+  throw new CommandFailure(
+    `the restore points of ${JSON.stringify(vm)} are of ${newest.size} of its disks: name one by its id; the newest of each is ${choices.slice(0, MOST_NAMED).join(', ')}`,
+  );
 }
 
 /** Some of the points, each with its time and what speaks against it. */

@@ -1,3 +1,4 @@
+import { shorten } from '../glance/shorten.ts';
 import type { Session } from '../xapi/session.ts';
 import type { VmRecord } from '../xapi/types.ts';
 import { XensnapError } from './errors.ts';
@@ -6,6 +7,9 @@ import type { Exchanged } from './pool/exchange.ts';
 import { findVm, refuseOtherThanVm } from './pool/inspect.ts';
 import { refuseUnlessHaltable } from './pool/shut-down.ts';
 import { chooseRoot, disksOfVm } from './pool/vm-disks.ts';
+import type { RestorableImage } from './restorable-image.ts';
+
+const MOST_NAME_CHARACTERS = 100;
 
 /** A wish to have an image's disk in the place of one that a VM has. */
 export interface IntoWish {
@@ -46,6 +50,32 @@ export async function findIntoVm(
     ...{ uuid: vm.uuid, name: vm.name_label, device: disk.device },
     ...{ diskUuid: vdi.uuid, srUuid, shutdown },
   };
+}
+
+/**
+ * Refuses an image of another disk of that VM than the one that it boots from, where nobody has said which one is meant.
+ * @throws BadRequest
+ */
+export function refuseOtherDisk(
+  { uuid, name, device }: IntoVm,
+  { vmUuid, vmConfig }: Pick<RestorableImage, 'vmUuid' | 'vmConfig'>,
+): void {
+  const own = vmConfig?.disk.device;
+  if (vmUuid !== uuid || own === undefined || own === device) return;
+  throw new XensnapError(
+    'BadRequest',
+    `device: the image is of the disk at ${own} of the VM "${name}", and the one at ${device} would be exchanged. Name the one that is meant.`,
+  );
+}
+
+/** What whoever restores an image into a VM that it is not of should know. */
+export function otherVmWarning(
+  { uuid, name }: IntoVm,
+  { vmUuid, vmName }: Pick<RestorableImage, 'vmUuid' | 'vmName'>,
+): string | undefined {
+  if (vmUuid === undefined || vmUuid === uuid) return undefined;
+  const other = vmName === undefined ? '' : `, "${shorten(vmName, MOST_NAME_CHARACTERS)}",`;
+  return `The image is of another VM${other} than "${name}", whose disk it takes.`;
 }
 
 /** Why a disk could not be exchanged: the VM is no longer as the restore was asked for, or a disk is not. */

@@ -16,6 +16,9 @@ export interface RestorableImage {
   readonly sha512: string | null;
   readonly virtualBytes: number;
   readonly vmConfig?: VmConfig;
+  /** UUID and name of the VM that it says it is of; the one of an image of ours, as its job wrote it. */
+  readonly vmUuid?: string;
+  readonly vmName?: string;
   /** What whoever restores it should know of it. */
   readonly warnings: readonly string[];
 }
@@ -63,6 +66,7 @@ export function restorableImage(
   if (virtualBytes <= 0) throw refuse('it does not say how large its disk is: set min_disk, in GiB');
   if (format === 'vhd' && virtualBytes > MAX_VHD_BYTES)
     throw refuse('it says that its disk has more than 2040 GiB');
+  const { xensnap_vm: vmUuid, xensnap_vm_name: vmName } = image.properties;
   const sha512 = image.osHashAlgo === 'sha512' ? image.osHashValue : null;
   return {
     id: image.id,
@@ -72,6 +76,8 @@ export function restorableImage(
     sha512,
     virtualBytes,
     ...(vmConfig && { vmConfig }),
+    ...(vmUuid !== undefined && { vmUuid }),
+    ...(vmName !== undefined && { vmName }),
     warnings: image.properties.xensnap_verified === 'true' ? [] : [NEVER_VERIFIED],
   };
 }

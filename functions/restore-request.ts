@@ -1,7 +1,7 @@
 import { type Config, type PoolConfig, poolConfig } from './config.ts';
 import { XensnapError } from './errors.ts';
 import { takeVm } from './held-vm.ts';
-import { findIntoVm } from './into-vm.ts';
+import { findIntoVm, refuseOtherDisk } from './into-vm.ts';
 import type { IntoVm, RestoreJob } from './job.ts';
 import { askForJob } from './job-request.ts';
 import { chooseSr, refuseWithoutRoom } from './pool/choose-sr.ts';
@@ -62,6 +62,7 @@ async function look(
     return await runtime.withSession(pool, async (xapi) => {
       const { into: named, ...how } = wish;
       const into = named === undefined ? undefined : await findIntoVm(xapi, { into: named, ...how });
+      if (into && wish.device === undefined) refuseOtherDisk(into, image);
       const { record } = await chooseSr(xapi, {
         asked: wish.sr,
         before: into?.srUuid ?? before,

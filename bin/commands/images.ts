@@ -43,6 +43,7 @@ function imagesTable(images: readonly ImageView[], now: Date): string {
       IMAGE: image.id,
       NAME: image.name,
       VM: image.vm?.name ?? image.vm?.uuid ?? null,
+      DEVICE: image.device,
       TYPE: image.backupType,
       TAKEN: time(momentOf(image)),
       AGE: age((now.getTime() - Date.parse(momentOf(image))) / 1000),

@@ -144,10 +144,10 @@ async function undo(
 async function chosenId(
   client: ApiClient,
   name: string | undefined,
-  { vm = '', at: before, json }: RestoreOptions,
+  { vm = '', at: before, device, json }: RestoreOptions,
 ): Promise<string> {
   const point =
-    name === undefined ? await pointBefore(client, { vm, before }) : await pointNamed(client, name);
+    name === undefined ? await pointBefore(client, { vm, before, device }) : await pointNamed(client, name);
   if (!json) print(chosenText(point));
   return point.id;
 }

@@ -27,6 +27,10 @@ export const ImageView = z
       .object({ uuid: z.string(), name: z.string().nullable() })
       .nullable()
       .openapi({ description: 'The VM that it is of, as it was called then.' }),
+    device: z.string().nullable().openapi({
+      description: 'Position of the disk in its VM; null where the image does not say it.',
+      example: '0',
+    }),
     pool: z.string().nullable(),
     backupType: z.string().nullable().openapi({ description: 'Null for a snapshot.', example: 'daily' }),
     consistency: z.string().nullable(),
@@ -81,6 +85,7 @@ export function imageView(point: RestorePoint, listener: Listener): ImageView {
     virtualBytes: refused ? null : restorable.virtualBytes,
     format: refused ? null : restorable.format,
     vm: vmUuid === null ? null : { uuid: vmUuid, name: said('xensnap_vm_name') },
+    device: refused ? null : (restorable.vmConfig?.disk.device ?? null),
     pool: said('xensnap_pool'),
     backupType: image.properties.image_type === 'backup' ? said('backup_type') : null,
     consistency: said('xensnap_consistency'),

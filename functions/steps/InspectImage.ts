@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { XensnapError } from '../errors.ts';
+import { otherVmWarning } from '../into-vm.ts';
 import { chooseSr, readsAsZeros, refuseWithoutRoom } from '../pool/choose-sr.ts';
 import { requirePlugin } from '../pool/dom0.ts';
 import { chooseHost } from '../pool/host.ts';
@@ -16,7 +17,8 @@ export const handler = step('InspectImage', { needs: [] }, async (_state, deps) 
   const { job, xapi, store, glance, config } = deps;
   const { image: imageId, sr: asked } = job.request;
   const image = restorableImage(imageId, await glance.getImage(imageId), job.project, config);
-  for (const warning of image.warnings)
+  const other = job.into && otherVmWarning(job.into, image);
+  for (const warning of [...image.warnings, ...(other === undefined ? [] : [other])])
     if (!job.warnings?.includes(warning)) await store.jobs.warn(job.id, warning, warning);
   // The image's id is that of the job which made it; its record may be gone.
   const before = job.into?.srUuid ?? (await store.jobs.snapshot(imageId))?.srUuid;

@@ -107,6 +107,25 @@ it('names the points that there are where none fits, and refuses to guess betwee
   expect(twins.requests).toHaveLength(1);
 });
 
+it('refuses to guess which disk is meant where several of a VM were imaged', async () => {
+  await using api = await apiOf(
+    'vm=web-1',
+    taken(21, { device: '1' }),
+    taken(20, { device: null }),
+    taken(18),
+  );
+  const ask = (...args: string[]) => xensnap(['restore', '--vm', 'web-1', ...args, '--api', api.url]);
+  for (const args of [[], ['--at', '2026-11-20T00:00Z'], ['--into', 'web-1', '--device', '2']]) {
+    const { status, stderr } = await ask(...args);
+    expect([status, stderr]).toEqual([
+      1,
+      `xensnap: the restore points of "web-1" are of 2 of its disks: name one by its id; the newest of each is 0: 2026-11-18 02:00:00Z ${taken(18).id}, 1: 2026-11-21 02:00:00Z ${taken(21).id}\n`,
+    ]);
+  }
+  await ask('--into', 'web-1', '--device', '0');
+  expect(api.requests.at(-1)?.body).toEqual({ image: taken(18).id, into: 'web-1', device: '0' });
+});
+
 it('lists restore points with their age, and what speaks against one', async () => {
   await using api = await stubApi({
     'GET /images?limit=50&vm=web-1&type=daily': () => [
@@ -126,7 +145,9 @@ it('lists restore points with their age, and what speaks against one', async () 
   });
   const { stdout } = await xensnap(['images', 'web-1', '--type', 'daily', '--api', api.url]);
   const lines = stdout.trimEnd().split('\n');
-  expect(lines[0]).toMatch(/^IMAGE +NAME +VM +TYPE +TAKEN +AGE +SIZE +DISK +FORMAT +VERIFIED +TESTED +BUT$/);
+  expect(lines[0]).toMatch(
+    /^IMAGE +NAME +VM +DEVICE +TYPE +TAKEN +AGE +SIZE +DISK +FORMAT +VERIFIED +TESTED +BUT$/,
+  );
   expect(lines[1]).toMatch(
     /daily +2026-11-21 02:00:00Z +\d+ \w+ +1.0 GiB +4.0 GiB +vhd +yes +failed: ImageDamaged +protected$/,
   );

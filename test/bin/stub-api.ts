@@ -135,6 +135,7 @@ export function anImageView(fields: Partial<ImageView> = {}): ImageView {
     virtualBytes: 2 ** 32,
     format: 'vhd',
     vm: VM,
+    device: '0',
     pool: 'demo',
     backupType: 'daily',
     consistency: 'crash-consistent',

@@ -119,6 +119,49 @@ it('exchanges the disk of a VM that is there, keeps the old one, and exchanges t
   expect(await list()).toEqual({ kept: [], gaps: [] });
 });
 
+/** Undoes a restore, and destroys what it had brought. */
+async function takeBack(at: Scenario, id: string): Promise<void> {
+  expect((await at.ask('POST', `/restores/${id}/undo`)).status).toBe(200);
+  expect((await at.ask('DELETE', `/restores/${id}/kept`)).status).toBe(204);
+}
+
+it('puts the image of a data disk in the place of no other disk of its VM, unless it is told to', async () => {
+  const at = await imaged({}, { extraDisks: [2] });
+  const data = await at.request('shop', { force: true, device: '1' });
+  expect(await at.job(data)).toMatchObject({ status: 'succeeded' });
+  const { images } = (await at.ask('GET', '/images?vm=shop')).body;
+  expect(images.map(({ device }: { device: string }) => device).toSorted()).toEqual(['0', '1']);
+  expect(await at.ask('POST', '/restores', { image: data, into: 'shop' })).toMatchObject({
+    status: 400,
+    body: {
+      error: {
+        name: 'BadRequest',
+        message:
+          'device: the image is of the disk at 1 of the VM "shop", and the one at 0 would be exchanged. Name the one that is meant.',
+      },
+    },
+  });
+  const { body } = await at.ask('POST', '/restores', { image: data, into: 'shop', device: '1' });
+  expect(await restored(at.service, body.id)).toMatchObject({ status: 'succeeded', into: { device: '1' } });
+  expect(at.pool.vm('shop').rootVdi?.uuid).toBe(at.old);
+  await takeBack(at, body.id);
+});
+
+it('warns where the image is of another VM than the one whose disk it takes', async () => {
+  const at = await imaged({
+    prepare: async (pool) => {
+      await pool.addVm({ ...SPEC, name: 'other' });
+    },
+  });
+  const { body } = await at.ask('POST', '/restores', { image: at.image, into: 'other' });
+  const done = await restored(at.service, body.id);
+  expect([done.status, done.warnings]).toEqual([
+    'succeeded',
+    ['The image is of another VM, "shop", than "other", whose disk it takes.'],
+  ]);
+  await takeBack(at, body.id);
+});
+
 class Broken extends Error {
   override readonly name = 'Broken';
 }

@@ -47,7 +47,8 @@ it('tells of a restore point what a restore takes of it', async () => {
     {
       ...{ id, name: 'whole', status: 'active', createdAt, takenAt: '2026-01-01T02:00:00.000Z' },
       ...{ sizeBytes: 4096, virtualBytes: 4096, format: 'raw', pool: 'demo', backupType: 'daily' },
-      ...{ vm: { uuid: 'vm-1', name: 'web-1' }, consistency: 'quiesced', verified: true, protected: true },
+      ...{ vm: { uuid: 'vm-1', name: 'web-1' }, device: null },
+      ...{ consistency: 'quiesced', verified: true, protected: true },
       tested: { at: '2026-01-02T00:00:00Z', seconds: 12, reached: 'tools', failed: null },
       refusal: null,
     },
