@@ -4,13 +4,19 @@ import type { SnapshotJob } from './job.ts';
 import { sentence } from './sentence.ts';
 import type { VerifiedBackup } from './store/backups.ts';
 import { differenceOf } from './verified-image.ts';
+import { readVmConfig, VM_CONFIG_PROPERTY } from './vm-config.ts';
 
-/** The backups that replace each other: of one VM, one type, one installation and one project. */
+/** The backups that replace each other: of one disk of a VM, one type, one installation and one project. */
 export interface BackupSet {
   readonly installation: string;
   readonly pool: string;
   readonly vmUuid: string;
   readonly type: string;
+  /**
+   * Position of the disk: two disks of a VM may be backed up with one type. Absent where it is not known which one is
+   * meant. An image that does not say of which disk it is counts for any, as it did before images said so.
+   */
+  readonly device?: string;
   /** The project whose backups these are; absent where the API is not for projects. */
   readonly project?: string;
   /**
@@ -41,6 +47,7 @@ export function backupSetOf(job: SnapshotJob, installation: string): BackupSet |
       pool: job.pool,
       vmUuid: job.vmUuid,
       type: backup.type,
+      ...(job.device !== undefined && { device: job.device }),
       ...(job.project !== undefined && { project: job.project }),
     }
   );
@@ -115,6 +122,9 @@ function whyIgnored(image: Image, set: BackupSet): string | undefined {
   if (properties.xensnap_vm !== set.vmUuid || properties.xensnap_pool !== set.pool)
     return 'it is of another VM';
   if (properties.backup_type !== set.type) return 'it is of another type';
+  const device = deviceOf(image);
+  if (set.device !== undefined && device !== undefined && device !== set.device)
+    return `it is of the disk at ${device}`;
   if (properties.xensnap_project !== set.project) return "it is another project's";
   if (set.owner !== undefined && image.owner !== set.owner) return 'it belongs to somebody else';
   if (image.status !== 'active') return `it is ${image.status}, not active`;
@@ -126,6 +136,12 @@ function whyIgnored(image: Image, set: BackupSet): string | undefined {
   const difference = verified && differenceOf(image, verified, set.installation);
   if (difference !== undefined) return `it ${difference}`;
   return undefined;
+}
+
+/** Position of the disk that an image says it is of. */
+export function deviceOf({ properties }: Pick<Image, 'properties'>): string | undefined {
+  const text = properties[VM_CONFIG_PROPERTY];
+  return text === undefined ? undefined : readVmConfig(text)?.disk.device;
 }
 
 function newestFirst(a: Image, b: Image): number {

@@ -1,6 +1,6 @@
 import { mapBounded } from '../bounded.ts';
 import type { Reason } from '../errors.ts';
-import { type BackupSet, judgeBackups, listBackups, type Verdict } from '../rotation.ts';
+import { type BackupSet, deviceOf, judgeBackups, listBackups, type Verdict } from '../rotation.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import type { Schedule, ScheduledVm } from './schedule.ts';
 import { selectVms } from './select.ts';
@@ -26,7 +26,7 @@ export async function judgeRetention(schedule: Schedule, runtime: Runtime): Prom
 
 async function judge(
   { pool, uuid }: ScheduledVm,
-  { backupType: type, project, keep }: Schedule,
+  { id, backupType: type, device, project, keep }: Schedule,
   { glance, store, config }: Runtime,
 ): Promise<Verdict[]> {
   const { installation } = config;
@@ -40,11 +40,16 @@ async function judge(
     ...(project !== undefined && { project }),
   };
   const images = await listBackups(glance, set);
+  const sorted = judgeBackups(images, set, keep);
+  // Which disk a VM boots from is told by the newest backup that this schedule has made of it.
+  const own = sorted.find(({ image }) => image.properties.xensnap_schedule === id);
+  const disk = device ?? (own && deviceOf(own.image));
+  const ofDisk: BackupSet = { ...set, ...(disk !== undefined && { device: disk }) };
   // A rotation knows the backups' owner from the image that its job made; this knows it from the newest of them.
-  for (const { image, action } of judgeBackups(images, set, keep)) {
+  for (const { image, action } of judgeBackups(images, ofDisk, keep)) {
     if (action === 'ignore') break;
     const job = await store.jobs.get(image.id);
-    if (job?.committed) return judgeBackups(images, { ...set, owner: image.owner }, keep);
+    if (job?.committed) return judgeBackups(images, { ...ofDisk, owner: image.owner }, keep);
   }
-  return judgeBackups(images, set, keep);
+  return judgeBackups(images, ofDisk, keep);
 }

@@ -54,6 +54,18 @@ it('keeps the newest and deletes the rest', () => {
   expect(judged(images, 2)).toEqual({ c: 'keep', b: 'keep', a: 'delete' });
 });
 
+it('counts images that do not say of which disk they are for any disk', () => {
+  const images = [
+    backup(1, { id: 'a' }),
+    backup(2, { id: 'b' }, { xensnap_vm_config: '{"disk":{"device":"1"}}' }),
+  ];
+  const verdicts = judgeBackups(images, { ...set, device: '0' }, 1);
+  expect(verdicts.map(({ image, action }) => [image.id, action])).toEqual([
+    ['b', 'keep'],
+    ['a', 'delete'],
+  ]);
+});
+
 it('goes by the time of verification, not by that of the request', () => {
   const early = backup(1, { id: 'asked-first' }, { xensnap_verified_at: '2026-01-01T05:00:00.000Z' });
   expect(judged([early, backup(2, { id: 'asked-last' })], 1)).toEqual({
