@@ -51,6 +51,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
       guestWrites: options.guestWrites ?? true,
       guestBootSeconds: options.guestBootSeconds ?? 40,
       guestShutdownSeconds: options.guestShutdownSeconds ?? 1,
+      vmStartSeconds: options.vmStartSeconds ?? 2,
     },
     hosts: [],
     guests: new Map(),

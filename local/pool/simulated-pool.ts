@@ -41,6 +41,8 @@ export interface PoolOptions {
   readonly guestBootSeconds?: number;
   /** How long a guest takes to go down once it was asked to, whoever waits for that: 1. */
   readonly guestShutdownSeconds?: number;
+  /** How long `VM.start` takes until there is a domain: 2. */
+  readonly vmStartSeconds?: number;
   /** Each host's memory: 64. */
   readonly hostMemoryGib?: number;
   /** How long a failed login takes; as the release has it if left out. */

@@ -126,6 +126,7 @@ export interface PoolSettings {
   readonly guestWrites: boolean;
   readonly guestBootSeconds: number;
   readonly guestShutdownSeconds: number;
+  readonly vmStartSeconds: number;
 }
 
 /** All that the simulated pool consists of. */

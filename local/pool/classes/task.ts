@@ -6,6 +6,7 @@ import { encodeValue } from '../wire/xmlrpc.ts';
 const KEPT_SECONDS = 3900;
 const PENDING_SECONDS = 86_400;
 const MAX_TASKS = 200;
+const LOOK_SECONDS = 0.5;
 
 export interface NewTask {
   readonly label: string;
@@ -72,6 +73,15 @@ export function throwIfCancelling({ pool, task }: Context): void {
   if (!pool.db.has('task', task)) return;
   if (Object.values(pool.db.map('task', task, 'current_operations')).includes('cancel'))
     throw new XapiFailure('TASK_CANCELLED', task);
+}
+
+/** An operation that takes so long, and looks now and then whether it is still wanted. */
+export async function sleepUnlessCancelled(context: Context, seconds: number): Promise<void> {
+  const { clock, stopped } = context.pool;
+  for (let left = seconds; left > 0; left -= LOOK_SECONDS) {
+    await clock.sleep(Math.min(left, LOOK_SECONDS), stopped);
+    throwIfCancelling(context);
+  }
 }
 
 function assertStatus(value: string): void {

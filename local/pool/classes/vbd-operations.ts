@@ -1,5 +1,6 @@
 import { XapiFailure } from '../failure.ts';
-import type { PoolState } from '../state.ts';
+import type { Context, PoolState } from '../state.ts';
+import { updateAllowedVdiOperations } from './vdi-operations.ts';
 
 const OPERATIONS = ['attach', 'eject', 'unplug', 'unplug_force', 'insert', 'plug', 'pause', 'unpause'];
 const PLUGGING = ['plug', 'unplug', 'unplug_force'];
@@ -67,4 +68,30 @@ export function usersOf(db: PoolState['db'], vdi: string): string[] {
 export function updateAllowedVbdOperations(pool: PoolState, vbd: string): void {
   const allowed = OPERATIONS.filter((operation) => !vbdRefusal(pool, vbd, operation));
   pool.db.set('VBD', vbd, 'allowed_operations', allowed);
+}
+
+/** Marks VBDs while `work` runs, which their disks' operations wait for (message_forwarding.ml, with_vbds_marked). */
+export async function withVbdsMarked<T>(
+  { pool, task }: Context,
+  vbds: readonly string[],
+  operation: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { db, released } = pool;
+  const mark = (operations: Record<string, string>): void => {
+    for (const vbd of vbds.filter((each) => db.has('VBD', each))) {
+      db.set('VBD', vbd, 'current_operations', operations);
+      updateAllowedVbdOperations(pool, vbd);
+      const vdi = db.text('VBD', vbd, 'VDI');
+      if (db.has('VDI', vdi)) updateAllowedVdiOperations(pool, vdi);
+      released.emit(`VBD/${vbd}`);
+      released.emit(`VDI/${vdi}`);
+    }
+  };
+  mark({ [task]: operation });
+  try {
+    return await work();
+  } finally {
+    mark({});
+  }
 }

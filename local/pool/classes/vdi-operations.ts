@@ -19,11 +19,15 @@ const OPERATIONS = [
 function refusal({ db }: PoolState, vdi: string, operation: string): XapiFailure | undefined {
   const [current] = Object.entries(db.map('VDI', vdi, 'current_operations'));
   if (current) return new XapiFailure('OTHER_OPERATION_IN_PROGRESS', 'VDI', vdi, current[1], current[0]);
-  if (LIVE_OPERATIONS.includes(operation)) return undefined;
-  const inUse = db
-    .referrers('VBD', 'VDI', vdi)
-    .some((vbd) => db.flag('VBD', vbd, 'currently_attached') || db.flag('VBD', vbd, 'reserved'));
-  if (inUse) return new XapiFailure('VDI_IN_USE', vdi, operation);
+  const isLive = LIVE_OPERATIONS.includes(operation);
+  const vbds = db.referrers('VBD', 'VDI', vdi);
+  const inUse = vbds.some(
+    (vbd) => db.flag('VBD', vbd, 'currently_attached') || db.flag('VBD', vbd, 'reserved'),
+  );
+  if (inUse && !isLive) return new XapiFailure('VDI_IN_USE', vdi, operation);
+  const [busy] = vbds.flatMap((vbd) => Object.entries(db.map('VBD', vbd, 'current_operations')));
+  if (busy) return new XapiFailure('OTHER_OPERATION_IN_PROGRESS', 'VDI', vdi, busy[1], busy[0]);
+  if (isLive) return undefined;
   const sr = db.text('VDI', vdi, 'SR');
   if (db.text('SR', sr, 'type') === 'udev') return new XapiFailure('VDI_IS_A_PHYSICAL_DEVICE', vdi);
   return db.flag('SR', sr, 'is_tools_sr') ? new XapiFailure('SR_OPERATION_NOT_SUPPORTED', sr) : undefined;

@@ -1,16 +1,18 @@
+import { NULL_REF } from '../database/value.ts';
 import { XapiFailure } from '../failure.ts';
-import type { Context, PoolState } from '../state.ts';
+import type { Context, Host, PoolState } from '../state.ts';
 import { assertCanBootHere, assertMemory, freeMemory } from './can-boot.ts';
 import { atHost } from './forwarding.ts';
+import { sleepUnlessCancelled } from './task.ts';
 import { refuseElsewhere } from './vbd-attach.ts';
-import { vbdRefusal } from './vbd-operations.ts';
+import { vbdRefusal, withVbdsMarked } from './vbd-operations.ts';
 import { enterPowerState } from './vm.ts';
 import { GENERIC_BIOS_STRINGS, memoryOverhead } from './vm-create.ts';
 import { asTold, withVmOperation } from './vm-operations.ts';
 
 /**
  * `VM.start` and `VM.start_on` (message_forwarding.ml): the domain is there when the call is over, and its power state is
- * Running. What the guest makes of it shows later, or never.
+ * Running, which until then is Halted. What the guest makes of it shows later, or never.
  * @throws XapiFailure NO_HOSTS_AVAILABLE where no host could run it, of `start_on` why this one cannot, and
  * HOST_NOT_ENOUGH_FREE_MEMORY where memory is all that is lacking
  */
@@ -28,14 +30,11 @@ async function startVm(context: Context, vm: string, paused: boolean, wanted?: s
     db.set('VM', vm, 'memory_overhead', String(memoryOverhead(db.row('VM', vm))));
     if (Object.keys(db.map('VM', vm, 'bios_strings')).length === 0)
       db.set('VM', vm, 'bios_strings', { ...GENERIC_BIOS_STRINGS });
-    if (wanted !== undefined) assertCanBootHere(pool, vm, wanted, { memory: true });
-    const host = wanted ?? chooseHost(pool, vm);
-    await atHost(context, host, async () => {
-      assertMemory(pool, vm, host);
-      for (const vbd of vbds.filter((each) => db.has('VDI', db.text('VBD', each, 'VDI'))))
-        refuseElsewhere(pool, vbd, host);
-      enterPowerState(pool, vm, paused ? 'Paused' : 'Running', host, 'from disk');
-      db.set('VM_metrics', db.text('VM', vm, 'metrics'), 'start_time', pool.clock.now());
+    const host = await withVbdsMarked(context, vbds, 'attach', async () => {
+      if (wanted !== undefined) assertCanBootHere(pool, vm, wanted, { memory: true });
+      const chosen = wanted ?? chooseHost(pool, vm);
+      await atHost(context, chosen, (host) => makeDomain(context, vm, host, paused));
+      return chosen;
     });
     const [name, uuid] = [db.text('VM', vm, 'name_label'), db.text('VM', vm, 'uuid')];
     const on = `${db.text('host', host, 'name_label')} (uuid: ${db.text('host', host, 'uuid')})`;
@@ -44,6 +43,40 @@ async function startVm(context: Context, vm: string, paused: boolean, wanted?: s
       body: `VM '${name}' (uuid: ${uuid}) started on host: ${on}`,
     });
   });
+}
+
+/**
+ * Takes its time. Meanwhile the host keeps memory for it, and its disks count as attached, although the VM is still
+ * Halted (xapi_xenops.ml, start): until that host says otherwise, if it dies before.
+ */
+async function makeDomain(
+  context: Context,
+  vm: string,
+  { ref: host, power }: Host,
+  paused: boolean,
+): Promise<void> {
+  const { pool } = context;
+  const { db } = pool;
+  const vbds = db.referrers('VBD', 'VM', vm);
+  assertMemory(pool, vm, host);
+  db.set('VM', vm, 'scheduled_to_be_resident_on', host);
+  const attach = (attached: boolean): void => {
+    for (const vbd of vbds) db.set('VBD', vbd, 'currently_attached', attached);
+  };
+  attach(true);
+  try {
+    await sleepUnlessCancelled(context, pool.settings.vmStartSeconds);
+    if (power.signal.aborted) return;
+    for (const vbd of vbds.filter((each) => db.has('VDI', db.text('VBD', each, 'VDI'))))
+      refuseElsewhere(pool, vbd, host);
+  } catch (error) {
+    attach(false);
+    throw error;
+  } finally {
+    db.set('VM', vm, 'scheduled_to_be_resident_on', NULL_REF);
+  }
+  enterPowerState(pool, vm, paused ? 'Paused' : 'Running', host, 'from disk');
+  db.set('VM_metrics', db.text('VM', vm, 'metrics'), 'start_time', pool.clock.now());
 }
 
 /** Where it has an affinity if that can be, else where most memory is free; memory is looked at last. */

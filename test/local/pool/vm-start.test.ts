@@ -210,6 +210,49 @@ it('does not start on a disk that another host’s control domain writes to', as
   expect(vm.record().power_state).toBe('Halted');
 });
 
+it('is Halted, busy, and has its disk in use, until its domain is there', async () => {
+  await using world = await aPool({ vms: 0, vmStartSeconds: 600 });
+  const { pool, client } = world;
+  const vm = await pool.addVm({ name: 'vm', diskMib: 2, powerState: 'Halted' });
+  const disk = vm.rootVdi?.ref;
+  const start = await client.call('Async.VM.start', vm.ref, false, false);
+  const [vbd = ''] = (await client.call('VDI.get_VBDs', disk)) as string[];
+  await until(() => pool.record('VBD', vbd).currently_attached === true);
+  expect(vm.record()).toMatchObject({
+    ...{
+      power_state: 'Halted',
+      resident_on: 'OpaqueRef:NULL',
+      current_operations: { [String(start)]: 'start' },
+    },
+  });
+  expect(pool.record('VBD', vbd).current_operations).toEqual({ [String(start)]: 'attach' });
+  expect((await client.fails('VBD.destroy', vbd))[0]).toBe('OPERATION_NOT_ALLOWED');
+  expect(await client.fails('VDI.destroy', disk)).toEqual(['VDI_IN_USE', disk, 'destroy']);
+  expect((await client.fails('VM.hard_shutdown', vm.ref))[0]).toBe('VM_BAD_POWER_STATE');
+  await client.call('task.cancel', start);
+  await until(() => pool.record('task', String(start)).status === 'cancelled');
+  expect(vm.record()).toMatchObject({ power_state: 'Halted', current_operations: {} });
+  expect(pool.record('VBD', vbd)).toMatchObject({ currently_attached: false, current_operations: {} });
+  await client.call('VM.start', vm.ref, false, false);
+  expect(vm.record().power_state).toBe('Running');
+});
+
+it('leaves the disks of a VM attached whose host has died while it started', async () => {
+  await using world = await aPool({ vms: 0, hosts: 2, vmStartSeconds: 600 });
+  const { pool, client } = world;
+  const vm = await pool.addVm({ name: 'vm', diskMib: 2, sr: 'nfs', powerState: 'Halted' });
+  const start = client.fails('VM.start_on', vm.ref, pool.hosts[1]?.ref, false, false);
+  const [vbd = ''] = (await client.call('VDI.get_VBDs', vm.rootVdi?.ref)) as string[];
+  await until(() => pool.record('VBD', vbd).currently_attached === true);
+  await pool.setHost(pool.hosts[1]?.uuid ?? '', { live: false });
+  expect((await start)[0]).toBe('CANNOT_CONTACT_HOST');
+  expect(vm.record()).toMatchObject({ power_state: 'Halted', current_operations: {} });
+  expect((await client.fails('VBD.destroy', vbd))[0]).toBe('OPERATION_NOT_ALLOWED');
+  await client.call('VM.start_on', vm.ref, pool.hosts[0]?.ref, false, false);
+  await client.call('VM.hard_shutdown', vm.ref);
+  await client.call('VBD.destroy', vbd);
+});
+
 it('strikes what a restore does with faults', async () => {
   await using world = await aPool({ vms: 0 });
   const { pool, client } = world;
