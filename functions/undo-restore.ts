@@ -3,7 +3,7 @@ import { takeVm } from './held-vm.ts';
 import { whyNotExchanged } from './into-vm.ts';
 import { isSwapped, type RestoreJob, type SwappedJob } from './job.ts';
 import { keptDisk } from './kept-disks.ts';
-import { lookAt } from './pool/position.ts';
+import { lookAt, refuseWhileBusy } from './pool/position.ts';
 import { refuseUnlessHaltable } from './pool/shut-down.ts';
 import { type Asker, notNow, withRestoreAlone } from './restore-alone.ts';
 import type { Runtime } from './runtime/executions.ts';
@@ -17,7 +17,8 @@ const MOST_SECONDS = 20;
 /**
  * Gives a VM the disk back that it had before a restore into it: the one that was restored is kept in its place. What has
  * been undone before is answered as it is.
- * @throws JobNotFound, RestoreConflict, VmNotFound, VmNotHalted, VmChanged, SnapshotInProgress where a job has the VM
+ * @throws JobNotFound, RestoreConflict, VmNotFound, VmNotHalted, VmChanged, XapiBusy, SnapshotInProgress where a job has
+ *   the VM
  */
 export async function undoRestore(jobId: string, asker: Asker, runtime: Runtime): Promise<RestoreJob> {
   return withRestoreAlone(jobId, runtime, async (job) => {
@@ -56,6 +57,7 @@ async function look(job: SwappedJob, { allows }: Asker, runtime: Runtime): Promi
     if (allows && !allows(at.vm)) throw new XensnapError('VmNotFound', `There is no VM "${into.name}".`);
     if (at.diskUuid !== job.diskUuid) throw whyNotExchanged('other disk', into);
     refuseUnlessHaltable(at.vm, undefined);
+    refuseWhileBusy(at.vm);
     await keptDisk(xapi, runtime.config, { jobId: job.id, uuid: vmBefore.disk.uuid });
   });
 }

@@ -4,7 +4,7 @@ import type { VbdRecord } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
 import { attachmentsOf } from './control-domain.ts';
 import { byUuid, unlessUnknown } from './gone.ts';
-import { lookAt, type Place } from './position.ts';
+import { lookAt, type Place, refuseWhileBusy } from './position.ts';
 
 /** How a disk is attached to its VM: what the one that takes its place gets, too. */
 export type Attachment = Pick<
@@ -39,7 +39,7 @@ const ROUNDS = 5;
  * Puts a disk into another's place. Each round looks anew and does one call at most, so that it may be begun again
  * wherever an earlier run has ended; xapi itself takes no second device at a position.
  * @param before called before each effect; what it throws keeps that from being done
- * @throws XapiBusy when the position is never found as it was left
+ * @throws XapiBusy while something else is at the VM, and when the position is never found as it was left
  */
 export async function exchange(
   xapi: Session,
@@ -51,6 +51,7 @@ export async function exchange(
     if (!at) return 'VM gone';
     if (at.diskUuid === to) return 'done';
     if (at.vm.power_state !== 'Halted') return 'not halted';
+    refuseWhileBusy(at.vm);
     if (at.vbd && at.diskUuid !== from) return 'other disk';
     const disk = await byUuid(xapi, 'VDI', to);
     if (disk === undefined) return 'disk gone';

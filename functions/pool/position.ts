@@ -1,5 +1,6 @@
 import type { Session } from '../../xapi/session.ts';
 import { entriesOf, type Ref, type VbdRecord, type WholeVmRecord } from '../../xapi/types.ts';
+import { XensnapError } from '../errors.ts';
 import { positionOf } from './disk.ts';
 import { byUuid, GONE, unlessUnknown } from './gone.ts';
 
@@ -34,4 +35,21 @@ export async function lookAt(xapi: Session, { uuid, device }: Place): Promise<Fo
   if (record.type !== 'Disk') return { ref, vm, vbd };
   const disk = await unlessUnknown('VDI', record.VDI, () => xapi.call('VDI.get_uuid', record.VDI));
   return disk === GONE ? { ref, vm, vbd } : { ref, vm, vbd, diskUuid: disk };
+}
+
+/**
+ * Refuses a VM that something is at. One that starts is Halted until its domain is there, and no block stops it any
+ * more; and xapi takes a disk out from under a start, a copy, an export or a snapshot.
+ * @throws XapiBusy
+ */
+export function refuseWhileBusy({
+  name_label: name,
+  current_operations,
+}: Pick<WholeVmRecord, 'name_label' | 'current_operations'>): void {
+  const [operation] = Object.values(current_operations);
+  if (operation !== undefined)
+    throw new XensnapError(
+      'XapiBusy',
+      `The VM "${name}" is busy (${operation}): its disk stays until that is over.`,
+    );
 }

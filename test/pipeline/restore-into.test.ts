@@ -7,6 +7,7 @@ import { destroyUntilGone } from '../../functions/pool/destroy.ts';
 import { nameAtWork } from '../../functions/restored.ts';
 import { undoRestore } from '../../functions/undo-restore.ts';
 import type { Fault, VmSpec } from '../../local/pool/pool.ts';
+import type { Session } from '../../xapi/session.ts';
 import { askRestore, restored, takeAway } from '../support/restoring.ts';
 import { POOL_NAME, type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
 
@@ -369,6 +370,41 @@ it('has a running VM shut down when its disk is there, and starts it again, what
   expect((await runtime.store.jobs.restore(id))?.undoneAt).toBeDefined();
   await destroyKept(id, runtime);
   pool.vm('shop').setPowerState('Running');
+});
+
+it('takes no disk out of a halted VM that something is at: a snapshot that is being made, a start', async () => {
+  const at = await imaged({ pool: { vmStartSeconds: 30 } });
+  const { pool, service, image, old } = at;
+  const { ref } = pool.vm('shop');
+  const goOn = Promise.withResolvers<void>();
+  pool.faults.add({ method: 'VDI.snapshot', hold: goOn.promise });
+  const asOperator = <T>(use: (xapi: Session) => Promise<T>) => service.runtime.withSession(POOL_NAME, use);
+  const task = await asOperator((xapi) => xapi.call('Async.VM.snapshot', ref as never, 'theirs'));
+  const id = await askRestore(service, image, { into: 'shop' });
+  const waiting = await restored(service, id, ({ retrying }) => retrying?.state === 'SwapDisk');
+  expect(waiting.retrying).toMatchObject({ name: 'XapiBusy', message: expect.stringContaining('snapshot') });
+  expect(pool.vm('shop').rootVdi?.uuid).toBe(old);
+  goOn.resolve();
+  const done = await restored(service, id);
+  expect(done).toMatchObject({ status: 'succeeded' });
+  await asOperator(async (xapi) => {
+    const [snapshot = ''] = pool.vm('shop').record().snapshots as string[];
+    const vbds = await xapi.call('VBD.get_all_records_where', `field "VM" = "${snapshot}"`);
+    const disks = Object.values(vbds).flatMap(({ type, VDI }) => (type === 'Disk' ? [VDI] : []));
+    for (const disk of disks) await xapi.call('VDI.destroy', disk);
+    await xapi.call('VM.destroy', snapshot as never);
+    await xapi.call('task.destroy', task);
+  });
+
+  const start = await asOperator((xapi) => xapi.call('Async.VM.start', ref as never, false, false));
+  await expect.poll(() => pool.vm('shop').record().current_operations).not.toEqual({});
+  const undone = await undoRestore(id, {}, service.runtime).catch((error: Error) => error.name);
+  expect(undone).toBe('XapiBusy');
+  expect((await service.runtime.store.jobs.restore(id))?.undoing).toBeUndefined();
+  await expect.poll(() => pool.vm('shop').record().power_state, { timeout: 60_000 }).toBe('Running');
+  expect(pool.vm('shop').rootVdi?.uuid).toBe(done.diskUuid);
+  await asOperator((xapi) => xapi.call('task.destroy', start));
+  await takeAway(service, done);
 });
 
 it('touches nothing of a VM that was changed while the image was read', async () => {
