@@ -1,7 +1,7 @@
 import type { RestoreJob } from '../job.ts';
 import { destroyUntilGone } from '../pool/destroy.ts';
+import { destroyMadeVm } from '../pool/destroy-made.ts';
 import { finishRestored } from '../pool/finish-restored.ts';
-import { destroyMadeVm } from '../pool/restored-vm.ts';
 import { isKept, isNameAtWork } from '../restored.ts';
 import type { Found, Round } from './round.ts';
 

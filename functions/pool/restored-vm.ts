@@ -5,8 +5,7 @@ import { type NewVm, NULL_REF, type Ref, type WholeVmRecord } from '../../xapi/t
 import type { RestoreJob } from '../job.ts';
 import { nameAtWork } from '../restored.ts';
 import type { VmConfig } from '../vm-config.ts';
-import { destroyUntilGone } from './destroy.ts';
-import { byUuid, GONE, unlessGone, unlessUnknown } from './gone.ts';
+import { byUuid, GONE, unlessUnknown } from './gone.ts';
 import { isOf } from './restored-disk.ts';
 import { tagsOf } from './tags.ts';
 
@@ -96,21 +95,6 @@ export function vmRecordOf(
 function newGenerationId(): string {
   const half = () => randomBytes(8).readBigUInt64BE() >> 1n;
   return `${half()}:${half()}`;
-}
-
-/** Destroys a VM that a restore has made; that of a test may run, and is shut down hard before. */
-export async function destroyMadeVm(
-  xapi: Session,
-  { request }: Pick<RestoreJob, 'request'>,
-  uuid: string,
-): Promise<void> {
-  const found = request.test ? await byUuid(xapi, 'VM', uuid) : undefined;
-  if (found !== undefined)
-    await unlessGone(xapi, { class: 'VM', ref: found, uuid }, async (ref) => {
-      const { power_state } = await xapi.call('VM.get_record', ref);
-      if (power_state !== 'Halted') await xapi.call('VM.hard_shutdown', ref);
-    });
-  await destroyUntilGone(xapi, uuid, [], { exported: false });
 }
 
 /** Attaches the disk, as the one that the VM boots from; an empty CD drive, too, where there can be one. */

@@ -1,6 +1,7 @@
 import { XensnapError } from '../errors.ts';
 import { orAsItWas } from '../job.ts';
-import { destroyMadeVm, vmsMadeBy } from '../pool/restored-vm.ts';
+import { destroyMadeVm } from '../pool/destroy-made.ts';
+import { vmsMadeBy } from '../pool/restored-vm.ts';
 import { forgetTask } from '../pool/tasks.ts';
 import { type DepsOf, mayArrive, step } from '../step.ts';
 

@@ -137,3 +137,14 @@ it('leaves no running VM when it is cancelled, or the service is killed, and not
   expect(done).toMatchObject({ status: 'failed', error: { name: 'Interrupted' } });
   expect(saidOn(at, images.web)).toMatchObject({ failed: 'Interrupted' });
 });
+
+it('ends a start that takes its time when the test is cancelled meanwhile', async () => {
+  const at = await imaged({ pool: { vmStartSeconds: 900 } });
+  const { service, images, pool } = at;
+  const id = await askRestore(service, images.web, { test: true, boot: true });
+  const starting = await restored(service, id, ({ bootTask }) => bootTask !== undefined);
+  await cancelJob(starting, service.runtime, 'somebody');
+  expect(await restored(service, id)).toMatchObject({ status: 'cancelled' });
+  const destroys = pool.calls.filter(({ method }) => method === 'VM.destroy');
+  expect(destroys.filter(({ error }) => error !== undefined)).toEqual([]);
+});
