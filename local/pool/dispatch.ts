@@ -16,6 +16,7 @@ import { vifCalls } from './classes/vif.ts';
 import { vmCalls } from './classes/vm.ts';
 import { vmCreateCalls } from './classes/vm-create.ts';
 import { revertVm } from './classes/vm-revert.ts';
+import { vmShutdownCalls } from './classes/vm-shutdown.ts';
 import { vmStartCalls } from './classes/vm-start.ts';
 import { vtpmCalls } from './classes/vtpm.ts';
 import { coerce } from './database/coerce.ts';
@@ -48,6 +49,7 @@ const implementations: Record<string, Implementation> = {
   ...vmCalls,
   ...vmCreateCalls,
   ...vmStartCalls,
+  ...vmShutdownCalls,
   ...vtpmCalls,
   'VM.revert': revertVm,
 };

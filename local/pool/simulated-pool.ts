@@ -39,10 +39,10 @@ export interface PoolOptions {
   readonly guestWrites?: boolean;
   /** How long after `VM.start` a guest's agent reports, where there is a system with one on its disk: 40. */
   readonly guestBootSeconds?: number;
-  /** How long a guest takes to go down once it was asked to, whoever waits for that: 1. */
-  readonly guestShutdownSeconds?: number;
   /** How long `VM.start` takes until there is a domain: 2. */
   readonly vmStartSeconds?: number;
+  /** How long a guest takes to shut down, once it was asked: 2. */
+  readonly guestShutdownSeconds?: number;
   /** Each host's memory: 64. */
   readonly hostMemoryGib?: number;
   /** How long a failed login takes; as the release has it if left out. */

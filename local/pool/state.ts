@@ -125,8 +125,8 @@ export interface PoolSettings {
   /** Whether guests write by themselves from the start. */
   readonly guestWrites: boolean;
   readonly guestBootSeconds: number;
-  readonly guestShutdownSeconds: number;
   readonly vmStartSeconds: number;
+  readonly guestShutdownSeconds: number;
 }
 
 /** All that the simulated pool consists of. */

@@ -51,6 +51,8 @@ export interface VmSpec extends HardwareSpec {
   readonly vss?: Vss;
   /** False for a guest without XenServer's agent: no guest metrics, no hot-plugging. */
   readonly agent?: boolean;
+  /** How long its guest takes to shut down; as all do if left out. */
+  readonly shutdownSeconds?: number;
   /** Locked (default): `vm-data/allowvssprovider` is `false`. */
   readonly locked?: boolean;
   readonly otherConfig?: Record<string, string>;
@@ -74,6 +76,7 @@ export async function addVm(pool: PoolState, spec: VmSpec): Promise<VmHandle> {
     vss: spec.vss ?? (isRemoved(settings.release, 'VM.snapshot_with_quiesce') ? 'none' : 'works'),
     writing: settings.guestWrites,
     withoutAgent: spec.agent === false,
+    ...(spec.shutdownSeconds !== undefined && { shutdownSeconds: spec.shutdownSeconds }),
   });
   addHardware(pool, vm, spec);
   const cd = spec.cd === undefined ? { device: CD_DEVICE } : spec.cd;

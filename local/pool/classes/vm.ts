@@ -6,7 +6,6 @@ import type { Context, PoolState } from '../state.ts';
 import { atHost } from './forwarding.ts';
 import { snapshotWithQuiesce } from './quiesce.ts';
 import { cloneVm, snapshotVm } from './snapshot.ts';
-import { throwIfCancelling } from './task.ts';
 import { destroyVbd } from './vbd.ts';
 import { updateAllowedVbdOperations, usersOf } from './vbd-operations.ts';
 import { updateAllowedVdiOperations } from './vdi-operations.ts';
@@ -128,31 +127,6 @@ function transition(operation: string, state: PowerState) {
   };
 }
 
-/**
- * Asks the guest, which has heard it at once, and waits until it is down. Whoever cancels that, and a restart of xapi, only
- * ends the waiting: the guest goes down all the same (VM_shutdown_domain of xenopsd's xenops_server.ml).
- */
-function cleanShutdown(context: Context, vm: string): Promise<void> {
-  const { pool } = context;
-  const { clock, guests, settings, stopped } = pool;
-  pool.db.row('VM', vm);
-  return withVmOperation(context, vm, 'clean_shutdown', async () => {
-    pool.db.set('VM', vm, 'ha_always_run', false);
-    const guest = guests.get(vm);
-    let isDown = false;
-    const down = clock.sleep(settings.guestShutdownSeconds, stopped).then(() => {
-      if (guests.get(vm) === guest) enterPowerState(pool, vm, 'Halted', NULL_REF);
-      isDown = true;
-    });
-    // The pool may be closed meanwhile, with nobody waiting any more.
-    down.catch(() => undefined);
-    while (!isDown) {
-      throwIfCancelling(context);
-      await Promise.race([down, clock.sleep(1, stopped)]);
-    }
-  });
-}
-
 function poolMigrate(context: Context, vm: string, host: string): Promise<void> {
   const { db } = context.pool;
   db.row('VM', vm);
@@ -178,7 +152,6 @@ export const vmCalls = {
   'VM.set_xenstore_data': setXenstoreData,
   'VM.assert_operation_valid': assertOperationValid,
   'VM.update_allowed_operations': ({ pool }: Context, vm: string) => updateAllowedOperations(pool, vm),
-  'VM.clean_shutdown': cleanShutdown,
   'VM.hard_shutdown': transition('hard_shutdown', 'Halted'),
   'VM.shutdown': transition('hard_shutdown', 'Halted'),
   'VM.pause': transition('pause', 'Paused'),

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { aPool, resultRef } from './a-pool.ts';
+import { aPool, resultRef, until } from './a-pool.ts';
 
 const LOCK = 'vm-data/allowvssprovider';
 
@@ -67,4 +67,29 @@ it('knows no ignore_vdis on the old release', async () => {
     '2',
     '3',
   ]);
+});
+
+it('shuts down when its guest comes to it, whatever has become of the call', async () => {
+  await using world = await aPool({ guestShutdownSeconds: 600 });
+  const { pool, client } = world;
+  const vm = pool.vm('web-1');
+  const asked = await client.call('Async.VM.clean_shutdown', vm.ref);
+  await until(() => String(vm.record().allowed_operations) === 'hard_shutdown');
+  expect(vm.record()).toMatchObject({
+    power_state: 'Running',
+    current_operations: { [String(asked)]: 'clean_shutdown' },
+  });
+  await client.call('task.cancel', asked);
+  await until(() => pool.record('task', String(asked)).status === 'cancelled');
+  expect(vm.record()).toMatchObject({ power_state: 'Running', current_operations: {} });
+  await until(() => vm.record().power_state === 'Halted');
+
+  const slow = await pool.addVm({ name: 'slow', diskMib: 2, shutdownSeconds: 5000 });
+  expect(await client.fails('VM.clean_shutdown', slow.ref)).toEqual([
+    'VM_SHUTDOWN_TIMEOUT',
+    slow.ref,
+    '1200.',
+  ]);
+  expect(slow.record().power_state).toBe('Running');
+  await client.call('VM.hard_shutdown', slow.ref);
 });
