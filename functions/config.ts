@@ -119,6 +119,8 @@ const Timings = z.strictObject({
   hostAwayPollSeconds: seconds(30),
   /** How long a guest may take to shut down for a restore. xapi itself gives up after 20 minutes. */
   shutdownSeconds: seconds(1500),
+  /** How long after it was asked a guest is expected to come to it all the same, to be started again. */
+  lateShutdownSeconds: seconds(3600),
   /** How long the VM of a test may take until it has come up, and how often it is looked at. */
   testBootSeconds: seconds(600),
   testPollSeconds: seconds(10),

@@ -1,7 +1,7 @@
 import { taskError } from '../../xapi/errors.ts';
 import type { TaskRecord, VmRecord } from '../../xapi/types.ts';
 import { XensnapError } from '../errors.ts';
-import type { IntoVm } from '../job.ts';
+import type { IntoVm, SwappedJob } from '../job.ts';
 import { type DepsOf, housekeeping, mayArrive, owe, record, secondsSince } from '../step.ts';
 import type { Found } from './position.ts';
 import { forgetTask, tagTask, taskRecord } from './tasks.ts';
@@ -84,41 +84,48 @@ export async function endShutdown(deps: DepsOf<'SettleSwap'>): Promise<void> {
   throw new XensnapError('StillOwed', 'The VM is still being shut down: it is started again after that.');
 }
 
-/**
- * Sees to it that a guest which was asked to shut down does not do so later, when nobody would start it any more: the end
- * of xapi's task, by cancelling or by xapi's restart, only ends xapi's wait for the guest.
- * @throws StillOwed while it may
- */
-export async function awaitGuest(deps: DepsOf<'SettleSwap'>, vm: VmRecord | undefined): Promise<void> {
-  const { job, xapi } = deps;
-  const { shutdownTask, shutdownSince } = job;
-  if (shutdownSince === undefined) return;
-  const task = shutdownTask === undefined ? undefined : await taskRecord(xapi, shutdownTask);
-  if (vm?.power_state === 'Running' && mayGoDown(deps, vm, task))
-    throw new XensnapError(
-      'StillOwed',
-      `The VM "${vm.name_label}" was asked to shut down, and may still do it: it is started again then.`,
-    );
-  if (task && shutdownTask !== undefined) await forgetTask(deps, shutdownTask);
-}
-
-/** Failures of a shutdown after which the guest was not asked, or has not heard of it. */
-const NOT_ASKED: readonly string[] = [
+/** Failures of a shutdown of which the guest has not heard. */
+const UNHEARD: readonly string[] = [
   'OPERATION_BLOCKED',
   'OTHER_OPERATION_IN_PROGRESS',
   'VM_BAD_POWER_STATE',
-  'VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT',
   'VM_LACKS_FEATURE',
   'VM_MISSING_PV_DRIVERS',
 ];
 
-function mayGoDown(deps: DepsOf<'SettleSwap'>, vm: VmRecord, task: TaskRecord | undefined): boolean {
-  const { shutdownSince, shutdownTask } = deps.job;
+/**
+ * Waits for a guest that was asked to shut down and still runs: the end of xapi's task, by cancelling or by xapi's restart,
+ * only ends xapi's wait for it, and it may come to it long after. Answers whether it was asked: then a VM that is halted
+ * is so by our doing.
+ * @throws StillOwed while it may
+ */
+export async function awaitGuest(
+  deps: DepsOf<'SettleSwap'>,
+  { id, into: { name } }: SwappedJob,
+  vm: VmRecord | undefined,
+): Promise<boolean> {
+  const { job, xapi, store } = deps;
+  const { shutdownTask, shutdownSince } = job;
+  if (shutdownSince === undefined) return false;
+  const task = shutdownTask === undefined ? undefined : await taskRecord(xapi, shutdownTask);
+  const isUnheard = task?.status === 'failure' && UNHEARD.includes(taskError(task).code);
+  if (!isUnheard && vm?.power_state === 'Running') {
+    if (mayGoDown(deps, vm, shutdownSince))
+      throw new XensnapError(
+        'StillOwed',
+        `The VM "${name}" was asked to shut down and may still do so, which nobody can take back: it is started again then.`,
+      );
+    const warning = `The VM "${name}" was asked to shut down, and has not. If it still does, start it.`;
+    if (shutdownTask !== undefined) await store.jobs.warn(id, warning, warning);
+  }
+  if (task && shutdownTask !== undefined) await forgetTask(deps, shutdownTask);
+  return !isUnheard;
+}
+
+function mayGoDown(deps: DepsOf<'SettleSwap'>, vm: VmRecord, askedAt: string): boolean {
   // Also by a call of which nobody knows the task, since its answer was lost.
   if (Object.values(vm.current_operations).includes('clean_shutdown')) return true;
-  if (shutdownTask === undefined) return mayArrive(deps, shutdownSince);
-  if (task?.status === 'failure' && NOT_ASKED.includes(taskError(task).code)) return false;
-  return (
-    shutdownSince !== undefined && secondsSince(deps, shutdownSince) < deps.config.timings.shutdownSeconds
-  );
+  return deps.job.shutdownTask === undefined
+    ? mayArrive(deps, askedAt)
+    : secondsSince(deps, askedAt) < deps.config.timings.lateShutdownSeconds;
 }

@@ -47,8 +47,8 @@ async function putBack(deps: Deps, job: SwappedJob): Promise<void> {
   if (ended !== 'done') await warnOf(deps, ended, job);
   // It is as it was, and may start, whoever starts it.
   await letStart(deps, job, false, '');
-  await awaitGuest(deps, (await lookAt(deps.xapi, job.into))?.vm);
-  await letStart(deps, job, job.vmBefore.running && job.shutdownSince !== undefined, NOT_STARTED_AGAIN);
+  const isAsked = await awaitGuest(deps, job, (await lookAt(deps.xapi, job.into))?.vm);
+  await letStart(deps, job, job.vmBefore.running && isAsked, NOT_STARTED_AGAIN);
   await deps.store.jobs.pay(job.id, 'swap');
 }
 

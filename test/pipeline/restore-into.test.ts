@@ -372,6 +372,22 @@ it('has a running VM shut down when its disk is there, and starts it again, what
   pool.vm('shop').setPowerState('Running');
 });
 
+it('starts a VM again whose guest shuts down after all, when its restore was cancelled meanwhile', async () => {
+  const at = await imaged({ pool: { guestBootSeconds: 1 } }, { powerState: 'Running', shutdownSeconds: 60 });
+  const { pool, service, image, old } = at;
+  const vm = () => pool.vm('shop').record();
+  const id = await askRestore(service, image, { into: 'shop', shutdown: true });
+  const asked = await restored(service, id, ({ shutdownTask }) => shutdownTask !== undefined);
+  await cancelJob(asked, service.runtime, 'somebody');
+  // Whoever sees it halted first may start it himself.
+  await expect.poll(() => vm().blocked_operations, { timeout: 60_000 }).toEqual({});
+  const ended = await restored(service, id, ({ finishedAt }) => finishedAt !== undefined);
+  expect([ended.status, ended.debts?.has('swap'), vm().power_state]).toEqual(['cancelled', true, 'Running']);
+  await expect.poll(() => vm().power_state, { timeout: 60_000 }).toBe('Halted');
+  while ((await restored(service, id, () => true)).open !== undefined) await service.janitor();
+  expect([vm().power_state, pool.vm('shop').rootVdi?.uuid]).toEqual(['Running', old]);
+});
+
 it('takes no disk out of a halted VM that something is at: a snapshot that is being made, a start', async () => {
   const at = await imaged({ pool: { vmStartSeconds: 30 } });
   const { pool, service, image, old } = at;
