@@ -51,6 +51,7 @@ export async function startPool(options: PoolOptions): Promise<SimulatedPool> {
       guestWrites: options.guestWrites ?? true,
       guestBootSeconds: options.guestBootSeconds ?? 40,
       vmStartSeconds: options.vmStartSeconds ?? 2,
+      tapdiskCloseSeconds: options.tapdiskCloseSeconds ?? 120,
       guestShutdownSeconds: options.guestShutdownSeconds ?? 2,
     },
     hosts: [],

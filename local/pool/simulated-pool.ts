@@ -41,6 +41,8 @@ export interface PoolOptions {
   readonly guestBootSeconds?: number;
   /** How long `VM.start` takes until there is a domain: 2. */
   readonly vmStartSeconds?: number;
+  /** How long a control domain's disk that somebody has open is waited for at its unplug: 120. */
+  readonly tapdiskCloseSeconds?: number;
   /** How long a guest takes to shut down, once it was asked: 2. */
   readonly guestShutdownSeconds?: number;
   /** Each host's memory: 64. */

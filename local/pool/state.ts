@@ -126,6 +126,7 @@ export interface PoolSettings {
   readonly guestWrites: boolean;
   readonly guestBootSeconds: number;
   readonly vmStartSeconds: number;
+  readonly tapdiskCloseSeconds: number;
   readonly guestShutdownSeconds: number;
 }
 

@@ -224,8 +224,8 @@ it('goes on where a connection to Glance drops in the middle, and where dom0 doe
   pool.faults.add({
     method: 'VBD.unplug',
     times: 1,
-    code: 'DEVICE_DETACH_REJECTED',
-    params: ['VBD', 'x', ''],
+    code: 'SR_BACKEND_FAILURE_1200',
+    params: ['', 'tap-ctl close failed: status=16', ''],
   });
   const done = await restored(service, await askRestore(service, image));
   expect(done).toMatchObject({ status: 'succeeded' });

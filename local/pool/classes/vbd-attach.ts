@@ -1,6 +1,7 @@
 import { XapiFailure } from '../failure.ts';
 import { diskAttachmentChanged } from '../sm/blktap.ts';
 import { devicePath, settleDevice } from '../sm/device.ts';
+import { isRead } from '../sm/dom0-vbd.ts';
 import { isOpenIn } from '../sm/unlink.ts';
 import type { Host, PoolState } from '../state.ts';
 
@@ -46,12 +47,23 @@ export function dom0Of({ db, hosts }: PoolState, vbd: string): Host | undefined 
 }
 
 /**
- * Takes a control domain's device from whoever has it, with what was written to it. Force is no stronger here
- * (xapi_vbd.ml): sm cannot close a tapdisk that somebody has open.
- * @throws XapiFailure DEVICE_DETACH_REJECTED while a process has it open
+ * Takes a control domain's device from whoever has it, with what was written to it. xapi does that without its guests' way
+ * (xapi_vbd.ml), and force is no stronger: sm has tapdisk closed, which waits two minutes for a process or an export that
+ * has it open, and has no code of its own for what comes of that (blktap2.py, TapCtl.close).
+ * @throws XapiFailure SR_BACKEND_FAILURE_1200
  */
 export async function letGo(pool: PoolState, dom0: Host, vbd: string, vdi: string): Promise<void> {
-  if (await isOpenIn(dom0.dom0Root, devicePath(pool, dom0, vdi), 'inside'))
-    throw new XapiFailure('DEVICE_DETACH_REJECTED', 'VBD', vbd, '');
-  if (pool.db.text('VBD', vbd, 'mode') === 'RW') await settleDevice(pool, dom0, vdi);
+  const isOpen = async (): Promise<boolean> =>
+    isRead(pool, vbd) || (await isOpenIn(dom0.dom0Root, devicePath(pool, dom0, vdi), 'inside'));
+  for (let waited = 0; await isOpen(); waited += LOOK_SECONDS) {
+    if (waited >= pool.settings.tapdiskCloseSeconds)
+      throw new XapiFailure('SR_BACKEND_FAILURE_1200', '', NOT_CLOSED, '');
+    await pool.clock.sleep(LOOK_SECONDS, pool.stopped);
+  }
+  if (pool.db.has('VBD', vbd) && pool.db.text('VBD', vbd, 'mode') === 'RW')
+    await settleDevice(pool, dom0, vdi);
 }
+
+const LOOK_SECONDS = 0.5;
+const NOT_CLOSED =
+  "['/usr/sbin/tap-ctl', 'close', '-p', '4711', '-m', '0', '-t', '120'] failed: errmsg=, pid=4712, status=16";

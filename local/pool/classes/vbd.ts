@@ -2,7 +2,6 @@ import { NULL_REF, type Row } from '../database/value.ts';
 import { XapiFailure } from '../failure.ts';
 import { diskAttachmentChanged } from '../sm/blktap.ts';
 import { deviceName, makeDevice, removeDevice } from '../sm/device.ts';
-import { isRead } from '../sm/dom0-vbd.ts';
 import type { Context, PoolState } from '../state.ts';
 import { attachAt, dom0Of, letGo } from './vbd-attach.ts';
 import { updateAllowedVbdOperations, usersOf, vbdRefusal } from './vbd-operations.ts';
@@ -67,11 +66,12 @@ async function plug(context: Context, vbd: string): Promise<void> {
 async function unplug(context: Context, vbd: string, operation: 'unplug' | 'unplug_force'): Promise<void> {
   const { db } = context.pool;
   await withVbdOperation(context, vbd, operation, async () => {
-    if (isRead(context.pool, vbd)) throw new XapiFailure('DEVICE_DETACH_REJECTED', 'VBD', vbd, '');
     const vdi = db.text('VBD', vbd, 'VDI');
     const host = db.text('VM', db.text('VBD', vbd, 'VM'), 'resident_on');
     const dom0 = dom0Of(context.pool, vbd);
     if (dom0 && db.has('VDI', vdi)) await letGo(context.pool, dom0, vbd, vdi);
+    // Whoever read it may have taken it away himself.
+    if (!db.has('VBD', vbd)) return;
     db.set('VBD', vbd, 'currently_attached', false);
     if (!db.has('VDI', vdi)) return;
     const here = usersOf(db, vdi).filter(
@@ -93,15 +93,16 @@ async function withVbdOperation(
 ): Promise<void> {
   const { pool, task } = context;
   const { db, released } = pool;
-  db.row('VBD', vbd);
+  const vdi = db.text('VBD', vbd, 'VDI');
   await untilAllowed(context, 'VBD', vbd, () => vbdRefusal(pool, vbd, operation));
   db.set('VBD', vbd, 'current_operations', { [task]: operation });
   try {
     await work();
   } finally {
-    const vdi = db.text('VBD', vbd, 'VDI');
-    db.set('VBD', vbd, 'current_operations', {});
-    updateAllowedVbdOperations(pool, vbd);
+    if (db.has('VBD', vbd)) {
+      db.set('VBD', vbd, 'current_operations', {});
+      updateAllowedVbdOperations(pool, vbd);
+    }
     if (db.has('VDI', vdi)) updateAllowedVdiOperations(pool, vdi);
     released.emit(`VBD/${vbd}`);
     released.emit(`VDI/${vdi}`);
