@@ -16,6 +16,10 @@ LOOK_SECONDS = 5
 ASK_AGAIN_LOOKS = 6
 DEVICE_SECONDS = 15  # for udev to make the device's node
 GONE = ('HANDLE_INVALID', 'UUID_INVALID')
+# What xapi says of a disk that somebody has open: of one in dom0 it is tapdisk that does not close for two minutes, which sm
+# has no code of its own for (blktap2.py: `tap-ctl close -t 120`; xapi_vbd.ml).
+IN_USE = ('DEVICE_DETACH_REJECTED', 'OTHER_OPERATION_IN_PROGRESS', 'VDI_IN_USE', 'SR_DEVICE_IN_USE')
+OF_STORAGE = 'SR_BACKEND_FAILURE'
 
 
 def tag_of(job_id):
@@ -102,7 +106,7 @@ def unplug(xapi, vbd, seconds, watch):
             except XapiFailure as exc:
                 if exc.xapi_code == 'DEVICE_ALREADY_DETACHED':
                     return
-                if exc.xapi_code not in ('DEVICE_DETACH_REJECTED', 'OTHER_OPERATION_IN_PROGRESS'):
+                if exc.xapi_code not in IN_USE and not exc.xapi_code.startswith(OF_STORAGE):
                     raise
                 rejected = exc
         looks += 1

@@ -14,6 +14,7 @@ from support import CertificateTest, TOKEN, fault_env
 from vhd_files import BLOCK_BYTES
 
 DEAF = ['DEVICE_DETACH_REJECTED', 'VBD', 'x', 'it is open']
+OPEN = ['SR_BACKEND_FAILURE_1200', '', "['/usr/sbin/tap-ctl', 'close', '-p', '7', '-m', '0', '-t', '120'] failed: status=16", '']
 
 
 class DownloadTest(RestoreTest):
@@ -196,7 +197,7 @@ class DiskTest(RestoreTest):
         self.get_fails('XAPI_ERROR', True)
 
     def test_an_unplug_that_is_rejected_at_first(self):
-        self.xapi.unplugs = [DEAF] * 2
+        self.xapi.unplugs = [DEAF, OPEN]
         self.get(extra_env={'XENSNAP_DOM0_SPEED': '50'})
         self.assert_disk(disk_of(self.layers))
         self.assert_disk_free()
