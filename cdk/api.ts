@@ -1,4 +1,4 @@
-import { CfnOutput, Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Fn, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import {
   HttpApi,
@@ -75,6 +75,8 @@ export function createApi(scope: Construct, surroundings: Surroundings, machines
 
 function createStage(scope: Construct, { settings }: Surroundings, httpApi: HttpApi): HttpStage {
   const log = new LogGroup(scope, 'AccessLog', {
+    // As the state machines' logs: of this prefix, it needs no entry in the region's resource policy.
+    logGroupName: `/aws/vendedlogs/apis/xensnap-${settings.installation}-${Fn.select(2, Fn.split('/', Stack.of(scope).stackId))}`,
     retention: settings.logDays,
     removalPolicy: settings.retain.logs === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
   });

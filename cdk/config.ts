@@ -65,6 +65,8 @@ const Settings = z
       })
       .prefault({}),
     logDays: z.int().min(1).default(90),
+    /** Whether CloudFormation refuses to delete the stack; switched off in the settings, and deployed, before `cdk destroy`. */
+    terminationProtection: z.boolean().default(true),
     /** What `cdk destroy` leaves. */
     retain: z.strictObject({ table: kept, logs: kept, secrets: kept }).prefault({}),
   })

@@ -1,13 +1,13 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Rule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction as RuleTarget } from 'aws-cdk-lib/aws-events-targets';
-import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Schedule, ScheduleExpression, ScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { acknowledge, inFinding } from './acknowledge.ts';
+import { serviceRole } from './service-role.ts';
 import { machineArns, type StateMachines } from './state-machine.ts';
 
 const FAILURES = ['FAILED', 'TIMED_OUT', 'ABORTED'];
@@ -38,14 +38,17 @@ export function reconcileFailures(
 
 /** Runs the janitor every 15 minutes, whatever else happens. */
 export function scheduleJanitor(scope: Construct, janitor: LambdaFunction, failures: Queue): void {
-  const role = new Role(scope, 'JanitorScheduleRole', {
+  const scheduleGroup = new ScheduleGroup(scope, 'Rounds', { removalPolicy: RemovalPolicy.DESTROY });
+  const role = serviceRole(scope, 'JanitorScheduleRole', {
+    service: 'scheduler',
+    forArn: scheduleGroup.scheduleGroupArn,
     description: 'xensnap: lets the schedule call the janitor',
-    assumedBy: new ServicePrincipal('scheduler.amazonaws.com'),
   });
   const versions = `IAM5[Resource::${inFinding(janitor, 'Arn')}:*]`;
   acknowledge(role, versions, 'The versions of this one function.');
   new Schedule(scope, 'JanitorSchedule', {
     description: 'xensnap: the janitor',
+    scheduleGroup,
     schedule: ScheduleExpression.rate(Duration.minutes(15)),
     target: new LambdaInvoke(janitor, {
       role,
@@ -62,11 +65,10 @@ export function scheduleJanitor(scope: Construct, janitor: LambdaFunction, failu
  */
 export function tickSchedules(scope: Construct, schedules: LambdaFunction, failures: Queue): void {
   const scheduleGroup = new ScheduleGroup(scope, 'Backups', { removalPolicy: RemovalPolicy.DESTROY });
-  const role = new Role(scope, 'BackupsRole', {
+  const role = serviceRole(scope, 'BackupsRole', {
+    service: 'scheduler',
+    forArn: scheduleGroup.scheduleGroupArn,
     description: 'xensnap: lets the schedule call the look at the schedules',
-    assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
-      conditions: { ArnLike: { 'aws:SourceArn': scheduleGroup.scheduleGroupArn } },
-    }),
   });
   const versions = `IAM5[Resource::${inFinding(schedules, 'Arn')}:*]`;
   acknowledge(role, versions, 'The versions of this one function.');

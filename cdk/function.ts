@@ -1,5 +1,5 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
@@ -8,6 +8,7 @@ import { bundledCode } from './bundle.ts';
 import type { Settings } from './config.ts';
 import type { Network } from './network.ts';
 import type { Secrets } from './secrets.ts';
+import { serviceRole } from './service-role.ts';
 import type { TableRights } from './table-rights.ts';
 
 /** What every function of the stack is made with. */
@@ -51,8 +52,8 @@ export function createFunction(
     retention: settings.logDays,
     removalPolicy: settings.retain.logs === 'retain' ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
   });
-  const role = new Role(scope, `${id}Role`, {
-    assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
+  const role = serviceRole(scope, `${id}Role`, {
+    service: 'lambda',
     description: `${given.description}: what it may do`,
   });
   const may = (actions: string[], resources: string[]) =>
@@ -77,7 +78,8 @@ export function createFunction(
     tracing: given.onlyJoinsTraces ? Tracing.PASS_THROUGH : Tracing.ACTIVE,
     role,
     logGroup,
-    currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
+    // Kept for the jobs that call them. Not of a deployment that is rolled back: made again, the same code would be refused.
+    currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE },
     environment: {
       NODE_OPTIONS: '--enable-source-maps',
       XENSNAP_CONFIG_FILE: 'config.json',

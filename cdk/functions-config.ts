@@ -44,6 +44,7 @@ const OF_THE_STACK = [
   'alarmEmail',
   'alarmHours',
   'logDays',
+  'terminationProtection',
   'retain',
 ];
 

@@ -1,3 +1,4 @@
+import { Stack } from 'aws-cdk-lib';
 import {
   GatewayVpcEndpointAwsService,
   InterfaceVpcEndpointAwsService,
@@ -8,6 +9,7 @@ import {
   SecurityGroup,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
+import { AnyPrincipal, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { Settings } from './config.ts';
 import type { ENDPOINTS, ExistingNetwork } from './network-config.ts';
@@ -72,10 +74,12 @@ function addEndpoints(
   wanted: readonly (typeof ENDPOINTS)[number][],
 ): void {
   if (wanted.includes('dynamodb'))
-    vpc.addGatewayEndpoint('DynamodbEndpoint', {
-      service: GatewayVpcEndpointAwsService.DYNAMODB,
-      subnets: [{ subnets }],
-    });
+    vpc
+      .addGatewayEndpoint('DynamodbEndpoint', {
+        service: GatewayVpcEndpointAwsService.DYNAMODB,
+        subnets: [{ subnets }],
+      })
+      .addToPolicy(ofThisAccount(vpc));
   const interfaces = Object.entries(INTERFACES).filter(([name]) =>
     (wanted as readonly string[]).includes(name),
   );
@@ -88,10 +92,22 @@ function addEndpoints(
   group.addIngressRule(securityGroup, HTTPS, 'functions');
   securityGroup.addEgressRule(group, HTTPS, 'endpoints of AWS services');
   for (const [name, service] of interfaces)
-    vpc.addInterfaceEndpoint(`${name}Endpoint`, {
-      service,
-      subnets: { subnets },
-      securityGroups: [group],
-      open: false,
-    });
+    vpc
+      .addInterfaceEndpoint(`${name}Endpoint`, {
+        service,
+        subnets: { subnets },
+        securityGroups: [group],
+        open: false,
+      })
+      .addToPolicy(ofThisAccount(vpc));
+}
+
+/** Lets nobody through with another account's credentials. What this account's may do, their own policies say. */
+function ofThisAccount(vpc: IVpc): PolicyStatement {
+  return new PolicyStatement({
+    principals: [new AnyPrincipal()],
+    actions: ['*'],
+    resources: ['*'],
+    conditions: { StringEquals: { 'aws:PrincipalAccount': Stack.of(vpc).account } },
+  });
 }

@@ -1,4 +1,4 @@
-import { Fn, RemovalPolicy } from 'aws-cdk-lib';
+import { Fn, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import {
   CfnRoute,
   CfnTransitGatewayVpcAttachment,
@@ -12,6 +12,7 @@ import {
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import type { NewNetwork } from './network-config.ts';
+import { serviceRole } from './service-role.ts';
 
 /** A VPC of private subnets without a way to the internet, and the ways to a pool on premises. */
 export function createVpc(scope: Construct, { cidr, zones, vpn, transitGateway }: NewNetwork): IVpc {
@@ -30,6 +31,14 @@ export function createVpc(scope: Construct, { cidr, zones, vpn, transitGateway }
           new LogGroup(scope, 'RefusedTraffic', {
             retention: RetentionDays.TWO_WEEKS,
             removalPolicy: RemovalPolicy.DESTROY,
+          }),
+          serviceRole(scope, 'RefusedTrafficRole', {
+            service: 'vpc-flow-logs',
+            forArn: Stack.of(scope).formatArn({
+              service: 'ec2',
+              resource: 'vpc-flow-log',
+              resourceName: '*',
+            }),
           }),
         ),
       },

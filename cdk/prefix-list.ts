@@ -1,9 +1,10 @@
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from 'aws-cdk-lib/custom-resources';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
+import { serviceRole } from './service-role.ts';
 
 /**
  * The id of DynamoDB's prefix list, which differs in each region; asked when deploying, since a look-up at synth needs
@@ -15,9 +16,7 @@ export function dynamodbPrefixList(scope: Construct): string {
     retention: RetentionDays.ONE_WEEK,
     removalPolicy: RemovalPolicy.DESTROY,
   });
-  const role = new Role(scope, 'DynamodbPrefixListRole', {
-    assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
-  });
+  const role = serviceRole(scope, 'DynamodbPrefixListRole', { service: 'lambda' });
   role.addToPolicy(
     new PolicyStatement({
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],

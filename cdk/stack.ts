@@ -9,10 +9,11 @@ export class XensnapStack extends Stack {
 
   /** Throws a ConfigurationError that names each wrong field of `settings`. */
   constructor(scope: Construct, id: string, settings: unknown) {
-    const { installation } = parseSettings(settings);
+    const { installation, terminationProtection } = parseSettings(settings);
     super(scope, id, {
       stackName: `xensnap-${installation}`,
       description: 'xensnap: images of running XenServer and XCP-ng VMs in OpenStack Glance',
+      terminationProtection,
       // Tags every resource, so that what an installation costs can be told.
       tags: { xensnap: installation },
     });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { Fn, RemovalPolicy, Stack } from 'aws-cdk-lib';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { ArnFormat, Fn, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { DefinitionBody, LogLevel, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
@@ -8,6 +8,7 @@ import type { Construct } from 'constructs';
 import { MACHINES, type MachineName, type StepName } from '../statemachine/contract.ts';
 import { acknowledge, inFinding } from './acknowledge.ts';
 import type { Settings } from './config.ts';
+import { serviceRole } from './service-role.ts';
 import type { StepFunctions } from './steps.ts';
 
 /** The state machines by the kind of their jobs. */
@@ -59,8 +60,15 @@ function createStateMachine(
   const { forward, cleanup }: { forward: readonly StepName[]; cleanup: readonly StepName[] } =
     MACHINES[machine];
   const steps = Object.fromEntries([...forward, ...cleanup].map((name) => [name, all[name]]));
-  const role = new Role(scope, `${id}Role`, {
-    assumedBy: new ServicePrincipal('states.amazonaws.com'),
+  const role = serviceRole(scope, `${id}Role`, {
+    service: 'states',
+    // The machine's own name would be a circle.
+    forArn: Stack.of(scope).formatArn({
+      service: 'states',
+      resource: 'stateMachine',
+      resourceName: '*',
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    }),
   });
   for (const step of Object.values(steps)) {
     role.addToPolicy(

@@ -46,7 +46,7 @@ it.each(machines)(
 it.each(ofEach)('calls %s by a version that outlives the next deployment', (name, machine) => {
   const versionId = target(machine.DefinitionSubstitutions[`${name}Arn`]) ?? '';
   const version = stack.template.Resources[versionId];
-  expect(version).toMatchObject({ Type: 'AWS::Lambda::Version', DeletionPolicy: 'Retain' });
+  expect(version).toMatchObject({ Type: 'AWS::Lambda::Version', DeletionPolicy: 'RetainExceptOnCreate' });
   expect(target(version?.Properties.FunctionName)).toBe(idOf(name));
 });
 

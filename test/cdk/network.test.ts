@@ -43,6 +43,10 @@ it.each([
     const [, parts] = Properties.ServiceName['Fn::Join'];
     return [Properties.VpcEndpointType, parts.at(-1)];
   });
+  for (const { Properties } of Object.values(stack.all('AWS::EC2::VPCEndpoint')))
+    expect(
+      Properties.PolicyDocument.Statement.map(({ Condition }: { Condition: unknown }) => Condition),
+    ).toEqual([{ StringEquals: { 'aws:PrincipalAccount': { Ref: 'AWS::AccountId' } } }]);
   expect(endpoints.sort()).toEqual([
     ['Gateway', '.dynamodb'],
     ['Interface', '.secretsmanager'],

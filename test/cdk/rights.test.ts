@@ -65,6 +65,24 @@ it('gives each function a role of its own', () => {
   expect(functions).toHaveLength(Object.keys(STEPS).length + 7);
 });
 
+it('lets a service take a role for this account alone, and where it says so for what of it', () => {
+  const account = { Ref: 'AWS::AccountId' };
+  const arns = new Map<string, number>();
+  for (const [path, { Properties }] of Object.entries(stack.all('AWS::IAM::Role')))
+    for (const { Principal, Condition } of Properties.AssumeRolePolicyDocument.Statement) {
+      expect(Condition?.StringEquals?.['aws:SourceAccount'], path).toEqual(account);
+      const named = Condition.ArnLike === undefined ? 'any' : 'named';
+      const key = `${Principal.Service} ${named}`;
+      arns.set(key, (arns.get(key) ?? 0) + 1);
+    }
+  expect([...arns.keys()].sort()).toEqual([
+    'lambda.amazonaws.com any',
+    'scheduler.amazonaws.com named',
+    'states.amazonaws.com named',
+    'vpc-flow-logs.amazonaws.com named',
+  ]);
+});
+
 it('uses no policy that AWS manages', () => {
   const roles = Object.values(stack.all('AWS::IAM::Role'));
   expect(roles.filter(({ Properties }) => Properties.ManagedPolicyArns !== undefined)).toEqual([]);

@@ -1,4 +1,5 @@
 import { afterAll, expect, it } from 'vitest';
+import { createApp } from '../../cdk/app.ts';
 import { DEFAULT_TIMINGS as Timings } from '../../functions/cost/model.ts';
 import { TABLE } from '../../functions/store/table.ts';
 import { STEPS } from '../../statemachine/contract.ts';
@@ -88,6 +89,15 @@ it('keeps nothing where the configuration says so', () => {
     kept.filter(({ Type }) => Type === 'AWS::SQS::Queue').map(() => 'AWS::SQS::Queue'),
   );
   expect(destroyed.one('AWS::DynamoDB::Table', 'Table').Properties.DeletionProtectionEnabled).toBe(false);
+});
+
+it('is protected against its deletion, unless the settings say otherwise', () => {
+  const protection = (settings: object) =>
+    createApp({ context: { xensnap: settings } }).stack.terminationProtection;
+  expect([protection(EXAMPLE), protection({ ...EXAMPLE, terminationProtection: false })]).toEqual([
+    true,
+    false,
+  ]);
 });
 
 it('lets every log end some day', () => {
