@@ -31,13 +31,13 @@ export function imagesCommand(): Command {
       await show(
         options,
         async (client) => ({ images: await listPoints(client, filter) }),
-        ({ images }) => imagesTable(images, new Date()),
+        ({ images }) => imagesTable(images, vm, new Date()),
       );
     });
 }
 
-function imagesTable(images: readonly ImageView[], now: Date): string {
-  if (images.length === 0) return 'No restore points.';
+function imagesTable(images: readonly ImageView[], vm: string | undefined, now: Date): string {
+  if (images.length === 0) return `No restore points${vm === undefined ? '' : ` of ${JSON.stringify(vm)}`}.`;
   return table(
     images.map((image) => ({
       IMAGE: image.id,

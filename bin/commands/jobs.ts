@@ -29,13 +29,13 @@ export function jobsCommand(): Command {
         async (client) => ({
           snapshots: await everyPage<'snapshots', JobView>(client, 'snapshots', { limit, vm, status }),
         }),
-        jobsTable,
+        (answer) => jobsTable(answer, vm),
       );
     });
 }
 
-function jobsTable({ snapshots }: { snapshots: readonly JobView[] }): string {
-  if (snapshots.length === 0) return 'No jobs.';
+function jobsTable({ snapshots }: { snapshots: readonly JobView[] }, vm: string | undefined): string {
+  if (snapshots.length === 0) return `No snapshots${vm === undefined ? '' : ` of ${JSON.stringify(vm)}`}.`;
   return table(
     snapshots.map((job) => ({
       JOB: job.id,

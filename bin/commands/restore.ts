@@ -101,7 +101,10 @@ export function restoreCommand(): Command {
         throw new UsageFailure('--at goes with --vm: an image is of one time alone');
       const { json, wait } = options;
       const client = createClient(options);
-      const id = image !== undefined && isImageId(image) ? image : await chosenId(client, image, options);
+      const id =
+        image !== undefined && isImageId(image)
+          ? image.toLowerCase()
+          : await chosenId(client, image, options);
       const job = await client.post<RestoreView>('/restores', { image: id, ...wishOf(options) });
       const what = aimOf(job, options);
       await tellOrWait(client, { kind: 'restores', job, what, wait, json });

@@ -15,7 +15,7 @@ it('sends what a restore is to be like', async () => {
   await using api = await apiOf('');
   const options = ['--pool', 'p', '--sr', 'fast', '--name', 'n', '--macs', 'new', '--start'];
   const networks = ['--network', '0=front', '--network', '1=back'];
-  const args = ['restore', IMAGE_ID, ...options, ...networks, '--api', api.url];
+  const args = ['restore', IMAGE_ID.toUpperCase(), ...options, ...networks, '--api', api.url];
   const { status, stdout } = await xensnap(args);
   expect([status, stdout]).toEqual([
     0,
@@ -221,4 +221,16 @@ it('exchanges the disk of a VM that is there, lists what is kept, and exchanges 
   expect((await ask('destroy-kept', JOB_ID)).stdout).toBe(
     `The disk that the restore ${JOB_ID} has kept is gone.\n`,
   );
+});
+
+it('names the VM of which nothing is listed, so that a slip of the pen shows', async () => {
+  await using api = await stubApi({
+    'GET /images?limit=50&vm=wbe-1': () => [200, { images: [], next: null }],
+    'GET /images?limit=50': () => [200, { images: [], next: null }],
+    'GET /snapshots?limit=50&vm=wbe-1': () => [200, { snapshots: [], next: null }],
+  });
+  const ask = async (...args: string[]) => (await xensnap([...args, '--api', api.url])).stdout;
+  expect(await ask('images', 'wbe-1')).toBe('No restore points of "wbe-1".\n');
+  expect(await ask('images')).toBe('No restore points.\n');
+  expect(await ask('jobs', '--vm', 'wbe-1')).toBe('No snapshots of "wbe-1".\n');
 });
