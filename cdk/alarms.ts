@@ -1,37 +1,14 @@
 import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
-import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
-import type { Table } from 'aws-cdk-lib/aws-dynamodb';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
-import type { Queue } from 'aws-cdk-lib/aws-sqs';
-import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
 import type { Settings } from './config.ts';
 import { metric } from './metrics.ts';
 import { stepErrors, throttles } from './sums.ts';
-
-/** What the alarms look at. */
-export interface Watched {
-  readonly hostQueue: Queue;
-  /** Queues that are empty while all is well, by the name of their alarm. */
-  readonly failures: Readonly<Record<string, Queue>>;
-  /** Functions that start work: one error is an alarm. */
-  readonly entries: readonly LambdaFunction[];
-  /** The state machine tries a step again; many errors at once are an alarm. */
-  readonly steps: readonly LambdaFunction[];
-  readonly machines: readonly StateMachine[];
-  readonly table: Table;
-}
-
-/** What an alarm is about. */
-export interface Sign {
-  readonly metric: IMetric;
-  readonly above: number;
-  readonly description: string;
-}
+import type { Sign, Watched } from './watched.ts';
 
 /** The topic, and every alarm with the topic as its action. */
 export function createAlarms(

@@ -21,8 +21,8 @@ import type { Construct } from 'constructs';
 import { OPEN_PATHS } from '../functions/api/gate.ts';
 import { TABLE } from '../functions/store/table.ts';
 import { acknowledge } from './acknowledge.ts';
-import { allow, allowExecutions } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
+import { allow, allowExecutions } from './grants.ts';
 import { machineArns, machineEnvironment, type StateMachines } from './state-machine.ts';
 
 /** The API and the functions behind it. */

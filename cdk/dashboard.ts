@@ -9,9 +9,9 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
 import { STEPS } from '../statemachine/contract.ts';
-import type { Watched } from './alarms.ts';
 import type { Settings } from './config.ts';
 import { metric } from './metrics.ts';
+import type { Watched } from './watched.ts';
 
 /** One page: what jobs do, how long it takes, what waits, and what is wrong. */
 export function createDashboard(

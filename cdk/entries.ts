@@ -1,11 +1,10 @@
-import { ArnFormat, Duration } from 'aws-cdk-lib';
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { Duration } from 'aws-cdk-lib';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { acknowledge, inFinding } from './acknowledge.ts';
 import { createFunction, type Surroundings } from './function.ts';
+import { allow, allowExecutions, letWakeLines } from './grants.ts';
 import { ADMISSION_SECONDS, ADMISSIONS_AT_ONCE } from './queue.ts';
 import { machineArns, machineEnvironment, type StateMachines } from './state-machine.ts';
 
@@ -38,12 +37,6 @@ export function createAdmission(
     }),
   );
   return admission;
-}
-
-/** Lets a function that is outside the VPC bring the head of a line back. */
-export function letWakeLines(handler: LambdaFunction, hostQueue: Queue): void {
-  handler.addEnvironment('XENSNAP_QUEUE_URL', hostQueue.queueUrl);
-  allow(handler, ['sqs:ChangeMessageVisibility'], [hostQueue.queueArn]);
 }
 
 /** Wakes lines for functions in the VPC, from where the queue is not in reach: no endpoint of it has to be paid for. */
@@ -136,30 +129,6 @@ export function createSchedules(
   allowExecutions(schedules, 'states:StopExecution', machines);
   handOn(schedules, { failures });
   return schedules;
-}
-
-/** Lets a function do something to the executions of every state machine. */
-export function allowExecutions(handler: LambdaFunction, action: string, machines: StateMachines): void {
-  for (const stateMachine of Object.values(machines)) {
-    const executions = stateMachine.stack.formatArn({
-      service: 'states',
-      resource: 'execution',
-      resourceName: `${stateMachine.stateMachineName}:*`,
-      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-    });
-    allow(handler, [action], [executions]);
-    const name = inFinding(stateMachine, 'Name');
-    acknowledge(
-      handler.role ?? handler,
-      `IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${name}:*]`,
-      "All executions of this one state machine: each has a job's id as its name.",
-    );
-  }
-}
-
-/** Lets a function do so. */
-export function allow({ role }: LambdaFunction, actions: string[], resources: string[]): void {
-  role?.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
 }
 
 /** Where an event goes that failed three times, and the answer to one that did not. */

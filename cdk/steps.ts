@@ -2,8 +2,8 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { STEPS, type StepName, type StepSettings } from '../statemachine/contract.ts';
-import { letWakeLines } from './entries.ts';
 import { createFunction, type Surroundings } from './function.ts';
+import { letWakeLines } from './grants.ts';
 
 /** The steps' Lambdas by the names of their states. */
 export type StepFunctions = Readonly<Record<StepName, LambdaFunction>>;

@@ -2,7 +2,7 @@ import { Duration } from 'aws-cdk-lib';
 import { type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { TABLE } from '../functions/store/table.ts';
-import type { Sign, Watched } from './alarms.ts';
+import type { Sign, Watched } from './watched.ts';
 
 /** An alarm can add up ten metrics at most. */
 const METRICS_IN_ALARM = 10;

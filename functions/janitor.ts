@@ -1,6 +1,6 @@
 import { mapBounded } from './bounded.ts';
 import { lookForBackups } from './janitor/backups.ts';
-import { sweepExecutions } from './janitor/executions.ts';
+import { listRunning, sweepExecutions } from './janitor/executions.ts';
 import type { Finding, JanitorReport } from './janitor/finding.ts';
 import { sweepImages } from './janitor/images.ts';
 import { settleJobs } from './janitor/jobs.ts';
@@ -28,12 +28,7 @@ export async function tidy(
 ): Promise<JanitorReport> {
   const { clock, log, metrics } = runtime;
   const startedAt = clock.now().toISOString();
-  const findings: Finding[] = [
-    // Without the open jobs there is no round: it is tried again.
-    ...(await settleJobs(runtime, dryRun)),
-    ...(await alone({ kind: 'execution', id: 'running' }, () => sweepExecutions(runtime, dryRun))),
-    ...(await sweepPools(runtime, dryRun)),
-  ];
+  const findings: Finding[] = [...(await sweepJobs(runtime, dryRun)), ...(await sweepPools(runtime, dryRun))];
   if (!dryRun) await sweepQuotas(runtime);
   findings.push(...(await sweepImages(runtime, dryRun)), ...(await lookForBackups(runtime, dryRun)));
   for (const finding of findings) log.warn('janitor', { ...finding });
@@ -43,6 +38,34 @@ export async function tidy(
   const report = { dryRun, ...who, startedAt, finishedAt: clock.now().toISOString(), findings };
   await runtime.store.janitorReports.keep(report);
   return report;
+}
+
+/**
+ * Jobs without an execution, and executions without a job. Both are listed, by pages of many, since a night has twenty
+ * thousand of each and AWS answers ten questions about one execution a second. The jobs come first: one that is new then
+ * is looked for by its name.
+ */
+async function sweepJobs(runtime: Runtime, dryRun: boolean): Promise<readonly Finding[]> {
+  // Without the open jobs there is no round: it is tried again.
+  const jobs = await Array.fromAsync(runtime.store.jobs.open());
+  const open = new Set(jobs.map(({ id }) => id));
+  const running = new Set<string>();
+  const strays = await alone({ kind: 'execution', id: 'running' }, async () => {
+    const listed = await listRunning(runtime);
+    for (const { id } of listed) running.add(id);
+    return sweepExecutions(
+      listed.filter(({ id }) => !open.has(id)),
+      runtime,
+      dryRun,
+    );
+  });
+  const settled = await settleJobs(
+    runtime,
+    // One that has told its outcome runs for a moment only.
+    jobs.filter(({ id, finishedAt }) => finishedAt !== undefined || !running.has(id)),
+    dryRun,
+  );
+  return [...settled, ...strays];
 }
 
 const POOLS_AT_ONCE = 8;

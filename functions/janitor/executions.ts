@@ -4,19 +4,13 @@ import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import type { Finding } from './finding.ts';
 
-/** Executions that are looked at in one round, the newest first; a pool's night has some thousands. */
-const MOST = 10_000;
+/** Executions that are listed in one round, the newest first: more than an installation may have jobs at a time. */
+const MOST = 60_000;
 /** Records that are read at a time. */
 const AT_ONCE = 16;
 
-/**
- * Executions that run without a job: a record is made before its execution, so that one which is not there never was, or
- * is gone. They are stopped; what they may have made is tagged, and found by the other looks.
- */
-export async function sweepExecutions(
-  { executions, store, log }: Runtime,
-  dryRun: boolean,
-): Promise<Finding[]> {
+/** The executions that run; those that an end of the list was not come to for are named in the log. */
+export async function listRunning({ executions, log }: Runtime): Promise<readonly ExecutionOf[]> {
   const running: ExecutionOf[] = [];
   for await (const execution of executions.running()) {
     if (running.length === MOST) {
@@ -25,6 +19,19 @@ export async function sweepExecutions(
     }
     running.push(execution);
   }
+  return running;
+}
+
+/**
+ * Executions that run without a job: a record is made before its execution, so that one which is not there never was, or
+ * is gone. They are stopped; what they may have made is tagged, and found by the other looks.
+ * @param running those that were not among the open jobs
+ */
+export async function sweepExecutions(
+  running: readonly ExecutionOf[],
+  { executions, store }: Runtime,
+  dryRun: boolean,
+): Promise<Finding[]> {
   const found = await mapBounded(running, AT_ONCE, async (execution): Promise<Finding[]> => {
     const finding = {
       kind: 'execution',

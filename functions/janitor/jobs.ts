@@ -9,18 +9,32 @@ import type { Finding } from './finding.ts';
 const POOLS_AT_ONCE = 8;
 const JOBS_AT_ONCE = 4;
 
+/** What a round has for them, in the clock's seconds: the pools are looked through in any case. */
+const SECONDS = 300;
+
 /**
- * Brings every job to its end that is open although its execution no longer runs, or never did. A pool that hangs holds
- * up its own jobs, not those of others.
+ * Brings jobs to their end that are open although their execution no longer runs, or never did. A pool that hangs holds up
+ * its own jobs, not those of others. What a round does not come to, the next one begins with.
+ * @param jobs those that are open and may have no execution
  */
-export async function settleJobs(runtime: Runtime, dryRun: boolean): Promise<Finding[]> {
-  const jobs: Job[] = [];
-  for await (const job of runtime.store.jobs.open()) jobs.push(job);
+export async function settleJobs(
+  runtime: Runtime,
+  jobs: readonly Job[],
+  dryRun: boolean,
+): Promise<Finding[]> {
+  const { store, clock } = runtime;
+  const until = clock.now().getTime() + SECONDS * 1000;
+  const places = await store.janitorReports.places();
+  const stopped: Record<string, string> = {};
   const found = await mapBounded(
-    [...Map.groupBy(jobs, ({ pool }) => pool).values()],
+    [...Map.groupBy(jobs, ({ pool }) => pool)],
     POOLS_AT_ONCE,
-    (ofPool) =>
-      mapBounded(ofPool, JOBS_AT_ONCE, async (job) => {
+    ([pool, ofPool]) =>
+      mapBounded(from(places[pool], ofPool), JOBS_AT_ONCE, async (job) => {
+        if (clock.now().getTime() > until) {
+          stopped[pool] ??= placeOf(job);
+          return [];
+        }
         try {
           return (await (dryRun ? look(job, runtime) : settle(job, runtime))) ?? [];
         } catch (error) {
@@ -28,7 +42,20 @@ export async function settleJobs(runtime: Runtime, dryRun: boolean): Promise<Fin
         }
       }),
   );
+  if (!dryRun) await store.janitorReports.keepPlaces(stopped);
   return found.flat(2);
+}
+
+/** Where a job stands among all; it may be gone when that is asked. */
+function placeOf({ createdAt, id }: Job): string {
+  return `${createdAt} ${id}`;
+}
+
+/** All of them in their order, those from a place on first. */
+function from(place = '', jobs: readonly Job[]): readonly Job[] {
+  const sorted = jobs.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1));
+  const later = sorted.filter((job) => placeOf(job) >= place);
+  return [...later, ...sorted.filter((job) => placeOf(job) < place)];
 }
 
 async function look(listed: Job, runtime: Runtime): Promise<Finding | undefined> {

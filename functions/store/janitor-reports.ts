@@ -3,6 +3,7 @@ import type { JanitorReport, KeptReport } from '../janitor/finding.ts';
 import type { Table } from './table.ts';
 
 const LAST = 'janitor#last';
+const PLACES = 'janitor#places';
 /** DynamoDB takes no item above 400 KB. As JSON findings are longer than it counts them. */
 const MOST_BYTES = 350_000;
 
@@ -29,5 +30,14 @@ export class JanitorReports {
     if (!item) return undefined;
     const { id: _, ...report } = item;
     return report;
+  }
+
+  /** Where the last round stopped among the open jobs of a pool, by the pool's name; of those that it came through, nothing. */
+  async places(): Promise<Readonly<Record<string, string>>> {
+    return (await this.#table.get<{ places?: Record<string, string> }>(PLACES))?.places ?? {};
+  }
+
+  async keepPlaces(places: Readonly<Record<string, string>>): Promise<void> {
+    await this.#table.change(PLACES, { set: { places } });
   }
 }

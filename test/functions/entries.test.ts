@@ -156,7 +156,7 @@ it('fails where the table does not tell the open jobs, so that the round is trie
 });
 
 it('fails where it cannot keep its report', async () => {
-  dynamo.on(QueryCommand).resolves({});
+  dynamo.on(QueryCommand).resolves({}).on(GetCommand).resolves({});
   dynamo.on(UpdateCommand).rejects(throttled);
   await expect(lambdas.janitor()).rejects.toBe(throttled);
 });

@@ -333,6 +333,10 @@ it('stops an execution of which there is no job, names it, and leaves those that
   vi.spyOn(store.jobs, 'get').mockImplementation(async (jobId) =>
     jobId === waiting ? undefined : get(jobId),
   );
+  const open = store.jobs.open.bind(store.jobs);
+  vi.spyOn(store.jobs, 'open').mockImplementation(async function* () {
+    for await (const job of open()) if (job.id !== waiting) yield job;
+  });
   expect(await running()).toEqual([id, waiting].toSorted());
   const found = (action: string) => expect.objectContaining({ kind: 'execution', id: waiting, action });
   expect((await at.service.janitor(true)).findings).toContainEqual(found('would'));

@@ -26,6 +26,9 @@ async function withJobs(jobs: readonly SnapshotJob[], executions: Partial<Runtim
   };
 }
 
+const settleOpen = async (runtime: Awaited<ReturnType<typeof withJobs>>, dryRun: boolean) =>
+  settleJobs(runtime, await Array.fromAsync(runtime.store.jobs.open()), dryRun);
+
 const summary = (findings: Awaited<ReturnType<typeof settleJobs>>) =>
   findings.map(({ id, action }) => `${id} ${action}`).toSorted();
 
@@ -36,8 +39,8 @@ it('settles what has ended, and a job that was never started once its request ha
   const fresh = aJob({ status: 'starting', phase: 'Requested', createdAt: NOW.toISOString() });
   const runtime = await withJobs([ended, stranded, fresh]);
   const expected = [ended, stranded].map(({ id }) => id);
-  expect(summary(await settleJobs(runtime, true))).toEqual(expected.map((id) => `${id} would`).toSorted());
-  expect(summary(await settleJobs(runtime, false))).toEqual(expected.map((id) => `${id} removed`).toSorted());
+  expect(summary(await settleOpen(runtime, true))).toEqual(expected.map((id) => `${id} would`).toSorted());
+  expect(summary(await settleOpen(runtime, false))).toEqual(expected.map((id) => `${id} removed`).toSorted());
   expect(await runtime.store.jobs.get(stranded.id)).toMatchObject({
     status: 'failed',
     error: { name: 'Interrupted', message: 'The job was never started.' },
@@ -55,7 +58,7 @@ it.each([true, false])(
       if (listed) yield listed;
     });
     await runtime.store.jobs.settle(job.id);
-    expect(await settleJobs(runtime, dryRun)).toEqual([]);
+    expect(await settleOpen(runtime, dryRun)).toEqual([]);
   },
 );
 
@@ -68,7 +71,7 @@ it('goes on with the others where one job cannot be looked at, and names it', as
   const runtime = await withJobs([bad, good], { describe });
   for (const dryRun of [true, false]) {
     const done = dryRun ? 'would' : 'removed';
-    const findings = await settleJobs(runtime, dryRun);
+    const findings = await settleOpen(runtime, dryRun);
     expect(summary(findings)).toEqual([`${bad.id} failed`, `${good.id} ${done}`].toSorted());
     expect(findings.find(({ id }) => id === bad.id)?.what).toContain('no answer');
   }
@@ -91,6 +94,52 @@ it('makes its round although one look of it fails, and names that look', async (
   });
   expect(findings).toContainEqual(expect.objectContaining({ kind: 'job', id: job.id, action: 'removed' }));
   expect(findings).toContainEqual(expect.objectContaining({ kind: 'pool', id: 'demo', action: 'failed' }));
+});
+
+it('asks about no execution that is listed as running: of twenty thousand AWS would tell in half an hour', async () => {
+  const jobs = Array.from({ length: 50 }, () => aJob());
+  const [ended, ...running] = jobs;
+  const described: string[] = [];
+  const looked = vi.fn();
+  const runtime = await withJobs(jobs, {
+    async *running() {
+      for (const { id } of running) yield { machine: 'snapshot' as const, id };
+    },
+    describe: async ({ id }) => {
+      described.push(id);
+      return undefined;
+    },
+  });
+  vi.spyOn(runtime.store.jobs, 'get').mockImplementation((id) => {
+    looked(id);
+    return Object.getPrototypeOf(runtime.store.jobs).get.call(runtime.store.jobs, id);
+  });
+  await tidy(runtime);
+  expect(new Set(described)).toEqual(new Set([ended?.id]));
+  for (const { id } of running) expect(looked).not.toHaveBeenCalledWith(id);
+});
+
+it('goes on, where its time was over, with those that it had not come to, and does the pools in any case', async () => {
+  const jobs = Array.from({ length: 40 }, (_, n) =>
+    aJob({ ...ENDED, createdAt: new Date(NOW.getTime() - n * 1000).toISOString() }),
+  );
+  let now = NOW.getTime();
+  const described: string[] = [];
+  const executions = {
+    describe: async ({ id }: ExecutionOf) => {
+      described.push(id);
+      now += 30_000;
+      throw new Error('no answer');
+    },
+  };
+  const runtime = { ...(await withJobs(jobs, executions)), clock: { now: () => new Date(now) } };
+  const { findings } = await tidy(runtime);
+  const first = new Set(described);
+  expect(first.size).toBeLessThan(20);
+  expect(findings).toContainEqual(expect.objectContaining({ kind: 'pool', id: 'demo' }));
+  for (let round = 0; round < 4; round++) await tidy(runtime);
+  expect(new Set(described.slice(first.size, 2 * first.size)).intersection(first)).toEqual(new Set());
+  expect(new Set(described).size).toBe(jobs.length);
 });
 
 it('stops an execution that has no job, and none that has one; one that cannot be stopped stops no other', async () => {
