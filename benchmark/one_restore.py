@@ -27,7 +27,7 @@ def main(url, size, sha512, path):
         exec(compile(source.read(), PLUGIN, 'exec'), plugin.__dict__)
     work = plugin.Restore(Files(), {
         'imageId': 'benchmark', 'vdiUuid': '', 'jobId': '', 'format': 'vhd', 'sizeBytes': int(size), 'sha512': sha512,
-        'maxBytesPerSecond': None, 'glanceUrl': plugin.GlanceUrl(url), 'caPem': None, 'timeoutSeconds': 90,
+        'readsAsZeros': True, 'maxBytesPerSecond': None, 'glanceUrl': plugin.GlanceUrl(url), 'caPem': None, 'timeoutSeconds': 90,
         'fingerprint': os.environ.get('SOURCE_FINGERPRINT')})
     work.writer = plugin.DiskWriter(path, work.write_limit, work.count_written)
     work.disk = plugin.RestoredDisk(work.writer, plugin.SKIP_ZEROS)

@@ -181,7 +181,7 @@ class Held(object):
 def restore(plugin, data, path, gzip=True, zeros='skip'):
     """What `get_vdis` makes of it in the file, which is its disk; raises what it refuses it with."""
     params = {'imageId': '', 'vdiUuid': '', 'jobId': '', 'maxBytesPerSecond': None, 'sizeBytes': len(data), 'sha512': None,
-              'format': 'vhd' if gzip else 'raw'}
+              'format': 'vhd' if gzip else 'raw', 'readsAsZeros': zeros != 'write'}
 
     class InMemory(plugin.Restore):
         def one_pass(self, _glance, read, gzip=True):
