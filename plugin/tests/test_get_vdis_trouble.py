@@ -117,6 +117,12 @@ class DownloadTest(RestoreTest):
         self.job = str(uuid.uuid4())
         self.get_fails('IMAGE_DAMAGED', False)
 
+    def test_reads_no_more_of_a_damaged_image_whose_hash_nobody_knows(self):
+        self.glance.store(b'no gzip' + os.urandom(32 << 20))
+        self.glance.image.update(os_hash_algo='md5', os_hash_value='0' * 32)
+        self.get_fails('IMAGE_DAMAGED', False, sha512=None)
+        self.assertLess(self.state()['bytesRead'], 16 << 20)
+
     def test_what_a_failed_try_left_on_the_disk_is_zeroed_by_the_next(self):
         wrong = [Layer({number: {0: b'w' * BLOCK_BYTES} for number in range(8)})]
         right = bundle_of(self.layers)
