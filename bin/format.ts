@@ -44,7 +44,7 @@ export function ordinal(place: number): string {
   return `${place}${(isTeen ? undefined : endings[place % 10]) ?? 'th'}`;
 }
 
-/** A name as a terminal may show it: what others named may hold escape sequences. */
+/** A name as a terminal may show it: what others named may hold escape sequences, or what turns the line round. */
 export function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, '?');
+  return text.replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, '?');
 }

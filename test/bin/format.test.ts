@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { age, duration, size } from '../../bin/format.ts';
+import { age, duration, printable, size } from '../../bin/format.ts';
 import { rateMeter } from '../../bin/progress.ts';
 
 it.each([
@@ -41,4 +41,10 @@ it('measures a rate, and anew when the count begins again', () => {
   expect(rate(400, at(3))).toBe(200);
   expect(rate(10, at(4))).toBeUndefined();
   expect(rate(20, at(5))).toBe(10);
+});
+
+it('shows neither escape sequences nor what turns a line round', () => {
+  expect(printable('a\u001b[2J\u009b1m b\u202egpj.exe\u2066 שלום é 😀')).toBe(
+    'a?[2J?1m b?gpj.exe? שלום é 😀',
+  );
 });
