@@ -99,6 +99,11 @@ async function undo(deps: Deps, job: SwappedJob): Promise<void> {
   if (vm) await blockStart(xapi, vm, job.id);
   const ended = await exchangeFor(deps, job, 'old');
   if (ended !== 'done') {
+    if (mayArrive(deps, job.swapSentAt))
+      throw new XensnapError(
+        'StillOwed',
+        'A call that exchanges the disks got no answer; it may still do it.',
+      );
     if ((await exchangeFor(deps, job, 'new')) === 'not halted')
       throw new XensnapError('StillOwed', `The VM "${job.into.name}" gets its disk once it is halted.`);
     await warnOf(deps, ended, job);

@@ -175,6 +175,8 @@ export class Jobs<in F extends FactName = never> {
   async undo(jobId: string): Promise<Job | undefined> {
     return this.#change(jobId, {
       set: { undoing: true, open: 'open' },
+      // Of what the restore has sent nothing is on its way any more.
+      remove: ['swapSentAt'],
       add: { debts: new Set(['swap']) },
       when: 'attribute_exists(committed) AND attribute_exists(finishedAt) AND attribute_not_exists(#open) AND attribute_not_exists(undoneAt) AND attribute_not_exists(keptGoneAt)',
     });

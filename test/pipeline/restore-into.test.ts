@@ -271,8 +271,12 @@ it('gives each VM its disk back wherever its restore breaks, and otherwise the o
 
 /** Attaches a VM's disk to another VM, too, as one does to mend what is on it. */
 async function share({ pool, service }: Scenario, vm: string, rescue: string): Promise<void> {
-  const VDI = pool.vm(vm).rootVdi?.ref;
-  const vbd = { VM: pool.vm(rescue).ref, VDI, userdevice: '5', bootable: false, mode: 'RW', type: 'Disk' };
+  const VDI = pool.vm(vm).rootVdi?.ref ?? '';
+  await attach({ service }, VDI, pool.vm(rescue).ref);
+}
+
+async function attach({ service }: Pick<Scenario, 'service'>, VDI: string, VM: string): Promise<void> {
+  const vbd = { VM, VDI, userdevice: '5', bootable: false, mode: 'RW', type: 'Disk' };
   const none = { other_config: {}, qos_algorithm_type: '', qos_algorithm_params: {} };
   await service.runtime.withSession(POOL_NAME, (xapi) =>
     xapi.call('VBD.create', { ...vbd, ...none, unpluggable: true, empty: false } as never),
@@ -597,4 +601,33 @@ it('leaves what an operator makes of the VM while the new disk is in it, and say
   do await service.janitor();
   while ((await restored(service, ids[1] ?? '', () => true)).open !== undefined);
   expect(pool.vm('started').rootVdi?.uuid).toBe(waits.into?.diskUuid);
+});
+
+it('does not give an undo up while its call may still take the disk out', async () => {
+  const at = await imaged({
+    leaves: 'unknown',
+    service: { timings: { ...timings, snapshotLostSeconds: 60 } },
+    prepare: (pool) => pool.addVm({ ...SPEC, diskMib: 2, name: 'rescue' }),
+  });
+  const { pool, service, image, old } = at;
+  const id = await askRestore(service, image, { into: 'shop' });
+  const { diskUuid } = await restored(service, id);
+  pool.faults.add({ method: 'VBD.destroy', drop: 'before', times: 1 });
+  const undo = () => at.ask('POST', `/restores/${id}/undo`);
+  expect(await undo()).toMatchObject({ status: 503, body: { error: { name: 'XapiReplyLost' } } });
+  const kept = await service.runtime.withSession(POOL_NAME, (xapi) => xapi.call('VDI.get_by_uuid', old));
+  await attach(at, kept, pool.vm('rescue').ref);
+  expect(await undo()).toMatchObject({ status: 409, body: { error: { name: 'StillOwed' } } });
+  // Now it arrives.
+  const { args } = pool.calls.findLast(({ method }) => method === 'VBD.destroy') ?? {};
+  await service.runtime.withSession(POOL_NAME, (xapi) => xapi.call('VBD.destroy', args?.[1] as never));
+  expect(pool.vm('shop').rootVdi).toBeUndefined();
+  const job = () => restored(service, id, () => true);
+  for (let round = 0; (await job()).open !== undefined && round < 10; round += 1) {
+    await service.janitor();
+    await at.clock.sleep(10);
+  }
+  const { open, undoneAt } = await job();
+  expect([open, undoneAt]).toEqual([undefined, undefined]);
+  expect(pool.vm('shop').rootVdi?.uuid).toBe(diskUuid);
 });
