@@ -6,35 +6,11 @@ import { destroyKept } from '../../functions/kept-disks.ts';
 import { destroyUntilGone } from '../../functions/pool/destroy.ts';
 import { nameAtWork } from '../../functions/restored.ts';
 import { undoRestore } from '../../functions/undo-restore.ts';
-import type { Fault, VmSpec } from '../../local/pool/pool.ts';
+import type { Fault } from '../../local/pool/pool.ts';
 import type { Session } from '../../xapi/session.ts';
+import { Broken, disksOf, type Imaged, imaged, SPEC, timings } from '../support/into-vm.ts';
 import { askRestore, restored, takeAway } from '../support/restoring.ts';
-import { POOL_NAME, type Scenario, type ScenarioOptions, scenario } from '../support/scenario.ts';
-
-const SPEC: VmSpec = { name: 'shop', diskMib: 4, dataMib: 1, powerState: 'Halted', nics: [{}] };
-const timings = {
-  snapshotLostSeconds: 5,
-  snapshotPollSeconds: 1,
-  callSeconds: 4,
-  shutdownSeconds: 20,
-  claimSeconds: 30,
-};
-
-type Imaged = Scenario & { image: string; old: string };
-
-/** A VM that was imaged and is to get its disk back. */
-async function imaged(options: ScenarioOptions = {}, spec: Partial<VmSpec> = {}): Promise<Imaged> {
-  const at = await scenario({
-    ...options,
-    vms: [{ ...SPEC, ...spec }],
-    pool: { vms: 0, ...options.pool },
-    service: { timings, ...(typeof options.service === 'object' && options.service) },
-  });
-  const old = at.pool.vm('shop').rootVdi?.uuid ?? '';
-  const image = await at.request('shop', { force: true });
-  expect(await at.job(image)).toMatchObject({ status: 'succeeded' });
-  return { ...at, image, old };
-}
+import { POOL_NAME, type Scenario } from '../support/scenario.ts';
 
 /** The VM as its operator sees it: what it is, and how its disks are attached. */
 async function seen({ pool, service }: Scenario) {
@@ -54,8 +30,6 @@ async function seen({ pool, service }: Scenario) {
     };
   });
 }
-
-const disksOf = async ({ pool }: Scenario) => (await pool.inventory()).vdis;
 
 it('exchanges the disk of a VM that is there, keeps the old one, and exchanges them back when told to', async () => {
   const at = await imaged({ pool: { keepModels: true } });
@@ -163,20 +137,14 @@ it('warns where the image is of another VM than the one whose disk it takes', as
   await takeBack(at, body.id);
 });
 
-class Broken extends Error {
-  override readonly name = 'Broken';
-}
-
 /** VMs that one image is restored into at the same time, each with a trouble of its own. */
 async function intoEach(
   troubles: readonly ((at: Imaged, vm: { name: string; ref: string }) => void)[],
   breaks: (step: string, vm: number) => 'before' | 'after' | 'on failure' | undefined,
-  { before, ...options }: ScenarioOptions & { before?: (at: Imaged) => Promise<void> } = {},
 ) {
   const byJob = new Map<string, number>();
   const names = troubles.map((_, index) => `vm-${index}`);
   const at = await imaged({
-    ...options,
     slots: troubles.length,
     prepare: async (pool) => {
       for (const name of names) await pool.addVm({ ...SPEC, diskMib: 2, name });
@@ -195,7 +163,6 @@ async function intoEach(
       },
     },
   });
-  await before?.(at);
   const ids: string[] = [];
   for (const [index, plant] of troubles.entries()) {
     const name = names[index] ?? '';
@@ -268,33 +235,6 @@ it('gives each VM its disk back wherever its restore breaks, and otherwise the o
     if (job.committed) await takeAway(at.service, job);
   }
 }, 300_000);
-
-/** Attaches a VM's disk to another VM, too, as one does to mend what is on it. */
-async function share({ pool, service }: Scenario, vm: string, rescue: string): Promise<void> {
-  const VDI = pool.vm(vm).rootVdi?.ref ?? '';
-  await attach({ service }, VDI, pool.vm(rescue).ref);
-}
-
-async function attach({ service }: Pick<Scenario, 'service'>, VDI: string, VM: string): Promise<void> {
-  const vbd = { VM, VDI, userdevice: '5', bootable: false, mode: 'RW', type: 'Disk' };
-  const none = { other_config: {}, qos_algorithm_type: '', qos_algorithm_params: {} };
-  await service.runtime.withSession(POOL_NAME, (xapi) =>
-    xapi.call('VBD.create', { ...vbd, ...none, unpluggable: true, empty: false } as never),
-  );
-}
-
-it('gives a VM a disk back that another VM has attached, too', async () => {
-  const at = await intoEach([() => undefined], (step) => (step === 'FinishRestore' ? 'before' : undefined), {
-    before: (early) => share(early, 'vm-0', 'shop'),
-    leaves: [expect.stringContaining('pool: vms: ')],
-  });
-  const job = await restored(at.service, at.ids[0] ?? '');
-  expect(job).toMatchObject({
-    status: 'failed',
-    error: { message: expect.stringContaining('FinishRestore') },
-  });
-  expect(at.pool.vm('vm-0').rootVdi?.uuid).toBe(job.into?.diskUuid);
-});
 
 it('refuses beforehand what could come to nothing, and leaves nothing of it', async () => {
   const { service, image } = await imaged({
@@ -502,132 +442,4 @@ it('gives a VM its disk back that has none at the moment, when its restore is ca
   );
   const { findings } = await restarted.janitor();
   expect(findings).toMatchObject([{ id: pool.vm('killed').uuid, action: 'removed' }]);
-});
-
-it('starts a VM again whose guest goes down although its restore was cancelled', async () => {
-  const names = ['told', 'untold'];
-  const at = await imaged({
-    slots: 2,
-    pool: { guestBootSeconds: 1, guestShutdownSeconds: 15 },
-    service: { timings: { ...timings, shutdownSeconds: 60 } },
-    prepare: async (pool) => {
-      for (const name of names) await pool.addVm({ ...SPEC, diskMib: 2, name, powerState: 'Running' });
-    },
-    // Nobody knows the task whose reference was lost: xapi removes it after an hour.
-    leaves: ['pool: tasks: more: "Async.VM.clean_shutdown"'],
-  });
-  const { pool, service, image } = at;
-  const untold = pool.vm('untold').ref;
-  const when = ([, vm]: readonly unknown[]) => vm === untold;
-  pool.faults.add({ method: 'Async.VM.clean_shutdown', drop: 'after', times: 1, when });
-  const power = () => names.map((name) => pool.vm(name).record().power_state);
-  const ids = await Promise.all(names.map((into) => askRestore(service, image, { into, shutdown: true })));
-  for (const id of ids) {
-    const asked = await restored(service, id, (job) => Boolean(job.shutdownTask ?? job.retrying));
-    await cancelJob(asked, service.runtime);
-  }
-  expect(power()).toEqual(['Running', 'Running']);
-  await expect.poll(power, { timeout: 60_000 }).toEqual(['Halted', 'Halted']);
-  const isOpen = async () => Promise.all(ids.map((id) => service.runtime.store.jobs.restore(id)));
-  for (let round = 0; (await isOpen()).some((job) => job?.open) && round < 10; round += 1) {
-    await service.janitor();
-    await at.clock.sleep(10);
-  }
-  const ended = await Promise.all(ids.map((id) => restored(service, id)));
-  expect(ended.map(({ status }) => status)).toEqual(['cancelled', 'cancelled']);
-  expect(power()).toEqual(['Running', 'Running']);
-});
-
-it('undoes nothing for a VM that is gone, says so, and destroys what was kept of it when told to', async () => {
-  const at = await imaged({ leaves: 'unknown' });
-  const { pool, service, image } = at;
-  const id = await askRestore(service, image, { into: 'shop' });
-  await restored(service, id);
-  await service.runtime.withSession(POOL_NAME, (xapi) =>
-    xapi.call('VM.destroy', pool.vm('shop').ref as never),
-  );
-  expect(await at.ask('POST', `/restores/${id}/undo`)).toMatchObject({
-    status: 409,
-    body: { error: { name: 'VmGone' } },
-  });
-  expect((await at.ask('GET', '/restores/kept')).body.kept).toMatchObject([{ restore: id }]);
-  expect((await at.ask('DELETE', `/restores/${id}/kept`)).status).toBe(204);
-  expect((await disksOf(at)).map(({ name }) => name)).toEqual(['shop 0']);
-});
-
-it('leaves what an operator makes of the VM while the new disk is in it, and says what it waits for', async () => {
-  const names = ['snapshotted', 'started'];
-  const done = new Map<string, () => Promise<unknown>>();
-  const at = await imaged({
-    slots: 2,
-    service: {
-      timings,
-      async aroundStep(step, jobId, run) {
-        await (step === 'FinishRestore' && done.get(jobId)?.());
-        return run();
-      },
-    },
-    prepare: async (pool) => {
-      for (const name of names) await pool.addVm({ ...SPEC, diskMib: 2, name });
-    },
-    leaves: 'unknown',
-  });
-  const { pool, service, image } = at;
-  const { withSession } = service.runtime;
-  const [snapshotted, started] = names.map((name) => pool.vm(name).ref as never);
-  const ids = await Promise.all(names.map((into) => askRestore(service, image, { into })));
-  done.set(ids[0] ?? '', async () => {
-    await withSession(POOL_NAME, (xapi) => xapi.call('VM.snapshot', snapshotted as never, 'of an operator'));
-    throw new Broken('then');
-  });
-  done.set(ids[1] ?? '', () =>
-    withSession(POOL_NAME, async (xapi) => {
-      for (const operation of ['start', 'start_on'] as const)
-        await xapi.call('VM.remove_from_blocked_operations', started as never, operation);
-      await xapi.call('VM.start', started as never, false, false);
-    }),
-  );
-  expect(await restored(service, ids[0] ?? '')).toMatchObject({ status: 'failed' });
-  const { vms } = await pool.inventory();
-  const disks = vms.find(({ name }) => name === 'of an operator')?.disks;
-  expect(disks).toEqual([expect.stringMatching(/^0 /)]);
-  const waits = await restored(service, ids[1] ?? '', ({ finishedAt }) => finishedAt !== undefined);
-  expect(waits.error).toMatchObject({
-    name: 'VmNotHalted',
-    message: expect.stringContaining('once it is halted'),
-  });
-  expect(waits.owesBecause).toContain('gets its own back once it is halted');
-  pool.vm('started').setPowerState('Halted');
-  do await service.janitor();
-  while ((await restored(service, ids[1] ?? '', () => true)).open !== undefined);
-  expect(pool.vm('started').rootVdi?.uuid).toBe(waits.into?.diskUuid);
-});
-
-it('does not give an undo up while its call may still take the disk out', async () => {
-  const at = await imaged({
-    leaves: 'unknown',
-    service: { timings: { ...timings, snapshotLostSeconds: 60 } },
-    prepare: (pool) => pool.addVm({ ...SPEC, diskMib: 2, name: 'rescue' }),
-  });
-  const { pool, service, image, old } = at;
-  const id = await askRestore(service, image, { into: 'shop' });
-  const { diskUuid } = await restored(service, id);
-  pool.faults.add({ method: 'VBD.destroy', drop: 'before', times: 1 });
-  const undo = () => at.ask('POST', `/restores/${id}/undo`);
-  expect(await undo()).toMatchObject({ status: 503, body: { error: { name: 'XapiReplyLost' } } });
-  const kept = await service.runtime.withSession(POOL_NAME, (xapi) => xapi.call('VDI.get_by_uuid', old));
-  await attach(at, kept, pool.vm('rescue').ref);
-  expect(await undo()).toMatchObject({ status: 409, body: { error: { name: 'StillOwed' } } });
-  // Now it arrives.
-  const { args } = pool.calls.findLast(({ method }) => method === 'VBD.destroy') ?? {};
-  await service.runtime.withSession(POOL_NAME, (xapi) => xapi.call('VBD.destroy', args?.[1] as never));
-  expect(pool.vm('shop').rootVdi).toBeUndefined();
-  const job = () => restored(service, id, () => true);
-  for (let round = 0; (await job()).open !== undefined && round < 10; round += 1) {
-    await service.janitor();
-    await at.clock.sleep(10);
-  }
-  const { open, undoneAt } = await job();
-  expect([open, undoneAt]).toEqual([undefined, undefined]);
-  expect(pool.vm('shop').rootVdi?.uuid).toBe(diskUuid);
 });
