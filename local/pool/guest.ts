@@ -21,7 +21,7 @@ export function bootGuest(pool: PoolState, vmRef: string, boots: Boots): void {
   const guest: Guest = { xenstore: new Map(), vss, booted: false, writing: false };
   pool.guests.set(vmRef, guest);
   writeXenstoreData(pool, vmRef);
-  forgetMetrics(pool, vmRef);
+  beginMetrics(pool, vmRef);
   if (boots === 'at once') comeUp(pool, vmRef, guest, !pool.db.flag('VM', vmRef, 'withoutAgent'));
   // The disk may go, the pool may be closed: then the guest never comes up.
   else void bootFromDisk(pool, vmRef, guest).catch(() => undefined);
@@ -63,16 +63,28 @@ function bootDisk({ db }: PoolState, vmRef: string): string | undefined {
   return first === undefined ? undefined : db.text('VBD', first, 'VDI');
 }
 
-/** What an earlier domain's agent told, or that of a VM that was cloned, is no more. */
-function forgetMetrics({ db }: PoolState, vmRef: string): void {
+/**
+ * What an earlier domain's agent told, or that of a VM that was cloned, is no more: until then it was there, with the VM
+ * halted. A domain has a record of its own as
+ * soon as it runs, in which nothing is told (xapi_xenops.ml, create_guest_metrics_if_needed).
+ */
+function beginMetrics({ db, clock }: PoolState, vmRef: string): void {
   const before = db.text('VM', vmRef, 'guest_metrics');
   if (db.has('VM_guest_metrics', before)) db.destroy('VM_guest_metrics', before);
-  db.set('VM', vmRef, 'guest_metrics', NULL_REF);
+  const metrics = db.flag('VM', vmRef, 'is_control_domain')
+    ? NULL_REF
+    : db.create('VM_guest_metrics', {
+        can_use_hotplug_vbd: 'unspecified',
+        can_use_hotplug_vif: 'unspecified',
+        live: true,
+        last_updated: clock.now(),
+      });
+  db.set('VM', vmRef, 'guest_metrics', metrics);
 }
 
-/** What the agent inside tells of the guest; without one there is nothing, and no disk can be hot-plugged. */
+/** What the agent inside tells of the guest; without one nothing is told, and no disk can be hot-plugged. */
 function reportMetrics({ db, clock }: PoolState, vmRef: string): void {
-  const metrics = db.create('VM_guest_metrics', {
+  db.update('VM_guest_metrics', db.text('VM', vmRef, 'guest_metrics'), {
     os_version: { name: 'Debian GNU/Linux 12 (bookworm)', uname: '6.1.0-40-amd64', distro: 'debian' },
     PV_drivers_version: { major: '8', minor: '3', micro: '60', build: '1' },
     PV_drivers_up_to_date: true,
@@ -80,10 +92,8 @@ function reportMetrics({ db, clock }: PoolState, vmRef: string): void {
     networks: { '0/ip': '192.0.2.20', '0/ipv4/0': '192.0.2.20' },
     can_use_hotplug_vbd: 'yes',
     can_use_hotplug_vif: 'yes',
-    live: true,
     last_updated: clock.now(),
   });
-  db.set('VM', vmRef, 'guest_metrics', metrics);
 }
 
 /** Puts the database's `xenstore_data` into the live domain, in the place of what was there. */

@@ -1,5 +1,6 @@
 import { XapiFailure } from '../failure.ts';
 import type { Context, PoolState } from '../state.ts';
+import { hasDrivers } from './drivers.ts';
 import { updateAllowedVdiOperations } from './vdi-operations.ts';
 
 const OPERATIONS = ['attach', 'eject', 'unplug', 'unplug_force', 'insert', 'plug', 'pause', 'unpause'];
@@ -32,8 +33,7 @@ export function vbdRefusal({ db }: PoolState, vbd: string, operation: string): X
       ['clean_shutdown', 'hard_shutdown', 'suspend', 'pause'].includes(each),
     );
     if (ending) return fail('OPERATION_NOT_ALLOWED', `Current operation on VM:${vm} is ${ending}`);
-    const metrics = db.text('VM', vm, 'guest_metrics');
-    if (!db.has('VM_guest_metrics', metrics)) return fail('VM_MISSING_PV_DRIVERS', vm);
+    if (!hasDrivers({ db }, vm)) return fail('VM_MISSING_PV_DRIVERS', vm);
     if (isCd)
       return fail(
         'OPERATION_NOT_ALLOWED',

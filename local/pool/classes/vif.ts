@@ -5,11 +5,13 @@ import { deriveMac, isMac } from './mac.ts';
 
 /**
  * `VIF.create` (xapi_vif.ml, xapi_vif_helpers.ml): an empty MAC is derived from the VM's seed and the device, and any other
- * is taken as it is, also one that somebody has. Nobody looks at the network until the VM starts.
+ * is taken as it is, also one that somebody has. Of the network it is only asked whether it is there: whether a host sees
+ * it shows when the VM starts.
  */
 function createVif({ pool }: Context, args: Row): string {
   const { db } = pool;
   const [vm, device, given] = [String(args.VM), String(args.device), String(args.MAC)];
+  db.row('network', String(args.network));
   const suspended = db.text('VM', vm, 'power_state') === 'Suspended';
   const seed = db.map('VM', vm, 'other_config').mac_seed;
   if (!/^\d+$/.test(device)) throw new XapiFailure('INVALID_DEVICE', device);

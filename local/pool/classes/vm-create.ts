@@ -32,6 +32,7 @@ function createVm({ pool }: Context, args: Row): string {
     resident_on: NULL_REF,
     domid: '-1',
     memory_overhead: String(memoryOverhead(args)),
+    hardware_platform_version: hardwareVersion(args),
     metrics,
     secureboot_certificates_state: 'ok',
     // The habits of a guest that an operator has installed: what it can do lies on its disk.
@@ -43,6 +44,13 @@ function createVm({ pool }: Context, args: Row): string {
   }
   updateAllowedOperations(pool, vm);
   return vm;
+}
+
+/** What a vendor's device needs at least (xapi_vm_helpers.ml, update_vm_virtual_hardware_platform_version). */
+function hardwareVersion({ has_vendor_device, hardware_platform_version = '0' }: Row): string {
+  return has_vendor_device === true
+    ? String(Math.max(2, Number(hardware_platform_version)))
+    : String(hardware_platform_version);
 }
 
 function domainType({ HVM_boot_policy }: Row): string {

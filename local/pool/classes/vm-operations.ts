@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { hasCome, isRemoved, type Release } from '../database/release.ts';
 import { XapiFailure } from '../failure.ts';
 import type { Context, PoolState } from '../state.ts';
+import { hasDrivers } from './drivers.ts';
 import { setCancellable, throwIfCancelling } from './task.ts';
 
 const LONGEST_WAIT_SECONDS = 7200;
@@ -85,8 +86,7 @@ export function refusal({ db, settings }: PoolState, vm: string, operation: stri
     if (!OF_CONTROL_DOMAINS.includes(operation))
       return fail('OPERATION_NOT_ALLOWED', 'This operation is not allowed on a control domain');
   }
-  const hasDrivers = db.has('VM_guest_metrics', db.text('VM', vm, 'guest_metrics'));
-  if (power === 'Running' && OF_DRIVERS.includes(operation) && !hasDrivers)
+  if (power === 'Running' && OF_DRIVERS.includes(operation) && !hasDrivers({ db }, vm))
     return fail('VM_LACKS_FEATURE', vm);
   if (operation === 'snapshot_with_quiesce' && isRemoved(settings.release, 'VM.snapshot_with_quiesce'))
     return fail('VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED', vm);

@@ -3,6 +3,7 @@ import { XapiFailure } from '../failure.ts';
 import type { Context, Host, PoolState } from '../state.ts';
 import { assertCanBootHere, assertMemory, freeMemory } from './can-boot.ts';
 import { atHost } from './forwarding.ts';
+import { assertPlatform } from './platform.ts';
 import { sleepUnlessCancelled } from './task.ts';
 import { refuseElsewhere } from './vbd-attach.ts';
 import { vbdRefusal, withVbdsMarked } from './vbd-operations.ts';
@@ -59,6 +60,7 @@ async function makeDomain(
   const { db } = pool;
   const vbds = db.referrers('VBD', 'VM', vm);
   assertMemory(pool, vm, host);
+  assertPlatform(db, vm);
   db.set('VM', vm, 'scheduled_to_be_resident_on', host);
   const attach = (attached: boolean): void => {
     for (const vbd of vbds) db.set('VBD', vbd, 'currently_attached', attached);

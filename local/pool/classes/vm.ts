@@ -73,19 +73,12 @@ export function enterPowerState(
   });
   if (hasDomain && !guests.has(vm)) bootGuest(pool, vm, boots);
   if (!hasDomain) guests.delete(vm);
-  if (state === 'Halted') forgetGuest(pool, vm);
   for (const vbd of db.referrers('VBD', 'VM', vm)) attachVbd(pool, vbd, hasDomain || state === 'Suspended');
   for (const vif of db.referrers('VIF', 'VM', vm)) {
     db.set('VIF', vif, 'currently_attached', state !== 'Halted');
     updateAllowedVifOperations(pool, vif);
   }
   updateAllowedOperations(pool, vm);
-}
-
-function forgetGuest({ db }: PoolState, vm: string): void {
-  const metrics = db.text('VM', vm, 'guest_metrics');
-  if (db.has('VM_guest_metrics', metrics)) db.destroy('VM_guest_metrics', metrics);
-  db.set('VM', vm, 'guest_metrics', NULL_REF);
 }
 
 /** A disk that hosts have open says so in its `sm_config`, as SM's blktap has it: not one of a suspended VM. */

@@ -59,10 +59,10 @@ it('has metrics of the guest while it runs with an agent, and of VM and host alw
   expect(await client.call('VM_guest_metrics.get_record', await metricsOf(withAgent.ref))).toMatchObject({
     ...{ PV_drivers_detected: true, live: true, can_use_hotplug_vbd: 'yes' },
   });
-  expect(await metricsOf(without.ref)).toBe('OpaqueRef:NULL');
-  withAgent.setPowerState('Halted');
-  expect(await metricsOf(withAgent.ref)).toBe('OpaqueRef:NULL');
-  expect(await client.call('VM_guest_metrics.get_all')).toEqual([]);
+  expect(await client.call('VM_guest_metrics.get_record', await metricsOf(without.ref))).toMatchObject({
+    ...{ PV_drivers_detected: false, PV_drivers_version: {}, can_use_hotplug_vbd: 'unspecified' },
+  });
+  expect(await client.fails('VM.clean_shutdown', without.ref)).toEqual(['VM_LACKS_FEATURE', without.ref]);
   const metrics = await client.call('VM.get_metrics', withAgent.ref);
   expect(await client.call('VM_metrics.get_record', metrics)).toMatchObject({ VCPUs_number: '2', hvm: true });
   const ofHost = await client.call('host.get_metrics', pool.hosts[0]?.ref);

@@ -53,6 +53,7 @@ it('derives an address from the VM’s seed and the device, and takes any other,
   expect(await fails({ device: '1' })).toEqual(['DEVICE_ALREADY_EXISTS', '1']);
   expect(await fails({ device: 'eth2' })).toEqual(['INVALID_DEVICE', 'eth2']);
   expect(await fails({ device: '2', MAC: 'c6:cc:cd:a6:b8' })).toEqual(['MAC_INVALID', 'c6:cc:cd:a6:b8']);
+  expect(await fails({ device: '2', network: 'gone' })).toEqual(['HANDLE_INVALID', 'network', 'gone']);
 });
 
 it('keeps an interface while its VM runs', async () => {

@@ -38,6 +38,15 @@ it('keeps a seed, and takes a domain’s type from the boot policy', async () =>
   expect(await client.call('VM.get_domain_type', vm)).toBe('pv');
 });
 
+it('gives a VM with a vendor’s device the hardware that it needs', async () => {
+  await using world = await aPool({ vms: 0 });
+  const { client } = world;
+  const versionOf = async (more: object) =>
+    client.call('VM.get_hardware_platform_version', await client.call('VM.create', vmRecord(more)));
+  expect(await versionOf({ has_vendor_device: true, hardware_platform_version: '0' })).toBe('2');
+  expect(await versionOf({ has_vendor_device: false, hardware_platform_version: '1' })).toBe('1');
+});
+
 it('refuses a record that lacks a field, or has one of another type', async () => {
   await using world = await aPool({ vms: 0 });
   const { client } = world;

@@ -47,7 +47,7 @@ async function aRestored(
   return pool.vm(String(pool.record('VM', String(vm)).uuid));
 }
 
-const hasTools = ({ pool }: World, { record }: VmHandle): boolean => {
+const hasTools = ({ pool }: Pick<World, 'pool'>, { record }: VmHandle): boolean => {
   const metrics = String(record().guest_metrics);
   return (
     metrics in pool.records('VM_guest_metrics') &&
@@ -59,7 +59,7 @@ const hasTools = ({ pool }: World, { record }: VmHandle): boolean => {
 async function afterBoot({ pool, client }: World): Promise<void> {
   const witness = await pool.addVm({ name: 'witness', diskMib: 2, powerState: 'Halted' });
   await client.call('VM.start', witness.ref, false, false);
-  await until(() => String(witness.record().guest_metrics) in pool.records('VM_guest_metrics'));
+  await until(() => hasTools({ pool }, witness));
 }
 
 it('starts a VM on a disk with the bytes of another one’s, whose tools come after a while', async () => {
@@ -70,13 +70,18 @@ it('starts a VM on a disk with the bytes of another one’s, whose tools come af
   const vm = await aRestored(world, await bytesOf(world, source.rootVdi?.ref));
   await client.call('VM.start', vm.ref, false, false);
   expect(vm.record()).toMatchObject({
-    ...{ power_state: 'Running', guest_metrics: 'OpaqueRef:NULL', resident_on: pool.hosts[0]?.ref },
+    ...{ power_state: 'Running', resident_on: pool.hosts[0]?.ref },
     bios_strings: { 'bios-vendor': 'Xen' },
   });
+  expect(hasTools(world, vm)).toBe(false);
   expect(await client.fails('VM.clean_shutdown', vm.ref)).toEqual(['VM_LACKS_FEATURE', vm.ref]);
   await until(() => hasTools(world, vm));
   await client.call('VM.clean_shutdown', vm.ref);
-  expect(vm.record()).toMatchObject({ power_state: 'Halted', guest_metrics: 'OpaqueRef:NULL' });
+  expect(vm.record().power_state).toBe('Halted');
+  // What the guest told stays until it starts again.
+  expect(hasTools(world, vm)).toBe(true);
+  await client.call('VM.start', vm.ref, false, false);
+  expect(hasTools(world, vm)).toBe(false);
   const messages = Object.values(pool.records('message')).map(({ name }) => name);
   expect(messages).toContain('VM_STARTED');
 });
@@ -97,7 +102,7 @@ it.each([
   const vm = await aRestored(world, bytes, more);
   await client.call('VM.start', vm.ref, false, false);
   await afterBoot(world);
-  expect(vm.record()).toMatchObject({ power_state: 'Running', guest_metrics: 'OpaqueRef:NULL' });
+  expect([vm.record().power_state, hasTools(world, vm)]).toEqual(['Running', false]);
   await client.call('VM.hard_shutdown', vm.ref);
   await client.call('VM.destroy', vm.ref);
 });
@@ -189,6 +194,21 @@ it.each([
   ['memory', { memory_static_min: String(GIB) }, ['MEMORY_CONSTRAINT_VIOLATION']],
   ['shadow', { HVM_shadow_multiplier: 0.5 }, ['INVALID_VALUE', 'HVM_shadow_multiplier', '0.5']],
   ['crash', { actions_after_crash: 'rename_restart' }, ['VALUE_NOT_SUPPORTED', 'VM.actions_after_crash']],
+  [
+    'cores',
+    { VCPUs_max: '4', platform: { 'cores-per-socket': '3' } },
+    ['VCPU_MAX_NOT_CORES_PER_SOCKET_MULTIPLE', '4', '3'],
+  ],
+  [
+    'device model',
+    { platform: { 'device-model': 'qemu-upstream-uefi' } },
+    ['INVALID_VALUE', 'platform:device-model'],
+  ],
+  [
+    'memory, of nested virtualisation,',
+    { platform: { 'nested-virt': 'true' }, memory_dynamic_min: String(GIB / 4), memory_static_min: '0' },
+    ['MEMORY_CONSTRAINT_VIOLATION_MAXPIN', 'nested virt'],
+  ],
   ['pcpus', { VCPUs_max: '64', VCPUs_at_startup: '1' }, ['HOST_NOT_ENOUGH_PCPUS', '64', '32']],
 ])('makes a VM whose %s cannot be, and does not start it', async (_what, more, failure) => {
   await using world = await aPool({ vms: 0 });
