@@ -187,6 +187,8 @@ export interface JobDecisions {
   readonly undoneAt?: string;
   /** When the disk that was kept of it was found to be gone, or destroyed by its explicit command. */
   readonly keptGoneAt?: string;
+  /** When a call went out that destroys it, and got no answer. */
+  readonly keptGoingAt?: string;
   /** The reconciler that has the job, and until when. */
   readonly claimedBy?: string;
   readonly claimedUntil?: string;

@@ -3,14 +3,14 @@ import { entriesOf, intOf, type Ref } from '../xapi/types.ts';
 import { mapBounded } from './bounded.ts';
 import type { Config } from './config.ts';
 import { type Reason, XensnapError } from './errors.ts';
-import type { IntoVm } from './job.ts';
+import type { IntoVm, RestoreJob } from './job.ts';
 import { attachmentsOf } from './pool/control-domain.ts';
 import { destroyUntilGone } from './pool/destroy.ts';
 import { byUuid } from './pool/gone.ts';
 import { type Kept, keptAs } from './pool/kept.ts';
 import { type Asker, notNow, withRestoreAlone } from './restore-alone.ts';
 import type { Runtime } from './runtime/executions.ts';
-import { asJobError, translateOfPool } from './translate.ts';
+import { asJobError, isReplyLost, translateOfPool } from './translate.ts';
 
 /** A disk that a restore has taken out of its VM, and that nobody has decided on yet. */
 export interface KeptDisk extends Pick<Kept, 'jobId' | 'device' | 'since'> {
@@ -88,6 +88,18 @@ export async function keptDisk(
   return ref;
 }
 
+/** So long xapi has a call wait for what else is done on its SR, before it does it (helpers.ml, Repeat_with_uniform_backoff). */
+const XAPI_WAITS_MS = 2 * 3600 * 1000;
+
+/** Until when a disk may yet go that somebody has had destroyed, where no answer came; ISO 8601. */
+export function keptMayGoUntil(
+  { keptGoingAt }: Pick<RestoreJob, 'keptGoingAt'>,
+  now: Date,
+): string | undefined {
+  const until = keptGoingAt === undefined ? 0 : Date.parse(keptGoingAt) + XAPI_WAITS_MS;
+  return until > now.getTime() ? new Date(until).toISOString() : undefined;
+}
+
 /**
  * Destroys the disk that a restore into a VM has kept, because somebody has said so: nothing else ever does. One that is
  * gone already is noted as gone. Where the job's record has expired, the disk's own mark says which it is.
@@ -107,7 +119,15 @@ export async function destroyKept(
       throw new XensnapError('RestoreConflict', `The restore ${jobId} has kept no disk.`);
     if (job.open !== undefined) throw notNow(jobId);
     if (job.keptGoneAt !== undefined) return;
-    await destroy(job.pool, { jobId, uuid }, runtime, (xapi) => refuseOthersVm(xapi, job.into, allows));
+    // Of a call without an answer this is known even after a crash.
+    await store.jobs.noteKeptGoing(jobId, clock.now());
+    try {
+      await destroy(job.pool, { jobId, uuid }, runtime, (xapi) => refuseOthersVm(xapi, job.into, allows));
+    } catch (error) {
+      if (job.keptGoingAt === undefined && !isReplyLost(error))
+        await store.jobs.noteKeptGoing(jobId, undefined);
+      throw error;
+    }
     await store.jobs.noteKeptGone(jobId, clock.now());
   });
 }

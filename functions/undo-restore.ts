@@ -2,7 +2,7 @@ import { XensnapError } from './errors.ts';
 import { takeVm } from './held-vm.ts';
 import { whyNotExchanged } from './into-vm.ts';
 import { isSwapped, type RestoreJob, type SwappedJob } from './job.ts';
-import { keptDisk } from './kept-disks.ts';
+import { keptDisk, keptMayGoUntil } from './kept-disks.ts';
 import { lookAt, refuseWhileBusy } from './pool/position.ts';
 import { refuseUnlessHaltable } from './pool/shut-down.ts';
 import { type Asker, notNow, withRestoreAlone } from './restore-alone.ts';
@@ -23,7 +23,7 @@ const MOST_SECONDS = 20;
 export async function undoRestore(jobId: string, asker: Asker, runtime: Runtime): Promise<RestoreJob> {
   return withRestoreAlone(jobId, runtime, async (job) => {
     if (job.undoneAt !== undefined) return job;
-    const swapped = refuseUnlessUndoable(job);
+    const swapped = refuseUnlessUndoable(job, runtime.clock.now());
     // What an earlier request has begun goes on.
     if (!job.undoing) {
       await look(swapped, asker, runtime);
@@ -37,7 +37,7 @@ export async function undoRestore(jobId: string, asker: Asker, runtime: Runtime)
   });
 }
 
-function refuseUnlessUndoable(job: RestoreJob): SwappedJob {
+function refuseUnlessUndoable(job: RestoreJob, now: Date): SwappedJob {
   const { id, into } = job;
   const refuse = (why: string) => new XensnapError('RestoreConflict', `The restore ${id} ${why}.`);
   if (!into) throw refuse('has made a VM or a disk of its own: there is nothing to exchange back');
@@ -45,6 +45,9 @@ function refuseUnlessUndoable(job: RestoreJob): SwappedJob {
   if (!job.committed || !isSwapped(job)) throw refuse('did not succeed: the VM has the disk that it had');
   if (job.keptGoneAt !== undefined)
     throw refuse(`has nothing to exchange back: the disk that it had kept is gone since ${job.keptGoneAt}`);
+  const until = keptMayGoUntil(job, now);
+  if (until !== undefined && !job.undoing)
+    throw refuse(`was to have its other disk destroyed, which the pool may still do until ${until}`);
   return job;
 }
 

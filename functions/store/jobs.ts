@@ -192,6 +192,15 @@ export class Jobs<in F extends FactName = never> {
     });
   }
 
+  /** Notes when the disk which a restore has kept may have begun to go, or, without a time, that it has not. */
+  async noteKeptGoing(jobId: string, at: Date | undefined): Promise<Job | undefined> {
+    return this.#change(jobId, {
+      set: { keptGoingAt: at?.toISOString() },
+      ...(at === undefined && { remove: ['keptGoingAt'] }),
+      when: 'attribute_exists(id) AND attribute_exists(committed)',
+    });
+  }
+
   /** Notes that the disk which a restore has kept is gone. */
   async noteKeptGone(jobId: string, at: Date): Promise<Job | undefined> {
     return this.#change(jobId, {

@@ -316,6 +316,31 @@ it('has a running VM shut down when its disk is there, and starts it again, what
   pool.vm('shop').setPowerState('Running');
 });
 
+it('gives no VM a disk back that a call without an answer may still destroy', async () => {
+  const at = await imaged({
+    service: { timings: { ...timings, longCallSeconds: 2 } },
+    // The disk that was there, and in its place the one that was restored.
+    leaves: ['vms', 'vdis', 'files'].map((part) => expect.stringMatching(`^pool: ${part}: more: .*gone: `)),
+  });
+  const { pool, service, image, old } = at;
+  const { runtime } = service;
+  const done = await restored(service, await askRestore(service, image, { into: 'shop' }));
+  // The SR is busy: the call waits in the pool.
+  const sr = done.srUuid ?? '';
+  while (!pool.isSrLocked(sr) && (await pool.stepCoalescer(sr)) !== undefined);
+  expect(pool.isSrLocked(sr)).toBe(true);
+  await expect(destroyKept(done.id, runtime)).rejects.toMatchObject({ name: 'XapiReplyLost' });
+  await expect(undoRestore(done.id, {}, runtime)).rejects.toMatchObject({
+    name: 'RestoreConflict',
+    message: expect.stringContaining('may still do until'),
+  });
+  while ((await pool.stepCoalescer(sr)) !== undefined);
+  await expect.poll(async () => (await disksOf(at)).some(({ uuid }) => uuid === old)).toBe(false);
+  expect(pool.vm('shop').rootVdi?.uuid).toBe(done.diskUuid);
+  await destroyKept(done.id, runtime);
+  expect((await runtime.store.jobs.restore(done.id))?.keptGoneAt).toBeDefined();
+});
+
 it('starts a VM again whose guest shuts down after all, when its restore was cancelled meanwhile', async () => {
   const at = await imaged({ pool: { guestBootSeconds: 1 } }, { powerState: 'Running', shutdownSeconds: 60 });
   const { pool, service, image, old } = at;
