@@ -93,6 +93,10 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
     commitTest: ofJob(({ jobs }, id) => jobs.commitTest(id, { reached: 'tools', provenAt: NOW }), owing),
     undo: ofJob(({ jobs }, id) => jobs.undo(id), overAndCommitted),
     endUndo: ofJob(({ jobs }, id) => jobs.endUndo(id, NOW)),
+    noteKeptGoing: ofJob(
+      ({ jobs }, id) => jobs.noteKeptGoing(id, NOW),
+      ({ jobs }, id) => jobs.commit(id, NOW),
+    ),
     noteKeptGone: ofJob(
       ({ jobs }, id) => jobs.noteKeptGone(id, NOW),
       ({ jobs }, id) => jobs.commit(id, NOW),
