@@ -26,7 +26,7 @@ import { genericCall } from './database/generic.ts';
 import { hasCome, isRemoved } from './database/release.ts';
 import { NULL_REF, type Value } from './database/value.ts';
 import { asFailure, ConnectionCut, XapiFailure } from './failure.ts';
-import { withFault } from './faults.ts';
+import { waitUnlessRestarted, withFault } from './faults.ts';
 import type { Context, PoolState } from './state.ts';
 
 /** Its arguments have been read as the data model's types before; it answers a Value, or nothing for void. */
@@ -68,7 +68,13 @@ export async function dispatch(pool: PoolState, request: Request): Promise<Value
   if (pool.calls.length > LONGEST_LOG) pool.calls.shift();
   try {
     const fault = pool.faults.forCall(request.method, entry.args);
-    return await withFault(fault, pool.clock, () => carryOut(pool, request, entry.args));
+    if (!fault || fault.code !== undefined || fault.drop === 'before')
+      return await withFault(fault, pool.clock, () => carryOut(pool, request, entry.args));
+    // What waits has come in already: that its caller logs out meanwhile changes nothing.
+    const { hold: _hold, delaySeconds: _delay, ...rest } = fault;
+    return await withFault(rest, pool.clock, () =>
+      carryOut(pool, request, entry.args, () => waitUnlessRestarted(fault, pool)),
+    );
   } catch (error) {
     entry.error = errorText(error);
     throw error;
@@ -82,7 +88,12 @@ function errorText(error: unknown): string {
   return code === 'SESSION_INVALID' ? code : description.join(' ');
 }
 
-async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]): Promise<Value> {
+async function carryOut(
+  pool: PoolState,
+  request: Request,
+  loggedArgs: unknown[],
+  wait?: () => Promise<void>,
+): Promise<Value> {
   const { host, channel, method, params } = request;
   const isAsync = method.startsWith('Async.');
   const name = method.replace(/^Async\./, '');
@@ -95,10 +106,12 @@ async function carryOut(pool: PoolState, request: Request, loggedArgs: unknown[]
   }
   const args = readArguments(pool, call, params);
   if (call.needsSession) coerce({ type: 'session ref' }, params[0] ?? '');
+  if (!call.needsSession) await wait?.();
   if (name === 'session.login_with_password' || name === 'session.slave_local_login_with_password')
     return login(pool, host, channel, ...(args.map(String) as [string, string]));
   const session = String(params[0] ?? '');
   checkSession(pool, host, channel, session);
+  await wait?.();
   if (isRemoved(pool.settings.release, name)) throw new XapiFailure('MESSAGE_REMOVED');
   if (isAsync && !call.hasAsync)
     throw new XapiFailure('Fault', `No async mode for this operation (rpc: ${name})`);

@@ -1,3 +1,4 @@
+import { type EventEmitter, once } from 'node:events';
 import type { LocalClock } from '../clock.ts';
 import { ConnectionCut, XapiFailure } from './failure.ts';
 
@@ -86,4 +87,32 @@ export async function withFault<T>(
   const result = await effect();
   if (fault.drop === 'after') throw new ConnectionCut();
   return result;
+}
+
+/** Emitted when the master's xapi has forgotten all that was under way. */
+export const RESTARTED = 'xapi restarted';
+
+/**
+ * Waits as the fault wants it.
+ * @throws ConnectionCut where the master's xapi was restarted meanwhile: nothing comes of what it was asked
+ */
+export async function waitUnlessRestarted(
+  { hold, delaySeconds = 0 }: Fault,
+  { clock, released }: { readonly clock: LocalClock; readonly released: EventEmitter },
+): Promise<void> {
+  const over = new AbortController();
+  const restarted = once(released, RESTARTED, { signal: over.signal }).then(
+    () => true,
+    () => false,
+  );
+  const waited = async (): Promise<false> => {
+    await hold;
+    if (delaySeconds > 0) await clock.sleep(delaySeconds);
+    return false;
+  };
+  try {
+    if (await Promise.race([waited(), restarted])) throw new ConnectionCut();
+  } finally {
+    over.abort();
+  }
 }

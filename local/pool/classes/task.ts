@@ -1,5 +1,6 @@
 import { EPOCH, NULL_REF, type Value } from '../database/value.ts';
 import { XapiFailure } from '../failure.ts';
+import { RESTARTED } from '../faults.ts';
 import type { Context, PoolState } from '../state.ts';
 import { encodeValue } from '../wire/xmlrpc.ts';
 
@@ -156,7 +157,10 @@ export function forgetTasks({ db, released }: PoolState, host?: string): void {
     .filter((task) => host === undefined || db.text('task', task, 'resident_on') === host)
     .filter((task) => host === undefined || db.text('task', task, 'status') === 'pending');
   for (const task of gone) db.destroy('task', task);
-  if (host === undefined) for (const session of db.refs('session')) db.destroy('session', session);
+  if (host === undefined) {
+    for (const session of db.refs('session')) db.destroy('session', session);
+    released.emit(RESTARTED);
+  }
   for (const className of ['VM', 'VDI', 'VBD', 'SR']) {
     for (const ref of db.refs(className)) {
       const operations = Object.entries(db.map(className, ref, 'current_operations'));

@@ -9,7 +9,8 @@ import { expect, it } from 'vitest';
 import { startPool } from '../../../local/pool/pool.ts';
 import { decodeCall, encodeValue } from '../../../local/pool/wire/xmlrpc.ts';
 import { aPool, until } from './a-pool.ts';
-import { request } from './client.ts';
+import { vmRecord } from './a-vm-record.ts';
+import { logIn, request, type TestClient } from './client.ts';
 
 it('fails, delays and cuts the calls that it is told to', async () => {
   await using world = await aPool();
@@ -165,4 +166,24 @@ it('starts with a thousand VMs, and is quick to list them', { timeout: 60_000 },
   const records = (await world.client.call('VM.get_all_records')) as object;
   expect(Object.keys(records)).toHaveLength(1000 + 2 + 3);
   expect((await request(world.pool.url, 'session.logout', world.client.session)).Status).toBe('Success');
+});
+
+it('does what waited although its caller has logged out, and not after a restart', async () => {
+  await using world = await aPool({ vms: 0, hosts: 1 });
+  const { pool } = world;
+  const named = async (name: string, then: (other: TestClient) => Promise<unknown>) => {
+    const go = Promise.withResolvers<void>();
+    const before = pool.calls.length;
+    const forget = pool.faults.add({ method: 'VM.create', hold: go.promise });
+    const other = await logIn(pool.url, pool.username, pool.password);
+    const answer = other.call('VM.create', vmRecord({ name_label: name })).catch(() => 'cut');
+    await until(() => pool.calls.slice(before).some(({ method }) => method === 'VM.create'));
+    await then(other);
+    go.resolve();
+    await answer;
+    forget();
+    return (await pool.inventory()).vms.some((vm) => vm.name === name);
+  };
+  expect(await named('late', (other) => other.call('session.logout'))).toBe(true);
+  expect(await named('lost', () => pool.restartXapi())).toBe(false);
 });
