@@ -79,6 +79,7 @@ it('keeps passwords, tokens, credentials and sessions out of logs, metrics, reco
   const metrics: Measured[] = [];
   const { pool, glance, service, folder, logs, ask, request, job, leftBehind } = await scenario({
     // Its table is read once the service is closed.
+    restarts: true,
     leaves: 'unknown',
     pool: { password: PASSWORD },
     glance: { token: TOKEN },

@@ -40,7 +40,7 @@ it('brings a VM back by the API and by the command line, and tells of it as it g
   );
   expect([command.status, command.stderr]).toEqual([0, '']);
   expect(command.stdout).toMatch(
-    /^The image \S+ "before-upgrade" of web-1, taken .*, verified\nJob \S+: the image \S+ back into the pool demo\n/,
+    /^The image \S+ "before-upgrade" of web-1, taken .*, verified\nJob \S+: the image \S+ is restored as a new VM in the pool demo\n/,
   );
   const [newest, ...others] = (await ask('GET', '/restores')).body.restores;
   expect(others.map(({ id }: RestoreView) => id)).toEqual([body.id]);

@@ -28,7 +28,7 @@ export interface ScenarioOptions {
   /** How fast the clock runs; 5 by default. More, and a busy machine's steps seem to take longer than they may. */
   readonly speed?: number;
   readonly slots?: number;
-  /** Whether the service is ended and started again: then its table is on the disk. */
+  /** Whether the service is ended, and started again or its table read: then that is on the disk. */
   readonly restarts?: boolean;
   /**
    * What is left behind at the end, in the words of `leftBehind`, of which each may be a matcher; by default nothing.
