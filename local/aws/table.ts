@@ -11,6 +11,7 @@ import {
   ResourceInUseException,
 } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
+import { within } from '../../functions/bounded.ts';
 import { DataFolderError, DataInUseError, damaged, trouble } from './damage.ts';
 import { type DatabaseGuard, failureBody, guardDatabase, Level, reopen } from './guarded-level.ts';
 import { checkHighWater, keepHighWater } from './high-water.ts';
@@ -48,7 +49,9 @@ export async function startTable({
   const unguard = dataDir === undefined ? async () => {} : guard(server, dataDir, tell);
   await listenNowhere(server);
   const { endpoint, close: disconnect } = serveInProcess(server);
+  const answered = followAnswers(server);
   const close = async () => {
+    await answered();
     await new Promise<void>((resolve, reject) => {
       server.close((error) => (error ? reject(error) : resolve()));
       disconnect();
@@ -116,6 +119,34 @@ function guard(server: Server, dataDir: string, tell: (message: string) => void)
     await highWater.close();
   };
 }
+
+/**
+ * Follows the requests that are being answered, also those whose caller has gone: dynalite ends the process over one that
+ * finds its database closed. What is returned lets no more in, and resolves when all are answered, or after a while.
+ */
+function followAnswers(server: Server): () => Promise<void> {
+  const under = new Set<Promise<void>>();
+  const [answer] = server.listeners('request') as [RequestListener];
+  server.removeAllListeners('request').on('request', (request, response) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    under.add(promise);
+    promise.then(() => under.delete(promise));
+    const end = response.end;
+    response.end = ((...args: Parameters<typeof end>) => {
+      resolve();
+      return end.apply(response, args);
+    }) as typeof end;
+    // Of a request that was cut off nobody makes an answer.
+    request.once('close', () => request.complete || resolve());
+    answer(request, response);
+  });
+  return async () => {
+    server.removeAllListeners('request').on('request', (_request, response) => response.destroy());
+    await within(MOST_ANSWER_SECONDS, Promise.all(under), undefined);
+  };
+}
+
+const MOST_ANSWER_SECONDS = 5;
 
 /**
  * dynalite closes its database only if it listens. So it does, on a socket whose name is gone before anybody but this

@@ -166,3 +166,16 @@ it('says in one line that another service works with the folder', async () => {
   await expect(aTable(dataDir)).rejects.toThrow(`The data folder ${dataDir} is in use by another xensnap`);
   await stop();
 });
+
+it('answers what it is asked before it closes, also where nobody waits for that any more', async () => {
+  const { client, close } = await aTable();
+  const put = (id: number) =>
+    client.send(new PutItemCommand({ TableName, Item: { id: { S: String(id) }, n: { N: '1' } } }));
+  const all = Array.from({ length: 40 }, (_, id) => put(id).then(() => 'put', String));
+  // Some are with the table, and some are on their way.
+  await all[0];
+  client.destroy();
+  await close();
+  const refused = await Promise.all(all);
+  expect(refused.filter((answer) => answer === 'put').length).toBeGreaterThan(0);
+});
