@@ -94,7 +94,8 @@ export async function noteTested(job: RestoreJob, { store }: Pick<Deps, 'store'>
   const imageId = job.request.image;
   if (!job.request.test || (status !== 'succeeded' && status !== 'failed')) return;
   const of = await originOf(imageId, job.run && (await store.runs.get(job.run)), store);
-  if (!of) return;
+  // Another project's report is not for whoever may read an image to write into.
+  if (!of || (job.project !== undefined && of.project !== job.project)) return;
   const at = provenAt ?? finishedAt ?? '';
   const ended = { imageId, jobId: job.id, project: of.project, at };
   const isProven = status === 'succeeded';

@@ -16,7 +16,9 @@ export async function markImage(deps: DepsOf<'MarkImage'>, failure: Reason): Pro
   const result = resultOf(job, failure, deps);
   const image = result && (await glance.getImage(job.request.image));
   const before = image && readRestoreTested(image.properties[TESTED_PROPERTY]);
-  if (result && image && (before === undefined || before.at < result.at))
+  // A project that tests an image which is for all says nothing on what is another's.
+  const isOwn = job.project === undefined || image?.properties.xensnap_project === job.project;
+  if (result && image && isOwn && (before === undefined || before.at < result.at))
     try {
       await glance.updateImage(image.id, { [TESTED_PROPERTY]: JSON.stringify(result) });
     } catch (error) {

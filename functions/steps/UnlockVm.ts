@@ -3,6 +3,7 @@ import { XensnapError } from '../errors.ts';
 import { GONE, unlessGone } from '../pool/gone.ts';
 import { lockBefore, mayLoseLiveKey, noteOpening, openLock } from '../pool/lock.ts';
 import { tag } from '../pool/tags.ts';
+import { allowedVms } from '../projects.ts';
 import { type DepsOf, owe, step } from '../step.ts';
 
 /**
@@ -22,6 +23,12 @@ async function open(deps: DepsOf<'UnlockVm', 'taggedDisks'>, vmRef: Ref<'VM'>): 
   const { job, xapi, config, clock } = deps;
   const { installation } = config;
   const vm = await xapi.call('VM.get_record', vmRef);
+  // It may have queued for days.
+  if (!allowedVms(job.project, config)(vm))
+    throw new XensnapError(
+      'VmChanged',
+      `The VM "${job.vmName}" is no longer of the project that wants an image of it: it was left as it is.`,
+    );
   // What an earlier try of this step found: it may have opened the lock.
   const before = job.lockBefore === undefined ? lockBefore(vm) : job.lockBefore;
   const unlockedLive = mayLoseLiveKey(vm) || job.unlockedLive === true;

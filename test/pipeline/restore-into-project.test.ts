@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest';
 import { createApi } from '../../functions/api/app.ts';
 import { parseConfig } from '../../functions/config.ts';
+import { releaseSlotOf } from '../../functions/queue/wake.ts';
+import { hostGroup, slotsOfHost } from '../../functions/store/counters.ts';
 import type { VmSpec } from '../../local/pool/pool.ts';
 import { restored } from '../support/restoring.ts';
 import { POOL_NAME, type Scenario, scenario } from '../support/scenario.ts';
@@ -80,4 +82,35 @@ it('leaves a VM alone that is another project’s by the time that the disk is t
   expect(job).toMatchObject({ status: 'failed', error: { name: 'VmChanged' } });
   await rename(at, ref, 'red-shop');
   expect(pool.vm('red-shop').rootVdi?.uuid).toBe(job.into?.diskUuid);
+});
+
+it('images no VM that is another project’s by the time that its job has a slot', async () => {
+  const at = await ofProjects();
+  const { ask, pool, service } = at;
+  const host = hostGroup(POOL_NAME, pool.hosts[0]?.uuid ?? '');
+  const others = ['a', 'b'];
+  for (const other of others)
+    await service.runtime.store.counters.take(slotsOfHost(host), other, others.length);
+  const { body } = await ask('red', 'POST', '/snapshots', { vm: 'red-shop', force: true });
+  await at.job(body.id, ({ ticketState }) => ticketState === 'waiting');
+  const { ref } = pool.vm('red-shop');
+  await rename(at, ref, 'blue-second');
+  for (const other of others) await releaseSlotOf(slotsOfHost(host), other, service.runtime);
+  expect(await at.job(body.id)).toMatchObject({ status: 'failed', error: { name: 'VmChanged' } });
+  // Those of the image that is there.
+  expect(pool.calls.filter(({ method }) => method === 'VM.set_xenstore_data')).toHaveLength(2);
+  await rename(at, ref, 'red-shop');
+});
+
+it('writes nothing on another project’s image that it has tested, nor into its report', async () => {
+  const at = await ofProjects();
+  const { ask, glance, image, service } = at;
+  const shared = glance.images().find(({ id }) => id === image);
+  await service.runtime.glance.updateImage(image, { visibility: 'public' } as never);
+  const { body } = await ask('blue', 'POST', '/restores', { image, test: true });
+  expect(await restored(service, body.id)).toMatchObject({ status: 'succeeded' });
+  expect(glance.images().find(({ id }) => id === image)?.properties).toEqual(shared?.properties);
+  const own = await ask('red', 'POST', '/restores', { image, test: true });
+  expect(await restored(service, own.body.id)).toMatchObject({ status: 'succeeded' });
+  expect(glance.images().find(({ id }) => id === image)?.properties.xensnap_restore_tested).toBeDefined();
 });
