@@ -13,8 +13,8 @@ export default defineConfig({
     isolate: false,
     sequence: { shuffle: { files: true }, sequencer: LongestFirst },
     setupFiles: ['./test/support/each-file.ts'],
-    // Most of a test's time is waiting; vitest's own choice on two cores is one worker.
-    maxWorkers: 6,
+    // Much of a test's time is waiting; vitest's own choice on two cores is one worker.
+    maxWorkers: 8,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default', './test/support/reporter.ts'],

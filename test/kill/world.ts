@@ -101,6 +101,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   starting.defer(() => keystone.close());
   const logs: string[] = [];
   let generation = 0;
+  let dying = false;
   let killing = Promise.resolve();
   const origin = (who: Who, job?: string): Origin => ({ wire, generation, who, ...(job && { job }) });
   const start = () =>
@@ -164,11 +165,15 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       await from(origin('cancel', id), () => executions.stop({ machine, id }, 'planted'));
     },
     kill() {
+      // One that is dying already dies once.
+      if (dying) return killing;
+      dying = true;
       wire.kill(generation);
       killing = (async () => {
         await service.close();
         generation += 1;
         service = await start();
+        dying = false;
       })();
       return killing;
     },
