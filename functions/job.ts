@@ -292,6 +292,8 @@ export interface Facts {
   readonly vmConfig: string;
   /** UUIDs of hosts that were being disabled: the plugin there is told to begin nothing more for this job. */
   readonly hostsLeft: readonly string[];
+  /** Images that the job's rotation was about to delete: a try that comes after one that has does not see them any more. */
+  readonly rotating: readonly string[];
   /** Whether new disks of the SR read as zeros, so that zeros need not be written. */
   readonly readsAsZeros: boolean;
   /** When the call went out that makes the disk, and the one that makes the VM. */

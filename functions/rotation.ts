@@ -105,12 +105,26 @@ export async function deleteBackups(
       await glance.deleteImage(image.id);
       deleted.push(image.id);
     } catch (error) {
+      // Its answer may be what was lost.
+      if (await isGone(glance, image.id)) {
+        deleted.push(image.id);
+        continue;
+      }
       const reason = error instanceof Error ? error.message : String(error);
       failures.push(
         `The older backup ${image.id} was not deleted: ${sentence(reason)} The next one tries again.`,
       );
     }
   return { deleted, failures };
+}
+
+/** Whether a look finds that an image is gone. One that fails has not found that. */
+export async function isGone(glance: Glance, imageId: string): Promise<boolean> {
+  try {
+    return (await glance.getImage(imageId)) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** Everything about an image that could make it another's, or no good backup; undefined when it counts. */

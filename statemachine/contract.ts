@@ -177,7 +177,7 @@ export const FACTS = {
     ],
   },
   VerifyImage: { certain: [], possible: [] },
-  RotateBackups: { certain: [], possible: [] },
+  RotateBackups: { certain: [], possible: ['rotating'] },
   InspectImage: {
     certain: [
       'startedAt',

@@ -28,7 +28,7 @@ export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   PollUpload: use(0.4, 1, 3, 0, 1),
   VerifyImage: use(0.5, 0, 3, 0, 1),
   // Beside a page or two of the list: one image goes.
-  RotateBackups: use(0.8, 0, 2, 0, 1),
+  RotateBackups: use(0.8, 0, 3, 0, 1),
   InspectImage: use(0.8, 2, 3, 0, 2),
   CreateDisks: use(2, 1, 4, 0, 1),
   StartDownload: use(0.6, 1, 6, 0, 2),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it, vi } from 'vitest';
 import { requestSnapshot } from '../../functions/request.ts';
+import { Jobs } from '../../functions/store/jobs.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
 const daily = { backup: { type: 'daily', keep: 2 }, force: true };
@@ -122,6 +123,32 @@ it('calls no backup lost that a rotation has deleted, also where the rotation wa
   const { backups } = await service.runtime.store.backups.of('demo', vm);
   expect(backups.map(({ imageId }) => imageId)).toEqual([second]);
 }, 120_000);
+
+it.each([1, 0])(
+  'says of each image that it has deleted that it is gone, where the table or an answer failed then; keep: %i',
+  async (keep) => {
+    const all = await scenario({ pool: { vms: 1, diskMib: 2 } });
+    const { pool, glance, request, job } = all;
+    const vm = pool.vms()[0]?.uuid ?? '';
+    const first = await request(vm, daily);
+    await job(first);
+    const failure = Object.assign(new Error('planted'), { name: 'InternalServerError' });
+    vi.spyOn(Jobs.prototype, 'noteImage').mockRejectedValueOnce(failure);
+    glance.faults.add({ method: 'DELETE', path: /images/, times: 1, drop: 'after' });
+    const second = await request(vm, { ...daily, backup: { type: 'daily', keep } });
+    const done = await job(second);
+    expect([done.status, done.warnings?.filter((warning) => /deleted/.test(warning)) ?? []]).toEqual([
+      'succeeded',
+      [],
+    ]);
+    vi.restoreAllMocks();
+    const there = keep === 1 ? [second] : [];
+    expect(imageIds(all)).toEqual(there);
+    for (const id of [first, second])
+      expect([id, (await job(id)).imageGoneAt === undefined]).toEqual([id, there.includes(id)]);
+  },
+  120_000,
+);
 
 it('succeeds with a warning when the rotation itself breaks', async () => {
   const all = await scenario({

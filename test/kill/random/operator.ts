@@ -25,9 +25,18 @@ export async function operatorOf(pool: SimulatedPool): Promise<Operator> {
   const destroyed = new Set<string>();
   const ofVm = new Map<string, string[]>();
   const unused: string[] = [];
+  const last = new Map<string, Promise<void>>();
+  // One person does one thing after the other to a VM: a disk that a revert makes after its VM was looked at is nobody's.
+  const inTurn =
+    <Rest extends unknown[]>(work: (vm: string, ...rest: Rest) => Promise<void>) =>
+    (vm: string, ...rest: Rest): Promise<void> => {
+      const done = (last.get(vm) ?? Promise.resolve()).then(() => work(vm, ...rest));
+      last.set(vm, done.catch(refused));
+      return done;
+    };
   return {
     ...{ snapshots, snapshotDisks, destroyed },
-    async takeSnapshot(vm) {
+    takeSnapshot: inTurn(async (vm) => {
       const handle = handleOf(pool, vm);
       if (!handle) return;
       const task = await xapi.task('VM.snapshot', handle.ref, `before the update of ${handle.name}`);
@@ -38,20 +47,20 @@ export async function operatorOf(pool: SimulatedPool): Promise<Operator> {
       snapshots.add(String(uuid));
       for (const disk of disksOf(pool, ref)) snapshotDisks.add(String(pool.record('VDI', disk).uuid));
       ofVm.set(vm, [...(ofVm.get(vm) ?? []), ref]);
-    },
-    async revert(vm, nth) {
+    }),
+    revert: inTurn(async (vm, nth: number) => {
       const taken = ofVm.get(vm) ?? [];
       const snapshot = taken[nth % taken.length];
       const handle = handleOf(pool, vm);
       if (snapshot === undefined || !handle) return;
       await xapi.call('VM.revert', snapshot).catch(refused);
       handle.setPowerState('Running');
-    },
+    }),
     migrate(vm, host) {
       const handle = handleOf(pool, vm);
       if (handle?.record().power_state === 'Running') handle.migrate(host);
     },
-    async destroy(vm) {
+    destroy: inTurn(async (vm) => {
       const handle = handleOf(pool, vm);
       if (!handle) return;
       const disks = disksOf(pool, handle.ref);
@@ -60,7 +69,7 @@ export async function operatorOf(pool: SimulatedPool): Promise<Operator> {
       destroyed.add(vm);
       unused.push(...disks);
       await removeDisks(xapi, unused);
-    },
+    }),
     finish: () => removeDisks(xapi, unused),
     async [Symbol.asyncDispose]() {
       await xapi.call('session.logout').catch(refused);
