@@ -44,17 +44,23 @@ export function keysIn(otherConfig: StringMap, jobId: string): readonly string[]
 /**
  * Tags a VM and its disks for a job. The VM's tag is the first to come and the last to go, so that while it is absent
  * no other is there.
+ * @returns GONE where one of the disks is not there any more: the VM was reverted, or its storage moved
  */
 export async function tag(
   xapi: Session,
   vmRef: Ref<'VM'>,
   disks: readonly Ref<'VDI'>[],
   { jobId, installation }: { jobId: string; installation: string },
-): Promise<void> {
+): Promise<typeof GONE | undefined> {
   const key = keyOf(jobId);
   await unlessThere(xapi.call('VM.add_to_other_config', vmRef, key, installation));
-  for (const vdiRef of disks)
-    await unlessThere(xapi.call('VDI.add_to_other_config', vdiRef, key, installation));
+  for (const vdiRef of disks) {
+    const tagged = await unlessUnknown('VDI', vdiRef, () =>
+      unlessThere(xapi.call('VDI.add_to_other_config', vdiRef, key, installation)),
+    );
+    if (tagged === GONE) return GONE;
+  }
+  return undefined;
 }
 
 // Adding fails where the key is there, with whatever value (db_cache_impl.ml); a job's own key has the job's value.

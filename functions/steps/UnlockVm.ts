@@ -34,6 +34,10 @@ async function open(deps: DepsOf<'UnlockVm', 'taggedDisks'>, vmRef: Ref<'VM'>): 
   const unlockedLive = mayLoseLiveKey(vm) || job.unlockedLive === true;
   await owe(deps, 'relock', { lockBefore: before, unlockedLive });
   await noteOpening(xapi, vmRef, { jobId: job.id, installation, before, now: clock.now() });
-  await tag(xapi, vmRef, job.taggedDisks, { jobId: job.id, installation });
+  if ((await tag(xapi, vmRef, job.taggedDisks, { jobId: job.id, installation })) === GONE)
+    throw new XensnapError(
+      'VmChanged',
+      `A disk of the VM "${job.vmName}" was exchanged while the job queued: the VM was reverted, or its storage moved. Ask again.`,
+    );
   await openLock(xapi, vmRef);
 }

@@ -154,3 +154,23 @@ it('leaves a line in which a step that came late had put another ticket than the
   expect(await all.job(id)).toMatchObject({ status: 'succeeded' });
   expect(await all.leftBehind()).toEqual([]);
 });
+
+it('says at once that the VM was reverted while its job queued, and leaves it locked and untagged', async () => {
+  // The VM has another disk than before, and its snapshot stays: they are the operator's.
+  const all = await scenario({ ...onShared, leaves: 'unknown' });
+  const xapi = await logIn(all.pool.url, all.pool.username, all.pool.password);
+  const task = await xapi.task('VM.snapshot', all.pool.vm('mover').ref, 'before the update');
+  const snapshot = String(/OpaqueRef:[^<]+/.exec(String(task.result)));
+  const { id, free } = await queued(all);
+  await xapi.call('VM.revert', snapshot);
+  await free();
+  const done = await all.job(id);
+  expect(done).toMatchObject({ status: 'failed', error: { name: 'VmChanged' } });
+  expect(done.error?.message).toMatch(
+    /^A disk of the VM "mover" was exchanged while the job queued: .*Ask again\.$/,
+  );
+  const left = (await all.leftBehind()).join();
+  expect(left).not.toContain(id);
+  expect(left).toContain('"database":"false"');
+  await xapi.call('session.logout');
+});
