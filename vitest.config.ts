@@ -14,7 +14,7 @@ export default defineConfig({
     sequence: { shuffle: { files: true }, sequencer: LongestFirst },
     setupFiles: ['./test/support/each-file.ts'],
     // Much of a test's time is waiting; vitest's own choice on two cores is one worker.
-    maxWorkers: 8,
+    maxWorkers: 6,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: ['default', './test/support/reporter.ts'],
