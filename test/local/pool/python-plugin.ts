@@ -87,7 +87,7 @@ export const WAYS = Object.keys(STARTS) as Way[];
 /** What it takes to start a plugin of that text in a folder of its own, which is gone with the test. */
 export async function aCall(argument: string, text = PLUGIN) {
   const dom0Root = await mkdtemp(join(tmpdir(), 'start-'));
-  onTestFinished(() => rm(dom0Root, { recursive: true }));
+  onTestFinished(() => rm(dom0Root, { recursive: true, maxRetries: 5 }));
   const file = join(dom0Root, 'plugin');
   await writeFile(file, text, { mode: 0o755 });
   return { file, argument, dom0Root, stdout: join(dom0Root, 'stdout'), stderr: join(dom0Root, 'stderr') };
