@@ -145,7 +145,7 @@ async function takeOrWait(
   { store, config }: AdmissionRuntime,
 ): Promise<boolean> {
   do {
-    if (await store.counters.take(counter, job.id, limit)) return true;
+    if (await store.counters.take(counter, job.id, limit, line)) return true;
     await hide(config.timings.admissionRetrySeconds);
   } while (!(await store.counters.wait(counter, { line, receipt, since }, limit)));
   return false;

@@ -10,10 +10,10 @@ export interface QueueAccess {
 }
 
 /**
- * Brings the head of a line back at once. A message that is not hidden any more, or was received anew since, stands
- * where it should: the queue's refusal of its receipt is no failure.
+ * Brings the head of a line back at once. False where the queue refuses its receipt: the message was received anew since,
+ * or deleted, and so has had its look.
  */
-export async function wakeLine(receipt: string, { sqs, queueUrl }: QueueAccess): Promise<void> {
+export async function wakeLine(receipt: string, { sqs, queueUrl }: QueueAccess): Promise<boolean> {
   try {
     await sqs.send(
       new ChangeMessageVisibilityCommand({
@@ -22,8 +22,10 @@ export async function wakeLine(receipt: string, { sqs, queueUrl }: QueueAccess):
         VisibilityTimeout: 0,
       }),
     );
+    return true;
   } catch (error) {
     if (!(error instanceof Error) || !STALE.includes(error.name)) throw error;
+    return false;
   }
 }
 
@@ -43,15 +45,19 @@ export async function releaseSlotOf(
     log,
   }: Pick<BaseRuntime, 'wakeLine' | 'log'> & { readonly store: { readonly counters: Counters } },
 ): Promise<void> {
-  const waiting = await store.counters.release(counter, jobId);
-  if (!waiting) return;
-  try {
-    await wakeLine(waiting.receipt);
-  } catch (error) {
-    log.warn('a line could not be woken; it looks again by itself', {
-      line: waiting.line,
-      reason: translate(error).message,
-    });
+  for (;;) {
+    // Given back once; each further time another line is taken out.
+    const waiting = await store.counters.release(counter, jobId);
+    if (!waiting) return;
+    try {
+      if (await wakeLine(waiting.receipt)) return;
+    } catch (error) {
+      log.warn('a line could not be woken; it looks again by itself', {
+        line: waiting.line,
+        reason: translate(error).message,
+      });
+      return;
+    }
   }
 }
 
@@ -68,6 +74,7 @@ export function keepingWoken<R extends BaseRuntime>(runtime: R): { runtime: R; w
   const wake: string[] = [];
   const keep = async (receipt: string) => {
     if (wake.length < MOST_WOKEN) wake.push(receipt);
+    return true;
   };
   return { runtime: { ...runtime, wakeLine: keep }, woken: { wake } };
 }

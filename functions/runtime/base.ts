@@ -46,10 +46,10 @@ export interface BaseRuntime {
   /** The token for Glance, fresh; undefined where Glance needs none. */
   glanceToken(): Promise<string | undefined>;
   /**
-   * Has the queue bring the head of a line back at once, by its receipt. Nothing happens where the queue is not in reach:
+   * Has the queue bring the head of a line back at once, by its receipt; false where that is out of date. Nothing happens where the queue is not in reach:
    * then the head looks again by itself, after `timings.admissionRetrySeconds`.
    */
-  wakeLine(receipt: string): Promise<void>;
+  wakeLine(receipt: string): Promise<boolean>;
   /** Where the configuration names one. */
   readonly keystone?: Keystone;
   close(): Promise<void>;
@@ -102,7 +102,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     metrics: options.metrics ?? lambdaMetrics(config.installation),
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
     glanceToken: () => tokens.fresh(),
-    wakeLine: async () => {},
+    wakeLine: async () => true,
     ...(tokens.keystone && { keystone: tokens.keystone }),
     withSession(name, use, { seconds } = {}) {
       const credentials = async () => {

@@ -54,10 +54,14 @@ export class Counters {
     this.#table = table;
   }
 
-  /** Takes a slot for the job, or finds that it has one. False when all `limit` are held by others. */
-  async take(counter: CounterKey, jobId: string, limit: number): Promise<boolean> {
+  /**
+   * Takes a slot for the job, or finds that it has one. False when all `limit` are held by others.
+   * @param line whose head the job is: it waits no longer, and is not to be woken in another's place
+   */
+  async take(counter: CounterKey, jobId: string, limit: number, line?: string): Promise<boolean> {
     const taken = await this.#table.change(counter, {
       add: { holders: new Set([jobId]) },
+      ...(line !== undefined && { remove: [attributeOf(line)] }),
       when: 'attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :job)',
       values: { limit, job: jobId },
     });

@@ -70,7 +70,10 @@ export async function night({ vms, hosts, slots, seed }: NightOptions): Promise<
   const runtime: WholeRuntime = {
     ...memoryRuntime(time, table, { slotsPerHost: slots }),
     sfn: sfn as unknown as SFNClient,
-    wakeLine: async (line) => queue.wake(line),
+    wakeLine: async (line) => {
+      queue.wake(line);
+      return true;
+    },
   };
   const { store } = runtime;
   const queue = new HostQueue(time, CONSUMERS, async (message, held) => {

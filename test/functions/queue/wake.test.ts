@@ -122,6 +122,27 @@ it.each(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'
   },
 );
 
+it('wakes the next line where the one that has waited longest is noted by a receipt of no more use', async () => {
+  await fill();
+  const [stale, next] = [await waiting(1), await waiting(2, 'demo/h1/s1', { srUuid: 's1' })];
+  admissions.sqs
+    .on(ChangeMessageVisibilityCommand, { ReceiptHandle: stale.receipt })
+    .rejects(Object.assign(new Error('x'), { name: 'MessageNotInflight' }));
+  await release(HOST, 'a');
+  expect(visibilities(admissions).at(-1)).toEqual([next.receipt, 0]);
+});
+
+it('notes a line no longer whose head has looked by itself and got a slot', async () => {
+  await fill();
+  const [first, other] = [await waiting(1), await waiting(2, 'demo/h1/s1', { srUuid: 's1' })];
+  // As if nobody had been woken.
+  await counters().release(HOST, 'a');
+  await counters().wait(HOST, { line: 'demo/h1', receipt: first.receipt, since: 1 }, 1);
+  expect(await first.admit()).toEqual(DEALT_WITH);
+  await release(HOST, 'b');
+  expect(visibilities(admissions).at(-1)).toEqual([other.receipt, 0]);
+});
+
 it('gives the slot back where the line cannot be woken, and says so', async () => {
   await fill();
   await waiting(1);
