@@ -11,6 +11,7 @@ import {
   aTicket,
   DEALT_WITH,
   deliver,
+  emptyPlaces,
   HOST,
   QUEUE_URL,
   SR,
@@ -19,11 +20,7 @@ import {
 const admissions = admissionsOfFile();
 const store = () => admissions.runtime.store;
 
-beforeEach(async () => {
-  for (const place of [HOST, SR, 'host#demo/h2'] as const)
-    for (const job of await store().counters.holders(place)) await store().counters.release(place, job);
-  await store().pools.reached('demo');
-});
+beforeEach(() => emptyPlaces(admissions));
 
 it('grants a free slot: the job is in the set, its ticket granted, its execution woken', async () => {
   const message = await aTicket(admissions);

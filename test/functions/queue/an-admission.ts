@@ -89,6 +89,15 @@ export function admissionsOfFile(): Admissions {
   return parts;
 }
 
+/** Takes every job out of the places that the tests use, and every line off them. */
+export async function emptyPlaces({ runtime: { store } }: Admissions): Promise<void> {
+  for (const place of [HOST, SR, 'host#demo/h2'] as const) {
+    for (const job of await store.counters.holders(place)) await store.counters.release(place, job);
+    while (await store.counters.release(place, 'nobody'));
+  }
+  await store.pools.reached('demo');
+}
+
 let count = 0;
 
 /** Writes a job that waits in a line, by default a host's own; answers the message that stands there for it. */

@@ -11,6 +11,7 @@ import {
   aTicket,
   DEALT_WITH,
   deliver,
+  emptyPlaces,
   HOST,
   QUEUE_URL,
   SR,
@@ -28,13 +29,7 @@ const visibilities = ({ sqs }: Admissions) =>
     return [input.ReceiptHandle, input.VisibilityTimeout];
   });
 
-beforeEach(async () => {
-  for (const place of [HOST, SR, 'host#demo/h2'] as const) {
-    for (const job of await counters().holders(place)) await counters().release(place, job);
-    while (await counters().release(place, 'nobody'));
-  }
-  await admissions.runtime.store.pools.reached('demo');
-});
+beforeEach(() => emptyPlaces(admissions));
 
 /** A message that finds its host full, in a line of its own. */
 async function waiting(since: number, line = 'demo/h1', fields = {}) {
