@@ -61,8 +61,10 @@ export class MemoryTable extends Table {
       if (rest.length > 0) after[name] = new Set(rest);
       else delete after[name];
     }
-    this.#put(after as Item);
-    return after as T;
+    // A copy, since what had something deleted from it is read slowly for ever after.
+    const item = { ...after };
+    this.#put(item as Item);
+    return item as T;
   }
 
   override async remove(id: string, attribute: string, value: string): Promise<boolean> {

@@ -75,8 +75,11 @@ function readOffTheClock(timeZone: string): Map<number, number[]> {
 it('makes exactly one backup for each nominal time of two years in four time zones', async () => {
   let now = FROM;
   const clock = { now: () => new Date(now) };
-  const runtime = memoryRuntime(clock, new MemoryTable());
+  const table = new MemoryTable();
+  const runtime = memoryRuntime(clock, table);
   const { store } = runtime;
+  // Reads every schedule at each tick but one minute's; the test below has it.
+  store.schedules.takeAges = async () => false;
   const made = new Map<string, string[]>();
   const request: typeof requestSnapshot = async ({ scheduled, jobId = '', vm }) => {
     const { scheduleId = '', nominal = '', startBefore } = scheduled ?? {};
@@ -105,8 +108,8 @@ it('makes exactly one backup for each nominal time of two years in four time zon
     // Triggers come twice, at once and late.
     const times = random() < 0.2 ? 2 : 1;
     await Promise.all(Array.from({ length: times }, () => tick(runtime, request)));
-    const [next] = await store.schedules.all();
-    const due = Date.parse(next?.nextAt ?? '');
+    const { items } = await table.query<Schedule>('byKind', 'schedule', { limit: 1, order: 'oldestFirst' });
+    const due = Date.parse(items[0]?.nextAt ?? '');
     now = Math.max(now + MINUTE, due + Math.floor(random() * 90_000));
   }
   await tick(runtime, request);
