@@ -4,8 +4,18 @@ import { XensnapError } from './errors.ts';
 const THROTTLED = /Throttl|^ProvisionedThroughputExceeded|^RequestLimitExceeded|^TooManyRequests/;
 
 /** What passes by itself, in the services' names, whatever status they give it. */
-const PASSING =
-  /^(TimeoutError|InternalServerError|InternalServiceError|InternalFailure|ServiceUnavailable(Exception)?|TransactionConflictException|ReplicatedWriteConflictException|Request(Timeout|Expired).*|ExpiredToken.*)$/;
+const PASSING = [
+  'TimeoutError',
+  'InternalServerError',
+  'InternalServiceError',
+  'InternalFailure',
+  'ServiceUnavailable',
+  'ServiceUnavailableException',
+  'TransactionConflictException',
+  'ReplicatedWriteConflictException',
+];
+/** How such names begin that come with and without a last word. */
+const PASSING_FIRST = ['RequestTimeout', 'RequestExpired', 'ExpiredToken'];
 
 /** What the SDK's errors carry; one without a status is of the network, or of the credentials. */
 interface OfSdk extends Error {
@@ -38,7 +48,9 @@ export function awsFailure(error: Error): XensnapError | undefined {
 
 function isPassing(error: OfSdk): boolean {
   if (isUnreadable(error)) return true;
-  if (PASSING.test(error.name) || error.$fault === 'server') return true;
+  if (PASSING.includes(error.name) || PASSING_FIRST.some((first) => error.name.startsWith(first)))
+    return true;
+  if (error.$fault === 'server') return true;
   if (error.$metadata === undefined || error.$fault === 'client') return false;
   return (statusOf(error) ?? 500) >= 500;
 }
