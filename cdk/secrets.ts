@@ -45,10 +45,10 @@ export function createSecrets(scope: Construct, settings: Settings): Secrets {
       return named.length === some.length ? named : [...named, ownArns(scope, prefix, of)];
     },
     acknowledge(role) {
-      for (const of of ['pool', 'glance'])
+      for (const kind of ['pool', 'glance'])
         acknowledge(
           role,
-          `IAM5[Resource::${inFinding(settings, of)}]`,
+          `IAM5[Resource::${inFinding(settings, kind)}]`,
           'All of these are logins that it needs.',
         );
     },

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import * as states from '../functions/api/compute/states.ts';
 import * as checks from '../functions/doctor/check.ts';
 import * as findings from '../functions/janitor/finding.ts';
@@ -67,6 +68,22 @@ it('reads imports of every form', () => {
 it('names every import of our own by its whole file name', () => {
   const relativeOnes = imports.filter(({ of }) => sources.some((file) => file === `${of}.ts`));
   expect(relativeOnes.map(line)).toEqual([]);
+});
+
+it('is written in the TypeScript that Node itself runs, of which compiler, bundler and tests take more', () => {
+  vi.spyOn(process, 'emitWarning').mockReturnValue(undefined);
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+  });
+  const unread = sources.filter((file) => {
+    try {
+      stripTypeScriptTypes(read(file));
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  expect(unread).toEqual([]);
 });
 
 /** From each folder, where its imports of ours may lead beside itself. */
