@@ -33,9 +33,12 @@ export const COMPUTE_VERSION: KnownVersion = {
   path: COMPUTE_PATH,
 };
 
-/** The version as its own document and the list have it. */
+/**
+ * The version as its own document and the list have it. Its link has no slash at its end, as Nova's has: API Gateway
+ * takes no route that ends in one, so that it would ask whoever follows the link to log in. Clients take either.
+ */
 export function versionView({ path, ...version }: KnownVersion, c: Context): ApiVersion {
-  return { ...version, links: [{ rel: 'self', href: `${baseUrl(c)}${path}/` }] };
+  return { ...version, links: [{ rel: 'self', href: `${baseUrl(c)}${path}` }] };
 }
 
 /** `GET /`: the versions of the APIs that clients know, for those that begin at the service's own URL. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApi } from '../../../../functions/api/app.ts';
+import { OPEN_PATHS } from '../../../../functions/api/gate.ts';
 import { type ServedApi, serveApi } from '../served-api.ts';
 
 let api: ServedApi;
@@ -17,7 +18,7 @@ it.each(['/v2.1', '/v2.1/'])('tells at %s that 2.1 is all there is', async (path
     version: '2.1',
     min_version: '2.1',
     updated: expect.any(String),
-    links: [{ rel: 'self', href: `${api.url}/v2.1/` }],
+    links: [{ rel: 'self', href: `${api.url}/v2.1` }],
     'media-types': [{ base: 'application/json', type: 'application/vnd.openstack.compute+json;version=2.1' }],
   });
   expect(headers.get('openstack-api-version')).toBe('compute 2.1');
@@ -29,6 +30,13 @@ it('lists the versions at the root', async () => {
   expect(body.versions).toContainEqual(
     expect.objectContaining({ id: 'v2.1', version: '2.1', min_version: '2.1' }),
   );
+});
+
+it('links to what a gateway in front lets everybody ask for: its routes have no slash at their end', async () => {
+  const { body } = await api.ask('GET', '/');
+  const links: string[] = body.versions.map(({ links: [self] }: { links: { href: string }[] }) => self?.href);
+  expect(links).toHaveLength(2);
+  for (const link of links) expect(OPEN_PATHS).toContain(new URL(link).pathname);
 });
 
 it('tells the versions to those who are not logged in, and nothing else', async () => {
