@@ -40,6 +40,8 @@ export function createApi(scope: Construct, surroundings: Surroundings, machines
     memoryMib: 1024,
     // API Gateway waits for 30.
     seconds: 29,
+    // More do not come through API Gateway, and whoever floods the open paths takes no step's place.
+    atOnce: surroundings.settings.throttling.burst,
     reaches: ['pool', 'glance'],
     table: ['GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'],
     indexes: Object.keys(TABLE.indexes),
@@ -127,6 +129,7 @@ function authorise(
     description: 'xensnap: asks Keystone whose a token is',
     memoryMib: 512,
     seconds: 10,
+    atOnce: surroundings.settings.throttling.burst,
     reaches: ['glance'],
     table: [],
   });

@@ -54,6 +54,8 @@ const Settings = z
     throttling: z
       .strictObject({ ratePerSecond: z.int().min(1), burst: z.int().min(1) })
       .default({ ratePerSecond: 20, burst: 40 }),
+    /** Whether the functions that must not starve have places of their own in the account's concurrency. */
+    reserveConcurrency: z.boolean().default(false),
     network: Network,
     /** Told of every alarm. More can subscribe to the topic. */
     alarmEmail: z.email().optional(),

@@ -36,6 +36,8 @@ export interface FunctionSettings {
   /** Indexes that it queries. */
   readonly indexes?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** How many of it may run at once, where places are reserved: nobody else takes them, and it takes no more. */
+  readonly atOnce?: number;
   /** Starts no trace of its own: what it does is only seen as a part of a trace that reaches it. */
   readonly onlyJoinsTraces?: boolean;
 }
@@ -75,6 +77,8 @@ export function createFunction(
     architecture: Architecture.ARM_64,
     memorySize: given.memoryMib,
     timeout: Duration.seconds(given.seconds),
+    ...(settings.reserveConcurrency &&
+      given.atOnce !== undefined && { reservedConcurrentExecutions: given.atOnce }),
     tracing: given.onlyJoinsTraces ? Tracing.PASS_THROUGH : Tracing.ACTIVE,
     role,
     logGroup,

@@ -40,6 +40,7 @@ const GLANCE = 'glance/login';
 const OF_THE_STACK = [
   'authorisation',
   'throttling',
+  'reserveConcurrency',
   'network',
   'alarmEmail',
   'alarmHours',

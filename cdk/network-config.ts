@@ -11,7 +11,10 @@ const id = (prefix: string) =>
 /** The endpoints that functions in the VPC need: the table, the secrets, Step Functions. */
 export const ENDPOINTS = ['dynamodb', 'secretsmanager', 'states'] as const;
 
-/** A VPC that is there; nothing is looked up, so all is named. */
+/**
+ * A VPC that is there; nothing is looked up, so all is named. It must have DNS support and DNS hostnames switched on,
+ * which nothing here can see: without them the interface endpoints have no names of their own.
+ */
 const Existing = z.strictObject({
   vpcId: id('vpc'),
   /** Its address range; endpoints that are there already are reached within it. */

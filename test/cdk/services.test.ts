@@ -130,6 +130,34 @@ it.each([
   ]);
 });
 
+it('reserves places for what must not starve only where the settings say so: a new account has none to give', () => {
+  const reserved = (settings: object): Record<string, number> => {
+    const made = synthesize(settings);
+    made.remove();
+    const functions = Object.entries(made.all('AWS::Lambda::Function'));
+    return Object.fromEntries(
+      functions
+        .map(([name, { Properties }]) => [name, Properties.ReservedConcurrentExecutions])
+        .filter(([, places]) => places !== undefined),
+    );
+  };
+  expect(reserved(TWO_POOLS)).toEqual({});
+  const places = reserved({ ...TWO_POOLS, reserveConcurrency: true });
+  const { Properties: stage } = destroyed.one('AWS::ApiGatewayV2::Stage', 'Stage');
+  const [mapping] = Object.values(destroyed.all('AWS::Lambda::EventSourceMapping'));
+  expect(places).toEqual({
+    Api: stage.DefaultRouteSettings.ThrottlingBurstLimit,
+    Authorizer: stage.DefaultRouteSettings.ThrottlingBurstLimit,
+    Admit: mapping?.Properties.ScalingConfig.MaximumConcurrency,
+    WakeLines: 5,
+    Reconcile: 20,
+    Janitor: 2,
+    Schedules: 3,
+  });
+  // As docs/deploy.md says.
+  expect(Object.values(places).reduce((sum, each) => sum + each, 0)).toBe(120);
+});
+
 it("keeps Keystone's answer only for a while, and only for the token that it was about", () => {
   const [authorizer] = Object.values(destroyed.all('AWS::ApiGatewayV2::Authorizer'));
   expect(authorizer?.Properties).toMatchObject({
