@@ -22,7 +22,7 @@ import { createNetwork } from './network.ts';
 import { createFailureQueue, createHostQueue } from './queue.ts';
 import { createSecrets } from './secrets.ts';
 import { createStateMachines, type StateMachines } from './state-machine.ts';
-import { createSteps, STEP_ENTRIES } from './steps.ts';
+import { createRetiredSteps, createSteps, STEP_ENTRIES } from './steps.ts';
 import { createTable } from './table.ts';
 import { tableRights } from './table-rights.ts';
 
@@ -64,7 +64,8 @@ export class Xensnap extends Construct {
         ...(parsed.authorisation.type === 'keystone' ? ['api/authorizer'] : []),
       ]);
     const steps = createSteps(this, surroundings, hostQueue);
-    const machines = createStateMachines(this, parsed, steps, hostQueue);
+    const retired = createRetiredSteps(this, surroundings);
+    const machines = createStateMachines(this, parsed, { steps, retired, hostQueue });
     this.stateMachines = machines;
     const admission = createAdmission(this, surroundings, { hostQueue, machines });
     const wakeLines = createWakeLines(this, surroundings, hostQueue);
@@ -87,7 +88,7 @@ export class Xensnap extends Construct {
         BackupFailed: backupFailed,
       },
       entries: [...functions, admission, wakeLines, reconcile, janitor, schedules],
-      steps: Object.values(steps),
+      steps: [...Object.values(steps), ...retired],
     };
     const { topic, alarms } = createAlarms(this, parsed, watched);
     this.alarmTopic = topic;

@@ -1,6 +1,6 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
+import { Architecture, Code, Function as LambdaFunction, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { acknowledge } from './acknowledge.ts';
@@ -24,8 +24,8 @@ export interface Surroundings {
 
 /** One function. */
 export interface FunctionSettings {
-  /** Path in functions/, without `.ts`. */
-  readonly entry: string;
+  /** Path in functions/, without `.ts`; null where only versions that are there already are called. */
+  readonly entry: string | null;
   readonly description: string;
   readonly memoryMib: number;
   readonly seconds: number;
@@ -71,7 +71,7 @@ export function createFunction(
   for (const { actions, resources } of tableRights(given.table, given.indexes ?? [])) may(actions, resources);
   return new LambdaFunction(scope, id, {
     description: given.description,
-    code: bundledCode(given.entry, { 'config.json': config }),
+    code: given.entry === null ? NEVER_CALLED : bundledCode(given.entry, { 'config.json': config }),
     handler: 'index.handler',
     runtime: Runtime.NODEJS_24_X,
     architecture: Architecture.ARM_64,
@@ -98,6 +98,11 @@ export function createFunction(
     }),
   });
 }
+
+/** For functions of which only earlier versions are called. */
+const NEVER_CALLED = Code.fromInline(
+  "exports.handler = async () => { throw new Error('Only versions of the last release are called.'); };",
+);
 
 /** What Lambda itself does in a function's name to put it into a VPC; the resources are not known beforehand. */
 const NETWORK_INTERFACES = [

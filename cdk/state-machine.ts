@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { ArnFormat, Fn, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { DefinitionBody, LogLevel, StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
@@ -8,6 +8,7 @@ import type { Construct } from 'constructs';
 import { MACHINES, type MachineName, type StepName } from '../statemachine/contract.ts';
 import { acknowledge, inFinding } from './acknowledge.ts';
 import type { Settings } from './config.ts';
+import { definitionOf } from './definition.ts';
 import { serviceRole } from './service-role.ts';
 import type { StepFunctions } from './steps.ts';
 
@@ -20,16 +21,19 @@ const NAMES = {
   restore: { id: 'RestoreMachine', comment: 'xensnap: one restore of one image into a pool' },
 } as const satisfies Record<MachineName, { id: string; comment: string }>;
 
+/** What the state machines call. */
+interface Called {
+  readonly steps: StepFunctions;
+  /** Called by executions of the last release alone. */
+  readonly retired: readonly LambdaFunction[];
+  readonly hostQueue: Queue;
+}
+
 /** A state machine out of each document. */
-export function createStateMachines(
-  scope: Construct,
-  settings: Settings,
-  steps: StepFunctions,
-  hostQueue: Queue,
-): StateMachines {
+export function createStateMachines(scope: Construct, settings: Settings, called: Called): StateMachines {
   const made = (Object.keys(MACHINES) as MachineName[]).map((machine): [MachineName, StateMachine] => [
     machine,
-    createStateMachine(scope, settings, { machine, steps, hostQueue }),
+    createStateMachine(scope, settings, { machine, ...called }),
   ]);
   return Object.fromEntries(made) as Record<MachineName, StateMachine>;
 }
@@ -54,7 +58,7 @@ export function machineArns(machines: StateMachines): string[] {
 function createStateMachine(
   scope: Construct,
   settings: Settings,
-  { machine, steps: all, hostQueue }: { machine: MachineName; steps: StepFunctions; hostQueue: Queue },
+  { machine, steps: all, retired, hostQueue }: Called & { machine: MachineName },
 ): StateMachine {
   const { id, comment } = NAMES[machine];
   const { forward, cleanup }: { forward: readonly StepName[]; cleanup: readonly StepName[] } =
@@ -70,7 +74,7 @@ function createStateMachine(
       arnFormat: ArnFormat.COLON_RESOURCE_NAME,
     }),
   });
-  for (const step of Object.values(steps)) {
+  for (const step of [...Object.values(steps), ...retired]) {
     role.addToPolicy(
       new PolicyStatement({
         actions: ['lambda:InvokeFunction'],
@@ -86,10 +90,9 @@ function createStateMachine(
   }
   acknowledge(role, 'IAM5[Resource::*]', 'The actions of log delivery and of X-Ray take no resource.');
   role.addToPolicy(new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [hostQueue.queueArn] }));
-  const definition = readFileSync(new URL(`../statemachine/${machine}.asl.json`, import.meta.url), 'utf8');
   const stateMachine = new StateMachine(scope, id, {
     comment,
-    definitionBody: DefinitionBody.fromString(definition),
+    definitionBody: DefinitionBody.fromString(definitionOf(machine)),
     definitionSubstitutions: {
       HostQueueUrl: hostQueue.queueUrl,
       ...Object.fromEntries(

@@ -50,6 +50,13 @@ export const STEPS = {
   ReleaseHost: { lambdaSeconds: 20, memoryMib: 256, reaches: [], writes: 'outcome' },
 } as const satisfies Record<string, StepSettings>;
 
+/**
+ * Steps that a machine had in the last release and none has any more, renamed ones under their old names: jobs that run
+ * call the versions of their Lambdas, which would go with them. They are deployed for one release more, with these
+ * settings, as they were; of their code nothing is needed any more. Each goes from here in the release after.
+ */
+export const RETIRED_STEPS: Readonly<Record<string, StepSettings>> = {};
+
 /** A step: a Lambda task of a state machine. */
 export type StepName = keyof typeof STEPS;
 
