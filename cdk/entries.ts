@@ -53,7 +53,7 @@ export function createWakeLines(
     seconds: 30,
     atOnce: 5,
     reaches: [],
-    table: [],
+    table: ['GetItem', 'UpdateItem'],
     onlyJoinsTraces: true,
   });
   letWakeLines(wakeLines, hostQueue);

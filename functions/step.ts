@@ -48,7 +48,7 @@ export interface StepDeps<
   out J extends Job = Job,
 > extends Pick<
     BaseRuntime,
-    'config' | 'glance' | 'glanceToken' | 'withSession' | 'clock' | 'wait' | 'wakeLine' | 'log' | 'metrics'
+    'config' | 'glance' | 'glanceToken' | 'withSession' | 'clock' | 'wait' | 'wake' | 'log' | 'metrics'
   > {
   readonly store: Store<Writes>;
   readonly job: JobWith<Has, J>;

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { type Config, parseConfig, poolConfig } from '../config.ts';
 import { type Log, lambdaLog } from '../log.ts';
 import { lambdaMetrics, type Metrics } from '../metrics.ts';
+import type { CounterKey, Waiting } from '../store/counters.ts';
 import { createStore, type Store } from '../store.ts';
 import { configText, secretNames } from './deployed.ts';
 import {
@@ -46,10 +47,10 @@ export interface BaseRuntime {
   /** The token for Glance, fresh; undefined where Glance needs none. */
   glanceToken(): Promise<string | undefined>;
   /**
-   * Has the queue bring the head of a line back at once, by its receipt; false where that is out of date. Nothing happens where the queue is not in reach:
-   * then the head looks again by itself, after `timings.admissionRetrySeconds`.
+   * Has one of the lines that wait for a slot look again at once. Nothing happens where the queue is not in reach: then
+   * they go on waiting for the next slot that is given back, and look by themselves after `timings.admissionRetrySeconds`.
    */
-  wakeLine(receipt: string): Promise<boolean>;
+  wake(counter: CounterKey, waiting: readonly Waiting[]): Promise<void>;
   /** Where the configuration names one. */
   readonly keystone?: Keystone;
   close(): Promise<void>;
@@ -102,7 +103,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     metrics: options.metrics ?? lambdaMetrics(config.installation),
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
     glanceToken: () => tokens.fresh(),
-    wakeLine: async () => true,
+    wake: async () => {},
     ...(tokens.keystone && { keystone: tokens.keystone }),
     withSession(name, use, { seconds } = {}) {
       const credentials = async () => {

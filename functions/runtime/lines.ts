@@ -1,5 +1,5 @@
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { type QueueAccess, wakeLine } from '../queue/wake.ts';
+import { type QueueAccess, wakeFirst } from '../queue/wake.ts';
 import { type BaseRuntime, lambdaBase } from './base.ts';
 import { clientOptions, type Environment, type RuntimeOptions, required } from './environment.ts';
 
@@ -22,7 +22,9 @@ export function withLines(
   options: RuntimeOptions = {},
 ): BaseRuntime & QueueAccess {
   const queue = queueAccess(env, options);
-  return { ...base, ...queue, wakeLine: (receipt) => wakeLine(receipt, queue) };
+  const { store, log } = base;
+  const deps = { ...queue, counters: store.counters, log };
+  return { ...base, ...queue, wake: (counter, waiting) => wakeFirst(counter, waiting, deps) };
 }
 
 let ofThisProcess: BaseRuntime | undefined;

@@ -22,7 +22,7 @@ import { DEBTS, type Debt } from '../words.ts';
  * other in its place. The slot of the SR, which other hosts use too, goes back in any case.
  */
 export async function releaseSlot(
-  deps: Pick<StepDeps, 'store' | 'job' | 'clock' | 'config' | 'wakeLine' | 'log'>,
+  deps: Pick<StepDeps, 'store' | 'job' | 'clock' | 'config' | 'wake' | 'log'>,
 ): Promise<void> {
   const { store } = deps;
   const job = (await store.jobs.get(deps.job.id)) ?? deps.job;

@@ -78,28 +78,33 @@ export class Counters {
     return noted !== undefined;
   }
 
+  /** Gives the job's slot back, if it has one. Answers the lines that wait for one, who has waited longest first. */
+  async release(counter: CounterKey, jobId: string): Promise<readonly Waiting[]> {
+    return waitingIn(await this.#table.change<Item>(counter, { take: { holders: new Set([jobId]) } }));
+  }
+
   /**
-   * Gives the job's slot back, if it has one. Answers the line that has waited longest, which is no longer noted then:
-   * its head is to be brought back. Of two slots that are given back at once, each is another line's.
+   * The lines that wait for a slot, who has waited longest first.
+   * @param limit where that many are held, nobody is named
    */
-  async release(counter: CounterKey, jobId: string): Promise<Waiting | undefined> {
-    const item = await this.#table.change<Item>(counter, { take: { holders: new Set([jobId]) } });
-    for (const waiting of waitingIn(item)) {
-      const name = attributeOf(waiting.line);
-      const noted = JSON.stringify(waiting);
-      const mine = await this.#table.change(counter, {
-        remove: [name],
-        when: `#${name} = :noted`,
-        values: { noted },
-      });
-      if (mine !== undefined) return waiting;
-    }
-    return undefined;
+  async waiting(counter: CounterKey, limit = Number.POSITIVE_INFINITY): Promise<readonly Waiting[]> {
+    const item = await this.#table.get<Item>(counter);
+    return holdersIn(item).length < limit ? waitingIn(item) : [];
+  }
+
+  /** Notes a line no longer. Of several who would wake it for a slot each, one is told true. */
+  async strike(counter: CounterKey, waiting: Waiting): Promise<boolean> {
+    const name = attributeOf(waiting.line);
+    const struck = await this.#table.change(counter, {
+      remove: [name],
+      when: `#${name} = :noted`,
+      values: { noted: JSON.stringify(waiting) },
+    });
+    return struck !== undefined;
   }
 
   async holders(counter: CounterKey): Promise<readonly string[]> {
-    const item = await this.#table.get<Item>(counter);
-    return [...((item?.holders as Set<string> | undefined) ?? [])];
+    return holdersIn(await this.#table.get<Item>(counter));
   }
 }
 
@@ -110,6 +115,10 @@ const LINE = 'line_';
 /** An attribute for each line, so that lines are noted side by side. Its name may hold letters, digits and `_`. */
 function attributeOf(line: string): string {
   return LINE + createHash('sha256').update(line).digest('hex').slice(0, 16);
+}
+
+function holdersIn(item: Item | undefined): readonly string[] {
+  return [...((item?.holders as Set<string> | undefined) ?? [])];
 }
 
 /** The lines that wait, who has waited longest first. */

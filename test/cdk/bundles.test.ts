@@ -90,8 +90,12 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   await deployed.settled();
   await nothingIsLeft(deployed);
   expect(await deployed.invoke('Janitor', {})).toEqual({ findings: 0, wake: [] });
-  // Of a message that is no more: what Lambda hands on when reconcile has given back a slot.
-  await deployed.invoke('WakeLines', { responsePayload: { wake: ['gone'] } });
+  // What Lambda hands on when reconcile has given a slot back; the line's message is no more.
+  const slots = 'host#demo/elsewhere';
+  await deployed.counters.take(slots, 'another', 1);
+  await deployed.counters.wait(slots, { line: 'demo/elsewhere', receipt: 'gone', since: 1 }, 1);
+  await deployed.invoke('WakeLines', { responsePayload: { wake: [slots] } });
+  expect(await deployed.counters.waiting(slots)).toEqual([]);
   await deployed.invoke('Schedules', {});
 
   expect([...new Set([...deployed.calls.seen].map((call) => call.split(' ')[0]))].sort()).toEqual(

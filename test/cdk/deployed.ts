@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { RestoreJob } from '../../functions/job.ts';
 import { isKept } from '../../functions/restored.ts';
 import { createRuntime } from '../../functions/runtime.ts';
+import type { Counters } from '../../functions/store/counters.ts';
 import { startEventSource } from '../../local/aws/event-source.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import { localClock } from '../../local/clock.ts';
@@ -35,6 +36,7 @@ export interface Deployed {
   leftBehind(): Promise<string[]>;
   readonly vmUuids: readonly string[];
   readonly glance: GlanceServer;
+  readonly counters: Counters;
 }
 
 /** Deploys the bundles into this process. Its environment is theirs until the end, which `atEnd` is given. */
@@ -107,6 +109,7 @@ export async function deploy(
     leftBehind: async () => leftBehind(before, await lookAround(service, pool, POOL_NAME)),
     vmUuids: pool.vms().map(({ uuid }) => uuid),
     glance,
+    counters: runtime.store.counters,
   };
 }
 

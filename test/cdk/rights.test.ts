@@ -96,7 +96,7 @@ it.each([
   ['VerifyImage', [...READ_AND_CHANGE, SECRET]],
   ['RotateBackups', [...READ_AND_CHANGE, SECRET]],
   ['ReleaseHost', ['DeleteItem', ...READ_AND_CHANGE, 'sqs:ChangeMessageVisibility']],
-  ['WakeLines', ['sqs:ChangeMessageVisibility']],
+  ['WakeLines', [...READ_AND_CHANGE, 'sqs:ChangeMessageVisibility']],
   [
     'Admit',
     [

@@ -13,6 +13,8 @@ interface Line {
   /** Counts the times that the head was hidden or brought back: what is due for an earlier one is void. */
   change: number;
   hiddenUntil: number;
+  /** Counts the times that the head was received: by an earlier receipt it is not brought back. */
+  received: number;
 }
 
 /** What a consumer does with a message: true where it is dealt with and deleted. */
@@ -52,10 +54,12 @@ export class HostQueue {
     if (line.head === 'visible' && line.messages.length - line.first === 1) this.#show(line);
   }
 
-  /** Makes the head of a line visible at once, as a visibility of 0 does. */
-  wake(group: string): void {
+  /** Makes the head of a line visible at once, as a visibility of 0 does; refuses a receipt that is out of date. */
+  wake(receipt: string): void {
+    const [group = '', received] = receipt.split(' ');
     const line = this.#lines.get(group);
-    if (!line || line.head === 'visible') return;
+    if (!line || line.head === 'visible' || String(line.received) !== received)
+      throw Object.assign(new Error('not in flight'), { name: 'MessageNotInflight' });
     line.hiddenUntil = 0;
     line.change++;
     if (line.head === 'hidden') this.#show(line);
@@ -78,8 +82,9 @@ export class HostQueue {
       lines.map(async (line) => {
         line.head = 'busy';
         this.receives++;
+        line.received++;
         const held: Held = {
-          receipt: line.group,
+          receipt: `${line.group} ${line.received}`,
           since: line.sentAt[line.first] ?? 0,
           hide: async (seconds) => {
             line.hiddenUntil = this.#time.seconds + seconds;
@@ -96,6 +101,7 @@ export class HostQueue {
     this.#idle++;
     if (deleted) {
       line.first++;
+      line.received++;
       this.#show(line);
     } else if (line.hiddenUntil <= this.#time.seconds) this.#show(line);
     else {
@@ -110,5 +116,14 @@ export class HostQueue {
 }
 
 function newLine(group: string): Line {
-  return { group, messages: [], sentAt: [], first: 0, head: 'visible', change: 0, hiddenUntil: 0 };
+  return {
+    group,
+    messages: [],
+    sentAt: [],
+    first: 0,
+    head: 'visible',
+    change: 0,
+    hiddenUntil: 0,
+    received: 0,
+  };
 }

@@ -1,5 +1,7 @@
 import type { SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
+import type { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { admit } from '../../functions/queue/admit.ts';
+import { wakeFirst } from '../../functions/queue/wake.ts';
 import type { WholeRuntime } from '../../functions/runtime.ts';
 import { handler as releaseHost } from '../../functions/steps/ReleaseHost.ts';
 import { handler as takeVm } from '../../functions/steps/TakeVm.ts';
@@ -67,13 +69,14 @@ export async function night({ vms, hosts, slots, seed }: NightOptions): Promise<
       void onGrant(snapshots.get(input.taskToken ?? '') as Snapshot),
     destroy() {},
   };
+  const sqs = {
+    send: async ({ input }: ChangeMessageVisibilityCommand) => queue.wake(input.ReceiptHandle ?? ''),
+  } as unknown as SQSClient;
   const runtime: WholeRuntime = {
     ...memoryRuntime(time, table, { slotsPerHost: slots }),
     sfn: sfn as unknown as SFNClient,
-    wakeLine: async (line) => {
-      queue.wake(line);
-      return true;
-    },
+    wake: (slots, waiting) =>
+      wakeFirst(slots, waiting, { counters: store.counters, log: runtime.log, sqs, queueUrl: 'night' }),
   };
   const { store } = runtime;
   const queue = new HostQueue(time, CONSUMERS, async (message, held) => {

@@ -70,7 +70,7 @@ export function memoryRuntime(
     wait: async () => {},
     withSession: (_, use) => use(session),
     glanceToken: async () => undefined,
-    wakeLine: async () => true,
+    wake: async () => {},
     executions: {
       start: async () => {},
       stop: async () => {},

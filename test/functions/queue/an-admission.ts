@@ -93,7 +93,7 @@ export function admissionsOfFile(): Admissions {
 export async function emptyPlaces({ runtime: { store } }: Admissions): Promise<void> {
   for (const place of [HOST, SR, 'host#demo/h2'] as const) {
     for (const job of await store.counters.holders(place)) await store.counters.release(place, job);
-    while (await store.counters.release(place, 'nobody'));
+    for (const line of await store.counters.waiting(place)) await store.counters.strike(place, line);
   }
   await store.pools.reached('demo');
 }

@@ -1,8 +1,8 @@
 import { ChangeMessageVisibilityCommand } from '@aws-sdk/client-sqs';
 import { beforeEach, expect, it } from 'vitest';
 import { admitBatch } from '../../../functions/queue/admit.ts';
-import { releaseSlotOf } from '../../../functions/queue/wake.ts';
-import type { Counters } from '../../../functions/store/counters.ts';
+import { keepingWoken, releaseSlotOf } from '../../../functions/queue/wake.ts';
+import { wakeLines } from '../../../functions/queue/wake-lines.ts';
 import { later, NOW } from '../store/a-store.ts';
 import {
   type Admissions,
@@ -163,14 +163,41 @@ it('hides a line whose pool is paused until then, and tells how long its head ha
 });
 
 it('names a line for each counter: none is taken for another', async () => {
-  const { take, wait }: Counters = counters();
-  await take.call(counters(), HOST, 'a', 1);
+  await counters().take(HOST, 'a', 1);
   const line = (name: string, since: number) => ({ line: name, receipt: `receipt of ${name}`, since });
-  expect(await wait.call(counters(), HOST, line('demo/h1', 5), 1)).toBe(true);
-  expect(await wait.call(counters(), HOST, line('demo/h1', 6), 1)).toBe(true);
-  expect(await wait.call(counters(), HOST, line('demo/h1/s', 7), 1)).toBe(true);
-  expect(await wait.call(counters(), SR, line('demo/h1', 1), 1)).toBe(false);
-  const woken = [];
-  for (let n = 0; n < 3; n++) woken.push(await counters().release(HOST, 'nobody'));
-  expect(woken).toEqual([line('demo/h1', 6), line('demo/h1/s', 7), undefined]);
+  expect(await counters().wait(HOST, line('demo/h1', 5), 1)).toBe(true);
+  expect(await counters().wait(HOST, line('demo/h1', 6), 1)).toBe(true);
+  expect(await counters().wait(HOST, line('demo/h1/s', 7), 1)).toBe(true);
+  expect(await counters().wait(SR, line('demo/h1', 1), 1)).toBe(false);
+  expect(await counters().waiting(HOST)).toEqual([line('demo/h1', 6), line('demo/h1/s', 7)]);
+  expect(await counters().strike(HOST, line('demo/h1', 5))).toBe(false);
+  expect(await counters().strike(HOST, line('demo/h1', 6))).toBe(true);
+  expect(await counters().strike(HOST, line('demo/h1', 6))).toBe(false);
+  expect(await counters().waiting(HOST)).toEqual([line('demo/h1/s', 7)]);
+});
+
+it('leaves a line noted where the queue is not in reach, for whoever gives the next slot back', async () => {
+  await fill();
+  const { receipt } = await waiting(1);
+  await releaseSlotOf(HOST, 'a', { ...admissions.runtime, wake: async () => {} });
+  await release(HOST, 'b');
+  expect(visibilities(admissions).at(-1)).toEqual([receipt, 0]);
+});
+
+it('wakes for a function in the VPC, once that has answered, a line for each slot that it gave back', async () => {
+  await fill();
+  const stale = await waiting(1);
+  const next = await waiting(2, 'demo/h1/s1', { srUuid: 's1' });
+  const { runtime, woken } = keepingWoken(admissions.runtime);
+  await releaseSlotOf(HOST, 'a', runtime);
+  expect(visibilities(admissions).filter(([, seconds]) => seconds === 0)).toEqual([]);
+  expect(woken).toEqual({ wake: [HOST] });
+  admissions.sqs
+    .on(ChangeMessageVisibilityCommand, { ReceiptHandle: stale.receipt })
+    .rejects(Object.assign(new Error('x'), { name: 'MessageNotInflight' }));
+  await wakeLines(woken.wake, admissions.runtime);
+  expect(visibilities(admissions).at(-1)).toEqual([next.receipt, 0]);
+  // Lambda may hand an answer on twice.
+  await wakeLines(woken.wake, admissions.runtime);
+  expect(visibilities(admissions).filter(([, seconds]) => seconds === 0)).toHaveLength(2);
 });

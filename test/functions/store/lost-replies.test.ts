@@ -148,6 +148,13 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
       },
       ({ counters }, id) => counters.release(`host#${id}`, id),
     ],
+    strike: [
+      async ({ counters }, id) => {
+        await counters.take(`host#${id}`, id, 1);
+        await counters.wait(`host#${id}`, aLine, 1);
+      },
+      ({ counters }, id) => counters.strike(`host#${id}`, aLine),
+    ],
   },
   pools: {
     unreachable: [
@@ -198,7 +205,7 @@ const CLASSES = {
 };
 /** The methods that write nothing, and `takeAges`, whose item is one for all. */
 const READS =
-  /^(constructor|behind|get|snapshot|restore|list|listRestores|each|open|openPage|countOpen|holderOfVm|jobOfKey|holders|health|members|ofDay|all|count|due|takeAges)$/;
+  /^(constructor|behind|get|snapshot|restore|list|listRestores|each|open|openPage|countOpen|holderOfVm|jobOfKey|holders|waiting|health|members|ofDay|all|count|due|takeAges)$/;
 
 it('knows each write of each part of the store', () => {
   for (const [part, { prototype }] of Object.entries(CLASSES)) {
