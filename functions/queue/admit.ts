@@ -118,18 +118,31 @@ async function drop(message: QueueMessage, runtime: AdmissionRuntime): Promise<'
   return 'dropped';
 }
 
-/** The host's slot, then the SR's; who waits for the SR keeps none of the host. */
+/**
+ * The host's slot, then the SR's. Who waits for the SR keeps none of the host; and whose host is full may have been woken
+ * for a slot of the SR, which another line can use.
+ */
 async function takeSlots(job: Job, group: string, held: Held, runtime: AdmissionRuntime): Promise<boolean> {
   const { slotsPerHost, hostSlots, srSlots } = poolConfig(runtime.config, job.pool);
   const [, hostUuid = ''] = group.split('/');
   const host = slotsOfHost(group);
-  if (!(await takeOrWait(host, hostSlots[hostUuid] ?? slotsPerHost, job, group, held, runtime))) return false;
   const { srUuid = '' } = job;
+  const sr = slotsOfSr(job.pool, srUuid);
   const srLimit = srSlots[srUuid];
+  if (!(await takeOrWait(host, hostSlots[hostUuid] ?? slotsPerHost, job, group, held, runtime))) {
+    if (srLimit !== undefined) await passOn(sr, srLimit, runtime);
+    return false;
+  }
   if (srLimit === undefined) return true;
-  if (await takeOrWait(slotsOfSr(job.pool, srUuid), srLimit, job, group, held, runtime)) return true;
+  if (await takeOrWait(sr, srLimit, job, group, held, runtime)) return true;
   await releaseSlotOf(host, job.id, runtime);
   return false;
+}
+
+/** Wakes the next line for a slot, if one is free. */
+async function passOn(counter: CounterKey, limit: number, { store, wake }: AdmissionRuntime): Promise<void> {
+  const waiting = await store.counters.waiting(counter, limit);
+  if (waiting.length > 0) await wake(counter, waiting);
 }
 
 /**

@@ -11,13 +11,17 @@ const NOWHERE = 'http://127.0.0.1:9';
 export function memoryRuntime(
   clock: Clock,
   table: MemoryTable,
-  { slotsPerHost = 2, metrics = collectMetrics() }: { slotsPerHost?: number; metrics?: Metrics } = {},
+  {
+    slotsPerHost = 2,
+    srSlots = {},
+    metrics = collectMetrics(),
+  }: { slotsPerHost?: number; srSlots?: Readonly<Record<string, number>>; metrics?: Metrics } = {},
 ): WholeRuntime {
   const runtime = createRuntime(
     {
       XENSNAP_CONFIG: JSON.stringify({
         installation: 'memory',
-        pools: [{ name: 'demo', addresses: [NOWHERE], slotsPerHost }],
+        pools: [{ name: 'demo', addresses: [NOWHERE], slotsPerHost, srSlots }],
         glance: { url: NOWHERE },
       }),
       XENSNAP_TABLE: 'memory',

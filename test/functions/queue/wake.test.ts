@@ -106,6 +106,28 @@ it('passes a slot of the host on that it took in vain, for its SR is full', asyn
   expect(await other.admit()).toEqual(DEALT_WITH);
 });
 
+it('passes a slot of the SR on that its line was woken for in vain, for its host is full', async () => {
+  await counters().take(SR, 'another', 1);
+  const [first, other] = [
+    await waiting(1, 'demo/h1/s1', { srUuid: 's1' }),
+    await waiting(2, 'demo/h2/s1', { srUuid: 's1' }),
+  ];
+  await fill();
+  await release(SR, 'another');
+  expect(visibilities(admissions).at(-1)).toEqual([first.receipt, 0]);
+  expect((await first.admit()).batchItemFailures).toHaveLength(1);
+  expect(visibilities(admissions).at(-1)).toEqual([other.receipt, 0]);
+  expect(await other.admit()).toEqual(DEALT_WITH);
+});
+
+it('wakes nobody for an SR that is full, whatever its hosts are', async () => {
+  await counters().take(SR, 'another', 1);
+  await waiting(1, 'demo/h2/s1', { srUuid: 's1' });
+  await fill();
+  await waiting(2, 'demo/h1/s1', { srUuid: 's1' });
+  expect(visibilities(admissions).filter(([, seconds]) => seconds === 0)).toEqual([]);
+});
+
 it.each(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'])(
   'takes a receipt that is of no more use (%s) for a line that looks by itself',
   async (name) => {
