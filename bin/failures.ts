@@ -17,6 +17,8 @@ export class ApiUnreachable extends CommandFailure {
 export interface Refusal {
   readonly name?: string;
   readonly message?: unknown;
+  /** Of a request that is wrong: what is wrong with which of its fields. */
+  readonly fields?: readonly { readonly field: string; readonly message: string }[];
 }
 
 /** The API refused, for the reason that the message gives. */

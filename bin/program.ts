@@ -17,20 +17,32 @@ import { snapshotCommand } from './commands/snapshot.ts';
 import { unpackCommand } from './commands/unpack.ts';
 import { vmsCommand } from './commands/vms.ts';
 import { ApiRefused, Interrupted, UsageFailure } from './failures.ts';
+import { inFlags } from './flags.ts';
 import { examplesText, hasPrinted, print } from './options.ts';
 import { warn } from './warn.ts';
 
 /** Runs one command line; answers the process's exit status. */
-export async function run(args: readonly string[]): Promise<number> {
-  const program = await createProgram(args.slice(0, 2).includes('local'));
+export async function run(line: readonly string[]): Promise<number> {
+  const program = await createProgram(line.slice(0, 2).includes('local'));
+  const args = commandFirst(line, program);
+  let running = program;
+  program.hook('preAction', (_, command) => {
+    running = command;
+  });
   try {
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    const commands = program.commands.map((command) => command.name());
-    const named = args.findIndex((arg) => commands.includes(arg));
-    return explain(error, named < 0 ? [] : args.slice(named));
+    return explain(error, running, program.commands.some((each) => each.name() === args[0]) ? args : []);
   }
+}
+
+/** Every option is a command's: those that stand before it are taken for its own, too. */
+function commandFirst(args: readonly string[], program: Command): readonly string[] {
+  const commands = program.commands.map((command) => command.name());
+  const named = args.findIndex((arg) => commands.includes(arg));
+  if (named <= 0 || !args[0]?.startsWith('-')) return args;
+  return [...args.slice(named), ...args.slice(0, named)];
 }
 
 async function createProgram(runsLocal: boolean): Promise<Command> {
@@ -75,7 +87,7 @@ function localStub(): Command {
 }
 
 /** Tells what went wrong in one line, with a hint where the command, which `args` begin with, was used wrongly. */
-function explain(error: unknown, args: readonly string[]): number {
+function explain(error: unknown, running: Command, args: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     // Called without a command: the help that was shown says it all.
@@ -85,11 +97,14 @@ function explain(error: unknown, args: readonly string[]): number {
     return usage(error.message.replace(/^error: /, ''), known);
   }
   if (error instanceof UsageFailure) return usage(error.message, args);
-  const message = error instanceof Error ? error.message : String(error);
-  warn(message);
+  const ofFlags = error instanceof ApiRefused ? inFlags(error, running) : undefined;
+  const message = ofFlags ?? (error instanceof Error ? error.message : String(error));
+  if (ofFlags === undefined) warn(message);
+  else usage(message, args);
   // A script that reads standard output gets a document in any case, and one only.
   if (args.includes('--json') && !hasPrinted())
     print(JSON.stringify({ error: { ...refusalOf(error), message } }, null, 2));
+  if (ofFlags !== undefined) return 2;
   return error instanceof Interrupted ? 130 : 1;
 }
 

@@ -73,9 +73,14 @@ it.each([
   expect(more).toEqual([]);
 });
 
-it('finds the command behind options that stand before it', async () => {
-  const { status, stderr } = await xensnap(['--api', 'http://127.0.0.1:9', 'vms']);
-  expect([status, stderr]).toEqual([2, "xensnap: unknown option '--api'\nTry: xensnap vms --help\n"]);
+it('takes options that stand before their command', async () => {
+  const { status, stderr } = await xensnap(['--api', 'http://127.0.0.1:9', 'schedule', 'list']);
+  expect([status, stderr]).toEqual([1, expect.stringContaining('nothing answers at http://127.0.0.1:9')]);
+  const wrong = await xensnap(['--nope', 'vms']);
+  expect([wrong.status, wrong.stderr]).toEqual([
+    2,
+    "xensnap: unknown option '--nope'\nTry: xensnap vms --help\n",
+  ]);
 });
 
 it('guesses what a mistyped command was to be', async () => {
