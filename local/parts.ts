@@ -12,6 +12,7 @@ import { sqsSender } from './aws/sqs-sender.ts';
 import { substitute } from './aws/states/definition.ts';
 import type { StatusChangeEvent } from './aws/states/status-event.ts';
 import type { Handler } from './aws/states/tasks.ts';
+import type { Asl } from './aws/states/walk.ts';
 import { startStepFunctions } from './aws/step-functions.ts';
 import { startTable } from './aws/table.ts';
 import type { LocalClock } from './clock.ts';
@@ -37,11 +38,15 @@ export interface LocalParts {
   close(): Promise<void>;
 }
 
-/** Starts table, queue, secrets and Step Functions, which call `handlers`. */
+/** The documents of the state machines, with the queue's URL to be filled in. */
+const DOCUMENTS = { snapshot, restore };
+
+/** Starts table, queue, secrets and Step Functions, which runs the documents and calls `handlers`. */
 export async function startParts(
   options: ServiceOptions,
   clock: LocalClock,
   handlers: LocalHandlers,
+  documents: Readonly<Record<keyof typeof DOCUMENTS, Asl>> = DOCUMENTS,
 ): Promise<LocalParts> {
   await using starting = new AsyncDisposableStack();
   const started = async <T extends { close(): unknown }>(part: T | Promise<T>): Promise<T> => {
@@ -75,8 +80,8 @@ export async function startParts(
   const states = await started(
     startStepFunctions({
       definitions: {
-        [MACHINES.snapshot]: substitute(snapshot, { HostQueueUrl: queue.queueUrl }),
-        [MACHINES.restore]: substitute(restore, { HostQueueUrl: queue.queueUrl }),
+        [MACHINES.snapshot]: substitute(documents.snapshot, { HostQueueUrl: queue.queueUrl }),
+        [MACHINES.restore]: substitute(documents.restore, { HostQueueUrl: queue.queueUrl }),
       },
       resources: resources(options, handlers),
       sendMessage: sqsSender(sqs),

@@ -11,8 +11,6 @@ export interface Bundled {
   /** The size of the code alone, without its source map. */
   readonly codeBytes: number;
   readonly files: readonly string[];
-  /** What its role may do, such as `dynamodb:GetItem`. */
-  readonly allowed: ReadonlySet<string>;
 }
 
 /** The functions whose code is ours. */
@@ -22,15 +20,11 @@ export function bundledFunctions(stack: Synthesized): readonly Bundled[] {
     .map(([name, { Metadata }]) => {
       const folder = join(stack.folder, Metadata?.['aws:asset:path'] ?? 'no asset');
       const file = join(folder, 'index.mjs');
-      const { Statement } = stack.one('AWS::IAM::Policy', `${name}Role/DefaultPolicy`).Properties
-        .PolicyDocument;
-      const actions: string[] = Statement.flatMap(({ Action }: { Action: string | string[] }) => Action);
       return {
         name,
         file,
         codeBytes: statSync(file).size,
         files: readdirSync(folder),
-        allowed: new Set(actions),
       };
     });
 }

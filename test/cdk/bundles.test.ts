@@ -5,6 +5,7 @@ import { parseConfig } from '../../functions/config.ts';
 import { STEPS } from '../../statemachine/contract.ts';
 import { bundledFunctions } from './assembly.ts';
 import { deploy } from './deployed.ts';
+import { refusals } from './iam/rights.ts';
 import { EXAMPLE } from './settings.ts';
 import { synthesize } from './synth.ts';
 
@@ -48,12 +49,12 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   onTestFinished(() => {
     vi.restoreAllMocks();
   });
-  const deployed = await deploy(functions, (close) =>
+  const deployed = await deploy(stack, (close) =>
     onTestFinished(async () => {
       await close();
     }),
   );
-  const [first, second] = deployed.vmUuids;
+  const [first = '', second] = deployed.pool.vms().map(({ uuid }) => uuid);
 
   const asked = await deployed.ask('POST', '/snapshots', {
     vm: first,
@@ -71,7 +72,7 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   deployed.glance.faults.add({ method: 'GET', path: /\/file$/, status: 403, times: 9 });
   expect(await deployed.restore(image)).toMatchObject({ status: 'failed' });
   deployed.glance.faults.clear();
-  const into = { into: first ?? '', shutdown: true };
+  const into = { into: first, shutdown: true };
   expect(await deployed.restore(image, into)).toMatchObject({ status: 'succeeded' });
   deployed.glance.faults.clear();
   await deployed.settled();
@@ -89,23 +90,20 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   expect(await until(deployed, stopped.body.id, ['cancelled'])).toMatchObject({ status: 'cancelled' });
   await deployed.settled();
   await nothingIsLeft(deployed);
-  expect(await deployed.invoke('Janitor', {})).toEqual({ findings: 0, wake: [] });
-  // What Lambda hands on when reconcile has given a slot back; the line's message is no more.
-  const slots = 'host#demo/elsewhere';
-  await deployed.counters.take(slots, 'another', 1);
+  expect(await deployed.scheduled('JanitorSchedule', 'Janitor')).toEqual({ findings: 0, wake: [] });
+  // A slot that a job has left behind, and a line that waits for it, whose message is no more.
+  const slots = `host#demo/${deployed.pool.hosts[0]?.uuid}` as const;
+  await deployed.counters.take(slots, String(asked.body.id), 1);
   await deployed.counters.wait(slots, { line: 'demo/elsewhere', receipt: 'gone', since: 1 }, 1);
-  await deployed.invoke('WakeLines', { responsePayload: { wake: [slots] } });
+  expect(await deployed.scheduled('JanitorSchedule', 'Janitor')).toMatchObject({ wake: [slots] });
   expect(await deployed.counters.waiting(slots)).toEqual([]);
-  await deployed.invoke('Schedules', {});
+  await deployed.scheduled('BackupsSchedule', 'Schedules');
 
-  expect([...new Set([...deployed.calls.seen].map((call) => call.split(' ')[0]))].sort()).toEqual(
-    functions.map(({ name }) => name).sort(),
+  const made = deployed.calls.made();
+  expect([...new Set(made.map(({ caller }) => caller))]).toEqual(
+    expect.arrayContaining([...functions.map(({ name }) => name), 'StateMachine', 'RestoreMachine']),
   );
-  const refused = [...deployed.calls.seen].filter((call) => {
-    const [name, action = ''] = call.split(' ');
-    return !functions.find((each) => each.name === name)?.allowed.has(action);
-  });
-  expect(refused).toEqual([]);
+  expect(refusals(made, deployed.rights)).toEqual([]);
   expect(lines.filter((line) => line.includes(String(asked.body.id))).length).toBeGreaterThan(0);
 });
 

@@ -21,6 +21,8 @@ export interface Synthesized {
   all(type: string): Readonly<Record<string, Resource>>;
   /** The one resource of a type at a path. */
   one(type: string, path: string): Resource;
+  /** Its logical id. */
+  idOf(type: string, path: string): string;
   remove(): void;
 }
 
@@ -50,18 +52,23 @@ export function synthesize(settings: unknown, { bundles = false } = {}): Synthes
   }
 }
 
-function lookInto(template: Synthesized['template']): Pick<Synthesized, 'template' | 'all' | 'one'> {
+function lookInto(template: Synthesized['template']): Pick<Synthesized, 'template' | 'all' | 'one' | 'idOf'> {
   const all: Synthesized['all'] = (type) => {
     const found = Object.values(template.Resources).filter(({ Type }) => Type === type);
     return Object.fromEntries(found.map((resource) => [pathOf(resource), resource]));
   };
+  const one: Synthesized['one'] = (type, path) => {
+    const found = all(type)[path];
+    if (!found) throw new Error(`no ${type} at ${path}: there is ${Object.keys(all(type)).join(', ')}`);
+    return found;
+  };
   return {
     template,
     all,
-    one(type, path) {
-      const found = all(type)[path];
-      if (!found) throw new Error(`no ${type} at ${path}: there is ${Object.keys(all(type)).join(', ')}`);
-      return found;
+    one,
+    idOf(type, path) {
+      const wanted = one(type, path);
+      return Object.entries(template.Resources).find(([, resource]) => resource === wanted)?.[0] ?? '';
     },
   };
 }
