@@ -40,7 +40,7 @@ const MINUTES_A_MONTH = HOURS_A_MONTH * 60;
 /** The janitor looks through every pool: a few seconds every 15 minutes. */
 export const JANITOR = { minutes: 15, seconds: 4, memoryMib: 1024 };
 /** The look at the schedules, which mostly finds nothing due. It starts no trace. */
-export const TICK = { minutes: 1, seconds: 0.1, memoryMib: 512 };
+export const TICK = { minutes: 1, seconds: 0.1, memoryMib: 1024 };
 /** Queues that Lambda asks for messages. */
 export const CONSUMERS = 1;
 /** It asks an empty queue too: long polls of 20 s, by five pollers for each consumer (not documented for FIFO). */
@@ -64,9 +64,9 @@ export function standingLines(installation: Installation): Line[] {
     trace: rounds,
     lambdaGbSecond:
       (rounds * pools * JANITOR.seconds * JANITOR.memoryMib + ticks * TICK.seconds * TICK.memoryMib) / 1024,
-    // The janitor's report and its look at the open jobs; a tick's mark, and its looks at what is due and what waits.
+    // The janitor's report and its look at the open jobs; a tick's mark, and its looks at what is due, what waits and what runs.
     tableWrite: rounds + ticks,
-    tableRead: rounds + 2 * ticks,
+    tableRead: rounds + 3 * ticks,
     logGb: ((rounds + ticks) * LOG_BYTES_A_RUN) / 1e9,
     tableGbMonth: tableGb,
   });

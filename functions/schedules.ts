@@ -1,3 +1,4 @@
+import { mapBounded } from './bounded.ts';
 import { stopCancelled } from './cancel.ts';
 import { requestSnapshot } from './request.ts';
 import { requestRestore } from './restore-request.ts';
@@ -5,6 +6,16 @@ import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { tellAges } from './schedules/ages.ts';
 import { beginRuns } from './schedules/begin.ts';
 import { expandSchedule } from './schedules/expand.ts';
+import { inTurns } from './schedules/turns.ts';
+
+/** Schedules that are expanded at a time: one whose pool hangs does not hold up the others. */
+const EXPANDED_AT_ONCE = 4;
+/**
+ * No further schedule is expanded after so long, and no further job asked for after so long, in seconds of a tick, which
+ * has 180: what is left comes first in the next one.
+ */
+const EXPAND_SECONDS = 60;
+const BEGIN_SECONDS = 120;
 
 /** Every minute. */
 export async function handler(): Promise<void> {
@@ -31,9 +42,16 @@ export async function tick(
       failures.push(error);
     }
   };
-  for (const { id } of await runtime.store.schedules.due(runtime.clock.now()))
-    await attempt(() => expandSchedule(id, runtime));
-  await attempt(() => beginRuns(runtime, { snapshot: request, restore }));
+  const { store, clock } = runtime;
+  const started = clock.now().getTime();
+  const isIn = (seconds: number) => clock.now().getTime() <= started + seconds * 1000;
+  const due = inTurns(await store.schedules.due(clock.now()), ({ project }) => project);
+  await mapBounded(due, EXPANDED_AT_ONCE, async ({ id }) => {
+    if (isIn(EXPAND_SECONDS)) await attempt(() => expandSchedule(id, runtime));
+  });
+  await attempt(() =>
+    beginRuns(runtime, { snapshot: request, restore }, { hasTime: () => isIn(BEGIN_SECONDS) }),
+  );
   await attempt(() => tellAges(runtime));
   await attempt(() => stopCancelled(runtime));
   if (failures.length > 0) throw failures[0];

@@ -14,13 +14,15 @@ import { isLate, LEAST_WAIT_MS, missed } from './nominal-time.ts';
 import { jobOfRun, noteRefused, noteTested, runOutcomeOf, tellRun } from './outcome.ts';
 import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
+import { inTurns } from './turns.ts';
 
-/** Jobs asked for at a time: each asks a pool and Glance. */
-const AT_ONCE = 8;
+/** Jobs asked for at a time, of as many projects and pools as there are: each asks a pool and Glance. */
+const AT_ONCE = 16;
 /** Asked for a tick ahead of its place in the window: TakeVm waits for the second. */
 const AHEAD_MS = 60_000;
-/** No further job is asked for after so long: the tick's Lambda must end in time. */
-const MOST_SECONDS = 100;
+/** So many runs whose jobs run are looked at by each tick; more of them four times an hour. */
+const FEW = 500;
+const LOOK_MINUTES = 15;
 
 /** The VM is not there any more, or is no longer the project's. */
 const GONE: readonly string[] = ['VmNotFound', 'VmGone'];
@@ -31,19 +33,37 @@ export interface Requests {
   readonly restore: typeof requestRestore;
 }
 
-/** Asks for the jobs of runs whose time has come, and reads how those ended whose job could not say so. */
-export async function beginRuns(runtime: Runtime, requests: Requests): Promise<void> {
+/**
+ * Asks for the jobs of runs whose time has come, and reads how those ended whose job could not say so. Projects take turns,
+ * and the pools of each.
+ * @param hasTime whether another may be begun with: the tick's Lambda must end
+ */
+export async function beginRuns(
+  runtime: Runtime,
+  requests: Requests,
+  { hasTime }: { hasTime: () => boolean },
+): Promise<void> {
   const { store, clock, log } = runtime;
-  const started = clock.now().getTime();
-  const ahead = new Date(started + AHEAD_MS).toISOString();
+  const now = clock.now();
+  const ahead = new Date(now.getTime() + AHEAD_MS).toISOString();
   const runs: Run[] = [];
   for await (const run of store.runs.open()) if ((run.startAfter ?? '') <= ahead) runs.push(run);
+  const waiting = inTurns(
+    inTurns(runs, ({ pool }) => pool),
+    ({ project }) => project,
+  );
+  const isTimeToLook = now.getUTCMinutes() % LOOK_MINUTES === 0 || (await store.runs.countBegun()) <= FEW;
+  const begun = isTimeToLook ? await Array.fromAsync(store.runs.begun()) : [];
   /** Projects that have as many jobs as they may: their other runs wait for a later tick. */
   const full = new Set<string | undefined>();
-  await mapBounded(runs, AT_ONCE, async (run) => {
-    if (clock.now().getTime() > started + MOST_SECONDS * 1000 || full.has(run.project)) return;
+  const each = [
+    ...waiting.map((run) => ({ run, isBegun: false })),
+    ...begun.map((run) => ({ run, isBegun: true })),
+  ];
+  await mapBounded(each, AT_ONCE, async ({ run, isBegun }) => {
+    if (!hasTime() || (full.has(run.project) && !isBegun)) return;
     try {
-      const refused = await goOn(run, runtime, requests);
+      const refused = await goOn(run, isBegun, runtime, requests);
       if (refused?.name === 'QuotaExceeded') full.add(run.project);
     } catch (error) {
       const { scheduleId, nominal, vmUuid: vm } = run;
@@ -56,10 +76,18 @@ export async function beginRuns(runtime: Runtime, requests: Requests): Promise<v
 }
 
 /** Answers what the job was refused with, where it is to be asked for again. */
-async function goOn(run: Run, runtime: Runtime, requests: Requests): Promise<Reason | undefined> {
+async function goOn(
+  run: Run,
+  isBegun: boolean,
+  runtime: Runtime,
+  requests: Requests,
+): Promise<Reason | undefined> {
   const job = await jobOfRun(run, runtime);
   if (!job) return ask(run, runtime, requests);
-  if (!isFinished(job)) return undefined;
+  if (!isFinished(job)) {
+    if (!isBegun) await runtime.store.runs.begin(run);
+    return undefined;
+  }
   const { reason, ...told } = runOutcomeOf(job);
   if (reason && isAskedForAgain(run, job, reason, runtime.clock.now())) {
     // Its id is spent: the next tick asks with another.

@@ -12,28 +12,39 @@ import { nextNominal } from './timing.ts';
 
 type Deps = Pick<BaseRuntime, 'config' | 'withSession'>;
 
+/** What is kept of a VM's record, which has some 10 KB: of twenty thousand whole ones a Lambda would have no memory left. */
+export type VmFacts = Pick<VmRecord, 'uuid' | 'name_label' | 'tags'>;
+
 /** The VMs of the pools as they are now, and the pools that did not tell theirs. */
 export interface PoolVms {
-  readonly vms: ReadonlyMap<string, readonly VmRecord[]>;
+  readonly vms: ReadonlyMap<string, readonly VmFacts[]>;
   readonly away: readonly { readonly pool: string; readonly reason: Reason }[];
 }
 
 /** Asks every pool at once, and each once; one that takes longer than `seconds` counts as away. */
 export async function vmsOfPools({ config, withSession }: Deps, seconds: number): Promise<PoolVms> {
-  const vms = new Map<string, readonly VmRecord[]>();
+  const vms = new Map<string, readonly VmFacts[]>();
   const away: { pool: string; reason: Reason }[] = [];
   const pools = config.pools.filter(({ driver }) => driver === 'xenapi');
   await mapBounded(pools, pools.length, async ({ name: pool }) => {
     try {
-      const asked = withSession(pool, (xapi) => xapi.call('VM.get_all_records_where', REAL_VMS), { seconds });
+      const asked = withSession(
+        pool,
+        async (xapi) => factsOf(await xapi.call('VM.get_all_records_where', REAL_VMS)),
+        { seconds },
+      );
       const records = await within(seconds, asked, undefined);
       if (!records) throw new XensnapError('XapiBusy', `it does not tell its VMs within ${seconds} s.`);
-      vms.set(pool, Object.values<VmRecord>(records));
+      vms.set(pool, records);
     } catch (error) {
       away.push({ pool, reason: asJobError(translateOfPool(pool, error)) });
     }
   });
   return { vms, away };
+}
+
+function factsOf(records: Readonly<Record<string, VmRecord>>): VmFacts[] {
+  return Object.values(records).map(({ uuid, name_label, tags }) => ({ uuid, name_label, tags }));
 }
 
 /** A VM that enabled schedules with a next time cover. */
@@ -109,7 +120,7 @@ function* selectedBy(
 }
 
 /** A selector of an earlier version that cannot be used covers nothing: its run says why. */
-function matcherOf(selector: Selector): (vm: VmRecord) => boolean {
+function matcherOf(selector: Selector): (vm: VmFacts) => boolean {
   try {
     return selects(selector);
   } catch {

@@ -1,4 +1,5 @@
 import type { VmRecord } from '../../xapi/types.ts';
+import { mapBounded } from '../bounded.ts';
 import type { Config, PoolConfig } from '../config.ts';
 import type { Reason } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
@@ -7,6 +8,9 @@ import { allowedVms } from '../projects.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
+
+/** All records of a pool's VMs are in memory at a time, and those that hang must not hold up the others. */
+const POOLS_AT_ONCE = 8;
 
 /** The VMs that a selector names now, and the pools that could not be asked. */
 export interface Selected {
@@ -20,8 +24,10 @@ export async function selectVms(schedule: Schedule, runtime: Runtime): Promise<S
   if (vm) return { vms: [vm], unasked: [] };
   const allows = allowedVms(schedule.project, runtime.config);
   const fits = selects(selector);
-  const answers = await Promise.all(
-    poolsOf(selector, runtime.config).map(async (pool): Promise<Selected> => {
+  const answers = await mapBounded(
+    poolsOf(selector, runtime.config),
+    POOLS_AT_ONCE,
+    async (pool): Promise<Selected> => {
       try {
         const records = await runtime.withSession(pool.name, (xapi) =>
           xapi.call('VM.get_all_records_where', REAL_VMS),
@@ -36,7 +42,7 @@ export async function selectVms(schedule: Schedule, runtime: Runtime): Promise<S
           unasked: [{ pool: pool.name, reason: asJobError(translateOfPool(pool.name, error)) }],
         };
       }
-    }),
+    },
   );
   return {
     vms: answers
@@ -55,7 +61,10 @@ export function poolsOf({ pool: name }: Selector, { pools }: Config): PoolConfig
  * Tells whether a VM fits all that the selector names.
  * @throws BadRequest for a pattern on record that is too long or has too many `*`
  */
-export function selects({ tag, namePattern }: Selector): (vm: VmRecord) => boolean {
+export function selects({
+  tag,
+  namePattern,
+}: Selector): (vm: Pick<VmRecord, 'name_label' | 'tags'>) => boolean {
   const fits = namePattern === undefined ? () => true : globMatcher(namePattern);
   return (vm) => (tag === undefined || vm.tags.includes(tag)) && fits(vm.name_label);
 }

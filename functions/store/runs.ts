@@ -2,8 +2,9 @@ import type { Reason } from '../errors.ts';
 import type { Run, RunOutcome } from '../schedules/run.ts';
 import { everyItem, type Table } from './table.ts';
 
-/** Runs that have no outcome yet, in the index of what is open. */
+/** Runs that have no outcome yet, in the index of what is open: those whose job is still to be asked for, and the others. */
 const OPEN = 'run';
+const BEGUN = 'run-begun';
 /** All runs of the UTC day of their nominal time, in the index of kinds. */
 const kindOf = (date: string) => `run#${date}`;
 
@@ -51,7 +52,7 @@ export class Runs {
   /** Gives an open run another job in the place of one that came to nothing. Undefined when it has another already. */
   async retry(run: Run, jobId: string, problem: Reason): Promise<Run | undefined> {
     return this.#table.change<Run>(key(run), {
-      set: { jobId, problem },
+      set: { jobId, problem, open: OPEN },
       when: 'attribute_not_exists(outcome) AND #jobId = :old',
       values: { old: run.jobId },
     });
@@ -73,9 +74,28 @@ export class Runs {
     });
   }
 
-  /** Every run that has no outcome yet, the oldest first. */
+  /** Notes that the job of a run has been asked for. Its end tells the outcome: nobody need look every minute. */
+  async begin(run: Run): Promise<void> {
+    await this.#table.change(key(run), {
+      set: { open: BEGUN },
+      when: 'attribute_not_exists(outcome) AND #jobId = :job',
+      names: ['jobId'],
+      values: { job: run.jobId },
+    });
+  }
+
+  /** Every run without an outcome whose job is not known to have been asked for, the oldest first. */
   open(): AsyncGenerator<Run> {
     return everyItem<Run>(this.#table, 'byOpen', OPEN, { order: 'oldestFirst' });
+  }
+
+  /** The other ones without an outcome, the oldest first. */
+  begun(): AsyncGenerator<Run> {
+    return everyItem<Run>(this.#table, 'byOpen', BEGUN, { order: 'oldestFirst' });
+  }
+
+  countBegun(): Promise<number> {
+    return this.#table.count('byOpen', BEGUN);
   }
 
   /** The runs whose nominal time is on that day (UTC, `YYYY-MM-DD`), in its order. */

@@ -69,7 +69,7 @@ it(`tests ${VMS} images a week, finds and names the one that was damaged at rest
   const taken = await at.request('web-1');
   await at.job(taken);
   const week = { now: () => new Date(at.clock.now().getTime() - 7 * DAY - 60_000) };
-  const { id: scheduleId } = await saveSchedule(
+  const { id: scheduleId, testAnchor = '' } = await saveSchedule(
     randomUUID(),
     {
       ...{
@@ -93,7 +93,8 @@ it(`tests ${VMS} images a week, finds and names the one that was damaged at rest
   await writeFile(damaged.path, damaged.data);
   await Promise.all([service.tick(), service.tick()]);
   const jobs: string[] = [];
-  for await (const { jobId = '' } of runtime.store.runs.open()) jobs.push(jobId);
+  const nominal = new Date(Date.parse(testAnchor) + 7 * DAY).toISOString();
+  for await (const { jobId = '' } of runtime.store.runs.ofDay(nominal.slice(0, 10))) jobs.push(jobId);
   expect(jobs).toHaveLength(VMS);
   await Promise.all(jobs.map((id) => restored(service, id)));
   await service.tick();
@@ -104,7 +105,6 @@ it(`tests ${VMS} images a week, finds and names the one that was damaged at rest
     const later = { ...runtime, clock: { now: () => now } };
     return reportView(date, await reportOf(date, undefined, later), OPERATOR);
   };
-  const { nominal = '' } = (await runtime.store.jobs.restore(jobs[0] ?? ''))?.run ?? {};
   const day = await reported(at.clock.now(), nominal.slice(0, 10));
   expect(day.summary).toMatchObject({ ok: false, testsFailed: 1, testsOverdue: 0, failed: 0 });
   expect(day.tests.filter(({ state }) => state === 'failed')).toMatchObject([

@@ -167,6 +167,7 @@ const WRITES: Record<string, Record<string, [Write, Write]>> = {
   runs: {
     create: [nothing, ({ runs }, id) => runs.create(aRun(id) as never, 1e10)],
     trouble: ofRun(({ runs }, id) => runs.trouble(aRun(id) as never, { name: 'TimedOut', message: 'x' })),
+    begin: ofRun(async ({ runs }, id) => runs.begin((await runs.get(aRun(id))) as never)),
     retry: ofRun(async ({ runs }, id) => {
       const run = await runs.get(aRun(id));
       const { problem } = (await runs.retry(run as never, BY, { name: 'TimedOut', message: 'x' })) ?? {};
@@ -205,7 +206,7 @@ const CLASSES = {
 };
 /** The methods that write nothing, and `takeAges`, whose item is one for all. */
 const READS =
-  /^(constructor|behind|get|snapshot|restore|list|listRestores|each|open|openPage|countOpen|holderOfVm|jobOfKey|holders|waiting|health|members|ofDay|all|count|due|takeAges)$/;
+  /^(constructor|behind|get|snapshot|restore|list|listRestores|each|open|openPage|countOpen|holderOfVm|jobOfKey|holders|waiting|health|members|ofDay|begun|countBegun|all|count|due|takeAges)$/;
 
 it('knows each write of each part of the store', () => {
   for (const [part, { prototype }] of Object.entries(CLASSES)) {

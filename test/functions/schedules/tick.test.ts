@@ -1,0 +1,159 @@
+import { expect, it } from 'vitest';
+import type { Clock } from '../../../functions/clock.ts';
+import type { requestSnapshot } from '../../../functions/request.ts';
+import type { WholeRuntime } from '../../../functions/runtime.ts';
+import { tick } from '../../../functions/schedules.ts';
+import { memoryRuntime } from '../../scale/memory-runtime.ts';
+import { MemoryTable } from '../../scale/memory-table.ts';
+import { aJob } from '../api/a-job.ts';
+import { aSchedule } from './a-schedule.ts';
+
+const START = new Date('2026-05-05T02:00:00.000Z');
+
+/** Counts how many of a call are under way at a time. */
+function counted<A extends unknown[], R>(call: (...args: A) => Promise<R>) {
+  const count = { now: 0, most: 0 };
+  const wrapped = async (...args: A): Promise<R> => {
+    count.most = Math.max(count.most, ++count.now);
+    await new Promise(setImmediate);
+    try {
+      return await call(...args);
+    } finally {
+      count.now--;
+    }
+  };
+  return { count, wrapped };
+}
+
+/** A runtime whose pool has so many VMs, and the whole of it. */
+function poolOf(vms: number, clock: Clock = { now: () => START }): WholeRuntime {
+  const records = Object.fromEntries(
+    Array.from({ length: vms }, (_, n) => [`ref-${n}`, { uuid: `vm-${n}`, name_label: `vm-${n}`, tags: [] }]),
+  );
+  return {
+    ...memoryRuntime(clock, new MemoryTable()),
+    withSession: (_pool, use) => use({ call: async () => records } as never),
+  };
+}
+
+/** Asks for jobs that are on record, and run. */
+function asking(runtime: WholeRuntime): { request: typeof requestSnapshot; asked: string[] } {
+  const asked: string[] = [];
+  return {
+    asked,
+    request: async ({ vm, jobId = '', scheduled, project }) => {
+      const { scheduleId = '', nominal = '' } = scheduled ?? {};
+      asked.push(project ?? 'nobody');
+      const job = aJob({ id: jobId, vmUuid: vm, run: { scheduleId, nominal }, status: 'running' });
+      await runtime.store.jobs.create(job);
+      return { job, created: true };
+    },
+  };
+}
+
+it('writes the runs of a selector several at a time, and never many', async () => {
+  const runtime = poolOf(100);
+  const { schedules, runs } = runtime.store;
+  const { count, wrapped } = counted(runs.create.bind(runs));
+  runs.create = wrapped;
+  await schedules.create(aSchedule(START, { selector: {}, nextAt: START.toISOString() }));
+  await tick(runtime, asking(runtime).request);
+  expect(count.most).toBe(4);
+  expect((await Array.fromAsync(runs.ofDay('2026-05-05'))).map(({ vmUuid }) => vmUuid).sort()).toEqual(
+    Array.from({ length: 100 }, (_, n) => `vm-${n}`).sort(),
+  );
+  await runtime.close();
+});
+
+it('comes to every project in turn, however many runs one has', async () => {
+  const runtime = poolOf(0);
+  const { schedules, runs } = runtime.store;
+  const run = { nominal: START.toISOString(), backupType: 'daily', pool: 'demo' };
+  const due = { startAfter: START.toISOString(), startBefore: '2026-05-05T03:00:00.000Z' };
+  const nominal = new Date(START.getTime() - 60_000).toISOString();
+  for (const [project, count] of [
+    ['large', 200],
+    ['small', 3],
+  ] as const) {
+    const schedule = aSchedule(START, { project, selector: {}, nextAt: '2026-05-06T02:00:00.000Z' });
+    await schedules.create(schedule);
+    for (let n = 0; n < count; n++)
+      await runs.create(
+        {
+          ...{ ...run, ...due, nominal: project === 'large' ? nominal : run.nominal },
+          ...{ scheduleId: schedule.id, project, vmUuid: `${project}-${n}`, jobId: crypto.randomUUID() },
+        },
+        4e9,
+      );
+  }
+  const config = { ...runtime.config, projects: Object.fromEntries(['large', 'small'].map(aProject)) };
+  const { asked, request } = asking(runtime);
+  await tick({ ...runtime, config }, request);
+  expect(asked).toHaveLength(203);
+  expect(asked.lastIndexOf('small')).toBeLessThan(10);
+  await runtime.close();
+});
+
+const aProject = (id: string) => [
+  id,
+  { vmTags: [], vmNamePatterns: ['*'], admin: false, maxSchedules: 9, maxOpenJobs: 999 },
+];
+
+it('begins with no further schedule and no further job where its time is over, and goes on the next time', async () => {
+  let now = START.getTime();
+  const runtime = poolOf(1, { now: () => new Date(now) });
+  const { schedules } = runtime.store;
+  for (let n = 0; n < 12; n++)
+    await schedules.create(aSchedule(START, { selector: {}, nextAt: START.toISOString() }));
+  const waiting = async () => (await schedules.due(new Date(now))).length;
+  const slowly = { ...runtime };
+  slowly.withSession = async (pool, use, options) => {
+    now += 10_000;
+    return runtime.withSession(pool, use, options);
+  };
+  const { asked, request } = asking(runtime);
+  const slow: typeof requestSnapshot = async (...args) => {
+    now += 40_000;
+    return request(...args);
+  };
+  await tick(slowly, slow);
+  const left = await waiting();
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThan(12);
+  // At a minute of jobs, with as many under way as may be.
+  expect(asked.length).toBeGreaterThan(0);
+  await tick(slowly, request);
+  expect(await waiting()).toBe(0);
+  await tick(slowly, request);
+  expect(asked).toHaveLength(12);
+  await runtime.close();
+});
+
+it('looks at very many runs whose jobs run four times an hour, and at few every minute', async () => {
+  let now = START.getTime();
+  const runtime = poolOf(600, { now: () => new Date(now) });
+  const { schedules, jobs, runs } = runtime.store;
+  await schedules.create(aSchedule(START, { selector: {}, nextAt: START.toISOString() }));
+  const { request } = asking(runtime);
+  let looks = 0;
+  const snapshot = jobs.snapshot.bind(jobs);
+  jobs.snapshot = (id) => {
+    looks++;
+    return snapshot(id);
+  };
+  const looksOf = async (minutes: number) => {
+    looks = 0;
+    now += minutes * 60_000;
+    await tick(runtime, request);
+    return looks;
+  };
+  await tick(runtime, request);
+  expect(await looksOf(1)).toBe(600);
+  expect([await looksOf(1), await looksOf(12), await looksOf(1)]).toEqual([0, 0, 600]);
+  for await (const run of runs.begun()) {
+    if (Number(run.vmUuid?.slice(3)) >= 150)
+      await runs.finish(run, run.jobId, { outcome: 'succeeded', finishedAt: new Date(now) });
+  }
+  expect([await looksOf(1), await looksOf(1)]).toEqual([150, 150]);
+  await runtime.close();
+});
