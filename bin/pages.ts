@@ -28,3 +28,23 @@ export async function everyPage<K extends string, T>(
   } while (marker !== null && items.length < limit);
   return items;
 }
+
+/** The answers of a list whose pages are as long as an answer may be, from the first to the last. */
+export async function everyAnswer<T extends { readonly next: string | null }>(
+  client: ApiClient,
+  path: string,
+  query: Readonly<Record<string, string>> = {},
+): Promise<[T, ...T[]]> {
+  const get = (more: Readonly<Record<string, string>>) => {
+    const asked = new URLSearchParams({ ...query, ...more }).toString();
+    return client.get<T>(asked === '' ? path : `${path}?${asked}`);
+  };
+  const first = await get({});
+  const answers: [T, ...T[]] = [first];
+  for (let { next } = first; next; ) {
+    const answer = await get({ marker: next });
+    answers.push(answer);
+    next = answer.next;
+  }
+  return answers;
+}

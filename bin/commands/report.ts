@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { ReportView } from '../../functions/api/report-view.ts';
+import type { ApiClient } from '../client.ts';
 import { CommandFailure } from '../failures.ts';
 import { age, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
+import { everyAnswer } from '../pages.ts';
 import { table } from '../table.ts';
 
 export function reportCommand(): Command {
@@ -17,14 +19,29 @@ export function reportCommand(): Command {
       '\nExit status: 1 where something of the day failed or was missed, or a backup or a test is overdue, or a backup lost; with --json too.',
     )
     .action(async ({ date, ...options }: ApiOptions & { date?: string }) => {
-      const query = date === undefined ? '' : `?date=${date}`;
       const report = await show(
         options,
-        (client) => client.get<ReportView>(`/reports${query}`),
+        (client) => wholeReport(client, date === undefined ? {} : { date }),
         (answer) => reportText(answer, new Date()),
       );
       if (!report.summary.ok) throw new CommandFailure(wrong(report.summary));
     });
+}
+
+/** All pages of a report as one, with the last one's summary: it was made last. */
+async function wholeReport(client: ApiClient, query: Readonly<Record<string, string>>): Promise<ReportView> {
+  const pages = await everyAnswer<ReportView>(client, '/reports', query);
+  const last = pages.at(-1) ?? pages[0];
+  return {
+    ...last,
+    runs: pages.flatMap(({ runs }) => runs),
+    tests: pages.flatMap(({ tests }) => tests),
+    testing: pages.flatMap(({ testing }) => testing),
+    snapshots: pages.flatMap(({ snapshots }) => snapshots),
+    vms: pages.flatMap(({ vms }) => vms),
+    unprotected: pages.flatMap(({ unprotected }) => unprotected),
+    due: pages.flatMap(({ due }) => due),
+  };
 }
 
 const DAY_MS = 86_400_000;

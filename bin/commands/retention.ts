@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { RetentionView } from '../../functions/api/retention-view.ts';
+import type { ApiClient } from '../client.ts';
 import { size, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
+import { everyAnswer } from '../pages.ts';
 import { table } from '../table.ts';
 
 export function retentionCommand(): Command {
@@ -12,7 +14,11 @@ export function retentionCommand(): Command {
     .option('--dry-run', 'as it always is: nothing is deleted')
     .action(async (id: string, options: ApiOptions) => {
       const path = `/schedules/${encodeURIComponent(id)}/retention`;
-      await show(options, (client) => client.get<RetentionView>(path), retentionText);
+      const all = async (client: ApiClient): Promise<RetentionView> => {
+        const answers = await everyAnswer<RetentionView>(client, path);
+        return { ...answers[0], vms: answers.flatMap(({ vms }) => vms), next: null };
+      };
+      await show(options, all, retentionText);
     });
 }
 

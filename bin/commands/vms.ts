@@ -1,13 +1,21 @@
 import type { Command } from 'commander';
 import type { VmView } from '../../functions/api/vm-view.ts';
+import type { ApiClient } from '../client.ts';
 import { size } from '../format.ts';
 import { apiCommand, show } from '../options.ts';
+import { everyAnswer } from '../pages.ts';
 import { table } from '../table.ts';
 
 export function vmsCommand(): Command {
   return apiCommand('vms', 'List the VMs of every pool', ['vms', 'vms --json']).action(async (options) => {
-    await show(options, (client) => client.get<{ vms: VmView[] }>('/vms'), vmsTable);
+    await show(options, everyVm, vmsTable);
   });
+}
+
+/** The VMs of every pool. */
+async function everyVm(client: ApiClient): Promise<{ vms: VmView[] }> {
+  const answers = await everyAnswer<{ vms: VmView[]; next: string | null }>(client, '/vms');
+  return { vms: answers.flatMap(({ vms }) => vms) };
 }
 
 function vmsTable({ vms }: { vms: readonly VmView[] }): string {

@@ -1,6 +1,5 @@
 import { z } from '@hono/zod-openapi';
 import { shorten } from '../../glance/shorten.ts';
-import { fitting } from '../bounded.ts';
 import type { ErrorName, Reason, RunReasonName } from '../errors.ts';
 import type { SnapshotJob } from '../job.ts';
 import type { OtherVm, ProtectedVm } from '../schedules/ages.ts';
@@ -8,23 +7,13 @@ import { PROTECTED_HOURS, type Report, type ReportedRun, type TestedSchedule } f
 import { RUN_STATES } from '../schedules/run.ts';
 import type { VerifiedBackup } from '../store/backups.ts';
 import { JOB_STATUSES, REACHED, TEST_PERIODS } from '../words.ts';
+import { type Entry, type Place, pageOf, type ReportPlace } from './report-pages.ts';
 import { type Listener, toldTo } from './told-to.ts';
 
 const time = z.iso.datetime();
 const reason = z.object({ name: z.string(), message: z.string() });
 const vm = z.object({ pool: z.string(), uuid: z.string(), name: z.string() });
 
-/** Bytes of JSON of each list of the answer: together well below the 6 MB that an answer of Lambda may have. */
-const MOST_BYTES = {
-  runs: 1_500_000,
-  tests: 200_000,
-  testing: 200_000,
-  snapshots: 500_000,
-  vms: 1_600_000,
-  unprotected: 500_000,
-  due: 500_000,
-} as const;
-type Listed = keyof typeof MOST_BYTES;
 /** Lost backups told per VM; older ones would add nothing. */
 const MOST_LOST = 3;
 /** Length of a reason; the job's record has all of it. */
@@ -76,7 +65,7 @@ export const ReportView = z
         unprotected: z.int().openapi({ description: 'Does not count against ok.' }),
         succeeded: z.int(),
       })
-      .openapi({ description: 'Over all there are, also those that are left off below.' }),
+      .openapi({ description: 'Over all there are, on whichever page.' }),
     runs: z.array(
       z.object({
         scheduleId: z.uuid(),
@@ -148,58 +137,67 @@ export const ReportView = z
       })
       .openapi({
         description:
-          'How many of each list had no room. Of runs, tests and snapshots those that failed or were skipped come first then.',
+          'How many of each list are on later pages. Of runs, tests and snapshots those that had failed or been skipped when the first page was made come first then.',
       }),
     gaps: z
       .array(z.object({ what: z.string(), reason }))
       .openapi({ description: 'What could not be looked at, and why.' }),
+    next: z.string().nullable().openapi({ description: 'The marker of the next page; null on the last.' }),
   })
   .openapi('Report');
 
 export type ReportView = z.infer<typeof ReportView>;
 
-/** A report as this caller sees it, with so much of each list as there is room for. */
-export function reportView(date: string, report: Report, listener: Listener): ReportView {
+/**
+ * A page of a report as this caller sees it: so much of each list as there is room for.
+ * @param after where the page before ended; for the first page, its day and when it is made
+ */
+export function reportView(report: Report, listener: Listener, after: ReportPlace): ReportView {
   const told = (why: Reason) => shortened(toldTo(listener, why));
-  const lists = {
-    runs: worstFirstIfNeeded(
-      report.runs.map((run) => runView(run, told)),
-      MOST_BYTES.runs,
-      ({ state }) => isBad(state),
-    ),
-    tests: worstFirstIfNeeded(
-      report.tests.map((run) => testView(run, told)),
-      MOST_BYTES.tests,
-      ({ state }) => isBad(state),
-    ),
-    testing: fitting(report.testing.map(testingView), MOST_BYTES.testing),
-    snapshots: worstFirstIfNeeded(
-      report.snapshots.map((job) => snapshotView(job, told)),
-      MOST_BYTES.snapshots,
-      ({ status }) => isBad(status),
-    ),
-    vms: fitting(report.vms.map(protectedView), MOST_BYTES.vms),
-    unprotected: fitting(report.unprotected.map(otherView), MOST_BYTES.unprotected),
-    due: fitting(
-      report.due.map(({ id, name = null, nextAt = '' }) => ({ scheduleId: id, name, at: nextAt })),
-      MOST_BYTES.due,
-    ),
-  } satisfies Record<Listed, readonly unknown[]>;
-  const leftOff = (of: Listed) => report[of].length - lists[of].length;
-  return {
-    date,
-    summary: summaryOf(report),
-    ...lists,
-    omitted: {
-      runs: leftOff('runs'),
-      tests: leftOff('tests'),
-      testing: leftOff('testing'),
-      snapshots: leftOff('snapshots'),
-      vms: leftOff('vms'),
-      unprotected: leftOff('unprotected'),
-      due: leftOff('due'),
+  /** What had gone wrong by the first page comes first on all of them. */
+  const worst = ({ finishedAt = '' }: { finishedAt?: string }, state: string) =>
+    isBad(state) && finishedAt <= after.at ? 0 : 1;
+  const ofRun = (run: ReportedRun): Place => [
+    ...[worst(run, run.state), run.nominal, run.scheduleId, run.pool ?? '', run.vmUuid ?? ''],
+    run.test?.slot ?? 0,
+  ];
+  const entries = <T, V>(items: readonly T[], view: (item: T) => V, place: (item: T) => Place) =>
+    items.map((item): Entry<V> => ({ view: view(item), place: place(item) }));
+  const { page, left, next } = pageOf(
+    {
+      runs: entries(report.runs, (run) => runView(run, told), ofRun),
+      tests: entries(report.tests, (run) => testView(run, told), ofRun),
+      testing: entries(report.testing, testingView, ({ overdue, id }) => [overdue ? 0 : 1, id]),
+      snapshots: entries(
+        report.snapshots,
+        (job) => snapshotView(job, told),
+        (job) => [worst(job, job.status), -Date.parse(job.createdAt), job.id],
+      ),
+      vms: entries(report.vms, protectedView, ({ oldest, pool, uuid }) => [
+        oldest < after.at ? oldest : after.at,
+        pool,
+        uuid,
+      ]),
+      unprotected: entries(report.unprotected, otherView, ({ name, pool, uuid }) => [
+        name.slice(0, 100).toWellFormed(),
+        pool,
+        uuid,
+      ]),
+      due: entries(
+        report.due,
+        ({ id, name = null, nextAt = '' }) => ({ scheduleId: id, name, at: nextAt }),
+        ({ id, nextAt = '' }) => [nextAt, id],
+      ),
     },
+    after,
+  );
+  return {
+    date: after.date,
+    summary: summaryOf(report),
+    ...page,
+    omitted: left,
     gaps: report.gaps.slice(0, MOST_GAPS).map(({ what, reason }) => ({ what, reason: told(reason) })),
+    next,
   };
 }
 
@@ -231,13 +229,6 @@ function summaryOf({ runs, tests, testing, snapshots, vms, unprotected }: Report
 }
 
 const isBad = (state: string) => state === 'failed' || state === 'skipped';
-
-/** Entries in their order if all fit; otherwise what went wrong comes first, and the rest as far as there is room. */
-function worstFirstIfNeeded<T>(items: readonly T[], bytes: number, bad: (item: T) => boolean): T[] {
-  const all = fitting(items, bytes);
-  if (all.length === items.length) return all;
-  return fitting([...items.filter(bad), ...items.filter((item) => !bad(item))], bytes);
-}
 
 /** How a reason is told to who asks. */
 type Tell = (why: Reason) => Reason;

@@ -4,7 +4,9 @@ import { ROTATION_ACTIONS } from '../rotation.ts';
 import type { Retention } from '../schedules/retention.ts';
 import type { Schedule } from '../schedules/schedule.ts';
 import { type Caller, confinedTo } from './caller.ts';
+import { MOST_ANSWER_BYTES, withRoom } from './room.ts';
 import { toldTo } from './told-to.ts';
+import { markerOfVm } from './vm-place.ts';
 
 /** What a rotation would do now, as callers see it. */
 export const RetentionView = z
@@ -34,6 +36,7 @@ export const RetentionView = z
         reason: z.object({ name: z.string(), message: z.string() }),
       }),
     ),
+    next: z.string().nullable(),
   })
   .openapi('Retention');
 
@@ -41,25 +44,29 @@ export type RetentionView = z.infer<typeof RetentionView>;
 
 export function retentionView(
   { keep, backupType }: Schedule,
-  { vms, unasked }: Retention,
+  { vms, unasked, left }: Retention,
   caller: Caller,
 ): RetentionView {
+  const all = vms.map(({ verdicts, ...vm }) => ({
+    ...vm,
+    images: verdicts
+      .filter(({ image }) => mayKnow(caller, image))
+      .map(({ image, action, why }) => ({
+        id: image.id,
+        name: image.name ?? null,
+        verifiedAt: image.properties.xensnap_verified_at ?? null,
+        sizeBytes: image.sizeBytes ?? null,
+        action,
+        why,
+      })),
+  }));
+  const page = withRoom(all, MOST_ANSWER_BYTES);
+  const last = page.at(-1);
   return {
     keep,
     backupType,
-    vms: vms.map(({ verdicts, ...vm }) => ({
-      ...vm,
-      images: verdicts
-        .filter(({ image }) => mayKnow(caller, image))
-        .map(({ image, action, why }) => ({
-          id: image.id,
-          name: image.name ?? null,
-          verifiedAt: image.properties.xensnap_verified_at ?? null,
-          sizeBytes: image.sizeBytes ?? null,
-          action,
-          why,
-        })),
-    })),
+    vms: page,
+    next: last && page.length < all.length + left ? markerOfVm(last) : null,
     unasked: unasked.map(({ pool = null, reason }) => ({ pool, reason: toldTo(caller, reason) })),
   };
 }

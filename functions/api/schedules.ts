@@ -14,7 +14,8 @@ import { problems } from './problem.ts';
 import { RetentionView, retentionView } from './retention-view.ts';
 import { NewSchedule, wishOf } from './schedule-input.ts';
 import { SchedulePage, ScheduleView, scheduleView } from './schedule-view.ts';
-import { NoQuery, pageFields, strict } from './validation.ts';
+import { markerField, pageFields, strict } from './validation.ts';
+import { byName, vmPlaceOf } from './vm-place.ts';
 
 const Id = z.object({ id: z.string().openapi({ format: 'uuid' }) });
 const ofSchedule = { 'application/json': { schema: ScheduleView } };
@@ -94,10 +95,11 @@ const retention = createRoute({
   path: '/schedules/{id}/retention',
   operationId: 'judgeRetention',
   summary: 'Says which backups a rotation would delete now, and why; deletes nothing',
-  request: { params: Id, query: NoQuery },
+  request: { params: Id, query: strict(markerField) },
   responses: {
     200: {
-      description: 'Each VM with its backups.',
+      description:
+        'Each VM with its backups, by name: as many as there are time and room for. Go on with marker=next until next is null.',
       content: { 'application/json': { schema: RetentionView } },
     },
     ...problems(400, 401, 403, 404, 500, 502, 503),
@@ -145,7 +147,14 @@ export function routeSchedules(app: OpenAPIHono, runtime: Runtime): void {
   app.openapi(retention, async (c) => {
     const caller = callerOf(c, config);
     const schedule = await own(c.req.valid('param').id, c);
-    return c.json(retentionView(schedule, await judgeRetention(schedule, runtime), caller), 200);
+    const { marker } = c.req.valid('query');
+    const after = marker === undefined ? undefined : vmPlaceOf(marker);
+    const judged = await judgeRetention(
+      schedule,
+      (vms) => vms.filter((vm) => !after || byName(vm, after) > 0).sort(byName),
+      runtime,
+    );
+    return c.json(retentionView(schedule, judged, caller), 200);
   });
 
   /** An admin who changes a project's schedule leaves it the project's. */

@@ -67,6 +67,11 @@ export const pageFields = {
   marker: z.string().max(255).optional().openapi({ description: '`next` of the page before.' }),
 };
 
+/** The same of a list whose pages are as long as an answer may be. */
+export const markerField = {
+  marker: z.string().max(4096).optional().openapi({ description: '`next` of the page before.' }),
+};
+
 /** The object as it is: a validated body has no field whose value is undefined, only TypeScript can't know. */
 export function present<T extends object>(body: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return body as { [K in keyof T]: Exclude<T[K], undefined> };

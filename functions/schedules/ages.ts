@@ -30,6 +30,8 @@ export interface Age {
 
 /** A VM that schedules cover, with its last verified backup. */
 export interface ProtectedVm extends CoveredVm, Age {
+  /** From when its age counted at the moment that was asked for: that of the report's first page. ISO 8601 UTC. */
+  readonly oldest: string;
   readonly overdue: boolean;
 }
 
@@ -58,6 +60,7 @@ export async function knownVms({ store }: Pick<BaseRuntime, 'store'>): Promise<M
  * @param covered the VMs whose schedules are asked about
  * @param others those beside them that no schedule covers
  * @param project whose backups count; all if absent
+ * @param asOf the moment for `oldest`; now if absent. ISO 8601 UTC
  */
 export async function agesOf(
   covered: readonly CoveredVm[],
@@ -65,7 +68,7 @@ export async function agesOf(
   known: ReadonlyMap<string, KnownVm>,
   runtime: BaseRuntime,
   bound: LookBound,
-  project?: string,
+  { project, asOf }: { readonly project?: string | undefined; readonly asOf?: string | undefined } = {},
 ): Promise<Pick<Ages, 'covered' | 'others' | 'problem'>> {
   const { store, clock } = runtime;
   const asked = await mapBounded(
@@ -80,6 +83,7 @@ export async function agesOf(
   const { vms, problem } = await lookAtBackups(asked, runtime, bound);
   const counting = new Set(asked.flatMap(({ backups }) => backups.map(({ imageId }) => imageId)));
   const now = clock.now();
+  const then = asOf ?? now.toISOString();
   const { lookedAt: before } = await store.backups.look();
   const ages = vms.map((each, index) => {
     // What a look has noted is the whole record again.
@@ -88,23 +92,36 @@ export async function agesOf(
     // Its verification was a look, too.
     const seen = [last?.verifiedAt, before].filter((time) => time !== undefined).sort();
     const lookedAt = vm.looked ? now.toISOString() : seen.at(-1);
-    return { last, lost: lostBefore(vm), lookedAt, tests: asked[index]?.tests ?? {} };
+    return {
+      last,
+      lost: lostBefore(vm),
+      lookedAt,
+      tests: asked[index]?.tests ?? {},
+      stood: stoodAt(vm, then),
+    };
   });
   const hoursSince = (time: string) => Math.max(0, now.getTime() - Date.parse(time)) / HOUR_MS;
   const ageAt = (index: number) =>
-    ages[index] ?? { last: undefined, lost: [], lookedAt: undefined, tests: {} };
+    ages[index] ?? { last: undefined, lost: [], lookedAt: undefined, tests: {}, stood: undefined };
   return {
     covered: covered.map((vm, index) => {
-      const age = ageAt(index);
+      const { stood, ...age } = ageAt(index);
       const ageHours = hoursSince(age.last?.verifiedAt ?? vm.since);
-      return { ...vm, ...age, ageHours, overdue: ageHours > vm.overdueHours };
+      return { ...vm, ...age, ageHours, overdue: ageHours > vm.overdueHours, oldest: stood ?? vm.since };
     }),
     others: others.map((vm, index) => {
-      const age = ageAt(covered.length + index);
+      const { stood: _, ...age } = ageAt(covered.length + index);
       return { ...vm, ...age, ageHours: age.last && hoursSince(age.last.verifiedAt) };
     }),
     problem,
   };
+}
+
+/** When the backup was verified that stood at a moment, whatever has come or gone since. */
+function stoodAt({ backups }: Pick<KnownVm, 'backups'>, then: string): string | undefined {
+  return backups.find(
+    ({ verifiedAt, lost }) => verifiedAt <= then && (lost === undefined || lost.foundAt > then),
+  )?.verifiedAt;
 }
 
 /** What is on record of a VM as far as it is of a project's own backups. */

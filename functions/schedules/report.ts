@@ -59,11 +59,13 @@ export interface Report {
 /**
  * Reports on the runs and jobs of a day (UTC, `YYYY-MM-DD`), and on the VMs as they stand now.
  * @param project whose schedules, jobs and VMs; all if absent
+ * @param asOf when its first page was made; now if absent. ISO 8601 UTC
  */
 export async function reportOf(
   date: string,
   project: string | undefined,
   runtime: BaseRuntime,
+  asOf?: string,
 ): Promise<Report> {
   const { store, config, clock } = runtime;
   const now = clock.now();
@@ -84,7 +86,7 @@ export async function reportOf(
       .filter((record) => project === undefined || (owner !== undefined && ownsVm(owner, record)))
       .map(({ uuid, name_label: name }) => ({ pool, uuid, name })),
   );
-  const ages = await agesOf([...covered.values()], others, known, runtime, LOOK, project);
+  const ages = await agesOf([...covered.values()], others, known, runtime, LOOK, { project, asOf });
   return {
     runs: runs.filter(({ test }) => !test),
     tests: runs.filter(({ test }) => test),
@@ -155,9 +157,10 @@ async function stateOf(
   if (!job) return withReason({ ...run, state: 'waiting' }, run.problem);
   if (!isFinished(job)) return { ...run, state: 'running' };
   const { outcome, reason } = runOutcomeOf(job);
+  const ended = { ...run, ...(job.finishedAt !== undefined && { finishedAt: job.finishedAt }) };
   if (reason && isAskedForAgain(run, job, reason, clock.now()))
     return withReason({ ...run, state: 'waiting' }, reason);
-  return withReason({ ...run, state: outcome }, reason);
+  return withReason({ ...ended, state: outcome }, reason);
 }
 
 function withReason(run: ReportedRun, reason: Reason | undefined): ReportedRun {

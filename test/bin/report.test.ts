@@ -16,7 +16,7 @@ function aReport(fields: Partial<ReportView> = {}): ReportView {
   return {
     ...{ date: '2026-05-05', summary: NOTHING, runs: [], snapshots: [], vms: [], unprotected: [], due: [] },
     ...{ tests: [], testing: [] },
-    ...{ omitted: NOTHING_OMITTED, gaps: [] },
+    ...{ omitted: NOTHING_OMITTED, gaps: [], next: null },
     ...fields,
   };
 }
@@ -166,4 +166,33 @@ it('shows the day’s tests, when each VM was last proved to restore, and whose 
     /^web-1: The restore of image-1 was tested on .* failed \(ImageDamaged, job job-1\)/m,
   );
   expect(stdout).not.toContain('schedule t');
+});
+
+it('follows the pages, and judges by what the last one counts', async () => {
+  const run = {
+    ...{ scheduleId: 's', nominal: '2026-05-05T02:00:00.000Z', pool: 'demo', backupType: 'daily' },
+    ...{ jobId: null, finishedAt: null, reason: null },
+    state: 'succeeded' as const,
+  };
+  const pages: Record<string, ReportView> = {
+    '': aReport({
+      runs: [{ ...run, vm: WEB_1 }],
+      next: 'a-marker',
+      omitted: { ...NOTHING_OMITTED, runs: 1 },
+    }),
+    '&marker=a-marker': aReport({
+      runs: [{ ...run, vm: { ...WEB_1, name: 'web-2' } }],
+      summary: { ...NOTHING, ok: false, failed: 1 },
+    }),
+  };
+  await using api = await stubApi(
+    Object.fromEntries(
+      Object.entries(pages).map(([more, page]) => [`GET /reports?date=2026-05-05${more}`, () => [200, page]]),
+    ),
+  );
+  const { status, stdout, stderr } = await xensnap(['report', '--date', '2026-05-05', '--api', api.url]);
+  expect([stdout.includes('web-1'), stdout.includes('web-2'), stdout.includes('had no room')]).toEqual([
+    ...[true, true, false],
+  ]);
+  expect([status, stderr]).toEqual([1, expect.stringContaining('1 failed')]);
 });

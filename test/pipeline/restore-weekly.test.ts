@@ -103,7 +103,8 @@ it(`tests ${VMS} images a week, finds and names the one that was damaged at rest
   expect(said.filter((text) => JSON.parse(text).failed === 'ImageDamaged')).toHaveLength(1);
   const reported = async (now: Date, date: string) => {
     const later = { ...runtime, clock: { now: () => now } };
-    return reportView(date, await reportOf(date, undefined, later), OPERATOR);
+    const at = now.toISOString();
+    return reportView(await reportOf(date, undefined, later), OPERATOR, { date, at, told: {} });
   };
   const day = await reported(at.clock.now(), nominal.slice(0, 10));
   expect(day.summary).toMatchObject({ ok: false, testsFailed: 1, testsOverdue: 0, failed: 0 });

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { collectMetrics, type Measured } from '../../../functions/metrics.ts';
+import { reportOf } from '../../../functions/schedules/report.ts';
 import type { Schedule } from '../../../functions/schedules/schedule.ts';
 import { tick } from '../../../functions/schedules.ts';
 import type { Glance } from '../../../glance/client.ts';
@@ -105,5 +106,32 @@ it('goes on with the other schedules when one fails, and says that it has failed
   await expect(failing).rejects.toThrow('Mars/Base');
   expect(asked).toEqual([good.id]);
   expect(await Array.fromAsync(runs.open())).toMatchObject([{ scheduleId: good.id }]);
+  await runtime.close();
+});
+
+it('places VMs of a report by the backups that stood when its first page was made', async () => {
+  let now = START + 12 * HOUR;
+  const runtime = memoryRuntime({ now: () => new Date(now) }, new MemoryTable());
+  const { schedules, backups } = runtime.store;
+  for (const uuid of ['a', 'b', 'c'])
+    await schedules.create(aSchedule({ vm: { pool: 'demo', uuid, name: uuid } }));
+  const aBackup = (uuid: string, hour: number) => {
+    const imageId = `${uuid}-${hour}`;
+    return backups.verified('demo', uuid, { imageId, type: 'daily', verifiedAt: iso(hour) });
+  };
+  for (const [uuid, hour] of [['a', 9] as const, ['b', 7] as const, ['b', 10] as const])
+    await aBackup(uuid, hour);
+  const first = new Date(now).toISOString();
+  const placed = async () => {
+    const { vms } = await reportOf('2026-05-05', undefined, runtime, first);
+    return Object.fromEntries(vms.map(({ uuid, oldest }) => [uuid, oldest]));
+  };
+  const before = { a: iso(9), b: iso(10), c: iso(0) };
+  expect(await placed()).toEqual(before);
+  now += HOUR / 10;
+  await aBackup('a', 12.05);
+  const lost = { what: 'is no longer in Glance', foundAt: iso(12.05) };
+  await backups.found('demo', 'b', new Map([['b-10', lost]]));
+  expect(await placed()).toEqual(before);
   await runtime.close();
 });
