@@ -15,10 +15,8 @@ type Item = { readonly id: string } & Readonly<Record<string, unknown>>;
 /** The table in memory, for more calls than a protocol can carry. A test compares it with the real one. */
 export class MemoryTable extends Table {
   readonly #items = new Map<string, Item>();
-  /** The items of each index and value. */
-  readonly #indexed = new Map<string, Map<string, Item>>();
-  /** The same, oldest first, from the first question on until something is written there. */
-  readonly #sorted = new Map<string, readonly Item[]>();
+  /** Of each index and value the items' places, in their order. */
+  readonly #places = new Map<string, Place[]>();
   /** Calls so far. */
   calls = { reads: 0, writes: 0, refused: 0 };
 
@@ -75,36 +73,38 @@ export class MemoryTable extends Table {
     return this.#items.delete(id);
   }
 
+  /** The item as it is, without a call. */
+  protected peek(id: string): Item | undefined {
+    return this.#items.get(id);
+  }
+
   #put(item: Item): void {
-    this.#unindex(this.#items.get(item.id));
+    const before = this.#items.get(item.id);
     this.#items.set(item.id, item);
-    for (const place of placesOf(item)) {
-      const there = this.#indexed.get(place) ?? new Map<string, Item>();
-      this.#indexed.set(place, there.set(item.id, item));
-      this.#sorted.delete(place);
+    const [old, now] = [placesOf(before), placesOf(item)];
+    const [was, is] = [before && placeOf(before), placeOf(item)];
+    const moved = was?.at !== is.at;
+    if (was) for (const index of old) if (moved || !now.includes(index)) this.#take(index, was);
+    for (const index of now) {
+      if (!moved && old.includes(index)) continue;
+      const places = this.#places.get(index) ?? [];
+      this.#places.set(index, places);
+      places.splice(firstFrom(places, is), 0, is);
     }
   }
 
-  #unindex(item: Item | undefined): void {
-    for (const place of placesOf(item)) {
-      this.#indexed.get(place)?.delete(item?.id ?? '');
-      this.#sorted.delete(place);
-    }
+  #unindex(item: Item): void {
+    for (const index of placesOf(item)) this.#take(index, placeOf(item));
   }
 
-  #oldestFirst(place: string): readonly Item[] {
-    const sorted =
-      this.#sorted.get(place) ??
-      [...(this.#indexed.get(place)?.values() ?? [])].sort((a, b) =>
-        at(a) < at(b) ? -1 : at(a) > at(b) ? 1 : 0,
-      );
-    this.#sorted.set(place, sorted);
-    return sorted;
+  #take(index: string, place: Place): void {
+    const places = this.#places.get(index) ?? [];
+    places.splice(firstFrom(places, place), 1);
   }
 
   override async count(index: IndexName, value: string): Promise<number> {
     this.calls.reads++;
-    return this.#indexed.get(`${index} ${value}`)?.size ?? 0;
+    return this.#places.get(`${index} ${value}`)?.length ?? 0;
   }
 
   override async query<T>(
@@ -113,16 +113,44 @@ export class MemoryTable extends Table {
     { limit = MOST_ON_PAGE, after, order, from = '', to = '9' }: PageOptions = {},
   ): Promise<Page<T>> {
     this.calls.reads++;
-    const oldestFirst = this.#oldestFirst(`${index} ${value}`).filter(
-      (item) => at(item) >= from && at(item) <= to,
-    );
-    const sorted = order === 'oldestFirst' ? oldestFirst : oldestFirst.toReversed();
-    const start = after ? sorted.findIndex(({ id }) => id === after.id) + 1 : 0;
-    const items = sorted.slice(start, start + Math.min(limit, MOST_ON_PAGE));
-    const last = items.at(-1);
-    const more = last !== undefined && start + items.length < sorted.length;
-    return { items: items as T[], ...(more && { next: last }) };
+    const places = this.#places.get(`${index} ${value}`) ?? [];
+    const count = Math.min(limit, MOST_ON_PAGE);
+    const last = after && { at: String(after.createdAt), id: String(after.id) };
+    let [start, end] = [firstFrom(places, { at: from, id: '' }), firstFrom(places, { at: to, id: LAST })];
+    if (last && order === 'oldestFirst')
+      start = Math.max(start, firstFrom(places, { at: last.at, id: `${last.id}\0` }));
+    else if (last) end = Math.min(end, firstFrom(places, last));
+    const found =
+      order === 'oldestFirst'
+        ? places.slice(start, Math.min(end, start + count))
+        : places.slice(Math.max(start, end - count), Math.max(start, end)).reverse();
+    const items = found.map(({ id }) => this.#items.get(id) as Item);
+    const more = end - start > items.length && items.length > 0;
+    return { items: items as T[], ...(more && { next: items.at(-1) as Item }) };
   }
+}
+
+/** Where an item is in an index: by its time, and among those of the same time by its key. */
+interface Place {
+  readonly at: string;
+  readonly id: string;
+}
+
+/** Behind every id. */
+const LAST = '\uffff';
+
+const placeOf = (item: Item): Place => ({ at: at(item), id: item.id });
+
+/** The index of the first place that is not before another. */
+function firstFrom(places: readonly Place[], other: Place): number {
+  let [low, high] = [0, places.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const { at, id } = places[middle] as Place;
+    if (at < other.at || (at === other.at && id < other.id)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 const at = (item: Item): string => String(item.createdAt);
