@@ -19,7 +19,7 @@ export interface StepUse {
 export const STEP_USE: Readonly<Record<StepName, StepUse>> = {
   TakeVm: use(0.1, 0, 2, 1, 0),
   InspectVm: use(0.6, 1, 3, 0, 1),
-  ConfirmHost: use(0.3, 1, 2, 0, 1),
+  ConfirmHost: use(0.3, 2, 2, 0, 1),
   UnlockVm: use(0.5, 1, 3, 0, 1),
   StartSnapshot: use(0.4, 1, 5, 0, 1),
   PollSnapshot: use(0.6, 1, 2, 0, 1),

@@ -7,7 +7,7 @@ import { requirePlugin } from '../pool/dom0.ts';
 import { chooseHost, hostsWithSr } from '../pool/host.ts';
 import { lineFor } from '../queue/line.ts';
 import { releaseSlotOf } from '../queue/wake.ts';
-import { step } from '../step.ts';
+import { record, step } from '../step.ts';
 import { slotsOfHost, slotsOfSr } from '../store/counters.ts';
 
 /** How often a job may stand in another line because its host lost sight of the disk, or was disabled. */
@@ -30,7 +30,9 @@ export const handler = step(
     const attached = await hostsWithSr(xapi, srRef);
     const hostsLeft = isSnapshot(job) ? undefined : job.hostsLeft;
     const isLeft = job.hostUuid !== undefined && hostsLeft?.includes(job.hostUuid);
-    if (attached.includes(job.hostRef) && !isLeft) return { ...place, confirmed: true };
+    // An earlier run of this step may have given it back, before whatever had it queue again was over.
+    const holds = (await store.counters.holders(slotsOfHost(place.group))).includes(job.id);
+    if (attached.includes(job.hostRef) && !isLeft && holds) return { ...place, confirmed: true };
     const requeues = (job.requeues ?? 0) + 1;
     if (requeues > MAX_REQUEUES)
       throw new XensnapError(
@@ -48,6 +50,8 @@ export const handler = step(
     });
     await requirePlugin(xapi, host.ref, host.record.name_label);
     const next = { group: lineFor(job, host.record.uuid, job.srUuid, config), ticket: randomUUID() };
+    // Refused where this run is no longer the one that counts: the slot may be in use by now.
+    await record(deps, { requeues });
     await releaseSlotOf(slotsOfHost(place.group), job.id, deps);
     await releaseSlotOf(slotsOfSr(job.pool, job.srUuid), job.id, deps);
     const queued = await store.jobs.queue(job.id, next, {

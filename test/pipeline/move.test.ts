@@ -86,6 +86,27 @@ it('waits in its new host’s line where it was not heard that it was put there'
   expect(await all.job(id)).toMatchObject({ status: 'succeeded', hostName: 'xen3', requeues: 1 });
 });
 
+it('queues again where a run of the step gave its slot back and did not live to say so', async () => {
+  const runs: string[] = [];
+  const all = await scenario({
+    ...onShared,
+    service: {
+      aroundStep: async (name, jobId, run) => {
+        if (name !== 'ConfirmHost') return run();
+        const place = `host#demo/${all.pool.hosts[0]?.uuid}` as const;
+        const { counters } = all.service.runtime.store;
+        if (runs.length === 0) await counters.release(place, jobId);
+        const answer = await run();
+        runs.push((await counters.holders(place)).join());
+        return answer;
+      },
+    },
+  });
+  const id = await all.request('mover');
+  expect(await all.job(id)).toMatchObject({ status: 'succeeded', requeues: 1 });
+  expect(runs).toEqual(['', id]);
+});
+
 it('fails with the reason when no host sees the disk any more', async () => {
   const all = await scenario(onShared);
   const { id, xen1, xen2, free } = await queued(all);
