@@ -60,6 +60,9 @@ function letAlarmsPublish(topic: Topic): void {
 
 function signs({ installation, alarmHours }: Settings, watched: Watched): Record<string, Sign> {
   const sum = (name: Parameters<typeof metric>[1]) => metric(installation, name, 'Sum');
+  // Told every fifteen minutes for as long as it is so. Over five minutes an alarm would end, and begin again, each time.
+  const lasting = (name: Parameters<typeof metric>[1], statistic: 'Sum' | 'Maximum') =>
+    metric(installation, name, statistic).with({ period: Duration.minutes(30) });
   return {
     JobFailed: { metric: sum('JobFailed'), above: 0, description: 'A snapshot job failed.' },
     RestoreFailed: { metric: sum('RestoreFailed'), above: 0, description: 'A restore failed.' },
@@ -69,18 +72,18 @@ function signs({ installation, alarmHours }: Settings, watched: Watched): Record
       description: 'A backup could not be restored for a test of it.',
     },
     RestoreTestOverdue: {
-      metric: metric(installation, 'RestoreTestsOverdue', 'Maximum'),
+      metric: lasting('RestoreTestsOverdue', 'Maximum'),
       above: 0,
       description: "A schedule's tests have proved no restore for more than two of their periods.",
     },
     VmLeftUnlocked: {
-      metric: sum('VmLeftUnlocked'),
+      metric: lasting('VmLeftUnlocked', 'Sum'),
       above: 0,
       description:
         'A job could not lock its VM again: its snapshots are allowed until xensnap or a person does.',
     },
     JanitorFindings: {
-      metric: sum('JanitorFindings'),
+      metric: lasting('JanitorFindings', 'Sum'),
       above: 0,
       description: 'The janitor found something that ended jobs left.',
     },
@@ -95,14 +98,14 @@ function signs({ installation, alarmHours }: Settings, watched: Watched): Record
       description: 'Somebody else has put a message into the host queue; it was deleted.',
     },
     BackupOverdue: {
-      metric: metric(installation, 'VerifiedBackupAgeHours', 'Maximum'),
+      metric: lasting('VerifiedBackupAgeHours', 'Maximum'),
       above: alarmHours.backupAge,
       description: `A scheduled VM has had no verified backup for ${alarmHours.backupAge} hours.`,
     },
     QueueAge: {
-      // Told at each look at a line, at least every fifteen minutes. SQS's own age of the oldest message leaves out what
-      // was received three times, and with it whoever waits.
-      metric: metric(installation, 'WaitedSeconds', 'Maximum').with({ period: Duration.minutes(30) }),
+      // At each look at a line. SQS's own age of the oldest message leaves out what was received three times, and with
+      // it whoever waits.
+      metric: lasting('WaitedSeconds', 'Maximum'),
       above: alarmHours.queueAge * 3600,
       description: `A job has waited for its host for ${alarmHours.queueAge} hours.`,
     },

@@ -262,6 +262,14 @@ it('looks at the waits that admission tells, since SQS leaves out of its own wha
   expect(Properties.Period).toBeGreaterThanOrEqual(2 * Timings.admissionRetrySeconds);
 });
 
+it.each(['BackupOverdue', 'RestoreTestOverdue', 'JanitorFindings', 'VmLeftUnlocked'])(
+  'lets %s last for as long as what is told every 15 minutes is so, and tells of it once',
+  (alarm) => {
+    const { Properties } = stack.one('AWS::CloudWatch::Alarm', alarm);
+    expect(Properties.Period).toBeGreaterThanOrEqual(2 * 15 * 60);
+  },
+);
+
 it('takes, of what an alarm adds up, what was not written for none', () => {
   const sums = Object.entries(stack.all('AWS::CloudWatch::Alarm')).filter(
     ([, { Properties }]) => Properties.Metrics,
