@@ -1,3 +1,4 @@
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import * as z from 'zod';
 import { Network } from './network-config.ts';
 
@@ -15,6 +16,11 @@ const secretArn = z
 const cidr = z.union([z.cidrv4(), z.cidrv6()]);
 /** Where an address that is a host name leads; an IP address needs none. */
 const cidrs = z.union([cidr.transform((one) => [one]), z.array(cidr).min(1)]).optional();
+/** The days that CloudWatch takes; `INFINITE` is none of its own. */
+const RETENTIONS = Object.values(RetentionDays).filter(
+  (days): days is RetentionDays => typeof days === 'number' && days !== RetentionDays.INFINITE,
+);
+const isRetention = (days: number) => RETENTIONS.some((each) => each === days);
 const kept = z.enum(['retain', 'destroy']).default('retain');
 
 const Pool = z.looseObject({
@@ -66,7 +72,10 @@ const Settings = z
         backupAge: z.number().positive().default(26),
       })
       .prefault({}),
-    logDays: z.int().min(1).default(90),
+    logDays: z
+      .int()
+      .refine(isRetention, `one of ${RETENTIONS.join(', ')}`)
+      .default(90),
     /** Whether CloudFormation refuses to delete the stack; switched off in the settings, and deployed, before `cdk destroy`. */
     terminationProtection: z.boolean().default(true),
     /** What `cdk destroy` leaves. */

@@ -1,3 +1,4 @@
+import { normalizeCidr } from 'cidr-tools';
 import * as z from 'zod';
 
 const id = (prefix: string) =>
@@ -7,6 +8,9 @@ const id = (prefix: string) =>
       (text) => text.startsWith(`${prefix}-`) && /^[a-z]+-[0-9a-f]+$/.test(text),
       `an id such as ${prefix}-0a1b`,
     );
+
+/** A network; of an address within one, the network. AWS takes some for it, and CDK makes subnets beside it. */
+const ipv4 = z.cidrv4().transform((text) => normalizeCidr(text));
 
 /** The endpoints that functions in the VPC need: the table, the secrets, Step Functions. */
 export const ENDPOINTS = ['dynamodb', 'secretsmanager', 'states'] as const;
@@ -18,7 +22,7 @@ export const ENDPOINTS = ['dynamodb', 'secretsmanager', 'states'] as const;
 const Existing = z.strictObject({
   vpcId: id('vpc'),
   /** Its address range; endpoints that are there already are reached within it. */
-  vpcCidr: z.cidrv4(),
+  vpcCidr: ipv4,
   availabilityZones: z.array(z.string()).min(1),
   /** One for each zone, in the same order, and each one's route table. They must have a way to the pools. */
   subnetIds: z.array(id('subnet')).min(1),
@@ -29,21 +33,34 @@ const Existing = z.strictObject({
   dynamodbPrefixListId: id('pl').optional(),
 });
 
-const New = z.strictObject({
-  cidr: z.cidrv4(),
-  zones: z.int().min(1).max(3).default(2),
-  /** Where a pool on premises is, and by which way. */
-  vpn: z
-    .strictObject({
-      customerGatewayIp: z.ipv4(),
-      asn: z.int().min(1).default(65000),
-      /** Static routes; without any, the gateway announces them (BGP). */
-      routes: z.array(z.cidrv4()).default([]),
-    })
-    .optional(),
-  transitGateway: z.strictObject({ id: id('tgw'), routes: z.array(z.cidrv4()).min(1) }).optional(),
-  dynamodbPrefixListId: id('pl').optional(),
-});
+/** Prefixes that a VPC, and a subnet, may have. */
+const WIDEST = 16;
+const NARROWEST = 28;
+
+const New = z
+  .strictObject({
+    cidr: ipv4,
+    zones: z.int().min(1).max(3).default(2),
+    /** Where a pool on premises is, and by which way. */
+    vpn: z
+      .strictObject({
+        customerGatewayIp: z.ipv4(),
+        asn: z.int().min(1).default(65000),
+        /** Static routes; without any, the gateway announces them (BGP). */
+        routes: z.array(ipv4).default([]),
+      })
+      .optional(),
+    transitGateway: z.strictObject({ id: id('tgw'), routes: z.array(ipv4).min(1) }).optional(),
+    dynamodbPrefixListId: id('pl').optional(),
+  })
+  .superRefine(({ cidr, zones }, context) => {
+    const prefix = Number(cidr.split('/')[1]);
+    // Each zone has a subnet of the same size, a power of two.
+    const narrowest = NARROWEST - Math.ceil(Math.log2(zones));
+    if (prefix >= WIDEST && prefix <= narrowest) return;
+    const message = `a VPC of ${zones} zones has a prefix from /${WIDEST} to /${narrowest}`;
+    context.addIssue({ code: 'custom', path: ['cidr'], message });
+  });
 
 /** Either `existing` or `new`. */
 export const Network = z

@@ -15,7 +15,7 @@ import type { Settings } from './config.ts';
 import type { ENDPOINTS, ExistingNetwork } from './network-config.ts';
 import { createVpc } from './new-vpc.ts';
 import { dynamodbPrefixList } from './prefix-list.ts';
-import { refuseTooMany, targetsOf } from './targets.ts';
+import { refuseTooMany, refuseWithin, targetsOf } from './targets.ts';
 
 /** Where the functions are that reach a pool or Glance. */
 export interface Network {
@@ -43,6 +43,7 @@ export function createNetwork(scope: Construct, settings: Settings): Network {
   });
   const targets = targetsOf(settings);
   refuseTooMany(targets, settings);
+  if (fresh) refuseWithin(fresh.cidr, targets);
   for (const { cidr, port, what } of targets)
     securityGroup.addEgressRule(cidr.includes(':') ? Peer.ipv6(cidr) : Peer.ipv4(cidr), Port.tcp(port), what);
   const wanted: readonly (typeof ENDPOINTS)[number][] = existing?.endpoints ?? [

@@ -55,6 +55,15 @@ export function refuseTooMany(targets: readonly Target[], { network: { egressRul
   }
 }
 
+/** Refuses a target within the VPC that is to be made, which would look for it in itself. Throws a ConfigurationError. */
+export function refuseWithin(vpcCidr: string, targets: readonly Target[]): void {
+  for (const { cidr, what } of targets)
+    if (containsCidr(vpcCidr, cidr))
+      throw new ConfigurationError(
+        `The configuration is wrong. network.new.cidr: ${what} is at ${cidr}, within ${vpcCidr}; the functions could not reach it`,
+      );
+}
+
 function targets(
   address: string,
   cidrs: readonly string[] | undefined,

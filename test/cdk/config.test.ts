@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { parseSettings } from '../../cdk/config.ts';
 import { functionsConfig } from '../../cdk/functions-config.ts';
 import { settingsIn } from '../../cdk/settings-file.ts';
-import { refuseTooMany, targetsOf } from '../../cdk/targets.ts';
+import { refuseTooMany, refuseWithin, targetsOf } from '../../cdk/targets.ts';
 import { parseConfig } from '../../functions/config.ts';
 import { EXAMPLE, TWO_POOLS } from './settings.ts';
 
@@ -30,12 +30,49 @@ it.each([
   ['network.existing', { ...EXAMPLE, network: { existing: { ...existing, routeTableIds: ['rtb-0a'] } } }],
   ['network.existing.vpcId', { ...EXAMPLE, network: { existing: { ...existing, vpcId: 'main' } } }],
   ['network.new.cidr', { ...TWO_POOLS, network: { new: { cidr: '10.9.0.0' } } }],
+  ...['10.0.0.0/15', '10.9.0.0/28', '10.9.0.0/27'].map((cidr): [string, object] => [
+    'network.new.cidr',
+    { ...TWO_POOLS, network: { new: { cidr, zones: 3 } } },
+  ]),
+  ['logDays', { ...EXAMPLE, logDays: 10 }],
   ['alarmEmail', { ...EXAMPLE, alarmEmail: 'nobody' }],
   ['retain.table', { ...EXAMPLE, retain: { table: 'keep' } }],
   ['logDays', { ...EXAMPLE, logDays: 0 }],
 ])('names %s as the field that is wrong', (field, settings) => {
   expect(() => parseSettings(settings)).toThrow(
     expect.objectContaining({ name: 'ConfigurationError', message: expect.stringContaining(` ${field}: `) }),
+  );
+});
+
+it('takes the network that an address is in where a network is named', () => {
+  const { network } = parseSettings({
+    ...TWO_POOLS,
+    network: {
+      new: {
+        cidr: '10.9.0.5/24',
+        vpn: { customerGatewayIp: '198.51.100.7', routes: ['10.1.2.3/16'] },
+        transitGateway: { id: 'tgw-0a', routes: ['10.3.0.1/16'] },
+      },
+    },
+  });
+  expect(network.new).toMatchObject({
+    cidr: '10.9.0.0/24',
+    vpn: { routes: ['10.1.0.0/16'] },
+    transitGateway: { routes: ['10.3.0.0/16'] },
+  });
+  const vpcCidr = '10.20.30.40/16';
+  const of = parseSettings({ ...EXAMPLE, network: { existing: { ...existing, vpcCidr } } });
+  expect(of.network.existing?.vpcCidr).toBe('10.20.0.0/16');
+});
+
+it('refuses a new VPC that holds a pool, which it would look for in itself', () => {
+  const targets = targetsOf(parseSettings(TWO_POOLS));
+  expect(() => refuseWithin('10.9.0.0/24', targets)).not.toThrow();
+  expect(() => refuseWithin('10.1.0.0/16', targets)).toThrow(
+    expect.objectContaining({
+      name: 'ConfigurationError',
+      message: expect.stringContaining('network.new.cidr: pool east is at 10.1.0.11/32'),
+    }),
   );
 });
 
