@@ -1,39 +1,51 @@
 import * as z from 'zod';
 import { parseAuthority, parseFingerprint } from '../http/trust.ts';
+import { memberAddress } from '../xapi/address.ts';
 import { XensnapError } from './errors.ts';
 import { patternProblem } from './glob.ts';
 import { DRIVERS } from './words.ts';
 
-/** A text that is parsed where a connection is made: what would fail there is refused here, in the same words. */
+/** What would fail where a connection is made is refused here, in the same words. */
+function refuseBy(read: () => unknown, context: z.RefinementCtx, path: PropertyKey[] = []): void {
+  try {
+    read();
+  } catch (error) {
+    context.addIssue({
+      code: 'custom',
+      path,
+      message: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
 const readBy = (read: (text: string) => unknown) =>
-  z.string().superRefine((text, context) => {
-    try {
-      read(text);
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
-    }
-  });
+  z.string().superRefine((text, context) => refuseBy(() => read(text), context));
 const fingerprint = readBy(parseFingerprint);
 const authority = readBy(parseAuthority);
 
 const seconds = (fallback: number) => z.number().positive().default(fallback);
 
-const Pool = z.strictObject({
-  /** Names the pool in the API and in every key of the table. */
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/, 'letters, digits, ".", "_", "-"; at most 60'),
-  driver: z.enum(DRIVERS).default('xenapi'),
-  /** URLs of its members; the master is found by asking them in turn. */
-  addresses: z.array(z.url()).default([]),
-  /** SHA-256 fingerprints of the members' certificates; without any, `ca` or the system's authorities decide. */
-  fingerprints: z.array(fingerprint).default([]),
-  ca: authority.optional(),
-  /** Secret with `{"username","password"}`. */
-  secretId: z.string().default(''),
-  /** Uploads at a time: of each host, of named hosts (UUID), and of named SRs (UUID). */
-  slotsPerHost: z.int().min(1).default(2),
-  hostSlots: z.record(z.string(), z.int().min(1)).default({}),
-  srSlots: z.record(z.string(), z.int().min(1)).default({}),
-});
+const Pool = z
+  .strictObject({
+    /** Names the pool in the API and in every key of the table. */
+    name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$/, 'letters, digits, ".", "_", "-"; at most 60'),
+    driver: z.enum(DRIVERS).default('xenapi'),
+    /** URLs of its members; the master is found by asking them in turn. */
+    addresses: z.array(z.url()).default([]),
+    /** SHA-256 fingerprints of the members' certificates; without any, `ca` or the system's authorities decide. */
+    fingerprints: z.array(fingerprint).default([]),
+    ca: authority.optional(),
+    /** Secret with `{"username","password"}`. */
+    secretId: z.string().default(''),
+    /** Uploads at a time: of each host, of named hosts (UUID), and of named SRs (UUID). */
+    slotsPerHost: z.int().min(1).default(2),
+    hostSlots: z.record(z.string(), z.int().min(1)).default({}),
+    srSlots: z.record(z.string(), z.int().min(1)).default({}),
+  })
+  .superRefine(({ driver, addresses }, context) => {
+    if (driver !== 'xenapi') return;
+    for (const [index, address] of addresses.entries())
+      refuseBy(() => memberAddress(address), context, ['addresses', index]);
+  });
 
 const Keystone = z.strictObject({
   /** Its endpoint, with or without `/v3`. */
@@ -128,9 +140,9 @@ const Timings = z.strictObject({
   vmPollSeconds: seconds(60),
   /**
    * When the head of a line that waits is looked at again, unless it is woken by a slot that comes free: for a wake
-   * that was lost, and for the alarm on long waits.
+   * that was lost, and for the alarm on long waits. SQS hides no message for longer than twelve hours.
    */
-  admissionRetrySeconds: seconds(900),
+  admissionRetrySeconds: z.number().positive().max(43_200).default(900),
   poolPauseSeconds: seconds(60),
   /** How long a `starting` job is left alone. */
   startingSeconds: seconds(120),

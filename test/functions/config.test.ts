@@ -49,6 +49,17 @@ it.each<[string, object, string]>([
   ['a pool whose name has a #', withPool({ name: 'a#b' }), 'pools.0.name: letters, digits'],
   ['a driver that is not there', withPool({ driver: 'vmware' }), 'pools.0.driver: '],
   ['an address that is no URL', withPool({ addresses: ['10.0.0.1'] }), 'pools.0.addresses.0: '],
+  ['an address of another protocol', withPool({ addresses: ['ftp://10.0.0.1'] }), 'pools.0.addresses.0: '],
+  [
+    'an address with a password',
+    withPool({ addresses: ['https://10.0.0.1', 'https://root:hunter2@10.0.0.2'] }),
+    'pools.0.addresses.1: a pool member’s address must not hold',
+  ],
+  [
+    'a line that is hidden for longer than its queue takes',
+    { ...least, timings: { admissionRetrySeconds: 43_201 } },
+    'timings.admissionRetrySeconds: ',
+  ],
   ['no slot', withPool({ slotsPerHost: 0 }), 'pools.0.slotsPerHost: '],
   ['half a slot', withPool({ hostSlots: { h: 1.5 } }), 'pools.0.hostSlots.h: '],
   ['slots of an SR as text', withPool({ srSlots: { s: '2' } }), 'pools.0.srSlots.s: '],
