@@ -14,7 +14,7 @@ const SECONDS = 300;
 
 /**
  * Brings jobs to their end that are open although their execution no longer runs, or never did. A pool that hangs holds up
- * its own jobs, not those of others. What a round does not come to, the next one begins with.
+ * its own jobs, not those of others. The pools and the jobs that a round does not come to, the next one begins with.
  * @param jobs those that are open and may have no execution
  */
 export async function settleJobs(
@@ -24,25 +24,26 @@ export async function settleJobs(
 ): Promise<Finding[]> {
   const { store, clock } = runtime;
   const until = clock.now().getTime() + SECONDS * 1000;
-  const places = await store.janitorReports.places();
+  const { places, pool: first } = await store.janitorReports.places();
   const stopped: Record<string, string> = {};
-  const found = await mapBounded(
-    [...Map.groupBy(jobs, ({ pool }) => pool)],
-    POOLS_AT_ONCE,
-    ([pool, ofPool]) =>
-      mapBounded(from(places[pool], ofPool), JOBS_AT_ONCE, async (job) => {
-        if (clock.now().getTime() > until) {
-          stopped[pool] ??= placeOf(job);
-          return [];
-        }
-        try {
-          return (await (dryRun ? look(job, runtime) : settle(job, runtime))) ?? [];
-        } catch (error) {
-          return finding(job, 'failed', asJobError(error).message);
-        }
-      }),
+  const begun = new Set<string>();
+  const pools = inTurn([...Map.groupBy(jobs, ({ pool }) => pool)], ([pool]) => pool, first);
+  const found = await mapBounded(pools, POOLS_AT_ONCE, ([pool, ofPool]) =>
+    mapBounded(inTurn(ofPool, placeOf, places[pool]), JOBS_AT_ONCE, async (job) => {
+      if (clock.now().getTime() > until) {
+        stopped[pool] ??= placeOf(job);
+        return [];
+      }
+      begun.add(pool);
+      try {
+        return (await (dryRun ? look(job, runtime) : settle(job, runtime))) ?? [];
+      } catch (error) {
+        return finding(job, 'failed', asJobError(error).message);
+      }
+    }),
   );
-  if (!dryRun) await store.janitorReports.keepPlaces(stopped);
+  const [next] = pools.find(([pool]) => !begun.has(pool)) ?? [];
+  if (!dryRun) await store.janitorReports.keepPlaces({ places: stopped, pool: next });
   return found.flat(2);
 }
 
@@ -51,11 +52,11 @@ function placeOf({ createdAt, id }: Job): string {
   return `${createdAt} ${id}`;
 }
 
-/** All of them in their order, those from a place on first. */
-function from(place = '', jobs: readonly Job[]): readonly Job[] {
-  const sorted = jobs.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1));
-  const later = sorted.filter((job) => placeOf(job) >= place);
-  return [...later, ...sorted.filter((job) => placeOf(job) < place)];
+/** All of them in the order of their places, those from a place on first. */
+function inTurn<T>(all: readonly T[], place: (one: T) => string, first = ''): readonly T[] {
+  const sorted = all.toSorted((a, b) => (place(a) < place(b) ? -1 : 1));
+  const later = sorted.filter((one) => place(one) >= first);
+  return [...later, ...sorted.filter((one) => place(one) < first)];
 }
 
 async function look(listed: Job, runtime: Runtime): Promise<Finding | undefined> {

@@ -7,6 +7,14 @@ const PLACES = 'janitor#places';
 /** DynamoDB takes no item above 400 KB. As JSON findings are longer than it counts them. */
 const MOST_BYTES = 350_000;
 
+/** Where the last round through the open jobs stopped. */
+export interface Places {
+  /** By a pool's name, among its jobs; of pools that it came through, nothing. */
+  readonly places: Readonly<Record<string, string>>;
+  /** The first pool that it did not come to at all. */
+  readonly pool?: string | undefined;
+}
+
 /** What the janitor's last round found, for those who cannot start one. */
 export class JanitorReports {
   readonly #table: Table;
@@ -32,12 +40,15 @@ export class JanitorReports {
     return report;
   }
 
-  /** Where the last round stopped among the open jobs of a pool, by the pool's name; of those that it came through, nothing. */
-  async places(): Promise<Readonly<Record<string, string>>> {
-    return (await this.#table.get<{ places?: Record<string, string> }>(PLACES))?.places ?? {};
+  async places(): Promise<Places> {
+    const { places = {}, pool } = (await this.#table.get<Partial<Places>>(PLACES)) ?? {};
+    return { places, ...(pool !== undefined && { pool }) };
   }
 
-  async keepPlaces(places: Readonly<Record<string, string>>): Promise<void> {
-    await this.#table.change(PLACES, { set: { places } });
+  async keepPlaces({ places, pool }: Places): Promise<void> {
+    await this.#table.change(PLACES, {
+      set: { places, pool },
+      ...(pool === undefined && { remove: ['pool'] }),
+    });
   }
 }

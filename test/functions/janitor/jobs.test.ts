@@ -142,6 +142,23 @@ it('goes on, where its time was over, with those that it had not come to, and do
   expect(new Set(described).size).toBe(jobs.length);
 });
 
+it('comes to every pool, though those that it begins with hang and take the time of a round', async () => {
+  const pools = Array.from({ length: 20 }, (_, n) => `pool-${n + 10}`);
+  const jobs = pools.flatMap((pool) => Array.from({ length: 6 }, () => aJob({ ...ENDED, pool })));
+  let now = NOW.getTime();
+  const described = new Set<string>();
+  const executions = {
+    describe: async ({ id }: ExecutionOf) => {
+      described.add(id);
+      now += 30_000;
+      throw new Error('no answer');
+    },
+  };
+  const runtime = { ...(await withJobs(jobs, executions)), clock: { now: () => new Date(now) } };
+  for (let round = 0; round < 4; round++) await settleOpen(runtime, false);
+  expect(pools.filter((pool) => !jobs.some((job) => job.pool === pool && described.has(job.id)))).toEqual([]);
+});
+
 it('stops an execution that has no job, and none that has one; one that cannot be stopped stops no other', async () => {
   const job = aJob();
   const stopped: string[] = [];
