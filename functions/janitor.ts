@@ -1,7 +1,7 @@
 import { mapBounded } from './bounded.ts';
 import { lookForBackups } from './janitor/backups.ts';
 import { listRunning, sweepExecutions } from './janitor/executions.ts';
-import type { Finding, JanitorReport } from './janitor/finding.ts';
+import { type Finding, type JanitorReport, ROUND_SECONDS } from './janitor/finding.ts';
 import { sweepImages } from './janitor/images.ts';
 import { settleJobs } from './janitor/jobs.ts';
 import { sweepPool } from './janitor/pool.ts';
@@ -69,13 +69,30 @@ async function sweepJobs(runtime: Runtime, dryRun: boolean): Promise<readonly Fi
 }
 
 const POOLS_AT_ONCE = 8;
+/** What a round has for them, in seconds: of its 900, jobs and images have what is left. */
+const POOLS_SECONDS = 240;
 
-/** A pool that hangs does not keep the round from the others. */
+/** Pools that hang keep the round from the others for this once: each round begins with others. */
 async function sweepPools(runtime: Runtime, dryRun: boolean): Promise<readonly Finding[]> {
-  const pools = runtime.config.pools.filter(({ driver }) => driver === 'xenapi');
-  const found = await mapBounded(pools, POOLS_AT_ONCE, async ({ name }) => [
-    ...(await sweepPool(name, runtime, dryRun)),
-    ...(await alone({ kind: 'slot', pool: name, id: name }, () => sweepSlots(name, runtime, dryRun))),
-  ]);
+  const { clock, config } = runtime;
+  const until = clock.now().getTime() + POOLS_SECONDS * 1000;
+  const pools = config.pools.filter(({ driver }) => driver === 'xenapi');
+  const begin =
+    (Math.floor(clock.now().getTime() / (ROUND_SECONDS * 1000)) * POOLS_AT_ONCE) % (pools.length || 1);
+  const inTurn = [...pools.slice(begin), ...pools.slice(0, begin)];
+  const found = await mapBounded(
+    inTurn,
+    POOLS_AT_ONCE,
+    async ({ name: pool }): Promise<readonly Finding[]> => {
+      const seconds = (until - clock.now().getTime()) / 1000;
+      if (seconds <= 0) return [{ kind: 'pool', pool, id: pool, what: NOT_COME_TO, action: 'failed' }];
+      return [
+        ...(await sweepPool(pool, runtime, { dryRun, seconds })),
+        ...(await alone({ kind: 'slot', pool, id: pool }, () => sweepSlots(pool, runtime, dryRun))),
+      ];
+    },
+  );
   return found.flat();
 }
+
+const NOT_COME_TO = 'not looked through: other pools, which hang, took the time of this round';

@@ -1,3 +1,4 @@
+import type { Session } from '../../xapi/session.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError } from '../translate.ts';
 import { sweepDisks } from './disks.ts';
@@ -8,16 +9,24 @@ import { sweepSecrets } from './secrets.ts';
 import { sweepTasks } from './tasks.ts';
 import { sweepVms } from './vms.ts';
 
-/** Looks through one pool for what closed jobs of this installation left there. What can't be handled is named. */
-export async function sweepPool(pool: string, runtime: Runtime, dryRun: boolean): Promise<Finding[]> {
+/**
+ * Looks through one pool for what closed jobs of this installation left there. What can't be handled is named.
+ * @param options.seconds for all calls of the pool together
+ */
+export async function sweepPool(
+  pool: string,
+  runtime: Runtime,
+  { dryRun, seconds }: { dryRun: boolean; seconds: number },
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   try {
-    await runtime.withSession(pool, async (xapi) => {
+    const look = async (xapi: Session) => {
       const round: Round = { pool, xapi, runtime, dryRun };
       for (const sweep of [sweepVms, sweepDisks, sweepSecrets, sweepTasks])
         await each(round, { kind: 'pool', id: pool }, findings, () => sweep(round, findings));
       findings.push(...(await findLeftovers(pool, xapi, runtime)));
-    });
+    };
+    await runtime.withSession(pool, look, { seconds });
   } catch (error) {
     findings.push({ kind: 'pool', pool, id: pool, what: asJobError(error).message, action: 'failed' });
   }

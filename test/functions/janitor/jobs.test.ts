@@ -159,6 +159,34 @@ it('comes to every pool, though those that it begins with hang and take the time
   expect(pools.filter((pool) => !jobs.some((job) => job.pool === pool && described.has(job.id)))).toEqual([]);
 });
 
+it('ends its round in time though pools hang, names those that it has not come to, and begins with others then', async () => {
+  let now = NOW.getTime();
+  const runtime = { ...(await withJobs([])), clock: { now: () => new Date(now) } };
+  const [demo] = runtime.config.pools;
+  const names = Array.from({ length: 20 }, (_, n) => `pool-${n + 10}`);
+  const config = { ...runtime.config, pools: names.map((name) => ({ ...demo, name })) as never };
+  const asked = new Set<string>();
+  const withSession = async (name: string, _use: unknown, { seconds = 900 } = {}) => {
+    if (seconds > 300) throw new Error('a slot of no job');
+    asked.add(name);
+    // They hang side by side.
+    const begun = now;
+    await Promise.resolve();
+    now = Math.max(now, begun + seconds * 1000);
+    throw new Error('no answer');
+  };
+  for (let round = 0; round < 3; round++) {
+    const begun = now;
+    const { findings } = await tidy({ ...runtime, config, withSession });
+    expect(now - begun).toBeLessThan(900_000);
+    const unlooked = findings.filter(({ what }) => what.startsWith('not looked through'));
+    expect(unlooked.length).toBe(12);
+    expect(unlooked[0]).toMatchObject({ kind: 'pool', action: 'failed' });
+    now = begun + 900_000;
+  }
+  expect(asked.size).toBe(names.length);
+});
+
 it('stops an execution that has no job, and none that has one; one that cannot be stopped stops no other', async () => {
   const job = aJob();
   const stopped: string[] = [];
