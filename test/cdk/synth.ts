@@ -73,7 +73,7 @@ function lookInto(template: Synthesized['template']): Pick<Synthesized, 'templat
   };
 }
 
-function pathOf({ Metadata }: Resource): string {
+export function pathOf({ Metadata }: Resource): string {
   return (Metadata?.['aws:cdk:path'] ?? '')
     .replace(/^Xensnap\/Xensnap\//, '')
     .replace(/\/(Resource|Default)$/, '');
