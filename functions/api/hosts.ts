@@ -29,7 +29,7 @@ export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
   const { store } = runtime;
   app.openapi(list, async (c) => {
     requireAdmin(callerOf(c, runtime.config));
-    const [found, jobs] = await Promise.all([
+    const [found, waiting] = await Promise.all([
       askEveryPool(runtime, async (xapi, { name: pool, slotsPerHost, hostSlots }) => {
         const records: HostRecord[] = Object.values(await xapi.call('host.get_all_records'));
         return records.map(({ uuid, name_label: name }) => ({
@@ -39,18 +39,28 @@ export function routeHosts(app: OpenAPIHono, runtime: Runtime): void {
           slots: hostSlots[uuid] ?? slotsPerHost,
         }));
       }),
-      Array.fromAsync(store.jobs.open()),
+      waitingByHost(runtime),
     ]);
-    const queued = jobs.filter((job) => job.ticketState === 'waiting' && !isFinished(job));
     const hosts = await mapBounded(found, 8, async (host) => {
       const group = hostGroup(host.pool, host.uuid);
       return {
         ...host,
         holders: [...(await store.counters.holders(slotsOfHost(group)))].sort(),
-        waiting: queued.filter((job) => job.group !== undefined && hostOfLine(job.group) === group).length,
+        waiting: waiting.get(group) ?? 0,
       };
     });
     hosts.sort((a, b) => a.pool.localeCompare(b.pool) || a.name.localeCompare(b.name));
     return c.json({ hosts }, 200);
   });
+}
+
+/** How many jobs stand in the lines of each host that has any; of twenty thousand no more than that is kept. */
+async function waitingByHost({ store }: Pick<Runtime, 'store'>): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  for await (const job of store.jobs.open()) {
+    if (job.group === undefined || job.ticketState !== 'waiting' || isFinished(job)) continue;
+    const host = hostOfLine(job.group);
+    counts.set(host, (counts.get(host) ?? 0) + 1);
+  }
+  return counts;
 }
