@@ -85,6 +85,7 @@ async function goOn(
   const job = await jobOfRun(run, runtime);
   if (!job) return ask(run, runtime, requests);
   if (!isFinished(job)) {
+    // It was asked for by a tick that could not say so.
     if (!isBegun) await runtime.store.runs.begin(run);
     return undefined;
   }
@@ -128,7 +129,9 @@ async function ask(run: Run, runtime: Runtime, requests: Requests): Promise<Reas
     // A rotation may have deleted what was to be tested.
     await tell(run.test && reason.name === 'ImageNotFound' ? 'skipped' : 'failed', reason);
     if (schedule.vm && GONE.includes(reason.name)) await disable(schedule, reason, runtime);
+    return undefined;
   }
+  await store.runs.begin(run);
   return undefined;
 }
 

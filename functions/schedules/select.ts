@@ -9,8 +9,10 @@ import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 
-/** All records of a pool's VMs are in memory at a time, and those that hang must not hold up the others. */
-const POOLS_AT_ONCE = 8;
+/** Pools that are asked at a time: all records of a pool's VMs are in memory then. */
+const POOLS_AT_ONCE = 16;
+/** A pool that hangs must not take a tick all of its time. */
+const POOL_SECONDS = 25;
 
 /** The VMs that a selector names now, and the pools that could not be asked. */
 export interface Selected {
@@ -29,8 +31,10 @@ export async function selectVms(schedule: Schedule, runtime: Runtime): Promise<S
     POOLS_AT_ONCE,
     async (pool): Promise<Selected> => {
       try {
-        const records = await runtime.withSession(pool.name, (xapi) =>
-          xapi.call('VM.get_all_records_where', REAL_VMS),
+        const records = await runtime.withSession(
+          pool.name,
+          (xapi) => xapi.call('VM.get_all_records_where', REAL_VMS),
+          { seconds: POOL_SECONDS },
         );
         // Rights first: what a caller wrote is compared with nothing that is not the caller's.
         const fitting = Object.values<VmRecord>(records).filter((vm) => allows(vm) && fits(vm));

@@ -51,14 +51,16 @@ function asking(runtime: WholeRuntime): { request: typeof requestSnapshot; asked
   };
 }
 
-it('writes the runs of a selector several at a time, and never many', async () => {
+it('writes the runs of a selector, and which VMs it names, several at a time and never many', async () => {
   const runtime = poolOf(100);
-  const { schedules, runs } = runtime.store;
+  const { schedules, runs, backups } = runtime.store;
   const { count, wrapped } = counted(runs.create.bind(runs));
+  const selected = counted(backups.select.bind(backups));
   runs.create = wrapped;
+  backups.select = selected.wrapped;
   await schedules.create(aSchedule(START, { selector: {}, nextAt: START.toISOString() }));
   await tick(runtime, asking(runtime).request);
-  expect(count.most).toBe(4);
+  expect([count.most, selected.count.most]).toEqual([4, 4]);
   expect((await Array.fromAsync(runs.ofDay('2026-05-05'))).map(({ vmUuid }) => vmUuid).sort()).toEqual(
     Array.from({ length: 100 }, (_, n) => `vm-${n}`).sort(),
   );
@@ -91,6 +93,34 @@ it('comes to every project in turn, however many runs one has', async () => {
   await tick({ ...runtime, config }, request);
   expect(asked).toHaveLength(203);
   expect(asked.lastIndexOf('small')).toBeLessThan(10);
+  await runtime.close();
+});
+
+it('expands a schedule of each project in turn, however many one has, and waits for no pool for ever', async () => {
+  let now = START.getTime();
+  const runtime = poolOf(1, { now: () => new Date(now) });
+  const { schedules, runs } = runtime.store;
+  for (let n = 0; n < 50; n++)
+    await schedules.create(
+      aSchedule(START, { project: 'large', selector: {}, nextAt: '2026-05-05T01:00:00.000Z' }),
+    );
+  const small = aSchedule(START, { project: 'small', selector: {}, nextAt: START.toISOString() });
+  await schedules.create(small);
+  const bounds: unknown[] = [];
+  const hanging: WholeRuntime['withSession'] = async (pool, _use, options) => {
+    bounds.push(options?.seconds);
+    now += 25_000;
+    throw Object.assign(new Error(pool), { name: 'XapiReplyLost' });
+  };
+  const config = { ...runtime.config, projects: Object.fromEntries(['large', 'small'].map(aProject)) };
+  await tick({ ...runtime, config, withSession: hanging }, asking(runtime).request);
+  // It was asked, and is to be asked again.
+  expect((await schedules.get(small.id))?.askUntil).toBeDefined();
+  expect((await schedules.due(new Date(now))).filter(({ askUntil }) => askUntil === undefined)).not.toEqual(
+    [],
+  );
+  expect(new Set(bounds.slice(0, 4))).toEqual(new Set([25]));
+  expect(await Array.fromAsync(runs.open())).toEqual([]);
   await runtime.close();
 });
 
@@ -148,8 +178,7 @@ it('looks at very many runs whose jobs run four times an hour, and at few every 
     return looks;
   };
   await tick(runtime, request);
-  expect(await looksOf(1)).toBe(600);
-  expect([await looksOf(1), await looksOf(12), await looksOf(1)]).toEqual([0, 0, 600]);
+  expect([await looksOf(1), await looksOf(13), await looksOf(1)]).toEqual([0, 0, 600]);
   for await (const run of runs.begun()) {
     if (Number(run.vmUuid?.slice(3)) >= 150)
       await runs.finish(run, run.jobId, { outcome: 'succeeded', finishedAt: new Date(now) });
