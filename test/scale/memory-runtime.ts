@@ -13,15 +13,21 @@ export function memoryRuntime(
   table: MemoryTable,
   {
     slotsPerHost = 2,
+    pools = ['demo'],
     srSlots = {},
     metrics = collectMetrics(),
-  }: { slotsPerHost?: number; srSlots?: Readonly<Record<string, number>>; metrics?: Metrics } = {},
+  }: {
+    slotsPerHost?: number;
+    pools?: readonly string[];
+    srSlots?: Readonly<Record<string, number>>;
+    metrics?: Metrics;
+  } = {},
 ): WholeRuntime {
   const runtime = createRuntime(
     {
       XENSNAP_CONFIG: JSON.stringify({
         installation: 'memory',
-        pools: [{ name: 'demo', addresses: [NOWHERE], slotsPerHost, srSlots }],
+        pools: pools.map((name) => ({ name, addresses: [NOWHERE], slotsPerHost, srSlots })),
         glance: { url: NOWHERE },
       }),
       XENSNAP_TABLE: 'memory',

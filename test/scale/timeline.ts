@@ -1,18 +1,22 @@
 import type { Clock } from '../../functions/clock.ts';
 
-type Act = () => void | Promise<void>;
+type Act = () => undefined | void | Promise<void>;
 interface Due {
   readonly at: number;
   readonly order: number;
   readonly act: Act;
 }
 
-/** Virtual time: what is due happens in its order, each after the one before is over, and no time passes in between. */
+/**
+ * Virtual time: what is due happens in its order, and each goes on until it is over or sleeps. No time passes but in sleep.
+ * What fails ends it all.
+ */
 export class Timeline implements Clock {
   readonly #start = Date.UTC(2026, 4, 5, 1);
   /** A binary heap, the next first. */
   readonly #due: Due[] = [];
   #count = 0;
+  #isStopped = false;
   /** Seconds since the beginning. */
   seconds = 0;
 
@@ -31,12 +35,26 @@ export class Timeline implements Clock {
     }
   }
 
-  /** Goes on until nothing is due any more. */
+  /** Lets so many seconds pass. */
+  sleep(seconds: number): Promise<void> {
+    return new Promise((resolve) => this.in(seconds, resolve));
+  }
+
+  /** Nothing further happens. */
+  stop(): void {
+    this.#due.length = 0;
+    this.#isStopped = true;
+  }
+
+  /** Goes on until nothing is due any more, or it was stopped. */
   async run(): Promise<void> {
-    for (let due = this.#next(); due; due = this.#next()) {
+    const failures: unknown[] = [];
+    for (let due = this.#next(); due && !this.#isStopped; due = this.#next()) {
       this.seconds = due.at;
-      const acting = due.act();
-      if (acting) await acting;
+      due.act()?.catch((error: unknown) => failures.push(error));
+      // Until all that goes on without time has come to its end.
+      await new Promise(setImmediate);
+      if (failures.length > 0) throw failures[0];
     }
   }
 
