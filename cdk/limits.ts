@@ -67,8 +67,11 @@ export class TemplateLimits implements IPolicyValidationPlugin {
   }
 }
 
-/** What an id or ARN that CloudFormation puts in may come to: the longest that these stacks have. */
-const REFERENCE = 'x'.repeat(120);
+/**
+ * What an id or ARN that CloudFormation puts in may come to: that of the table has 58 characters and a name out of the
+ * stack's (48), its own and CloudFormation's. A log group's is longer still, of which a role names one, and all else shorter.
+ */
+const REFERENCE = 'x'.repeat(145);
 const PSEUDO: Readonly<Record<string, string>> = {
   'AWS::AccountId': '123456789012',
   'AWS::Partition': 'aws-us-gov',

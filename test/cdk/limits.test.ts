@@ -36,5 +36,5 @@ it('counts what CloudFormation puts in', () => {
   const [environment] = limitsOf({
     Resources: { F: { Type: 'AWS::Lambda::Function', Properties: { Environment } } },
   }).filter(({ what }) => what === 'bytes of an environment (F)');
-  expect(environment?.used).toBe(`{"Variables":{"A":"","B":"arn:"}}`.length + 120 + 12);
+  expect(environment?.used).toBe(`{"Variables":{"A":"","B":"arn:"}}`.length + 145 + 12);
 });
