@@ -6,6 +6,7 @@ import { type ApiOptions, apiCommand, examplesText, show } from '../options.ts';
 import { everyPage } from '../pages.ts';
 import { scheduleReport, schedulesTable } from '../schedule-report.ts';
 import { changedTarget, TIMINGS, targetOf, type WishOptions, wished, wishOf } from '../schedule-wish.ts';
+import { guessingVm } from '../vm-guess.ts';
 
 const EXAMPLE_ID = '7d0c6a0e-3c42-4c55-9a52-0d5f0f6f5c11';
 const ADDED = [
@@ -58,7 +59,9 @@ function add(): Command {
         if (options.keep === undefined)
           throw new UsageFailure('--keep says how many backups stay: it is needed');
         const wish = { ...targetOf(vm, options), ...wishOf(options), ...(disabled && { enabled: false }) };
-        await show(options, (client) => client.post<ScheduleView>('/schedules', wish), scheduleReport);
+        const post = (client: ApiClient) =>
+          guessingVm(client, vm ?? '', () => client.post<ScheduleView>('/schedules', wish));
+        await show(options, post, scheduleReport);
       },
     );
 }

@@ -5,6 +5,7 @@ import { createClient } from '../client.ts';
 import { UsageFailure } from '../failures.ts';
 import { printable } from '../format.ts';
 import { type ApiOptions, apiCommand, keyValue, positiveNumber, wholeNumber } from '../options.ts';
+import { guessingVm } from '../vm-guess.ts';
 import { tellOrWait } from '../wait.ts';
 
 /** What the request says beside the VM. */
@@ -59,7 +60,9 @@ export function snapshotCommand(): Command {
       if ((options.backup === undefined) !== (options.keep === undefined))
         throw new UsageFailure('--backup and --keep are given together: the type, and how many of it stay');
       const client = createClient(options);
-      const job = await client.post<JobView>('/snapshots', { vm, ...wishOf(options) });
+      const job = await guessingVm(client, vm, () =>
+        client.post<JobView>('/snapshots', { vm, ...wishOf(options) }),
+      );
       const what = `an image of ${printable(job.vm.name)} in the pool ${job.pool}`;
       await tellOrWait(client, { kind: 'snapshots', job, what, wait: options.wait, json: options.json });
     });

@@ -255,3 +255,24 @@ it('prints what was refused as a JSON document, too, with all that the API says 
     error: { name: 'ApiUnreachable', message: expect.stringMatching(/^nothing answers at/) },
   });
 });
+
+/** What a snapshot of a VM is refused with where there is none of that name, among VMs of these. */
+async function notFound(name: string, names: readonly string[] | undefined) {
+  const message = `There is no VM "${name}".`;
+  const vms = names?.map((each) => ({ name: each }));
+  await using api = await stubApi({
+    'POST /snapshots': () => [404, { error: { name: 'VmNotFound', message } }],
+    'GET /vms': () => (vms ? [200, { vms, next: null }] : [503, { error: { name: 'X', message: 'away' } }]),
+  });
+  const { status, stderr } = await xensnap(['snapshot', name, '--api', api.url]);
+  return [status, stderr.replace(`xensnap: ${message}`, '').trim()];
+}
+
+it('guesses which VM was meant where there is none of that name', async () => {
+  const names = ['web-1', 'web-2', 'db-1', 'Web 1', 'mail\u001b[2J'];
+  expect(await notFound('WEB_1', names)).toEqual([1, 'Did you mean "web-1" or "Web 1"?']);
+  expect(await notFound('db', names)).toEqual([1, 'Did you mean "db-1"?']);
+  expect(await notFound('mail', names)).toEqual([1, 'Did you mean "mail?[2J"?']);
+  expect(await notFound('nothing', names)).toEqual([1, '']);
+  expect(await notFound('web-1', undefined)).toEqual([1, '']);
+});
