@@ -118,9 +118,12 @@ async function drop(message: QueueMessage, runtime: AdmissionRuntime): Promise<'
   return 'dropped';
 }
 
+/** After so long a head has its turn before others, though a slot of its host is not used meanwhile. */
+const PATIENCE_SECONDS = 3600;
+
 /**
- * The host's slot, then the SR's. Who waits for the SR keeps none of the host; and whose host is full may have been woken
- * for a slot of the SR, which another line can use.
+ * The host's slot, then the SR's. Who waits for the SR keeps none of the host, but in its turn; and whose host is full may
+ * have been woken for a slot of the SR, which another line can use.
  */
 async function takeSlots(job: Job, group: string, held: Held, runtime: AdmissionRuntime): Promise<boolean> {
   const { slotsPerHost, hostSlots, srSlots } = poolConfig(runtime.config, job.pool);
@@ -135,8 +138,24 @@ async function takeSlots(job: Job, group: string, held: Held, runtime: Admission
   }
   if (srLimit === undefined) return true;
   if (await takeOrWait(sr, srLimit, job, group, held, runtime)) return true;
-  await releaseSlotOf(host, job.id, runtime);
+  if (!(await isItsTurn(sr, group, held, runtime))) await releaseSlotOf(host, job.id, runtime);
   return false;
+}
+
+/**
+ * Whether a line has waited for long, and longer than all others that wait for the SR. While its host and its SR are
+ * both busy, it would not find a slot of both at one moment, ever. Those who have the SR's slots have their hosts', too:
+ * they end, and nobody waits in a circle.
+ */
+async function isItsTurn(
+  sr: CounterKey,
+  line: string,
+  { since }: Held,
+  { store, clock }: AdmissionRuntime,
+): Promise<boolean> {
+  if (clock.now().getTime() - since < PATIENCE_SECONDS * 1000) return false;
+  const [first] = await store.counters.waiting(sr);
+  return first?.line === line;
 }
 
 /** Wakes the next line for a slot, if one is free. */

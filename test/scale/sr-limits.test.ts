@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { admit } from '../../functions/queue/admit.ts';
 import { releaseSlotOf, wakeFirst } from '../../functions/queue/wake.ts';
 import type { WholeRuntime } from '../../functions/runtime.ts';
-import { lineOf, slotsOfHost, slotsOfSr } from '../../functions/store/counters.ts';
+import { type CounterKey, lineOf, slotsOfHost, slotsOfSr } from '../../functions/store/counters.ts';
 import { aJob } from '../functions/api/a-job.ts';
 import { HostQueue } from './host-queue.ts';
 import { memoryRuntime } from './memory-runtime.ts';
@@ -24,15 +24,20 @@ interface Upload {
   readonly host: string;
   /** Where the disk is. */
   readonly sr: string;
-  readonly line: string;
+  /** When it is asked for, and how long it takes. */
+  readonly at: number;
   readonly seconds: number;
-  state: 'asked' | 'waits' | 'runs' | 'over';
 }
 
-/** Answers how many seconds, at the most, a job waited while its host and its SR had a slot free. */
-async function longestIdle(seed: number): Promise<number> {
+type Job = Upload & { readonly line: string; state: 'asked' | 'waits' | 'runs' | 'over'; granted: number };
+
+/**
+ * Brings uploads through. Answers when each began, and how many seconds, at the most, one waited while its host and its
+ * SR had a slot free.
+ */
+async function play(asked: readonly Upload[]): Promise<{ longestIdle: number; begun: readonly number[] }> {
   const time = new Timeline();
-  const uploads = new Map<string, Upload>();
+  const uploads = new Map<string, Job>();
   const srSlots = Object.fromEntries(SRS.map((sr) => [sr, SLOTS]));
   const runtime: WholeRuntime = {
     ...memoryRuntime(time, new MemoryTable(), { slotsPerHost: SLOTS, srSlots }),
@@ -53,15 +58,17 @@ async function longestIdle(seed: number): Promise<number> {
   } as unknown as SQSClient;
 
   const running = new Map<string, number>();
-  const isFull = (place: string) => place !== FREE_SR && (running.get(place) ?? 0) >= SLOTS;
-  const change = ({ host, sr }: Upload, by: number) => {
+  // A line in its turn keeps its host's slot while it waits for its SR.
+  const isFull = async (slots: CounterKey) => (await store.counters.holders(slots)).length >= SLOTS;
+  const change = ({ host, sr }: Job, by: number) => {
     for (const place of [host, sr]) running.set(place, (running.get(place) ?? 0) + by);
     if ([host, sr].some((place) => place !== FREE_SR && (running.get(place) ?? 0) > SLOTS))
       throw new Error('more jobs run than there are slots');
   };
   const begin = (jobId: string) => {
-    const upload = uploads.get(jobId) as Upload;
+    const upload = uploads.get(jobId) as Job;
     upload.state = 'runs';
+    upload.granted = time.seconds;
     change(upload, 1);
     time.in(upload.seconds, async () => {
       upload.state = 'over';
@@ -71,26 +78,29 @@ async function longestIdle(seed: number): Promise<number> {
     });
   };
 
-  const random = randomOf(seed);
-  const oneOf = (all: readonly string[]) => all[Math.floor(random() * all.length)] as string;
-  for (let n = 0; n < JOBS; n++) {
-    const [id, host, sr] = [`job-${n}`, oneOf(HOSTS), random() < 0.7 ? oneOf(SRS) : FREE_SR];
+  for (const [n, upload] of asked.entries()) {
+    const id = `job-${n}`;
+    const { host, sr, at } = upload;
     const line = lineOf('demo', host, sr in srSlots ? sr : undefined);
-    uploads.set(id, { host, sr, line, seconds: 60 + random() * 1800, state: 'asked' });
-    time.in(random() * 3600, async () => {
+    const job: Job = { ...upload, line, state: 'asked', granted: Number.NaN };
+    uploads.set(id, job);
+    time.in(at, async () => {
       await store.jobs.create(aJob({ id, vmUuid: id }));
       await store.jobs.queue(id, { group: line, ticket: id }, { srUuid: sr });
-      (uploads.get(id) as Upload).state = 'waits';
+      job.state = 'waits';
       queue.send({ jobId: id, ticket: id, group: line, taskToken: id });
     });
   }
 
   const since = new Map<string, number>();
   let longest = 0;
-  const look = () => {
+  const look = async () => {
+    const full = new Set<string>();
+    for (const host of HOSTS) if (await isFull(slotsOfHost(`demo/${host}`))) full.add(host);
+    for (const sr of SRS) if (await isFull(slotsOfSr('demo', sr))) full.add(sr);
     const waiting = [...uploads.values()].filter(({ state }) => state === 'waits');
     for (const { line, host, sr } of waiting) {
-      if (isFull(host) || isFull(sr)) since.delete(line);
+      if (full.has(host) || full.has(sr)) since.delete(line);
       else since.set(line, since.get(line) ?? time.seconds);
       longest = Math.max(longest, time.seconds - (since.get(line) ?? time.seconds));
     }
@@ -100,10 +110,32 @@ async function longestIdle(seed: number): Promise<number> {
   time.in(1, look);
   await time.run();
   await runtime.close();
-  return longest;
+  return { longestIdle: longest, begun: [...uploads.values()].map(({ granted }) => granted) };
 }
 
 it.each([1, 2, 3])(
   'leaves no slot free for which a line waits, where SRs have limits of their own (%i)',
-  async (seed) => expect(await longestIdle(seed)).toBeLessThan(5),
+  async (seed) => {
+    const random = randomOf(seed);
+    const oneOf = (all: readonly string[]) => all[Math.floor(random() * all.length)] as string;
+    const asked = Array.from({ length: JOBS }, () => ({
+      host: oneOf(HOSTS),
+      sr: random() < 0.7 ? oneOf(SRS) : FREE_SR,
+      at: random() * 3600,
+      seconds: 60 + random() * 1800,
+    }));
+    expect((await play(asked)).longestIdle).toBeLessThan(5);
+  },
 );
+
+it('gives every line its turn, though its host and its SR are both busy with what others asked for', async () => {
+  const random = randomOf(4);
+  const some = (n: number, host: string, sr: string) =>
+    Array.from({ length: n }, () => ({ host, sr, at: 1 + random(), seconds: 300 + random() * 600 }));
+  // The host and the SR that these need are taken for twelve hours, by what was asked for after them.
+  const others = [...some(150, 'h1', FREE_SR), ...some(75, 'h2', 's1'), ...some(75, 'h3', 's1')];
+  const first = some(7, 'h1', 's1').map((each, n) => ({ ...each, at: n / 10 }));
+  const { begun } = await play([...others, ...first]);
+  expect(Math.max(...begun.slice(0, -7))).toBeGreaterThan(10 * 3600);
+  expect(Math.max(...begun.slice(-7))).toBeLessThan(3 * 3600);
+});

@@ -121,7 +121,7 @@ export function aRecord(body: unknown): SQSRecord {
     body: typeof body === 'string' ? body : JSON.stringify(body),
     attributes: {
       ApproximateReceiveCount: '1',
-      SentTimestamp: '0',
+      SentTimestamp: String(NOW.getTime()),
       SenderId: 'x',
       ApproximateFirstReceiveTimestamp: '0',
     },

@@ -35,7 +35,10 @@ beforeEach(() => emptyPlaces(admissions));
 async function waiting(since: number, line = 'demo/h1', fields = {}) {
   const message = await aTicket(admissions, { group: line, ...fields });
   const record = aRecord(message);
-  const sent = { ...record, attributes: { ...record.attributes, SentTimestamp: String(since) } };
+  const sent = {
+    ...record,
+    attributes: { ...record.attributes, SentTimestamp: String(NOW.getTime() + since) },
+  };
   const admit = () => admitBatch({ Records: [sent] }, admissions.runtime);
   expect((await admit()).batchItemFailures).toHaveLength(1);
   return { message, receipt: record.receiptHandle, admit };
@@ -118,6 +121,22 @@ it('passes a slot of the SR on that its line was woken for in vain, for its host
   expect((await first.admit()).batchItemFailures).toHaveLength(1);
   expect(visibilities(admissions).at(-1)).toEqual([other.receipt, 0]);
   expect(await other.admit()).toEqual(DEALT_WITH);
+});
+
+it('keeps the slot of its host for a line that has waited for an hour, and longest for the SR', async () => {
+  await counters().take(SR, 'another', 1);
+  await counters().take(HOST, 'a', 2);
+  await counters().take('host#demo/h2', 'b', 2);
+  const hours = (n: number) => -n * 3_600_000;
+  const first = await waiting(hours(3), 'demo/h1/s1', { srUuid: 's1' });
+  const next = await waiting(hours(2), 'demo/h2/s1', { srUuid: 's1' });
+  expect(await counters().holders(HOST)).toEqual(expect.arrayContaining(['a', first.message.jobId]));
+  expect(await counters().holders('host#demo/h2')).toEqual(['b']);
+  await release(SR, 'another');
+  expect(visibilities(admissions).at(-1)).toEqual([first.receipt, 0]);
+  expect(await first.admit()).toEqual(DEALT_WITH);
+  expect((await next.admit()).batchItemFailures).toHaveLength(1);
+  expect(await counters().holders('host#demo/h2')).toEqual(expect.arrayContaining(['b', next.message.jobId]));
 });
 
 it('wakes nobody for an SR that is full, whatever its hosts are', async () => {
