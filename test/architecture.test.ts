@@ -313,7 +313,9 @@ it.each([
   ['slots', 'functions/store/counters.ts', /[`'](host|sr)#/],
   ['jobs', 'functions/store/job-item.ts', /[`']job#/],
 ])('has one place make the keys of %s', (_, place, key) => {
-  const making = sources.filter((file) => folderOf(file) !== 'test' && key.test(read(file)));
+  // What proves a deployment looks at the table from outside, as an operator does.
+  const ours = sources.filter((file) => folderOf(file) !== 'test' && !file.startsWith('bin/prove/'));
+  const making = ours.filter((file) => key.test(read(file)));
   expect(making).toEqual([place]);
 });
 
