@@ -1,3 +1,5 @@
+import { appendFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { hostGroup, slotsOfHost } from '../../../functions/store/counters.ts';
 import { localClock } from '../../../local/clock.ts';
 import { POOL_NAME } from '../../support/servers.ts';
@@ -13,6 +15,8 @@ export interface Settings {
   readonly slots: number;
   readonly percent: number;
   readonly seed: number;
+  /** Gets the service's log. */
+  readonly logFile: string;
   /** UUIDs, of which the table is asked. */
   readonly hosts: readonly string[];
   readonly vms: readonly string[];
@@ -23,6 +27,8 @@ export interface Answers {
   readonly heap: number;
   readonly calm: null;
   readonly janitor: null;
+  /** The records of jobs that have no end, or owe something. */
+  readonly records: readonly string[];
   readonly table: { readonly open: number; readonly slots: string[]; readonly leases: string[] };
 }
 
@@ -49,6 +55,7 @@ const world = await startWorld({
   service: {
     janitorSeconds: 900,
     logLine(line) {
+      appendFileSync(settings.logFile, `${line}\n`);
       if (line.includes('"job ended"')) tell({ ended: JSON.parse(line).jobId });
     },
   },
@@ -74,6 +81,12 @@ const asked: { readonly [K in keyof Answers]: () => Promise<Answers[K]> } = {
   async janitor() {
     await world.janitor();
     return null;
+  },
+  async records() {
+    const found: string[] = [];
+    for await (const job of store.jobs.each('all'))
+      if (job.finishedAt === undefined || job.debts?.size) found.push(inspect(job, { depth: 4 }));
+    return found;
   },
   async table() {
     const slots = settings.hosts.map((host) =>

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { localClock } from '../../../local/clock.ts';
@@ -55,8 +55,10 @@ export async function soak({ jobs, seed, percent, tell }: Soak): Promise<string[
   const { url, memberUrls, username, password } = pool;
   const vms = pool.vms().map(({ uuid }) => uuid);
   const outcomes = new Map<string, number>();
+  const logFile = join(folder, 'service.log');
   const service = await startProcess(
     {
+      logFile,
       ...{ pool: { url, memberUrls, username, password }, glanceUrl: glance.url, speed: SPEED, slots: SLOTS },
       ...{ percent, seed, vms, hosts: pool.hosts.map(({ uuid }) => uuid) },
     },
@@ -110,6 +112,10 @@ export async function soak({ jobs, seed, percent, tell }: Soak): Promise<string[
   const all = await everyJob(service.api);
   const ends = Map.groupBy(all, ({ status, error }) => error?.name ?? status);
   tell([...ends].map(([name, { length }]) => `${name} ${length}`).join(', '));
+  if (left.length > 0) {
+    for (const record of await service.ask('records')) tell(record);
+    for (const line of linesOf(left, await readFile(logFile, 'utf8'))) tell(line);
+  }
   const twice = [...outcomes].filter(([, times]) => times > 1);
   return [
     ...left,
@@ -117,6 +123,14 @@ export async function soak({ jobs, seed, percent, tell }: Soak): Promise<string[
     ...twice.map(([id, times]) => `job ${id}: its outcome was told ${times} times`),
     ...grown(heaps),
   ];
+}
+
+/** Lines of a log that name what else does, by its id. */
+function linesOf(wrong: readonly string[], log: string): string[] {
+  const ids = new Set(
+    wrong.flatMap((line) => /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(line)?.[0] ?? []),
+  );
+  return log.split('\n').filter((line) => [...ids].some((id) => line.includes(id)));
 }
 
 /** Of the looks since all that is remembered was there. */
