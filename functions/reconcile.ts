@@ -23,6 +23,7 @@ import { markImage } from './steps/MarkImage.ts';
 import { GOES_ON, releaseSlot, releaseVm, tellOutcome } from './steps/ReleaseHost.ts';
 import { relockVm } from './steps/RelockVm.ts';
 import { settleSwap } from './steps/SettleSwap.ts';
+import { slotsOfHost, slotsOfSr } from './store/counters.ts';
 import { NOT_TIDIED_UP } from './told.ts';
 import { translate } from './translate.ts';
 import { warnOfUnfinished } from './unfinished.ts';
@@ -47,8 +48,23 @@ type StatusChange = EventBridgeEvent<
 
 /** Pays what a job whose execution has ended still owes. Throws while something is owed, so that Lambda tries again. */
 export async function handler(event: StatusChange): Promise<Woken> {
-  const { runtime, woken } = keepingWoken(lambdaRuntime());
-  await reconcileEvent(event, runtime);
+  return reconcileAndTell(event, lambdaRuntime());
+}
+
+/** {@link reconcileEvent}, where the queue is not in reach: answers of which slots a line is to be woken. */
+export async function reconcileAndTell(
+  { detail: { name: id } }: StatusChange,
+  from: Runtime,
+): Promise<Woken> {
+  const { runtime, woken } = keepingWoken(from);
+  const result = await reconcile(id, runtime);
+  refuseOwing(id, result);
+  // A run before this one may have given the slots back, still owed something, and so told nobody.
+  if (result.state === 'settled' && woken.wake.length === 0) {
+    const job = await from.store.jobs.get(id);
+    if (job?.group !== undefined) await runtime.wake(slotsOfHost(job.group), []);
+    if (job?.srUuid !== undefined) await runtime.wake(slotsOfSr(job.pool, job.srUuid), []);
+  }
   return woken;
 }
 
