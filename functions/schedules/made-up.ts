@@ -13,12 +13,20 @@ const BEFORE_ANY_EFFECT: readonly Job['phase'][] = [
   'ConfirmHost',
 ];
 
+/** The disks were exchanged while the job queued, by a move of their storage, say: it found that, and left the VM as it was. */
+const CHANGED = 'VmChanged';
+
 /**
- * Whether a job has failed before it began: its request did, or the service was stopped in between. The run of a
- * schedule is not over with it: the next look at the schedules asks again or, where it is too late, tells the outcome.
+ * Whether a job has failed before it began: its request did, the service was stopped in between, or the VM was another by
+ * its turn. The run of a schedule is not over with it: the next look at the schedules asks again or, where it is too late,
+ * tells the outcome.
  */
-export function failedBeforeItBegan({ status, phase }: Pick<Job, 'status' | 'phase'>): boolean {
-  return status === 'failed' && BEFORE_ANY_EFFECT.includes(phase);
+export function failedBeforeItBegan({
+  status,
+  phase,
+  error,
+}: Pick<Job, 'status' | 'phase' | 'error'>): boolean {
+  return status === 'failed' && (error?.name === CHANGED || BEFORE_ANY_EFFECT.includes(phase));
 }
 
 /** What another try may mend, while the run's window lasts. */
@@ -28,6 +36,7 @@ const PASSING: readonly string[] = [
   'Interrupted',
   'QuotaExceeded',
   'SecretUnusable',
+  CHANGED,
 ];
 
 export function mayPass({ name }: Reason): boolean {
@@ -41,7 +50,7 @@ export function isInTime({ startBefore = '' }: Run, now: Date): boolean {
 /** Whether a run whose job has failed still waits: the next look at the schedules asks for another job. */
 export function isAskedForAgain(
   run: Run,
-  job: Pick<Job, 'status' | 'phase'>,
+  job: Pick<Job, 'status' | 'phase' | 'error'>,
   reason: Reason,
   now: Date,
 ): boolean {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
+import { releaseSlotOf } from '../../functions/queue/wake.ts';
 import type { Run } from '../../functions/schedules/run.ts';
 import { type ScheduleWish, saveSchedule } from '../../functions/schedules/save.ts';
 import { tick } from '../../functions/schedules.ts';
+import { logIn } from '../local/pool/client.ts';
 import { type Scenario, scenario } from '../support/scenario.ts';
 
 const HOUR = 3_600_000;
@@ -211,6 +213,29 @@ it('asks with a new job when Glance did not take the image', async () => {
   expect(outcomes(runs)).toEqual([['succeeded', undefined]]);
   expect(runs[0]?.jobId).not.toBe(first?.jobId);
   expect(all.glance.images().map((image) => image.id)).toEqual([runs[0]?.jobId]);
+});
+
+it('asks with a new job where the disks of the VM were exchanged while its first one queued', async () => {
+  // The VM has another disk than before, and its snapshot stays: they are the operator's.
+  const all = await scenario({ ...small, slots: 1, leaves: 'unknown' });
+  const [vm] = all.pool.vms();
+  const { runtime } = all.service;
+  const xapi = await logIn(all.pool.url, all.pool.username, all.pool.password);
+  const task = await xapi.task('VM.snapshot', vm?.ref ?? '', 'before the update');
+  const snapshot = String(/OpaqueRef:[^<]+/.exec(String(task.result)));
+  const places = all.pool.hosts.map(({ uuid }) => `host#demo/${uuid}` as const);
+  for (const place of places) await runtime.store.counters.take(place, 'other', 1);
+  const id = await dueSince(all, 1);
+  await all.service.tick();
+  const [first] = await runsOf(all, id);
+  await all.job(first?.jobId ?? '', ({ ticketState }) => ticketState === 'waiting');
+  await xapi.call('VM.revert', snapshot);
+  for (const place of places) await releaseSlotOf(place, 'other', runtime);
+  const runs = await endedRuns(all, id);
+  expect(outcomes(runs)).toEqual([['succeeded', undefined]]);
+  expect(runs[0]?.jobId).not.toBe(first?.jobId);
+  expect(await all.job(first?.jobId ?? '')).toMatchObject({ status: 'failed', error: { name: 'VmChanged' } });
+  await xapi.call('session.logout');
 });
 
 it('skips a run whose VM is busy until the next is due', async () => {
