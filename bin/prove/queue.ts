@@ -97,7 +97,7 @@ export const TOKENS: readonly Check[] = [
     line: 'a token that is none is InvalidToken',
     async run(ground) {
       const refused = await send(ground, 'nonsense');
-      expect(refused === 'InvalidToken', `it is ${refused}`);
+      expect(refused === 'InvalidToken', `it is ${refused ?? 'taken'}`);
       return undefined;
     },
   },

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import { printable } from '../format.ts';
+import { AwsFailure } from './aws.ts';
 import { CannotTell, type Check, type Ground, type Section } from './check.ts';
 
 interface Run {
@@ -48,6 +49,8 @@ async function verdictOn(check: Check, ground: Ground, disturb: boolean): Promis
   } catch (error) {
     if (error instanceof Error && error.name === 'AbortError') return INTERRUPTED;
     const why = error instanceof Error ? error.message : String(error);
+    if (error instanceof AwsFailure && /^(AccessDenied|Unauthorized)/.test(error.code))
+      return { is: 'skip', why: `your own credentials may not look: ${why}` };
     return { is: error instanceof CannotTell ? 'skip' : 'FAIL', why };
   }
 }

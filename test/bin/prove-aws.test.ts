@@ -135,6 +135,14 @@ it('tells an error of AWS from what it must be', async () => {
   expect(wrong.lines.slice(0, 1)).toEqual([
     'FAIL  tokens   a token that is none is InvalidToken: it is ValidationException',
   ]);
+  const { lines } = await prove(stackAt(url), ['--only', 'network']);
+  expect(lines[0]).toMatch(
+    /^FAIL {2}network {2}the stack has made no NAT gateway: An error occurred \(Unexpected\)/,
+  );
+  const mayNot = { ...stackAt(url), 'ec2 describe-nat-gateways': 'UnauthorizedOperation' };
+  expect((await prove(mayNot, ['--only', 'network'])).lines[0]).toMatch(
+    /^skip {2}network {2}the stack has made no NAT gateway: your own credentials may not look: /,
+  );
 });
 
 it('sees what strangers are told', async () => {
@@ -226,7 +234,7 @@ it('switches on again what it has switched off, and ends the job that it has beg
     }),
     'events disable-rule': {},
     'events enable-rule': {},
-    'stepfunctions stop-execution': 'AccessDeniedException',
+    'stepfunctions stop-execution': 'ExecutionDoesNotExist',
   };
   const { lines } = await prove(answers, ['--only', 'ends', '--vm', 'web-1', '--disturb']);
   expect(lines.map((line) => line.slice(0, 4))).toEqual(['pass', 'FAIL', 'FAIL', 'pass', '2 pa']);
