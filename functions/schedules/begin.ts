@@ -49,7 +49,7 @@ export async function beginRuns(
   const runs: Run[] = [];
   for await (const run of store.runs.open()) if ((run.startAfter ?? '') <= ahead) runs.push(run);
   const waiting = inTurns(
-    inTurns(runs, ({ pool }) => pool),
+    inTurns(shareOf(now.getUTCMinutes(), runs), ({ pool }) => pool),
     ({ project }) => project,
   );
   const isTimeToLook = now.getUTCMinutes() % LOOK_MINUTES === 0 || (await store.runs.countBegun()) <= FEW;
@@ -73,6 +73,19 @@ export async function beginRuns(
       });
     }
   });
+}
+
+/** Ticks that are at work at a time at most, each of which has two minutes. */
+const TICKS_AT_ONCE = 3;
+
+/**
+ * Of very many runs each minute's tick takes another third: it would else ask for the very jobs that the ticks before it
+ * are still asking for, and have the pools answer two or three times.
+ */
+function shareOf(minute: number, runs: readonly Run[]): readonly Run[] {
+  if (runs.length <= FEW) return runs;
+  const share = ({ jobId = '' }: Run) => Number.parseInt(jobId.slice(0, 8), 16) % TICKS_AT_ONCE;
+  return runs.filter((run) => share(run) === minute % TICKS_AT_ONCE);
 }
 
 /** Answers what the job was refused with, where it is to be asked for again. */

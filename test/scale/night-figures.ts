@@ -82,7 +82,7 @@ export function nightRows(options: NightOptions, night: Night): [what: string, v
     ['admissions', `${calls}, ${(calls / options.vms).toFixed(2)} a job; ${atOnce} at once at most`],
     [
       'last job asked for',
-      `${minutes(most(asked[0]))} after the schedule's time; the next day ${minutes(most(asked[1]))}`,
+      `${minutes(most(asked[0]))} after the schedule's time; the next day ${minutes(most(asked[1]))}; ${night.askedAgain} of both nights twice`,
     ],
     [
       'looks at the schedules',

@@ -14,7 +14,7 @@ const longest = (rounds: Night['ticks']) => Math.max(...rounds.map(({ seconds })
 const failures = (rounds: Night['ticks']) => rounds.flatMap(({ failure }) => failure ?? []);
 
 // As many to a host as in docs/night.md, which has the whole of it: twenty thousand on 400 hosts take minutes.
-describe.each([2, 4])('a night with %i slots a host', (slots) => {
+describe.each([2, 4])('a night with %i slots a host', { timeout: 300_000 }, (slots) => {
   const options = { vms: 1000, pools: 4, hosts: 20, slots, seed: 20260505 };
   const done = night(options);
 
@@ -62,7 +62,9 @@ describe.each([2, 4])('a night with %i slots a host', (slots) => {
   });
 });
 
-it('puts the runs of twenty thousand VMs on record in a quarter of what a look at the schedules has', async () => {
+it('puts the runs of twenty thousand VMs on record in a quarter of what a look at the schedules has', {
+  timeout: 180_000,
+}, async () => {
   const [time, pools] = [new Timeline(), Array.from({ length: 40 }, (_, n) => `pool-${n}`)];
   const quotas = new Quotas(time, randomOf(1));
   const whole = memoryRuntime(time, new ThrottledTable(time, quotas), { pools });

@@ -59,6 +59,8 @@ export interface Night {
   readonly rounds: readonly (Round & { readonly findings: number })[];
   /** When each run was asked for, in seconds after its nominal time: of the first night, and of the next. */
   readonly asked: readonly [readonly number[], readonly number[]];
+  /** Requests for jobs that were there, because two looks at the schedules were at work at once. */
+  readonly askedAgain: number;
   /** What was on record before the next night began. */
   readonly before: {
     readonly open: number;
@@ -151,6 +153,7 @@ export async function night({ vms, pools, hosts, slots, seed }: NightOptions): P
   const running = new Map<string, number>();
   const most = { held: 0, running: 0 };
   const asked: [number[], number[]] = [[], []];
+  let askedAgain = 0;
   const nominal = time.now().getTime() + DUE_SECONDS * 1000;
 
   const request: typeof requestSnapshot = async (wish) => {
@@ -158,7 +161,10 @@ export async function night({ vms, pools, hosts, slots, seed }: NightOptions): P
     await time.sleep(REQUEST_SECONDS);
     const target = { ...{ pool: wish.pool, vm: all[n], device: '0', virtualBytes: 1 }, xapiCalls: 5 };
     const job = newJob(wish.jobId ?? '', wish, target as never, runtime);
-    if (!(await store.jobs.create(job))) return { job, created: false };
+    if (!(await store.jobs.create(job))) {
+      askedAgain++;
+      return { job, created: false };
+    }
     const day = Date.parse(wish.scheduled?.nominal ?? '') > nominal ? 1 : 0;
     if (day === 0)
       snapshots.set(job.id, {
@@ -270,7 +276,7 @@ export async function night({ vms, pools, hosts, slots, seed }: NightOptions): P
   ]);
   await runtime.close();
   return {
-    ...{ snapshots: [...snapshots.values()], lined, granted, most, ticks, rounds, asked, before },
+    ...{ snapshots: [...snapshots.values()], lined, granted, most, ticks, rounds, asked, askedAgain, before },
     admissions: { calls: queue.receives, waits, atOnce: queue.mostAtOnce },
     ...{ quotas, functions, table },
   };

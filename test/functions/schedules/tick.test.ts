@@ -177,12 +177,40 @@ it('looks at very many runs whose jobs run four times an hour, and at few every 
     await tick(runtime, request);
     return looks;
   };
-  await tick(runtime, request);
-  expect([await looksOf(1), await looksOf(13), await looksOf(1)]).toEqual([0, 0, 600]);
+  // Of so many each minute takes a third.
+  for (let minute = 0; minute < 3; minute++) await looksOf(minute && 1);
+  expect([await looksOf(1), await looksOf(11), await looksOf(1)]).toEqual([0, 0, 600]);
   for await (const run of runs.begun()) {
     if (Number(run.vmUuid?.slice(3)) >= 150)
       await runs.finish(run, run.jobId, { outcome: 'succeeded', finishedAt: new Date(now) });
   }
   expect([await looksOf(1), await looksOf(1)]).toEqual([150, 150]);
+  await runtime.close();
+});
+
+it('asks for no job twice although the next looks come while one is still asking for very many', async () => {
+  let now = START.getTime();
+  const runtime = poolOf(900, { now: () => new Date(now) });
+  await runtime.store.schedules.create(aSchedule(START, { selector: {}, nextAt: START.toISOString() }));
+  await tick(runtime, async () => {
+    throw Object.assign(new Error('not now'), { name: 'ServiceUnavailable' });
+  });
+  const asked: string[] = [];
+  const { request } = asking(runtime);
+  const slowly: typeof requestSnapshot = async (...args) => {
+    asked.push(args[0].jobId ?? '');
+    for (let turns = 0; turns < 20; turns++) await new Promise(setImmediate);
+    return request(...args);
+  };
+  const looks: Promise<void>[] = [];
+  for (let minute = 0; minute < 3; minute++) {
+    now += 60_000;
+    const before = asked.length;
+    looks.push(tick(runtime, slowly));
+    // It has listed what waits, and asks.
+    while (asked.length < before + 16) await new Promise(setImmediate);
+  }
+  await Promise.all(looks);
+  expect([asked.length, new Set(asked).size]).toEqual([900, 900]);
   await runtime.close();
 });
