@@ -93,7 +93,7 @@ it('keeps nothing where the configuration says so', () => {
 
 it('is protected against its deletion, unless the settings say otherwise', () => {
   const protection = (settings: object) =>
-    createApp({ context: { xensnap: settings } }).stack.terminationProtection;
+    createApp({ context: { xensnap: settings, 'aws:cdk:bundling-stacks': [] } }).stack.terminationProtection;
   expect([protection(EXAMPLE), protection({ ...EXAMPLE, terminationProtection: false })]).toEqual([
     true,
     false,
