@@ -107,6 +107,23 @@ export async function night({ vms, pools, hosts, slots, seed }: NightOptions): P
   const hostOf = (n: number) =>
     `${names[n % pools]}/host-${Math.floor(n / pools) % Math.ceil(hosts / pools)}`;
   const all = Array.from({ length: vms }, (_, n) => ({ uuid: `vm-${n}`, name_label: `vm-${n}`, tags: [] }));
+  const vmsOf = Object.fromEntries(
+    names.map((pool) => [
+      pool,
+      Object.fromEntries(all.flatMap((vm, n) => (names[n % pools] === pool ? [[vm.uuid, vm]] : []))),
+    ]),
+  );
+  const places = [...new Set(all.map((_, n) => hostOf(n)))];
+  const hostsOf = Object.fromEntries(
+    names.map((pool) => [
+      pool,
+      Object.fromEntries(
+        places
+          .filter((place) => place.startsWith(`${pool}/`))
+          .map((place) => [place, { uuid: place.split('/')[1], name_label: place }]),
+      ),
+    ]),
+  );
   const images: Image[] = [];
   const base = memoryRuntime(time, table, { slotsPerHost: slots, pools: names });
   const sfn = machine.client();
@@ -121,14 +138,8 @@ export async function night({ vms, pools, hosts, slots, seed }: NightOptions): P
     ...{ sfn, sqs: base.sqs, queueUrl: base.queueUrl, glance: glanceOf(images) },
     withSession: sessionsOf(
       time,
-      (pool) =>
-        Object.fromEntries(all.filter((_, n) => names[n % pools] === pool).map((vm) => [vm.uuid, vm])),
-      (pool) =>
-        Object.fromEntries(
-          [...new Set(all.map((_, n) => hostOf(n)))]
-            .filter((host) => host.startsWith(`${pool}/`))
-            .map((host) => [host, { uuid: host.split('/')[1], name_label: host }]),
-        ),
+      (pool) => vmsOf[pool] ?? {},
+      (pool) => hostsOf[pool] ?? {},
     ),
     wake: (slots, waiting) =>
       wakeFirst(slots, waiting, { counters: store.counters, log: runtime.log, sqs, queueUrl: 'night' }),

@@ -26,7 +26,7 @@ export class ThrottledTable extends MemoryTable {
   override async get<T>(id: string): Promise<T | undefined> {
     await this.#use([
       need('table reads'),
-      { name: 'reads of one item', key: `read ${id}`, quota: PARTITION_READS, count: 1 },
+      { name: 'reads of single items', key: `read ${id}`, quota: PARTITION_READS, count: 1 },
     ]);
     return super.get<T>(id);
   }
@@ -79,9 +79,9 @@ function writeOf(id: string, before: Item | undefined, after: Item | undefined):
   ];
   return [
     need('table writes', count),
-    { name: 'writes of one item', key: `write ${id}`, quota: PARTITION_WRITES, count },
+    { name: 'writes of items', key: `write ${id}`, quota: PARTITION_WRITES, count },
     ...values.map((value) => ({
-      ...{ name: 'writes to one value of an index', key: `write ${value}` },
+      ...{ name: 'writes of index keys', key: `write ${value}` },
       ...{ quota: PARTITION_WRITES, count: 1 },
     })),
   ];
@@ -96,7 +96,7 @@ function indexesOf(item: Item | undefined): string[] {
 
 function indexRead(index: string, value: string, count: number): Need {
   return {
-    name: 'reads of one value of an index',
+    name: 'reads of index keys',
     key: `read ${index} ${value}`,
     quota: PARTITION_READS,
     count,
