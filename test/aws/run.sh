@@ -65,7 +65,7 @@ for one in sockets: one.bind(("127.0.0.1", 0))
 print(*(one.getsockname()[1] for one in sockets))')"
 # Nothing of the user's own AWS: no profile, no credentials, no proxy.
 env -i PATH="$PATH" HOME="$dir" TMPDIR="${TMPDIR:-/tmp}" MOTO_PORT="$back" \
-  "$python" -m moto.server -H 127.0.0.1 -p "$port" >"$dir/moto.log" 2>&1 </dev/null &
+  "$python" test/aws/moto_server.py -H 127.0.0.1 -p "$port" >"$dir/moto.log" 2>&1 </dev/null &
 server=$!
 # Without this, moto makes executions that do nothing.
 "$python" - "http://127.0.0.1:$port/moto-api/config" <<'PYTHON' || { tail -n 20 "$dir/moto.log" >&2; fail 'moto did not start within a minute'; }

@@ -92,11 +92,12 @@ it('runs the whole pipeline on the bundles, within the rights that each role has
   await nothingIsLeft(deployed);
   expect(await deployed.scheduled('JanitorSchedule', 'Janitor')).toEqual({ findings: 0, wake: [] });
   // A slot that a job has left behind, and a line that waits for it, whose message is no more.
+  const { counters } = deployed.runtime.store;
   const slots = `host#demo/${deployed.pool.hosts[0]?.uuid}` as const;
-  await deployed.counters.take(slots, String(asked.body.id), 1);
-  await deployed.counters.wait(slots, { line: 'demo/elsewhere', receipt: 'gone', since: 1 }, 1);
+  await counters.take(slots, String(asked.body.id), 1);
+  await counters.wait(slots, { line: 'demo/elsewhere', receipt: 'gone', since: 1 }, 1);
   expect(await deployed.scheduled('JanitorSchedule', 'Janitor')).toMatchObject({ wake: [slots] });
-  expect(await deployed.counters.waiting(slots)).toEqual([]);
+  expect(await counters.waiting(slots)).toEqual([]);
   await deployed.scheduled('BackupsSchedule', 'Schedules');
 
   const made = deployed.calls.made();

@@ -7,8 +7,7 @@ import { type HistoryEvent, paginateGetExecutionHistory, type SFNClient } from '
 import { SQSClient } from '@aws-sdk/client-sqs';
 import type { RestoreJob } from '../../functions/job.ts';
 import { isKept } from '../../functions/restored.ts';
-import { createRuntime } from '../../functions/runtime.ts';
-import type { Counters } from '../../functions/store/counters.ts';
+import { createRuntime, type WholeRuntime } from '../../functions/runtime.ts';
 import { startEventSource } from '../../local/aws/event-source.ts';
 import type { Asl } from '../../local/aws/states/walk.ts';
 import { localClock } from '../../local/clock.ts';
@@ -37,9 +36,10 @@ export interface Deployed extends Pick<Functions, 'scheduled'> {
   /** Resolves when reconcile has dealt with every execution that ended badly. */
   settled(): Promise<void>;
   leftBehind(): Promise<string[]>;
+  /** Looks, and prepares what nobody can ask for: the work is done by the bundles. */
+  readonly runtime: WholeRuntime;
   readonly pool: SimulatedPool;
   readonly glance: GlanceServer;
-  readonly counters: Counters;
   readonly calls: AwsCalls;
   /** The rights that the stack gives in the place where it is deployed. */
   readonly rights: Rights;
@@ -108,7 +108,6 @@ export async function deploy(
   const calls = await watchAwsCalls(engine.environment, { ...engine, machines });
   atEnd(() => calls.close());
   deployed.resolve({ engine, resolve, calls });
-  // This client only looks; the work is done by the bundles.
   const runtime = createRuntime(
     { ...environmentOf(stack, resolve), ...engine.environment, XENSNAP_CONFIG: config },
     { aws: engine.aws },
@@ -136,9 +135,9 @@ export async function deploy(
     },
     settled: () => engine.settled(),
     leftBehind: async () => leftBehind(before, await lookAround(service, pool, POOL_NAME)),
+    runtime,
     pool,
     glance,
-    counters: runtime.store.counters,
     calls,
     rights: rightsOf(stack, resolve),
   };
@@ -197,11 +196,12 @@ async function configured(
 }
 
 /** The queue's event source mapping, which works with the function's own rights. */
-function startAdmission({ aws, queue }: Engine, { admit }: Functions, calls: AwsCalls) {
+function startAdmission({ aws, queue, adaptReceiver }: Engine, { admit }: Functions, calls: AwsCalls) {
   calls.note({ caller: 'Admit', action: 'sqs:GetQueueAttributes', resource: queue.queueArn, byLambda: true });
   const { region, credentials } = aws;
   const endpoint = calls.endpointsOf('Admit').AWS_ENDPOINT_URL_SQS ?? '';
   const client = new SQSClient({ region, credentials, endpoint, useQueueUrlAsEndpoint: false });
+  adaptReceiver?.(client);
   const source = startEventSource({
     client,
     queueUrl: queue.queueUrl,

@@ -1,4 +1,5 @@
 import type { Agent } from 'node:http';
+import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { Environment, RuntimeOptions } from '../../functions/runtime/environment.ts';
 import { LOCAL_AWS } from '../../local/aws/in-process.ts';
 import type { LocalQueue } from '../../local/aws/queue.ts';
@@ -36,6 +37,8 @@ export interface Engine {
   /** What a client needs, beside the endpoints. */
   readonly aws: NonNullable<RuntimeOptions['aws']>;
   readonly queue: LocalQueue;
+  /** Changes how the event source mapping's client receives, where that takes more than a long poll. */
+  readonly adaptReceiver?: (client: SQSClient) => void;
   /** Resolves when the status events so far have been dealt with. */
   settled(): Promise<void>;
   close(): Promise<void>;

@@ -50,6 +50,9 @@ export function functionsOf(
 ): Functions {
   const bundles = bundledFunctions(stack);
   const loaded = new Map<string, ReturnType<typeof load>>();
+  const variables = bundles.flatMap(({ name }) =>
+    Object.keys(stack.one('AWS::Lambda::Function', name).Properties.Environment.Variables),
+  );
   const idOf = (name: string) => stack.idOf('AWS::Lambda::Function', name);
 
   async function invoke(name: string, event: unknown): Promise<unknown> {
@@ -63,8 +66,7 @@ export function functionsOf(
     const bundle = bundles.find((each) => each.name === name);
     if (!bundle) throw new Error(`no function ${name} in the assembly`);
     const { Properties } = stack.one('AWS::Lambda::Function', name);
-    for (const variable of Object.keys(process.env))
-      if (variable.startsWith('XENSNAP_')) delete process.env[variable];
+    for (const variable of variables) delete process.env[variable];
     Object.assign(process.env, resolve<object>(Properties.Environment.Variables), calls.endpointsOf(name), {
       AWS_REGION: engine.aws.region,
       AWS_ACCESS_KEY_ID: engine.aws.credentials.accessKeyId,
