@@ -101,7 +101,7 @@ async function wholeHistory(deployed: Deployed, job: string) {
 
 /** Rights that no scenario takes: why, and which. */
 const IDLE = {
-  'every step reads and changes the table, whatever it does today': ['TakeVmRole dynamodb:GetItem'],
+  'no job found its VM held by another one': ['TakeVmRole dynamodb:GetItem'],
   'no VM was booted to prove its image': [
     'TestVmRole dynamodb:GetItem',
     'TestVmRole secretsmanager:GetSecretValue',

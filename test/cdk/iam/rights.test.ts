@@ -1,7 +1,7 @@
 import { afterAll, expect, it } from 'vitest';
 import { resolverOf } from '../resolved.ts';
 import { EXAMPLE } from '../settings.ts';
-import { synthesize } from '../synth.ts';
+import { type Resource, synthesize } from '../synth.ts';
 import { type Call, idleRights, refusals, rightsOf } from './rights.ts';
 
 const stack = synthesize(EXAMPLE);
@@ -66,17 +66,21 @@ it.each<[string, Call, RegExp]>([
   expect(rights.refusal(call)).toMatch(why);
 });
 
-it('reaches, from within the VPC, only services that have an endpoint there', () => {
-  const id = stack.idOf('AWS::EC2::VPCEndpoint', 'Vpc/DynamodbEndpoint');
-  const { [id]: _, ...Resources } = stack.template.Resources;
-  const all: typeof stack.all = (type) =>
-    Object.fromEntries(
-      Object.entries(stack.all(type)).filter(([path]) => !path.endsWith('DynamodbEndpoint')),
-    );
-  const without = rightsOf({ ...stack, all, template: { Resources } }, resolve);
+it('reaches, from within the VPC, only services that have an endpoint there, which must let it through', () => {
   const read = { action: 'dynamodb:GetItem', resource: table };
+  const withEndpoints = (change: (endpoints: [string, Resource][]) => [string, Resource][]) => {
+    const all: typeof stack.all = (type) =>
+      type === 'AWS::EC2::VPCEndpoint'
+        ? Object.fromEntries(change(Object.entries(stack.all(type))))
+        : stack.all(type);
+    return rightsOf({ ...stack, all }, resolve);
+  };
+  const without = withEndpoints((all) => all.filter(([path]) => !path.endsWith('DynamodbEndpoint')));
   expect(without.refusal({ caller: 'InspectVm', ...read })).toMatch(/no endpoint of dynamodb/);
   expect(without.refusal({ caller: 'TakeVm', ...read })).toBeUndefined();
+  const text = JSON.stringify({ Ref: 'AWS::AccountId' });
+  const others = withEndpoints((all) => JSON.parse(JSON.stringify(all).replaceAll(text, '"999999999999"')));
+  expect(others.refusal({ caller: 'InspectVm', ...read })).toMatch(/not allowed by the endpoint of dynamodb/);
 });
 
 it('misses whichever right is taken away, and tells those that nothing takes', () => {
