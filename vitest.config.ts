@@ -4,7 +4,7 @@ import { LongestFirst } from './test/support/longest-first.ts';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/glance/**', 'test/aws/**'],
+    exclude: ['test/glance/**', 'test/aws/**', 'test/ric/**'],
     pool: 'forks',
     // What a scenario makes is soon gone: with more room for what is young, less of it is looked at and moved.
     execArgv: ['--max-semi-space-size=32'],
