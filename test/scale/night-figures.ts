@@ -95,7 +95,7 @@ export function nightRows(options: NightOptions, night: Night): [what: string, v
     ['functions at once', `${functions.most} at most, ${functions.throttled} turned away`],
     ...[...quotas.usage].map(([name, usage]): [string, string] => [
       name,
-      `${usage.calls}, ${usage.most} in a second at most; ${usage.throttled} turned away, ${usage.failed} for good`,
+      `${usage.calls}, ${usage.most} in a second at most; ${usage.throttled} ${usage.longest > 0 ? `held up, ${usage.longest.toFixed(1)} s at most` : `turned away, ${usage.failed} for good`}`,
     ]),
     ['jobs cost', usd(after.jobs)],
     [

@@ -48,3 +48,18 @@ it('takes nothing of one quota where another turns the call away', async () => {
   expect(quotas.usage.get('few')).toMatchObject({ calls: 3, throttled: 0, failed: 0 });
   expect(quotas.usage.get('none')).toMatchObject({ calls: 0, throttled: 3, failed: 1 });
 });
+
+it('holds up in turn what is never turned away', async () => {
+  const time = new Timeline();
+  const quotas = new Quotas(time, () => 0.5);
+  const entered: number[] = [];
+  // 800 at once, and 500 a second.
+  for (let n = 0; n < 5; n++)
+    time.in(0, async () => {
+      await quotas.wait('StateTransition', 400);
+      entered.push(time.seconds);
+    });
+  await time.run();
+  expect(entered).toEqual([0, 0, 0.8, 1.6, 2.4]);
+  expect(quotas.usage.get('StateTransition')).toMatchObject({ calls: 2000, throttled: 3, longest: 2.4 });
+});

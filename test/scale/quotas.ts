@@ -44,6 +44,8 @@ export interface Usage {
   throttled: number;
   /** Calls that were turned away each time, so that whoever made them was told. */
   failed: number;
+  /** The seconds that one was held up where it was not turned away, but waited in turn. */
+  longest: number;
   /** The most in one second. */
   most: number;
   second: number;
@@ -77,45 +79,53 @@ export class Quotas {
     }
   }
 
-  /** Waits until there is room, however long: a state is entered later, and never not at all. */
+  /** Takes it, and waits in turn where there is too little: a state is entered later, and never not at all. */
   async wait(name: QuotaName, count: number): Promise<void> {
-    while (this.#take([need(name, count)]).length > 0) await this.#time.sleep(count / QUOTAS[name].perSecond);
+    const { perSecond } = QUOTAS[name];
+    const bucket = this.#bucket(name, QUOTAS[name]);
+    bucket.left -= count;
+    const usage = this.#of(name);
+    this.#count(usage, count);
+    if (bucket.left >= 0) return;
+    usage.throttled++;
+    usage.longest = Math.max(usage.longest, -bucket.left / perSecond);
+    await this.#time.sleep(-bucket.left / perSecond);
+  }
+
+  #bucket(key: string, quota: Quota): { left: number; at: number } {
+    const now = this.#time.seconds;
+    const bucket = this.#buckets.get(key) ?? { left: quota.bucket, at: now };
+    this.#buckets.set(key, bucket);
+    bucket.left = Math.min(quota.bucket, bucket.left + (now - bucket.at) * quota.perSecond);
+    bucket.at = now;
+    return bucket;
+  }
+
+  #count(usage: Usage, count: number): void {
+    const second = Math.floor(this.#time.seconds);
+    if (usage.second !== second) [usage.second, usage.inSecond] = [second, 0];
+    usage.calls += count;
+    usage.inSecond += count;
+    usage.most = Math.max(usage.most, usage.inSecond);
   }
 
   /** Takes all that is needed, or nothing; answers what there is too little of. */
   #take(needs: readonly Need[]): readonly Need[] {
-    const now = this.#time.seconds;
-    const buckets = needs.map(({ name, key = name, quota }) => {
-      const bucket = this.#buckets.get(key) ?? { left: quota.bucket, at: now };
-      this.#buckets.set(key, bucket);
-      bucket.left = Math.min(quota.bucket, bucket.left + (now - bucket.at) * quota.perSecond);
-      bucket.at = now;
-      return bucket;
-    });
+    const buckets = needs.map(({ name, key = name, quota }) => this.#bucket(key, quota));
     const short = needs.filter(({ count }, index) => (buckets[index]?.left ?? 0) < count);
-    const isFree = short.length === 0;
+    for (const { name } of short) this.#of(name).throttled++;
+    if (short.length > 0) return short;
     for (const [index, { name, count }] of needs.entries()) {
-      const usage = this.#of(name);
-      usage.calls += isFree ? count : 0;
       const bucket = buckets[index];
-      if (isFree && bucket) bucket.left -= count;
-      else if ((bucket?.left ?? 0) < count) usage.throttled++;
-      const second = Math.floor(now);
-      if (usage.second !== second) [usage.second, usage.inSecond] = [second, 0];
-      usage.inSecond += isFree ? count : 0;
-      usage.most = Math.max(usage.most, usage.inSecond);
+      if (bucket) bucket.left -= count;
+      this.#count(this.#of(name), count);
     }
     return short;
   }
 
   #of(name: string): Usage {
     const usage = this.usage.get(name) ?? {
-      calls: 0,
-      throttled: 0,
-      failed: 0,
-      most: 0,
-      second: 0,
-      inSecond: 0,
+      ...{ calls: 0, throttled: 0, failed: 0, longest: 0, most: 0, second: 0, inSecond: 0 },
     };
     this.usage.set(name, usage);
     return usage;
