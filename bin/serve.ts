@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { trouble } from '../local/aws/damage.ts';
 import { privateFolder, shutBelow } from '../local/private-files.ts';
 import { CommandFailure, Interrupted } from './failures.ts';
-import { TERMINATION } from './interrupt.ts';
+import { heed, TERMINATION } from './interrupt.ts';
 import { warn } from './warn.ts';
 
 /** Something that serves until it is closed. */
@@ -54,7 +54,7 @@ export async function serveUntilStopped(
 
 function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of TERMINATION) process.once(signal, () => resolve());
+    heed(TERMINATION, resolve);
   });
 }
 

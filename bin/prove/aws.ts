@@ -1,6 +1,5 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { CommandFailure } from '../failures.ts';
+import { CommandEnded, commandOutput } from './command-output.ts';
 
 /** AWS has refused a call, by the name of its error. */
 export class AwsFailure extends Error {
@@ -17,22 +16,17 @@ export class AwsFailure extends Error {
 /** Runs the AWS CLI with these arguments; answers the document that it prints, or undefined where that is none. */
 export type Aws = <T>(...args: readonly string[]) => Promise<T>;
 
-/** Its answers are lists of a whole account's. */
-const MOST_BYTES = 64 * 2 ** 20;
-
 /** The AWS CLI, with the credentials that it finds itself. */
 export function createAws(region: string | undefined): Aws {
   const always = ['--output', 'json', ...(region === undefined ? [] : ['--region', region])];
   return async <T>(...args: readonly string[]): Promise<T> => {
     try {
-      const { stdout } = await promisify(execFile)('aws', [...args, ...always], {
-        env: { ...process.env, AWS_PAGER: '' },
-        maxBuffer: MOST_BYTES,
-      });
+      const stdout = await commandOutput('aws', [...args, ...always], { AWS_PAGER: '' });
       return (stdout.trim() === '' ? undefined : JSON.parse(stdout)) as T;
     } catch (error) {
-      const { code, stderr = '' } = error as { code?: unknown; stderr?: string };
-      if (code === 'ENOENT') throw new CommandFailure('there is no "aws" on PATH: install the AWS CLI');
+      const stderr = error instanceof CommandEnded ? error.stderr : '';
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+        throw new CommandFailure('there is no "aws" on PATH: install the AWS CLI');
       if (error instanceof SyntaxError) throw new AwsFailure('the AWS CLI printed no JSON', '');
       const said = stderr.trim().split('\n').at(-1) || String(error);
       throw new AwsFailure(said, /An error occurred \(([A-Za-z.]+)\)/.exec(stderr)?.[1] ?? '');

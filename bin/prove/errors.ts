@@ -30,11 +30,12 @@ async function makeProbe({ aws, atEnd, eventually }: Ground): Promise<{ function
       },
     ],
   };
+  // Before it is made: of a call whose answer is lost nobody knows what it did.
+  atEnd(`the role ${name}`, () => gone(aws('iam', 'delete-role', '--role-name', name)));
   const { Role } = await aws<{ Role: { Arn: string } }>(
     ...['iam', 'create-role', '--role-name', name, '--assume-role-policy-document', JSON.stringify(trust)],
   );
   const partition = Role.Arn.split(':')[1];
-  atEnd(`the role ${name}`, () => aws('iam', 'delete-role', '--role-name', name));
   const policy = {
     Version: '2012-10-17',
     Statement: [
@@ -45,12 +46,12 @@ async function makeProbe({ aws, atEnd, eventually }: Ground): Promise<{ function
       },
     ],
   };
+  atEnd(`the policy of the role ${name}`, () =>
+    gone(aws('iam', 'delete-role-policy', '--role-name', name, '--policy-name', 'invoke')),
+  );
   await aws(
     ...['iam', 'put-role-policy', '--role-name', name, '--policy-name', 'invoke'],
     ...['--policy-document', JSON.stringify(policy)],
-  );
-  atEnd(`the policy of the role ${name}`, () =>
-    aws('iam', 'delete-role-policy', '--role-name', name, '--policy-name', 'invoke'),
   );
   const folder = await mkdtemp(join(tmpdir(), 'xensnap-probe-'));
   try {
@@ -76,6 +77,7 @@ async function makeProbe({ aws, atEnd, eventually }: Ground): Promise<{ function
       '--zip-file',
       `fileb://${file}`,
     ];
+    atEnd(`the function ${name}`, () => gone(aws('lambda', 'delete-function', '--function-name', name)));
     const made = await eventually(async () => {
       try {
         return await aws<{ FunctionArn: string }>(...create, ...sizes);
@@ -86,11 +88,20 @@ async function makeProbe({ aws, atEnd, eventually }: Ground): Promise<{ function
       }
     }, 60);
     expect(made !== undefined, 'the role that was just made cannot be assumed after a minute');
-    atEnd(`the function ${name}`, () => aws('lambda', 'delete-function', '--function-name', name));
     await aws('lambda', 'wait', 'function-active-v2', '--function-name', name);
     return { function: made.FunctionArn, role: Role.Arn };
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What has not been made need not be deleted. */
+async function gone(deleting: Promise<unknown>): Promise<void> {
+  try {
+    await deleting;
+  } catch (error) {
+    const { code } = error as Partial<AwsFailure>;
+    if (code !== 'NoSuchEntity' && code !== 'ResourceNotFoundException') throw error;
   }
 }
 

@@ -1,12 +1,12 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { authOptions } from '../auth/authentication.ts';
 import { type ClientOptions, createClient } from '../client.ts';
 import { CommandFailure, UsageFailure } from '../failures.ts';
-import { createAws } from './aws.ts';
+import { heed, TERMINATION } from '../interrupt.ts';
+import { AwsFailure, createAws } from './aws.ts';
 import { CALLERS } from './callers.ts';
 import type { Section } from './check.ts';
+import { CommandEnded, commandOutput } from './command-output.ts';
 import { DEPLOY, NETWORK } from './deploy.ts';
 import { CANCEL, ENDS } from './ends.ts';
 import { ERRORS } from './errors.ts';
@@ -44,7 +44,7 @@ interface Options extends ClientOptions {
 const HELP = `
 It needs the AWS CLI with credentials of the stack's account. What it makes it takes away: jobs are cancelled, and
 their images deleted by "openstack image delete", where the OpenStack client is on PATH and logs in by its OS_ variables.
-It exits with 1 if a check failed or something was left.
+It exits with 1 if a check failed, something was left, or it was interrupted.
 
 Sections: ${NAMES.join(', ')}
 
@@ -77,7 +77,7 @@ export async function prove(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const usage = error instanceof CommanderError || error instanceof UsageFailure;
-    if (!usage && !(error instanceof CommandFailure)) throw error;
+    if (!usage && !(error instanceof CommandFailure || error instanceof AwsFailure)) throw error;
     process.stderr.write(`prove-aws: ${error.message.replace(/^error: /, '')}\n`);
     return usage ? 2 : 1;
   }
@@ -97,15 +97,19 @@ async function proveStack(
   const stack = await findStack(aws, name);
   const client = createClient({ ...auth, api: stack.apiUrl });
   const stopping = new AbortController();
+  // Nobody may read any more, by `| head` or a terminal that was closed: what was made is taken away all the same.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   // What was made is still taken away; who cannot wait for that interrupts once more.
-  const stop = () => stopping.abort();
-  process.once('SIGINT', stop);
+  const release = heed(TERMINATION, () => {
+    stopping.abort();
+    process.stderr.write('prove-aws: interrupted; takes away what it made. Once more, and that is left.\n');
+  });
   try {
     const { signal } = stopping;
     const { ground, undoAll } = groundOf({ aws, stack, client, vms: vm, deleteImage, signal });
     return await runChecks(sections, { ground, undoAll, disturb, signal, print });
   } finally {
-    process.off('SIGINT', stop);
+    release();
   }
 }
 
@@ -125,9 +129,10 @@ function print(line: string): void {
 /** By OpenStack's own client: xensnap deletes no image because somebody says so. One that is gone is well. */
 async function deleteImage(id: string): Promise<void> {
   try {
-    await promisify(execFile)('openstack', ['image', 'delete', id]);
+    await commandOutput('openstack', ['image', 'delete', id]);
   } catch (error) {
-    const { stderr = '', message } = error as { stderr?: string; message: string };
+    const { message } = error as Error;
+    const stderr = error instanceof CommandEnded ? error.stderr : '';
     if (/No image found|No Image found|404/.test(stderr)) return;
     throw new CommandFailure(`delete it by hand: ${stderr.trim().split('\n').at(-1) || message}`);
   }

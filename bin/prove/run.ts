@@ -34,7 +34,7 @@ export async function runChecks(
     for (const what of left) print(`${coloured('FAIL')}  left     ${printable(what)}`);
   }
   print(`${counted.pass} passed, ${counted.FAIL + left.length} failed, ${counted.skip} skipped`);
-  return counted.FAIL + left.length === 0 ? 0 : 1;
+  return counted.FAIL + left.length === 0 && !signal.aborted ? 0 : 1;
 }
 
 const INTERRUPTED: Verdict = { is: 'skip', why: 'interrupted' };

@@ -1,7 +1,8 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { zipOf } from '../../bin/prove/zip.ts';
@@ -29,6 +30,7 @@ stand(
   `${NOTE}const answers = JSON.parse(readFileSync(${JSON.stringify(join(folder, 'answers.json'))}, 'utf8'));
 const name = args.slice(0, 2).join(' ');
 const answer = answers[name];
+if (answers.slow === name) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
 if (answer === undefined || typeof answer === 'string') {
   console.error('\\nAn error occurred (' + (answer ?? 'Unexpected') + ') when calling the operation: ' + name);
   process.exit(254);
@@ -63,13 +65,17 @@ function stackAt(url: string, resources: Record<string, string[]> = {}): Record<
   };
 }
 
+const env = { PATH: `${folder}:${process.env.PATH}`, NO_COLOR: '1' };
+const commandLine = (args: readonly string[]) => [
+  ...[PROVE, 'xensnap-example', '--auth', 'token', '--token-file', TOKEN],
+  ...args,
+];
+
 /** Runs the command with these answers of AWS's; its lines without the colours. */
 async function prove(answers: object, args: readonly string[]) {
   writeFileSync(join(folder, 'answers.json'), JSON.stringify(answers));
-  const env = { PATH: `${folder}:${process.env.PATH}`, NO_COLOR: '1' };
-  const all = ['xensnap-example', '--auth', 'token', '--token-file', TOKEN, ...args];
   return new Promise<{ status: number; lines: string[]; stderr: string }>((resolve) => {
-    execFile(process.execPath, [PROVE, ...all], { env }, (error, stdout, stderr) =>
+    execFile(process.execPath, commandLine(args), { env }, (error, stdout, stderr) =>
       resolve({ status: Number(error?.code ?? 0), lines: stdout.trimEnd().split('\n'), stderr }),
     );
   });
@@ -191,6 +197,7 @@ it('takes its role away where the function could not be made, and says what is l
     'iam create-role': { Role: { Arn: 'arn:aws:iam::1:role/x' } },
     'iam put-role-policy': {},
     'iam delete-role-policy': {},
+    'lambda delete-function': 'ResourceNotFoundException',
     'iam delete-role': 'AccessDenied',
   };
   const { lines } = await prove(answers, ['--only', 'errors', '--disturb']);
@@ -206,6 +213,39 @@ it('takes its role away where the function could not be made, and says what is l
     /^FAIL {2}left {5}the role xensnap-probe-[0-9a-f]{8}: An error occurred \(AccessDenied\)/,
   );
   expect(lines.at(-1)).toBe('0 passed, 6 failed, 0 skipped');
+});
+
+it('takes away what is being made when Ctrl-C comes, though npm hands it on once more', async () => {
+  const { url } = await api({});
+  const answers = {
+    ...stackAt(url),
+    slow: 'iam create-role',
+    'iam create-role': { Role: { Arn: 'arn:aws:iam::1:role/x' } },
+    'iam put-role-policy': 'LimitExceeded',
+    'iam delete-role-policy': 'NoSuchEntity',
+    'iam delete-role': {},
+  };
+  writeFileSync(join(folder, 'answers.json'), JSON.stringify(answers));
+  const args = commandLine(['--only', 'errors', '--disturb']);
+  // The terminal gives it to everybody in the process group.
+  const child = spawn(process.execPath, args, { env, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  const lines = text(child.stdout);
+  await expect.poll(called, { timeout: 10_000 }).toContainEqual(expect.stringMatching(/^iam create-role/));
+  process.kill(-(child.pid ?? 0), 'SIGINT');
+  child.kill('SIGINT');
+  expect(await ended).toBe(1);
+  expect(called().at(-1)).toMatch(/^iam delete-role /);
+  expect(await lines).toMatch(/skip {2}errors .*: interrupted\n0 passed, 1 failed, 4 skipped\n$/);
+});
+
+it('says in one line that the AWS CLI does not know who asks', async () => {
+  const { status, stderr } = await prove({ 'cloudformation describe-stacks': 'ExpiredToken' }, []);
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr:
+      'prove-aws: An error occurred (ExpiredToken) when calling the operation: cloudformation describe-stacks\n',
+  });
 });
 
 it('switches on again what it has switched off, and ends the job that it has begun', async () => {

@@ -50,11 +50,18 @@ it('takes a cancelled job as the success of cancel --wait', async () => {
   expect((await xensnap(['cancel', JOB_ID, '--wait', '--api', api.url])).status).toBe(0);
 });
 
-it('says at Ctrl-C that the job goes on, and how to cancel it', async () => {
+it.each([
+  ['at Ctrl-C', 0],
+  ['at Ctrl-C that npm hands on once more', 5],
+])('says %s that the job goes on, and how to cancel it', async (_, echoes) => {
   await using api = await apiOf({ progress: 40 });
   const running = startXensnap(['snapshot', 'web-1', '--wait', '--api', api.url]);
   await running.printed('PollUpload  40 %');
   running.signal('SIGINT');
+  for (let n = 0; n < echoes; n++) {
+    await new Promise(setImmediate);
+    running.signal('SIGINT');
+  }
   const { status, stderr } = await running.ended;
   expect(status).toBe(130);
   expect(stderr).toBe(`xensnap: the job goes on; cancel it with: xensnap cancel ${JOB_ID}\n`);
