@@ -6,6 +6,7 @@ import { lambdaRuntime, type Runtime } from './runtime/executions.ts';
 import { tellAges } from './schedules/ages.ts';
 import { beginRuns } from './schedules/begin.ts';
 import { expandSchedule } from './schedules/expand.ts';
+import { askOnce } from './schedules/pool-vms.ts';
 import { inTurns } from './schedules/turns.ts';
 
 /** Schedules that are expanded at a time: one whose pool hangs does not hold up the others. */
@@ -46,8 +47,9 @@ export async function tick(
   const started = clock.now().getTime();
   const isIn = (seconds: number) => clock.now().getTime() <= started + seconds * 1000;
   const due = inTurns(await store.schedules.due(clock.now()), ({ project }) => project);
+  const vmsOf = askOnce(runtime);
   await mapBounded(due, EXPANDED_AT_ONCE, async ({ id }) => {
-    if (isIn(EXPAND_SECONDS)) await attempt(() => expandSchedule(id, runtime));
+    if (isIn(EXPAND_SECONDS)) await attempt(() => expandSchedule(id, runtime, vmsOf));
   });
   await attempt(() =>
     beginRuns(runtime, { snapshot: request, restore }, { hasTime: () => isIn(BEGIN_SECONDS) }),

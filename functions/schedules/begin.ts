@@ -12,6 +12,7 @@ import { asJobError } from '../translate.ts';
 import { isAskedForAgain, isInTime, mayPass } from './made-up.ts';
 import { isLate, LEAST_WAIT_MS, missed } from './nominal-time.ts';
 import { jobOfRun, noteRefused, noteTested, runOutcomeOf, tellRun } from './outcome.ts';
+import { Refusals } from './refusals.ts';
 import type { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
 import { inTurns } from './turns.ts';
@@ -54,17 +55,15 @@ export async function beginRuns(
   );
   const isTimeToLook = now.getUTCMinutes() % LOOK_MINUTES === 0 || (await store.runs.countBegun()) <= FEW;
   const begun = isTimeToLook ? await Array.fromAsync(store.runs.begun()) : [];
-  /** Projects that have as many jobs as they may: their other runs wait for a later tick. */
-  const full = new Set<string | undefined>();
+  const refusals = new Refusals();
   const each = [
     ...waiting.map((run) => ({ run, isBegun: false })),
     ...begun.map((run) => ({ run, isBegun: true })),
   ];
   await mapBounded(each, AT_ONCE, async ({ run, isBegun }) => {
-    if (!hasTime() || (full.has(run.project) && !isBegun)) return;
+    if (!hasTime() || (refusals.mustWait(run, now) && !isBegun)) return;
     try {
-      const refused = await goOn(run, isBegun, runtime, requests);
-      if (refused?.name === 'QuotaExceeded') full.add(run.project);
+      await goOn(run, isBegun, runtime, requests, refusals);
     } catch (error) {
       const { scheduleId, nominal, vmUuid: vm } = run;
       log.error('a scheduled run is left for the next tick', {
@@ -88,36 +87,35 @@ function shareOf(minute: number, runs: readonly Run[]): readonly Run[] {
   return runs.filter((run) => share(run) === minute % TICKS_AT_ONCE);
 }
 
-/** Answers what the job was refused with, where it is to be asked for again. */
 async function goOn(
   run: Run,
   isBegun: boolean,
   runtime: Runtime,
   requests: Requests,
-): Promise<Reason | undefined> {
+  refusals: Refusals,
+): Promise<void> {
   const job = await jobOfRun(run, runtime);
-  if (!job) return ask(run, runtime, requests);
+  if (!job) return ask(run, runtime, requests, refusals);
   if (!isFinished(job)) {
     // It was asked for by a tick that could not say so.
     if (!isBegun) await runtime.store.runs.begin(run);
-    return undefined;
+    return;
   }
   const { reason, ...told } = runOutcomeOf(job);
   if (reason && isAskedForAgain(run, job, reason, runtime.clock.now())) {
     // Its id is spent: the next tick asks with another.
     await runtime.store.runs.retry(run, randomUUID(), reason);
-    return undefined;
+    return;
   }
   if (job.machine === 'restore') await noteTested(job, runtime);
   await tellRun(run, job.id, { ...told, reason }, runtime);
-  return undefined;
 }
 
-async function ask(run: Run, runtime: Runtime, requests: Requests): Promise<Reason | undefined> {
+async function ask(run: Run, runtime: Runtime, requests: Requests, refusals: Refusals): Promise<void> {
   const { store, clock } = runtime;
   const now = clock.now();
   const schedule = await store.schedules.get(run.scheduleId);
-  const tell = async (outcome: 'failed' | 'skipped', reason: Reason): Promise<undefined> => {
+  const tell = async (outcome: 'failed' | 'skipped', reason: Reason): Promise<void> => {
     if (run.test && outcome === 'failed') await noteRefused(run, reason, runtime);
     await tellRun(run, run.jobId, { outcome, reason }, runtime);
     // There is no job of it that would be counted.
@@ -130,22 +128,26 @@ async function ask(run: Run, runtime: Runtime, requests: Requests): Promise<Reas
     if (run.problem && (late || run.problem.name !== 'QuotaExceeded')) return tell('failed', run.problem);
     if (late) return tell('skipped', missed(now));
   }
+  const wait = async (reason: Reason): Promise<void> => {
+    if (run.problem?.message !== reason.message) await store.runs.trouble(run, reason);
+  };
+  const away = refusals.poolOf(run);
+  if (away) return wait(away);
   try {
     if (run.test) await askTest(run, run.test, schedule, runtime, requests);
     else await askBackup(run, schedule, runtime, requests);
   } catch (error) {
     const reason = asJobError(error);
     if (mayPass(reason)) {
-      if (run.problem?.message !== reason.message) await store.runs.trouble(run, reason);
-      return reason;
+      refusals.note(run, reason);
+      return wait(reason);
     }
     // A rotation may have deleted what was to be tested.
     await tell(run.test && reason.name === 'ImageNotFound' ? 'skipped' : 'failed', reason);
     if (schedule.vm && GONE.includes(reason.name)) await disable(schedule, reason, runtime);
-    return undefined;
+    return;
   }
   await store.runs.begin(run);
-  return undefined;
 }
 
 /** Of each run its own, and of a schedule's last changes who answers for it. */

@@ -1,4 +1,3 @@
-import type { VmRecord } from '../../xapi/types.ts';
 import { mapBounded, within } from '../bounded.ts';
 import { type Reason, XensnapError } from '../errors.ts';
 import { REAL_VMS } from '../pool/vms.ts';
@@ -6,14 +5,12 @@ import { allowedVms } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { KnownVm } from '../store/backups.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
+import { factsOf, type VmFacts } from './pool-vms.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 import { poolsOf, selects } from './select.ts';
 import { nextNominal } from './timing.ts';
 
 type Deps = Pick<BaseRuntime, 'config' | 'withSession'>;
-
-/** What is kept of a VM's record, which has some 10 KB: of twenty thousand whole ones a Lambda would have no memory left. */
-export type VmFacts = Pick<VmRecord, 'uuid' | 'name_label' | 'tags'>;
 
 /** The VMs of the pools as they are now, and the pools that did not tell theirs. */
 export interface PoolVms {
@@ -41,10 +38,6 @@ export async function vmsOfPools({ config, withSession }: Deps, seconds: number)
     }
   });
   return { vms, away };
-}
-
-function factsOf(records: Readonly<Record<string, VmRecord>>): VmFacts[] {
-  return Object.values(records).map(({ uuid, name_label, tags }) => ({ uuid, name_label, tags }));
 }
 
 /** A VM that enabled schedules with a next time cover. */

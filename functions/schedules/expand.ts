@@ -7,6 +7,7 @@ import { asJobError } from '../translate.ts';
 import { expandTests } from './expand-tests.ts';
 import { endOf, LEAST_WAIT_MS, lateFrom, missed, type NominalTime } from './nominal-time.ts';
 import { tellRun } from './outcome.ts';
+import type { VmsOf } from './pool-vms.ts';
 import type { Run, RunOutcome } from './run.ts';
 import type { Schedule, ScheduledVm } from './schedule.ts';
 import { type Selected, selectVms } from './select.ts';
@@ -31,8 +32,9 @@ type AllFound = Found & Pick<Schedule, 'nextTestAt'>;
 /**
  * Puts the runs of a schedule's times that have come on record, one for each VM, under a claim, so that of two ticks
  * at once one does it. A tick that dies half-way leaves the schedule due: the next one makes what is missing.
+ * @param vmsOf asks the pools; for all schedules of a tick the same
  */
-export async function expandSchedule(id: string, runtime: Runtime): Promise<void> {
+export async function expandSchedule(id: string, runtime: Runtime, vmsOf: VmsOf): Promise<void> {
   const { store, clock } = runtime;
   const now = clock.now();
   const until = new Date(now.getTime() + CLAIM_SECONDS * 1000);
@@ -40,7 +42,7 @@ export async function expandSchedule(id: string, runtime: Runtime): Promise<void
   if (!schedule) return;
   let found: AllFound = schedule;
   try {
-    const { nextAt, askUntil } = await expand(schedule, now.getTime(), runtime);
+    const { nextAt, askUntil } = await expand(schedule, now.getTime(), runtime, vmsOf);
     const { nextTestAt } = schedule;
     const times = { ...(nextAt !== undefined && { nextAt }), ...(askUntil !== undefined && { askUntil }) };
     found = { ...times, ...(nextTestAt !== undefined && { nextTestAt }) };
@@ -52,7 +54,7 @@ export async function expandSchedule(id: string, runtime: Runtime): Promise<void
 }
 
 /** Where several times have come, the newest counts if it is not too late for it; the others are missed. */
-async function expand(schedule: Schedule, now: number, runtime: Runtime): Promise<Found> {
+async function expand(schedule: Schedule, now: number, runtime: Runtime, vmsOf: VmsOf): Promise<Found> {
   if (schedule.nextAt === undefined || Date.parse(schedule.nextAt) > now) return schedule;
   let time = nominalTimeAt(schedule, Date.parse(schedule.nextAt));
   for (let missed = 0; time.next !== undefined && time.next <= now; missed++) {
@@ -61,7 +63,7 @@ async function expand(schedule: Schedule, now: number, runtime: Runtime): Promis
     time = nominalTimeAt(schedule, time.next);
   }
   const asked = schedule.askUntil !== undefined && time.nominal === Date.parse(schedule.nextAt);
-  if (asked || now < lateFrom(time)) return makeRuns(schedule, time, now, runtime);
+  if (asked || now < lateFrom(time)) return makeRuns(schedule, time, now, runtime, vmsOf);
   await noteMissed(schedule, time, runtime);
   return comesNextAt(time.next);
 }
@@ -71,8 +73,9 @@ async function makeRuns(
   time: NominalTime,
   now: number,
   runtime: Runtime,
+  vmsOf: VmsOf,
 ): Promise<Found> {
-  const { vms, unasked } = await select(schedule, runtime);
+  const { vms, unasked } = await select(schedule, runtime, vmsOf);
   await mapBounded(vms, WRITES_AT_ONCE, (vm) => create(schedule, time, vm, runtime));
   const askUntil =
     schedule.askUntil ??
@@ -86,9 +89,9 @@ async function makeRuns(
   return comesNextAt(time.next);
 }
 
-async function select(schedule: Schedule, runtime: Runtime): Promise<Selected> {
+async function select(schedule: Schedule, runtime: Runtime, vmsOf: VmsOf): Promise<Selected> {
   try {
-    return await selectVms(schedule, runtime);
+    return await selectVms(schedule, runtime, vmsOf);
   } catch (error) {
     const { pool } = schedule.selector ?? {};
     return { vms: [], unasked: [{ ...(pool !== undefined && { pool }), reason: asJobError(error) }] };

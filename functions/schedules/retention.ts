@@ -2,6 +2,7 @@ import { mapBounded } from '../bounded.ts';
 import type { Reason } from '../errors.ts';
 import { type BackupSet, deviceOf, judgeBackups, listBackups, type Verdict } from '../rotation.ts';
 import type { Runtime } from '../runtime/executions.ts';
+import { askOnce } from './pool-vms.ts';
 import type { Schedule, ScheduledVm } from './schedule.ts';
 import { selectVms } from './select.ts';
 
@@ -30,7 +31,7 @@ export async function judgeRetention(
   runtime: Runtime,
 ): Promise<Retention> {
   const { clock } = runtime;
-  const { vms: selected, unasked } = await selectVms(schedule, runtime);
+  const { vms: selected, unasked } = await selectVms(schedule, runtime, askOnce(runtime));
   const vms = chosen(selected);
   const until = clock.now().getTime() + MOST_SECONDS * 1000;
   const judged = await mapBounded(vms, LISTS_AT_ONCE, async (vm) =>

@@ -3,16 +3,14 @@ import { mapBounded } from '../bounded.ts';
 import type { Config, PoolConfig } from '../config.ts';
 import type { Reason } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
-import { REAL_VMS } from '../pool/vms.ts';
 import { allowedVms } from '../projects.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
+import type { VmsOf } from './pool-vms.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 
 /** Pools that are asked at a time: all records of a pool's VMs are in memory then. */
 const POOLS_AT_ONCE = 16;
-/** A pool that hangs must not take a tick all of its time. */
-const POOL_SECONDS = 25;
 
 /** The VMs that a selector names now, and the pools that could not be asked. */
 export interface Selected {
@@ -21,23 +19,23 @@ export interface Selected {
 }
 
 /** Asks the pools for the VMs of a schedule. One VM is known without asking. */
-export async function selectVms(schedule: Schedule, runtime: Runtime): Promise<Selected> {
+export async function selectVms(
+  schedule: Schedule,
+  { config }: Pick<Runtime, 'config'>,
+  vmsOf: VmsOf,
+): Promise<Selected> {
   const { vm, selector = {} } = schedule;
   if (vm) return { vms: [vm], unasked: [] };
-  const allows = allowedVms(schedule.project, runtime.config);
+  const allows = allowedVms(schedule.project, config);
   const fits = selects(selector);
   const answers = await mapBounded(
-    poolsOf(selector, runtime.config),
+    poolsOf(selector, config),
     POOLS_AT_ONCE,
     async (pool): Promise<Selected> => {
       try {
-        const records = await runtime.withSession(
-          pool.name,
-          (xapi) => xapi.call('VM.get_all_records_where', REAL_VMS),
-          { seconds: POOL_SECONDS },
-        );
+        const all = await vmsOf(pool.name);
         // Rights first: what a caller wrote is compared with nothing that is not the caller's.
-        const fitting = Object.values<VmRecord>(records).filter((vm) => allows(vm) && fits(vm));
+        const fitting = all.filter((vm) => allows(vm) && fits(vm));
         const vms = fitting.map(({ uuid, name_label: name }) => ({ pool: pool.name, uuid, name }));
         return { vms, unasked: [] };
       } catch (error) {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Clock } from '../../../functions/clock.ts';
+import { XensnapError } from '../../../functions/errors.ts';
 import type { requestSnapshot } from '../../../functions/request.ts';
 import type { WholeRuntime } from '../../../functions/runtime.ts';
 import { tick } from '../../../functions/schedules.ts';
@@ -34,6 +35,13 @@ function poolOf(vms: number, clock: Clock = { now: () => START }): WholeRuntime 
     ...memoryRuntime(clock, new MemoryTable()),
     withSession: (_pool, use) => use({ call: async () => records } as never),
   };
+}
+
+/** The pool's configuration so many times, named `pool-0` and so on. */
+function poolsLike({ config }: WholeRuntime, count: number): WholeRuntime['config']['pools'] {
+  return config.pools.flatMap((pool) =>
+    Array.from({ length: count }, (_, n) => ({ ...pool, name: `pool-${n}` })),
+  );
 }
 
 /** Asks for jobs that are on record, and run. */
@@ -102,9 +110,13 @@ it('expands a schedule of each project in turn, however many one has, and waits 
   const { schedules, runs } = runtime.store;
   for (let n = 0; n < 50; n++)
     await schedules.create(
-      aSchedule(START, { project: 'large', selector: {}, nextAt: '2026-05-05T01:00:00.000Z' }),
+      aSchedule(START, {
+        ...{ project: 'large', selector: { pool: `pool-${n}` }, nextAt: '2026-05-05T01:00:00.000Z' },
+      }),
     );
-  const small = aSchedule(START, { project: 'small', selector: {}, nextAt: START.toISOString() });
+  const small = aSchedule(START, {
+    ...{ project: 'small', selector: { pool: 'pool-50' }, nextAt: START.toISOString() },
+  });
   await schedules.create(small);
   const bounds: unknown[] = [];
   const hanging: WholeRuntime['withSession'] = async (pool, _use, options) => {
@@ -112,7 +124,8 @@ it('expands a schedule of each project in turn, however many one has, and waits 
     now += 25_000;
     throw Object.assign(new Error(pool), { name: 'XapiReplyLost' });
   };
-  const config = { ...runtime.config, projects: Object.fromEntries(['large', 'small'].map(aProject)) };
+  const projects = Object.fromEntries(['large', 'small'].map(aProject));
+  const config = { ...runtime.config, pools: poolsLike(runtime, 51), projects };
   await tick({ ...runtime, config, withSession: hanging }, asking(runtime).request);
   // It was asked, and is to be asked again.
   expect((await schedules.get(small.id))?.askUntil).toBeDefined();
@@ -134,9 +147,11 @@ it('begins with no further schedule and no further job where its time is over, a
   const runtime = poolOf(1, { now: () => new Date(now) });
   const { schedules } = runtime.store;
   for (let n = 0; n < 12; n++)
-    await schedules.create(aSchedule(START, { selector: {}, nextAt: START.toISOString() }));
+    await schedules.create(
+      aSchedule(START, { selector: { pool: `pool-${n}` }, nextAt: START.toISOString() }),
+    );
   const waiting = async () => (await schedules.due(new Date(now))).length;
-  const slowly = { ...runtime };
+  const slowly = { ...runtime, config: { ...runtime.config, pools: poolsLike(runtime, 12) } };
   slowly.withSession = async (pool, use, options) => {
     now += 10_000;
     return runtime.withSession(pool, use, options);
@@ -212,5 +227,85 @@ it('asks for no job twice although the next looks come while one is still asking
   }
   await Promise.all(looks);
   expect([asked.length, new Set(asked).size]).toEqual([900, 900]);
+  await runtime.close();
+});
+
+it('asks a pool once in a tick, so that one that hangs keeps no schedule of another from its time', async () => {
+  let now = START.getTime();
+  const runtime = poolOf(1, { now: () => new Date(now) });
+  const { schedules } = runtime.store;
+  const config = { ...runtime.config, pools: poolsLike(runtime, 2) };
+  const nextAt = (minutes: number) => new Date(START.getTime() - minutes * 60_000).toISOString();
+  for (let n = 0; n < 40; n++)
+    await schedules.create(aSchedule(START, { selector: { pool: 'pool-0' }, nextAt: nextAt(2) }));
+  const others = Array.from({ length: 3 }, () =>
+    aSchedule(START, { selector: { pool: 'pool-1' }, nextAt: nextAt(1) }),
+  );
+  for (const other of others) await schedules.create(other);
+  const asked: string[] = [];
+  const withSession: WholeRuntime['withSession'] = async (pool, use, options) => {
+    asked.push(pool);
+    if (pool === 'pool-1') return runtime.withSession(pool, use, options);
+    now += 25_000;
+    throw Object.assign(new Error(pool), { name: 'XapiReplyLost' });
+  };
+  await tick({ ...runtime, config, withSession }, asking(runtime).request);
+  expect(asked.slice(0, 2)).toEqual(['pool-0', 'pool-1']);
+  for (const { id } of others) expect((await schedules.get(id))?.nextAt).not.toBe(nextAt(1));
+  await runtime.close();
+});
+
+it('asks for no further job of a pool that hangs, and says of each of its runs why it waits', async () => {
+  const now = START.getTime();
+  const runtime = poolOf(0, { now: () => new Date(now) });
+  const { schedules, runs } = runtime.store;
+  const schedule = aSchedule(START, { selector: {}, nextAt: '2026-05-06T02:00:00.000Z' });
+  await schedules.create(schedule);
+  for (let n = 0; n < 60; n++)
+    await runs.create(
+      {
+        ...{ scheduleId: schedule.id, nominal: START.toISOString(), backupType: 'daily', pool: 'away' },
+        ...{ vmUuid: `vm-${n}`, jobId: crypto.randomUUID() },
+        ...{ startAfter: START.toISOString(), startBefore: '2026-05-05T03:00:00.000Z' },
+      },
+      4e9,
+    );
+  let tries = 0;
+  await tick(runtime, async () => {
+    tries++;
+    await new Promise(setImmediate);
+    throw new XensnapError('PoolUnreachable', 'nothing answers');
+  });
+  expect(tries).toBeLessThanOrEqual(18);
+  const problems = (await Array.fromAsync(runs.open())).map(({ problem }) => problem?.name);
+  expect(problems).toEqual(Array.from({ length: 60 }, () => 'PoolUnreachable'));
+  await runtime.close();
+});
+
+it('says that a run is too late although its project has as many jobs as it may', async () => {
+  const now = new Date(START.getTime() + 3_600_000);
+  const runtime = poolOf(0, { now: () => now });
+  const { schedules, runs } = runtime.store;
+  const schedule = aSchedule(START, { project: 'full', selector: {}, nextAt: '2026-05-06T02:00:00.000Z' });
+  await schedules.create(schedule);
+  const add = (n: number, next: string, startBefore: string) =>
+    runs.create(
+      {
+        ...{ scheduleId: schedule.id, nominal: START.toISOString(), next, backupType: 'daily' },
+        ...{ pool: 'demo', vmUuid: `vm-${n}`, jobId: crypto.randomUUID(), project: 'full' },
+        ...{ startAfter: START.toISOString(), startBefore },
+      },
+      4e9,
+    );
+  for (let n = 0; n < 40; n++) await add(n, '2026-05-06T02:00:00.000Z', '2026-05-05T04:00:00.000Z');
+  await add(99, '2026-05-05T03:00:00.000Z', '2026-05-05T03:00:00.000Z');
+  const config = { ...runtime.config, projects: Object.fromEntries(['full'].map(aProject)) };
+  await tick({ ...runtime, config }, async () => {
+    await new Promise(setImmediate);
+    throw new XensnapError('QuotaExceeded', 'as many as it may');
+  });
+  const all = await Array.fromAsync(runs.ofDay('2026-05-05'));
+  expect(all.find(({ vmUuid }) => vmUuid === 'vm-99')).toMatchObject({ outcome: 'skipped' });
+  expect(all.filter(({ outcome }) => outcome === undefined)).toHaveLength(40);
   await runtime.close();
 });
