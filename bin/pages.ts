@@ -48,3 +48,8 @@ export async function everyAnswer<T extends { readonly next: string | null }>(
   }
   return answers;
 }
+
+/** What some page could not look at, each once: what a page lacks is on no later one either. */
+export function eachOnce<T>(items: readonly T[], keyOf: (item: T) => string | null): T[] {
+  return [...new Map(items.map((item) => [keyOf(item), item])).values()];
+}

@@ -4,7 +4,7 @@ import type { ApiClient } from '../client.ts';
 import { CommandFailure } from '../failures.ts';
 import { age, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
-import { everyAnswer } from '../pages.ts';
+import { eachOnce, everyAnswer } from '../pages.ts';
 import { table } from '../table.ts';
 
 export function reportCommand(): Command {
@@ -28,7 +28,7 @@ export function reportCommand(): Command {
     });
 }
 
-/** All pages of a report as one, with the last one's summary: it was made last. */
+/** All pages of a report as one, with the last one's summary, which was made last, and the gaps of all. */
 async function wholeReport(client: ApiClient, query: Readonly<Record<string, string>>): Promise<ReportView> {
   const pages = await everyAnswer<ReportView>(client, '/reports', query);
   const last = pages.at(-1) ?? pages[0];
@@ -41,6 +41,10 @@ async function wholeReport(client: ApiClient, query: Readonly<Record<string, str
     vms: pages.flatMap(({ vms }) => vms),
     unprotected: pages.flatMap(({ unprotected }) => unprotected),
     due: pages.flatMap(({ due }) => due),
+    gaps: eachOnce(
+      pages.flatMap(({ gaps }) => gaps),
+      ({ what }) => what,
+    ),
   };
 }
 

@@ -3,7 +3,7 @@ import type { RetentionView } from '../../functions/api/retention-view.ts';
 import type { ApiClient } from '../client.ts';
 import { size, time } from '../format.ts';
 import { type ApiOptions, apiCommand, show } from '../options.ts';
-import { everyAnswer } from '../pages.ts';
+import { eachOnce, everyAnswer } from '../pages.ts';
 import { table } from '../table.ts';
 
 export function retentionCommand(): Command {
@@ -16,7 +16,9 @@ export function retentionCommand(): Command {
       const path = `/schedules/${encodeURIComponent(id)}/retention`;
       const all = async (client: ApiClient): Promise<RetentionView> => {
         const answers = await everyAnswer<RetentionView>(client, path);
-        return { ...answers[0], vms: answers.flatMap(({ vms }) => vms), next: null };
+        const vms = answers.flatMap((answer) => answer.vms);
+        const unasked = answers.flatMap((answer) => answer.unasked);
+        return { ...answers[0], vms, unasked: eachOnce(unasked, ({ pool }) => pool), next: null };
       };
       await show(options, all, retentionText);
     });

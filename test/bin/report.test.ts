@@ -168,7 +168,7 @@ it('shows the day’s tests, when each VM was last proved to restore, and whose 
   expect(stdout).not.toContain('schedule t');
 });
 
-it('follows the pages, and judges by what the last one counts', async () => {
+it('follows the pages, judges by what the last one counts, and tells what any could not look at', async () => {
   const run = {
     ...{ scheduleId: 's', nominal: '2026-05-05T02:00:00.000Z', pool: 'demo', backupType: 'daily' },
     ...{ jobId: null, finishedAt: null, reason: null },
@@ -178,11 +178,16 @@ it('follows the pages, and judges by what the last one counts', async () => {
     '': aReport({
       runs: [{ ...run, vm: WEB_1 }],
       next: 'a-marker',
+      gaps: [
+        { what: 'the VMs of the pool "b"', reason: { name: 'XapiBusy', message: 'slow' } },
+        { what: 'backups in Glance', reason: { name: 'TimedOut', message: 'late' } },
+      ],
       omitted: { ...NOTHING_OMITTED, runs: 1 },
     }),
     '&marker=a-marker': aReport({
       runs: [{ ...run, vm: { ...WEB_1, name: 'web-2' } }],
       summary: { ...NOTHING, ok: false, failed: 1 },
+      gaps: [{ what: 'backups in Glance', reason: { name: 'TimedOut', message: 'late' } }],
     }),
   };
   await using api = await stubApi(
@@ -195,4 +200,8 @@ it('follows the pages, and judges by what the last one counts', async () => {
     ...[true, true, false],
   ]);
   expect([status, stderr]).toEqual([1, expect.stringContaining('1 failed')]);
+  expect(stdout.match(/Not looked at: .*/g)).toEqual([
+    'Not looked at: the VMs of the pool "b". slow',
+    'Not looked at: backups in Glance. late',
+  ]);
 });

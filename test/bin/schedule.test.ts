@@ -165,3 +165,16 @@ it('lists, removes and says what a rotation would delete', async () => {
   const retention = await xensnap(['retention', ID, '--dry-run', ...at]);
   expect(retention.stdout).toMatch(/image-1 .*delete +only 1 stay/);
 });
+
+it('says of a retention in pages which pools were away on any of them', async () => {
+  const page = (more: object) => () =>
+    [200, { keep: 1, backupType: 'daily', vms: [], ...more }] as [number, object];
+  const away = { pool: 'b', reason: { name: 'XapiBusy', message: 'slow' } };
+  await using api = await stubApi({
+    [`GET ${PATH}/retention`]: page({ unasked: [], next: 'm' }),
+    [`GET ${PATH}/retention?marker=m`]: page({ unasked: [away], next: 'n' }),
+    [`GET ${PATH}/retention?marker=n`]: page({ unasked: [away], next: null }),
+  });
+  const { stdout } = await xensnap(['retention', ID, '--api', api.url]);
+  expect(stdout.match(/^b: slow$/gm)).toHaveLength(1);
+});
