@@ -29,6 +29,7 @@ export const DEPLOY: readonly Check[] = [
         const is = `${made.Runtime} on ${made.Architectures.join()}, ${made.LastUpdateStatus}`;
         expect(is === 'nodejs24.x on arm64, Successful', `${name}: ${is}`);
       }
+      expect(functions.length > 0, 'the stack has none');
       return `${functions.length} functions`;
     },
   },
@@ -36,6 +37,7 @@ export const DEPLOY: readonly Check[] = [
     line: 'every secret that the stack has made has a value',
     async run({ aws, stack }) {
       const secrets = [...stack.all('AWS::SecretsManager::Secret').values()];
+      if (secrets.length === 0) throw new CannotTell('it has made none: its settings name others');
       for (const secret of secrets) {
         const { VersionIdsToStages = {} } = await aws<{ VersionIdsToStages?: Record<string, string[]> }>(
           'secretsmanager',

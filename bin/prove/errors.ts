@@ -137,8 +137,11 @@ const retried = (line: string, how: string): Check => ({
     const { States } = JSON.parse(await definitionOf(ground)) as {
       States: Record<string, { Type: string; Resource?: string; Retry?: { ErrorEquals: string[] }[] }>;
     };
-    const without = Object.entries(States)
-      .filter(([, { Type, Resource }]) => Type === 'Task' && Resource?.includes(':function:'))
+    const steps = Object.entries(States).filter(
+      ([, { Type, Resource }]) => Type === 'Task' && Resource?.includes(':function:'),
+    );
+    expect(steps.length > 0, 'the state machine calls no function');
+    const without = steps
       .filter(([, { Retry = [] }]) => !Retry.some(({ ErrorEquals }) => ErrorEquals.includes(error)))
       .map(([name]) => name);
     expect(without.length === 0, `"${error}" (${cause}) is in no Retry of ${without.join(', ')}`);

@@ -44,7 +44,20 @@ export const QUEUE: readonly Check[] = [
     async run(ground) {
       const url = ground.stack.one('AWS::SQS::Queue', 'HostQueue');
       const group = ['--message-group-id', 'prove/nobody', '--message-body', `nonsense of ${Date.now()}`];
-      await ground.aws('sqs', 'send-message', '--queue-url', url, ...group);
+      const since = String(Date.now() - 1000);
+      const { MessageId } = await ground.aws<{ MessageId: string }>(
+        ...['sqs', 'send-message', '--queue-url', url, ...group],
+      );
+      // A queue counts what has just been sent a minute later only: that it looks empty says nothing before.
+      const log = ground.stack.one('AWS::Logs::LogGroup', 'AdmitLog');
+      const received = await ground.eventually(async () => {
+        const { events } = await ground.aws<{ events: readonly object[] }>(
+          ...['logs', 'filter-log-events', '--log-group-name', log, '--start-time', since],
+          ...['--filter-pattern', JSON.stringify(MessageId)],
+        );
+        return events.length > 0 ? true : undefined;
+      }, 180);
+      expect(received === true, 'after three minutes Admit has said nothing of it');
       const gone = await ground.eventually(async () => {
         const { ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible } =
           await attributesOf(ground);
@@ -84,6 +97,10 @@ export const QUEUE: readonly Check[] = [
         failed.length === 0,
         failed.map(({ id, status, error }) => `${id} ${status}: ${error?.message}`).join('; '),
       );
+      if (waited === 0)
+        throw new CannotTell(
+          `none of ${jobs.length} jobs had to wait: name more VMs of a host than it has slots`,
+        );
       return `${jobs.length} jobs, of which ${waited} waited at a time`;
     },
   },

@@ -277,7 +277,7 @@ it('switches on again what it has switched off, and ends the job that it has beg
     'stepfunctions stop-execution': 'ExecutionDoesNotExist',
   };
   const { lines } = await prove(answers, ['--only', 'ends', '--vm', 'web-1', '--disturb']);
-  expect(lines.map((line) => line.slice(0, 4))).toEqual(['pass', 'FAIL', 'FAIL', 'pass', '2 pa']);
+  expect(lines.map((line) => line.slice(0, 4))).toEqual(['pass', 'FAIL', 'FAIL', 'FAIL', '1 pa']);
   expect(called().filter((call) => call.startsWith('events '))).toEqual([
     'events disable-rule --name physical-JobEnded --output json',
     'events enable-rule --name physical-JobEnded --output json',
@@ -292,6 +292,46 @@ it.each([
   const ended = await prove({}, args);
   expect(ended.status).toBe(status);
   expect(ended.stderr).toMatch(why);
+});
+
+it('passes nothing of which it has looked at nothing', async () => {
+  const { url } = await api({
+    'GET /doctor': () => [200, { checks: [] }],
+    'GET /vms': () => [200, { vms: [], next: null }],
+    'GET /snapshots?vm=a%20b%2Bc%27d': () => [500, {}],
+    'GET /janitor': () => [200, { finishedAt: new Date().toISOString(), findings: [] }],
+    'POST /janitor': () => [200, {}],
+  });
+  const answers = {
+    ...stackAt(url, {
+      'AWS::StepFunctions::StateMachine': ['StateMachine'],
+      'AWS::SQS::Queue': ['HostQueue'],
+      'AWS::Lambda::Function': ['Admit'],
+      'AWS::Logs::LogGroup': ['AdmitLog', 'AccessLog'],
+      'AWS::IAM::Role': ['AdmitRole'],
+    }),
+    'lambda get-function-configuration': {},
+    'lambda get-account-settings': { AccountLimit: {} },
+    'lambda create-function': { FunctionArn: 'arn:f' },
+    'sns get-topic-attributes': { Attributes: {} },
+    'iam create-role': { Role: { Arn: 'arn:aws:iam::1:role/x' } },
+    ...{ 'iam put-role-policy': {}, 'iam delete-role-policy': {}, 'iam delete-role': {} },
+    ...{ 'lambda wait': {}, 'lambda delete-function': {} },
+    'stepfunctions describe-state-machine': { definition: '{"States":{}}' },
+    'stepfunctions test-state': {},
+    'stepfunctions send-task-success': {},
+    'ec2 describe-vpc-attribute': {},
+    'ec2 describe-vpc-endpoints': { VpcEndpoints: [] },
+    'logs filter-log-events': { events: [] },
+    'cloudwatch list-metrics': { Metrics: [] },
+    'cloudtrail lookup-events': { Events: [] },
+  };
+  const sections = ['deploy', 'network', 'errors', 'ends', 'logs', 'rights', 'tokens', 'history'];
+  const { lines } = await prove(answers, [...sections.flatMap((each) => ['--only', each]), '--disturb']);
+  // What asks AWS nothing, and what is so of a stack without anything in it.
+  expect(lines.filter((line) => line.startsWith('pass'))).toEqual([
+    'pass  deploy   the stack is deployed, and no deployment of it was rolled back: CREATE_COMPLETE',
+  ]);
 });
 
 it('says that there is no such stack', async () => {
