@@ -26,29 +26,36 @@ function errorOf(event: HistoryEvent): string {
   return error ? ` ${error}` : '';
 }
 
-/** Visits that a look takes, such as PollUpload and IsUploadDone; a step that waits may take one more. */
+/** Visits that a look takes, such as PollUpload and IsUploadDone. */
 const LONGEST_LOOK = 3;
-const WAITED = JSON.stringify(['WaitStateEntered', 'WaitStateExited']);
+const WAITED = ['WaitStateEntered', 'WaitStateExited'];
+/** What is in a visit that tells nothing but that it was made. */
+const PLAIN = [
+  [
+    'TaskStateEntered',
+    'LambdaFunctionScheduled',
+    'LambdaFunctionStarted',
+    'LambdaFunctionSucceeded',
+    'TaskStateExited',
+  ],
+  ['ChoiceStateEntered', 'ChoiceStateExited'],
+  WAITED,
+].map((events) => events.join());
 
 /**
- * The same with one of the looks that were made while a job waited: how often it looked depends on the time that it took.
- * A look counts as the same only where each event of it is.
+ * The same with the last one of the looks that were made while a job waited: how often it looked depends on the time that
+ * it took. A look is left out only where it, and the wait behind it, have the events that they must have.
  */
 export function withoutWaits(visits: readonly Visit[]): Visit[] {
   const kept: Visit[] = [];
   for (const visit of visits) {
-    kept.push(visit);
-    for (let length = 1; length <= LONGEST_LOOK; length += 1) {
-      const [before, [wait], look] = [
-        kept.slice(-2 * length - 1, -length - 1),
-        kept.slice(-length - 1, -length),
-        kept.slice(-length),
-      ];
-      if (JSON.stringify(wait?.events) !== WAITED || JSON.stringify(look) !== JSON.stringify(before))
-        continue;
-      kept.splice(-length - 1);
-      break;
+    if (kept.at(-1)?.events.join() === WAITED.join()) {
+      const before = kept.slice(-LONGEST_LOOK - 1);
+      const look = before.slice(before.findLastIndex(({ state }) => state === visit.state));
+      if (look[0]?.state === visit.state && look.every(({ events }) => PLAIN.includes(events.join())))
+        kept.splice(-look.length);
     }
+    kept.push(visit);
   }
   return kept;
 }
