@@ -124,7 +124,7 @@ export class Schedules {
     });
   }
 
-  /** Gives the claim back, with what the tick found out unless a caller has changed the schedule meanwhile. */
+  /** Gives the claim back, with what the tick found out unless a caller has changed the schedule meanwhile, or another tick disabled it. */
   async release(
     { id, claimedBy, revision }: Schedule,
     found: Pick<Schedule, 'nextAt' | 'askUntil' | 'nextTestAt'>,
@@ -133,9 +133,9 @@ export class Schedules {
     const written = await this.#change(id, {
       set: { ...Object.fromEntries(fields.map((field) => [field, found[field]])), createdAt: dueAt(found) },
       remove: ['claimedBy', 'claimedUntil', LEGACY, ...fields.filter((field) => found[field] === undefined)],
-      when: '#claimedBy = :by AND #revision = :revision',
-      names: ['revision'],
-      values: { by: claimedBy, revision },
+      when: '#claimedBy = :by AND #revision = :revision AND #enabled = :yes',
+      names: ['revision', 'enabled'],
+      values: { by: claimedBy, revision, yes: true },
     });
     if (!written)
       await this.#change(id, {

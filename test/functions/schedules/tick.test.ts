@@ -309,3 +309,19 @@ it('says that a run is too late although its project has as many jobs as it may'
   expect(all.filter(({ outcome }) => outcome === undefined)).toHaveLength(40);
   await runtime.close();
 });
+
+it('leaves a schedule without a next time that another look has disabled meanwhile', async () => {
+  const runtime = poolOf(0);
+  const { schedules } = runtime.store;
+  const { id } = aSchedule(START, {});
+  const nextAt = START.toISOString();
+  await schedules.create(aSchedule(START, { id, nextAt }));
+  const claimed = await schedules.claim(id, 'a look', START, new Date(START.getTime() + 300_000));
+  if (!claimed) throw new Error('it was not claimed');
+  await schedules.disable(claimed, 'its VM is gone');
+  await schedules.release(claimed, { nextAt });
+  expect(await schedules.get(id)).not.toHaveProperty('nextAt');
+  expect(await schedules.get(id)).not.toHaveProperty('claimedBy');
+  expect(await schedules.due(START)).toEqual([]);
+  await runtime.close();
+});
