@@ -39,7 +39,12 @@ export function groundOf({ aws, stack, client, vms, deleteImage, signal }: Made)
     vms,
     eventually,
     async asStranger(method, path, headers = {}) {
-      const response = await fetch(`${stack.apiUrl}${path}`, { method, headers, redirect: 'manual' });
+      const asked = fetch(`${stack.apiUrl}${path}`, { method, headers, redirect: 'manual' });
+      const response = await asked.catch((error: Error) => {
+        // The error itself says that the fetch failed.
+        const { message } = error.cause instanceof Error ? error.cause : error;
+        throw new NotProved(`${method} ${stack.apiUrl}${path}: ${message || 'nothing answers'}`);
+      });
       return { status: response.status, text: await response.text() };
     },
     async request<J extends AnyJob>(kind: 'snapshots' | 'restores', wish: object): Promise<J> {

@@ -334,6 +334,13 @@ it('passes nothing of which it has looked at nothing', async () => {
   ]);
 });
 
+it('says why nothing answers at the API of the stack', async () => {
+  const closed = await stubApi({});
+  await closed[Symbol.asyncDispose]();
+  const { lines } = await prove(stackAt(closed.url), ['--only', 'callers']);
+  expect(lines[1]).toMatch(/nothing else is: GET http:.*\/vms: .*ECONNREFUSED/);
+});
+
 it('says that there is no such stack', async () => {
   const ended = await prove({ 'cloudformation describe-stacks': 'ValidationError' }, []);
   expect(ended).toMatchObject({
