@@ -1,6 +1,7 @@
 import { glanceText } from './glance-text.ts';
 import { defaultName, replacedTexts } from './image-name.ts';
 import type { JobRequest, SnapshotJob } from './job.ts';
+import { nameOfVm } from './pool/vm-name.ts';
 import type { Runtime } from './runtime/executions.ts';
 import type { SnapshotRequest } from './snapshot-request.ts';
 import type { Target } from './target.ts';
@@ -40,7 +41,7 @@ export function newJob(
     ...(wish.scheduled && placeInTime(wish.scheduled)),
     pool: target.pool,
     vmUuid: vm.uuid,
-    vmName: vm.name_label,
+    vmName: nameOfVm(vm),
     device: target.device,
     virtualBytes: target.virtualBytes,
     ...(warnings.length > 0 && { warnings, warningsForAll: warnings }),

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { POWER_STATES } from '../../xapi/types.ts';
+import { nameOfVm } from '../pool/vm-name.ts';
 import type { PoolVm } from '../pool/vms.ts';
 
 /** A VM as callers see it. */
@@ -31,7 +32,7 @@ export type VmView = z.infer<typeof VmView>;
 export function vmView({ vm, rootDisk, host }: PoolVm, pool: string): Omit<VmView, 'job'> {
   return {
     uuid: vm.uuid,
-    name: vm.name_label,
+    name: nameOfVm(vm),
     pool,
     powerState: vm.power_state,
     host: host?.name_label ?? null,

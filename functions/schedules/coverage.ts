@@ -1,5 +1,6 @@
 import { mapBounded, within } from '../bounded.ts';
 import { type Reason, XensnapError } from '../errors.ts';
+import { nameOfVm } from '../pool/vm-name.ts';
 import { REAL_VMS } from '../pool/vms.ts';
 import { allowedVms } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
@@ -105,7 +106,7 @@ function* selectedBy(
     const records = vms.get(pool);
     if (!records) away.add(pool);
     for (const record of records ?? [])
-      if (allows(record) && fits(record)) yield { pool, uuid: record.uuid, name: record.name_label };
+      if (allows(record) && fits(record)) yield { pool, uuid: record.uuid, name: nameOfVm(record) };
   }
   if (away.size === 0) return;
   for (const { pool, uuid, selected } of known.values())

@@ -1,6 +1,7 @@
 import { mapBounded } from '../bounded.ts';
 import type { Reason } from '../errors.ts';
 import { isFinished, type SnapshotJob, wasRefused } from '../job.ts';
+import { nameOfVm } from '../pool/vm-name.ts';
 import { ownsVm } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import { agesOf, knownVms, type OtherVm, type ProtectedVm } from './ages.ts';
@@ -84,7 +85,7 @@ export async function reportOf(
     records
       .filter((record) => !byAny.has(vmKey({ pool, uuid: record.uuid })))
       .filter((record) => project === undefined || (owner !== undefined && ownsVm(owner, record)))
-      .map(({ uuid, name_label: name }) => ({ pool, uuid, name })),
+      .map((vm) => ({ pool, uuid: vm.uuid, name: nameOfVm(vm) })),
   );
   const ages = await agesOf([...covered.values()], others, known, runtime, LOOK, { project, asOf });
   return {

@@ -4,6 +4,7 @@ import type { VmRecord } from '../../xapi/types.ts';
 import { poolConfig } from '../config.ts';
 import { XensnapError } from '../errors.ts';
 import { refuseUnfit } from '../glance-text.ts';
+import { nameOfVm } from '../pool/vm-name.ts';
 import { allowedToRestore } from '../projects.ts';
 import { giveBack, takeQuota } from '../quota.ts';
 import type { Runtime } from '../runtime/executions.ts';
@@ -204,5 +205,5 @@ async function vmOf(
     },
     runtime,
   );
-  return { pool: target.pool, uuid: target.vm.uuid, name: target.vm.name_label };
+  return { pool: target.pool, uuid: target.vm.uuid, name: nameOfVm(target.vm) };
 }

@@ -3,6 +3,7 @@ import { mapBounded } from '../bounded.ts';
 import type { Config, PoolConfig } from '../config.ts';
 import type { Reason } from '../errors.ts';
 import { globMatcher } from '../glob.ts';
+import { nameOfVm } from '../pool/vm-name.ts';
 import { allowedVms } from '../projects.ts';
 import type { Runtime } from '../runtime/executions.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
@@ -36,7 +37,7 @@ export async function selectVms(
         const all = await vmsOf(pool.name);
         // Rights first: what a caller wrote is compared with nothing that is not the caller's.
         const fitting = all.filter((vm) => allows(vm) && fits(vm));
-        const vms = fitting.map(({ uuid, name_label: name }) => ({ pool: pool.name, uuid, name }));
+        const vms = fitting.map((vm) => ({ pool: pool.name, uuid: vm.uuid, name: nameOfVm(vm) }));
         return { vms, unasked: [] };
       } catch (error) {
         return {

@@ -12,13 +12,18 @@ const START = Date.UTC(2026, 4, 5);
 /** What Lambda answers at most, the text of ours within a document of its own. */
 const MOST_BYTES = 6 * 2 ** 20;
 
+/** Many have the same name, and some that is written longer than it is. */
+const named = (n: number) => `"web" ${n % 7} ${'é'.repeat(n % 90)}`;
+
 /** An installation whose one pool has so many VMs, and a Glance that takes its time for each list. */
-function withVms(count: number, listSeconds = 0) {
+function withVms(
+  count: number,
+  { listSeconds = 0, nameOf = named }: { listSeconds?: number; nameOf?: (n: number) => string } = {},
+) {
   let now = START;
   const records = Object.fromEntries(
     Array.from({ length: count }, (_, n) => {
-      // Many have the same name, and some that is written longer than it is.
-      const name_label = `"web" ${n % 7} ${'é'.repeat(n % 90)}`;
+      const name_label = nameOf(n);
       return [
         `vm-${n}`,
         { uuid: randomUUID(), name_label, tags: [], power_state: 'Running', other_config: {} },
@@ -75,7 +80,7 @@ it(`lists ${VMS} VMs in pages that Lambda lets through, each once`, async () => 
 }, 120_000);
 
 it('judges the backups of very many VMs in pages for which API Gateway waits', async () => {
-  await using all = withVms(300, 0.5);
+  await using all = withVms(300, { listSeconds: 0.5 });
   const schedule = aSchedule(new Date(START), { selector: {}, nextAt: new Date(START).toISOString() });
   await all.runtime.store.schedules.create(schedule);
   const began = all.runtime.clock.now().getTime();
@@ -85,6 +90,16 @@ it('judges the backups of very many VMs in pages for which API Gateway waits', a
   expect([vms.length, new Set(vms.map(({ uuid }) => uuid))]).toEqual([300, all.uuids]);
   // Ten seconds, and what was begun with by then.
   expect(seconds / pages.length).toBeLessThan(13);
+});
+
+it('lists all VMs although somebody has given one of them a name without an end', async () => {
+  await using all = withVms(3, { nameOf: (n) => (n === 1 ? '"'.repeat(3_000_000) : `web-${n}`) });
+  const schedule = aSchedule(new Date(START), { selector: {}, nextAt: new Date(START).toISOString() });
+  await all.runtime.store.schedules.create(schedule);
+  for (const path of ['/vms', '/reports', `/schedules/${schedule.id}/retention`]) {
+    const vms = (await pagesOf(path, all.runtime)).flatMap((page) => page.vms);
+    expect([path, vms.length, vms.every(({ name }) => name.length <= 1000)]).toEqual([path, 3, true]);
+  }
 });
 
 it('refuses a marker that no answer gave', async () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { SnapshotJob } from '../../job.ts';
+import { nameOfVm } from '../../pool/vm-name.ts';
 import { type Caller, confinedTo } from '../caller.ts';
 import { flavorOf } from './flavor.ts';
 import { Link, linksOf } from './links.ts';
@@ -51,7 +52,7 @@ export const ServerView = ServerEntry.extend({
 }).openapi('ComputeServer');
 
 export function serverEntry(c: Context, { id, vm }: Server): z.infer<typeof ServerEntry> {
-  return { id, name: vm.name_label, links: linksOf(c, 'servers', id) };
+  return { id, name: nameOfVm(vm), links: linksOf(c, 'servers', id) };
 }
 
 export function serverView(
@@ -91,7 +92,7 @@ export function serverView(
     ...(!confinedTo(caller) && {
       'OS-EXT-SRV-ATTR:host': host?.name_label ?? null,
       'OS-EXT-SRV-ATTR:hypervisor_hostname': host?.name_label ?? null,
-      'OS-EXT-SRV-ATTR:instance_name': vm.name_label,
+      'OS-EXT-SRV-ATTR:instance_name': nameOfVm(vm),
     }),
     'OS-SRV-USG:launched_at':
       metrics && metrics.start_time.getTime() > 0
