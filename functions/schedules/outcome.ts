@@ -14,21 +14,30 @@ const METRIC: { readonly [O in RunOutcome]?: CountName } = {
   skipped: 'BackupSkipped',
 };
 
-/** Tells a run's outcome, once, and counts it. `jobId`: only while that is the run's job. */
+/** How a run ended, and when its job did, if it had one. */
+interface RunEnd {
+  readonly outcome: RunOutcome;
+  readonly reason?: Reason | undefined;
+  /** ISO 8601 UTC. */
+  readonly finishedAt?: string | undefined;
+}
+
+/** Tells a run's outcome, once, and counts it. `jobId`: only while that is the run's job. It ended now, unless its job says when. */
 export async function tellRun(
   run: RunKey,
   jobId: string | undefined,
-  told: { readonly outcome: RunOutcome; readonly reason?: Reason | undefined },
+  told: RunEnd,
   { store, clock, log, metrics }: Deps,
 ): Promise<void> {
-  const written = await store.runs.finish(run, jobId, { ...told, finishedAt: clock.now() });
+  const { outcome, reason, finishedAt = clock.now().toISOString() } = told;
+  const written = await store.runs.finish(run, jobId, { outcome, reason, finishedAt: new Date(finishedAt) });
   if (!written) return;
   const { scheduleId, nominal, pool, vmUuid } = run;
-  const fields = { scheduleId, nominal, pool, vm: vmUuid, jobId, ...told };
-  if (told.outcome === 'succeeded') log.info('scheduled run ended', fields);
+  const fields = { scheduleId, nominal, pool, vm: vmUuid, jobId, outcome, reason };
+  if (outcome === 'succeeded') log.info('scheduled run ended', fields);
   else log.warn('scheduled run ended', fields);
   // Of a test its job counts.
-  const metric = run.test ? undefined : METRIC[told.outcome];
+  const metric = run.test ? undefined : METRIC[outcome];
   if (metric) metrics.count(metric);
 }
 
@@ -42,14 +51,15 @@ export async function jobOfRun(
 }
 
 /** What a finished job means for its run. */
-export function runOutcomeOf({ status, error }: Pick<Job, 'status' | 'error'>): {
-  outcome: RunOutcome;
-  reason?: Reason | undefined;
-} {
-  if (status === 'succeeded') return { outcome: 'succeeded' };
+export function runOutcomeOf({
+  status,
+  error,
+  finishedAt,
+}: Pick<Job, 'status' | 'error' | 'finishedAt'>): RunEnd {
+  if (status === 'succeeded') return { outcome: 'succeeded', finishedAt };
   // Somebody cancelled it: nothing has failed.
   const outcome = status === 'skipped' || status === 'cancelled' ? 'skipped' : 'failed';
-  return { outcome, reason: error };
+  return { outcome, reason: error, finishedAt };
 }
 
 /**

@@ -325,3 +325,22 @@ it('leaves a schedule without a next time that another look has disabled meanwhi
   expect(await schedules.due(START)).toEqual([]);
   await runtime.close();
 });
+
+it('says of a run whose job could not tell its end when that was, not when somebody looked', async () => {
+  const now = new Date(START.getTime() + 3 * 3_600_000);
+  const runtime = poolOf(0, { now: () => now });
+  const { schedules, runs, jobs } = runtime.store;
+  const schedule = aSchedule(START, { selector: {}, nextAt: '2026-05-06T02:00:00.000Z' });
+  await schedules.create(schedule);
+  const run = {
+    ...{ scheduleId: schedule.id, nominal: START.toISOString(), backupType: 'daily', pool: 'demo' },
+    ...{ vmUuid: 'vm-0', jobId: crypto.randomUUID() },
+    ...{ startAfter: START.toISOString(), startBefore: '2026-05-05T03:00:00.000Z' },
+  };
+  await runs.create(run, 4e9);
+  const finishedAt = '2026-05-05T02:20:00.000Z';
+  await jobs.create(aJob({ id: run.jobId, status: 'failed', phase: 'PollUpload', finishedAt }));
+  await tick(runtime, asking(runtime).request);
+  expect(await runs.get(run)).toMatchObject({ outcome: 'failed', finishedAt });
+  await runtime.close();
+});
