@@ -334,6 +334,20 @@ it('passes nothing of which it has looked at nothing', async () => {
   ]);
 });
 
+it.each(['{"at":"OpaqueRef:1-2"}', 'plain OpaqueRef:1-2'])(
+  'prints no session that it finds in a log: %s',
+  async (message) => {
+    const { url } = await api({});
+    const answers = {
+      ...stackAt(url, { 'AWS::Lambda::Function': ['Admit'], 'AWS::Logs::LogGroup': ['AdmitLog'] }),
+      'logs filter-log-events': { events: [{ message }] },
+    };
+    const { lines } = await prove(answers, ['--only', 'logs']);
+    expect(lines[0]).toMatch(/^FAIL .*Admit/);
+    expect(lines.join()).not.toContain('1-2');
+  },
+);
+
 it('says why nothing answers at the API of the stack', async () => {
   const closed = await stubApi({});
   await closed[Symbol.asyncDispose]();
