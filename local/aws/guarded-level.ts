@@ -6,11 +6,16 @@ interface Database {
   readonly location: string;
   open(): Promise<void>;
   close(): Promise<void>;
+  /** Merges the files that hold the keys from one to another. */
+  compactRange(from: string, to: string): Promise<void>;
 }
 
 interface DatabaseClass {
   new (location: string): Database;
-  readonly prototype: Database & Record<Guarded, (...args: unknown[]) => Promise<unknown>>;
+  readonly prototype: Database &
+    Record<Guarded, (...args: unknown[]) => Promise<unknown>> & {
+      _open(options: object): Promise<void>;
+    };
 }
 
 type Guarded = 'get' | 'put' | 'del' | 'batch';
@@ -31,6 +36,19 @@ const guards = new Map<string, DatabaseGuard>();
 
 /** The class that dynalite opens its databases with, which tells the guards of what becomes of each question. */
 export const { Level } = createRequire(import.meta.resolve('dynalite'))('level') as { Level: DatabaseClass };
+
+/**
+ * Bytes of a file of the database, at most; 2 MiB unless said. LevelDB 1.20, which classic-level has, can answer an item as
+ * it was before if two files of one level share its key (google/leveldb#320, mended in 1.21). Files come to share one where
+ * the storage of many versions is split, which were kept for somebody who was reading. Files of this size are not split
+ * until a level has more than this; larger ones would overflow LevelDB's own sums.
+ */
+const FILE_BYTES = 64 * 2 ** 20;
+
+const openAsGiven = Level.prototype._open;
+Level.prototype._open = function (this: Database, options) {
+  return openAsGiven.call(this, { ...options, maxFileSize: FILE_BYTES });
+};
 
 /** dynalite's keys of tables' definitions, of which it reads one for each question: half of all that it reads. */
 const DEFINITION = /^table~/;

@@ -170,6 +170,9 @@ async function prepare(dataDir: string): Promise<void> {
     await checkHighWater(dataDir);
     const database = new Level(dataDir);
     await database.open();
+    // Files of an earlier version are small, and may share keys: see FILE_BYTES. A disk that is full is told of by the
+    // first write.
+    await database.compactRange('', '\uffff').catch(() => {});
     await database.close();
   } catch (error) {
     throw explained(dataDir, error);
