@@ -48,14 +48,11 @@ type StatusChange = EventBridgeEvent<
 
 /** Pays what a job whose execution has ended still owes. Throws while something is owed, so that Lambda tries again. */
 export async function handler(event: StatusChange): Promise<Woken> {
-  return reconcileAndTell(event, lambdaRuntime());
+  return reconcileEvent(event, lambdaRuntime());
 }
 
-/** {@link reconcileEvent}, where the queue is not in reach: answers of which slots a line is to be woken. */
-export async function reconcileAndTell(
-  { detail: { name: id } }: StatusChange,
-  from: Runtime,
-): Promise<Woken> {
+/** {@link handler} within a runtime. The queue is not in its reach: it answers of which slots a line is to be woken. */
+export async function reconcileEvent({ detail: { name: id } }: StatusChange, from: Runtime): Promise<Woken> {
   const { runtime, woken } = keepingWoken(from);
   const result = await reconcile(id, runtime);
   refuseOwing(id, result);
@@ -66,10 +63,6 @@ export async function reconcileAndTell(
     if (job?.srUuid !== undefined) await runtime.wake(slotsOfSr(job.pool, job.srUuid), []);
   }
   return woken;
-}
-
-export async function reconcileEvent(event: StatusChange, runtime: Runtime): Promise<void> {
-  refuseOwing(event.detail.name, await reconcile(event.detail.name, runtime));
 }
 
 function refuseOwing(jobId: string, result: Reconciled): void {

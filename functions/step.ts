@@ -27,7 +27,7 @@ import {
 import { errorOfCaught } from './outcome.ts';
 import { unlessVmGone } from './pool/gone.ts';
 import { retryingAfter } from './retry-rules.ts';
-import { type BaseRuntime, lambdaBase } from './runtime/base.ts';
+import { type BaseRuntime, lambdaBase, nobodyWoken } from './runtime/base.ts';
 import type { JobFacts } from './store/jobs.ts';
 import type { Store } from './store.ts';
 import { translate } from './translate.ts';
@@ -91,7 +91,8 @@ export interface StepHandler<S extends StepName> {
  * Makes the handler of a step: checks that the job still lives and has the facts that the step needs, marks that a step
  * runs and until when, opens one session, always logs out, and gives every error the name on which the state machine
  * routes.
- * @param options.runtime what a Lambda of the step works with beside the base
+ * @param options.runtime what a Lambda of the step works with beside the base: without it the queue is not in its reach,
+ *   wherever it runs
  */
 export function step<S extends StepName, const Needs extends FactBefore<S> = never>(
   name: S,
@@ -111,7 +112,10 @@ export function step<S extends StepName, const Needs extends FactBefore<S> = nev
   };
   const handler = (state: StateBefore<S>) => running(state, ofLambda());
   return Object.assign(handler, {
-    in: (runtime: BaseRuntime) => (state: StateBefore<S>) => running(state, runtime),
+    in(runtime: BaseRuntime) {
+      const own = ofLambda === lambdaBase ? { ...runtime, wake: nobodyWoken } : runtime;
+      return (state: StateBefore<S>) => running(state, own);
+    },
   });
 }
 

@@ -1,3 +1,4 @@
+import { wakeLines } from '../functions/queue/wake-lines.ts';
 import { reconcileEvent } from '../functions/reconcile.ts';
 import type { Runtime } from '../functions/runtime/executions.ts';
 import type { JobInput, StepName } from '../statemachine/contract.ts';
@@ -18,6 +19,7 @@ export function handlersIn(runtime: Promise<Runtime>): LocalHandlers {
       // Which state it is, the engine says: it only ever hands a step its own.
       return run(state as never);
     },
-    ended: async (event) => reconcileEvent(event, await runtime),
+    // As Lambda hands it on.
+    ended: async (event) => wakeLines((await reconcileEvent(event, await runtime)).wake, await runtime),
   };
 }

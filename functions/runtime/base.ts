@@ -56,6 +56,9 @@ export interface BaseRuntime {
   close(): Promise<void>;
 }
 
+/** {@link BaseRuntime.wake} where the queue is not in reach. */
+export const nobodyWoken: BaseRuntime['wake'] = async () => {};
+
 /** Builds the base out of the environment. Throws an error that names the variable or field at fault. */
 export function createBase(env: Environment, options: RuntimeOptions = {}): BaseRuntime {
   const config = withAuthorities(parseConfig(configText(env)), options.authorities ?? {});
@@ -103,7 +106,7 @@ export function createBase(env: Environment, options: RuntimeOptions = {}): Base
     metrics: options.metrics ?? lambdaMetrics(config.installation),
     wait: options.wait ?? ((seconds) => delay(seconds * 1000)),
     glanceToken: () => tokens.fresh(),
-    wake: async () => {},
+    wake: nobodyWoken,
     ...(tokens.keystone && { keystone: tokens.keystone }),
     withSession(name, use, { seconds } = {}) {
       const credentials = async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { reconcileAndTell } from '../../functions/reconcile.ts';
+import { reconcileEvent } from '../../functions/reconcile.ts';
 import { memoryRuntime } from '../scale/memory-runtime.ts';
 import { MemoryTable } from '../scale/memory-table.ts';
 import { aJob } from './api/a-job.ts';
@@ -18,12 +18,12 @@ it('tells of the slots that were given back by a run which still owed something,
   await jobs.owe(job.id, 'relock');
   await counters.take(HOST, job.id, 1);
   await counters.wait(HOST, { line: 'demo/h1', receipt: 'receipt', since: 1 }, 1);
-  const event = { detail: { name: job.id, status: 'ABORTED' } } as Parameters<typeof reconcileAndTell>[0];
+  const event = { detail: { name: job.id, status: 'ABORTED' } } as Parameters<typeof reconcileEvent>[0];
 
   // Its pool does not answer.
-  await expect(reconcileAndTell(event, runtime)).rejects.toMatchObject({ name: 'StillOwed' });
+  await expect(reconcileEvent(event, runtime)).rejects.toMatchObject({ name: 'StillOwed' });
   expect(await counters.holders(HOST)).toEqual([]);
   await jobs.pay(job.id, 'relock');
-  expect(await reconcileAndTell(event, runtime)).toEqual({ wake: [HOST, SR] });
-  expect(await reconcileAndTell(event, runtime)).toEqual({ wake: [] });
+  expect(await reconcileEvent(event, runtime)).toEqual({ wake: [HOST, SR] });
+  expect(await reconcileEvent(event, runtime)).toEqual({ wake: [] });
 });

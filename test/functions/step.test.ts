@@ -59,6 +59,21 @@ it('is on record while it runs, until when it has surely ended, and no longer', 
   expect(after?.xapiCalls).toBe(4);
 });
 
+it('reaches the queue where its Lambda does, and nowhere else', async () => {
+  const wake = vi.fn();
+  const waking = async (runtime?: () => never) => {
+    const jobId = await newJob(store());
+    const handler = step('TakeVm', { needs: [], ...(runtime && { runtime }) }, async (_state, deps) => {
+      await deps.wake('host#demo/h1', []);
+      return { taken: true, waitSeconds: 1 };
+    });
+    await handler.in({ ...runtimeWith(), wake })({ jobId });
+    return wake.mock.calls.length;
+  };
+  expect(await waking()).toBe(0);
+  expect(await waking(() => expect.fail('the process has none'))).toBe(1);
+});
+
 const isOfRestoreAlone = (name: string) =>
   !Object.values(MACHINES.snapshot).some((line) => (line as readonly string[]).includes(name));
 
