@@ -3,6 +3,7 @@ import { parseAuthority, parseFingerprint } from '../http/trust.ts';
 import { memberAddress } from '../xapi/address.ts';
 import { XensnapError } from './errors.ts';
 import { patternProblem } from './glob.ts';
+import { isUuid } from './uuid.ts';
 import { DRIVERS } from './words.ts';
 
 /** What would fail where a connection is made is refused here, in the same words. */
@@ -24,6 +25,11 @@ const authority = readBy(parseAuthority);
 
 const seconds = (fallback: number) => z.number().positive().default(fallback);
 
+/** A limit under any other name would be none, without a word. xapi writes UUIDs in lower case. */
+const slotsByUuid = z
+  .record(z.string().toLowerCase().refine(isUuid, 'its key must be a UUID'), z.int().min(1))
+  .default({});
+
 const Pool = z
   .strictObject({
     /** Names the pool in the API and in every key of the table. */
@@ -38,8 +44,8 @@ const Pool = z
     secretId: z.string().default(''),
     /** Uploads at a time: of each host, of named hosts (UUID), and of named SRs (UUID). */
     slotsPerHost: z.int().min(1).default(2),
-    hostSlots: z.record(z.string(), z.int().min(1)).default({}),
-    srSlots: z.record(z.string(), z.int().min(1)).default({}),
+    hostSlots: slotsByUuid,
+    srSlots: slotsByUuid,
   })
   .superRefine(({ driver, addresses }, context) => {
     if (driver !== 'xenapi') return;

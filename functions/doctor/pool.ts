@@ -121,6 +121,7 @@ async function checkInside(area: string, pool: PoolConfig, runtime: Deps): Promi
         checks.push(...(await checkRole(area, ofHosts.flat(), runtime)));
         checks.push(...ofHosts.flat());
         checks.push(await check(log, area, 'storage', () => lookAtStorage(xapi)));
+        checks.push(...(await checkSlots(area, pool, xapi, log)));
         checks.push(await check(log, area, 'root disks', async () => judgeRootDisks(await vmsOfPool(xapi))));
         const [[, first] = []] = hosts;
         const { product_brand: brand = 'xapi', product_version: version = '' } =
@@ -173,6 +174,35 @@ function clockFound(seconds: number): Found {
     found: `${apart} s ${seconds > 0 ? 'ahead of' : 'behind'} ours.`,
     advice: 'Set up NTP on the host (and here): times in logs and images will not fit together.',
   };
+}
+
+/** Whether the hosts and SRs whose slots are configured are there: a limit of any other limits nothing. */
+async function checkSlots(
+  area: string,
+  { hostSlots, srSlots }: PoolConfig,
+  xapi: Session,
+  log: Deps['log'],
+): Promise<Check[]> {
+  const named = { hostSlots: Object.keys(hostSlots), srSlots: Object.keys(srSlots) };
+  if (named.hostSlots.length + named.srSlots.length === 0) return [];
+  const look = async (): Promise<Found> => {
+    const [hosts, srs] = [
+      await xapi.call('host.get_all_records'),
+      await xapi.call('SR.get_all_records_where', 'true'),
+    ];
+    const there = new Set([...Object.values(hosts), ...Object.values(srs)].map(({ uuid }) => uuid));
+    const gone = Object.entries(named).flatMap(([field, uuids]) =>
+      uuids.filter((uuid) => !there.has(uuid)).map((uuid) => `${field}.${uuid}`),
+    );
+    if (gone.length === 0) return { found: 'The hosts and SRs with slots of their own are there.' };
+    return {
+      status: 'warning',
+      found: `The pool has none of these: ${gone.join(', ')}.`,
+      advice:
+        'Take them out of the configuration, or name the host or SR that is meant: this limits nothing.',
+    };
+  };
+  return [await check(log, area, 'slots', look)];
 }
 
 async function lookAtStorage(xapi: Session): Promise<Found> {

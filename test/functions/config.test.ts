@@ -9,6 +9,7 @@ const least = {
 };
 
 /** A configuration with one pool that has these fields. */
+const UUID = 'd6c2e1ba-42f6-4a6c-8f0d-3a1f6b0b5d11';
 const withPool = (fields: object) => ({ ...least, pools: [{ ...least.pools[0], ...fields }] });
 
 it('fills in what is not said', () => {
@@ -61,8 +62,14 @@ it.each<[string, object, string]>([
     'timings.admissionRetrySeconds: ',
   ],
   ['no slot', withPool({ slotsPerHost: 0 }), 'pools.0.slotsPerHost: '],
-  ['half a slot', withPool({ hostSlots: { h: 1.5 } }), 'pools.0.hostSlots.h: '],
-  ['slots of an SR as text', withPool({ srSlots: { s: '2' } }), 'pools.0.srSlots.s: '],
+  ['half a slot', withPool({ hostSlots: { [UUID]: 1.5 } }), `pools.0.hostSlots.${UUID}: `],
+  ['slots of an SR as text', withPool({ srSlots: { [UUID]: '2' } }), `pools.0.srSlots.${UUID}: `],
+  ['slots of a host by its name', withPool({ hostSlots: { xen1: 1 } }), 'pools.0.hostSlots.xen1: '],
+  [
+    'slots of an SR by its name',
+    withPool({ srSlots: { 'Local storage': 1 } }),
+    'pools.0.srSlots.Local storage: ',
+  ],
   ['a password in the clear', withPool({ password: 'x' }), 'pools.0: '],
   ['no Glance', { ...least, glance: undefined }, 'glance: '],
   ['a Glance that is no URL', { ...least, glance: { url: 'glance' } }, 'glance.url: '],
@@ -83,6 +90,13 @@ it.each<[string, object, string]>([
   const parse = () => parseConfig(JSON.stringify(config));
   expect(parse).toThrow(`The configuration is wrong. ${field}`);
   expect(parse).toThrow(expect.objectContaining({ name: 'BadRequest' }));
+});
+
+it('knows a host’s and an SR’s slots by UUIDs as xapi writes them', () => {
+  const pool = withPool({ hostSlots: { [UUID.toUpperCase()]: 3 }, srSlots: { [UUID]: 1 } });
+  expect(parseConfig(JSON.stringify(pool)).pools).toMatchObject([
+    { hostSlots: { [UUID]: 3 }, srSlots: { [UUID]: 1 } },
+  ]);
 });
 
 it('names every field that is wrong at once', () => {

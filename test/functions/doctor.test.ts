@@ -44,6 +44,22 @@ it('tells how jobs last found a pool, and until when they are paused', async () 
   expect(report.status).toBe('warning');
 });
 
+it('names the hosts and SRs with slots of their own that the pool has not', async () => {
+  const gone = '4e8f6c0a-93d1-4b57-8a2e-6d1c0f7b9e35';
+  const withSlots = (hostSlots: object, srSlots: object) =>
+    examine({}, ({ runtime }) => void Object.assign(runtime.config.pools[0] ?? {}, { hostSlots, srSlots }));
+  expect((await withSlots({}, {})).about('pool demo: slots')).toBeUndefined();
+  expect((await withSlots({ [gone]: 1 }, { [gone]: 2 })).about('pool demo: slots')).toMatchObject({
+    status: 'warning',
+    found: `The pool has none of these: hostSlots.${gone}, srSlots.${gone}.`,
+  });
+  const { about } = await examine({}, ({ runtime, pool }) => {
+    const [host, sr] = [pool.hosts[0]?.uuid ?? '', pool.srs[0]?.uuid ?? ''];
+    Object.assign(runtime.config.pools[0] ?? {}, { hostSlots: { [host]: 1 }, srSlots: { [sr]: 2 } });
+  });
+  expect(about('pool demo: slots')).toMatchObject({ status: 'ok' });
+});
+
 it('finds all well, and leaves nothing behind', async () => {
   const tls = selfSigned('xen1');
   const { report, api } = await examine({ pool: { tls } }, ({ runtime, pool }) => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { SendTaskSuccessCommand, SFNClient } from '@aws-sdk/client-sfn';
 import type { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, it } from 'vitest';
@@ -13,7 +14,8 @@ import { randomOf } from './random.ts';
 import { Timeline } from './timeline.ts';
 
 const HOSTS = ['h1', 'h2', 'h3', 'h4', 'h5', 'h6'];
-const SRS = ['s1', 's2', 's3'];
+const SRS = Array.from({ length: 3 }, () => randomUUID());
+const [S1 = ''] = SRS;
 const FREE_SR = 'without a limit';
 const JOBS = 300;
 /** Slots of each host, and of each SR. */
@@ -133,8 +135,8 @@ it('gives every line its turn, though its host and its SR are both busy with wha
   const some = (n: number, host: string, sr: string) =>
     Array.from({ length: n }, () => ({ host, sr, at: 1 + random(), seconds: 300 + random() * 600 }));
   // The host and the SR that these need are taken for twelve hours, by what was asked for after them.
-  const others = [...some(150, 'h1', FREE_SR), ...some(75, 'h2', 's1'), ...some(75, 'h3', 's1')];
-  const first = some(7, 'h1', 's1').map((each, n) => ({ ...each, at: n / 10 }));
+  const others = [...some(150, 'h1', FREE_SR), ...some(75, 'h2', S1), ...some(75, 'h3', S1)];
+  const first = some(7, 'h1', S1).map((each, n) => ({ ...each, at: n / 10 }));
   const { begun } = await play([...others, ...first]);
   expect(Math.max(...begun.slice(0, -7))).toBeGreaterThan(10 * 3600);
   expect(Math.max(...begun.slice(-7))).toBeLessThan(3 * 3600);

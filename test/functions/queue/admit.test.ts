@@ -14,6 +14,8 @@ import {
   emptyPlaces,
   HOST,
   QUEUE_URL,
+  S1,
+  SINGLE,
   SR,
 } from './an-admission.ts';
 
@@ -58,8 +60,8 @@ it('puts a message of a full host back for the configured seconds, and all that 
 
 it('heeds a limit of that host alone', async () => {
   const [a, b] = [
-    await aTicket(admissions, { group: 'demo/single' }),
-    await aTicket(admissions, { group: 'demo/single' }),
+    await aTicket(admissions, { group: `demo/${SINGLE}` }),
+    await aTicket(admissions, { group: `demo/${SINGLE}` }),
   ];
   expect(await deliver(admissions, a)).toEqual(DEALT_WITH);
   expect((await deliver(admissions, b)).batchItemFailures).toHaveLength(1);
@@ -67,8 +69,8 @@ it('heeds a limit of that host alone', async () => {
 
 it('heeds a limit of the SR, over all hosts, and keeps no slot of the host for a job that waits for it', async () => {
   const [a, b] = [
-    await aTicket(admissions, { srUuid: 's1' }),
-    await aTicket(admissions, { srUuid: 's1', group: 'demo/h2' }),
+    await aTicket(admissions, { srUuid: S1 }),
+    await aTicket(admissions, { srUuid: S1, group: 'demo/h2' }),
   ];
   expect(await deliver(admissions, a)).toEqual(DEALT_WITH);
   expect((await deliver(admissions, b)).batchItemFailures).toHaveLength(1);
@@ -96,7 +98,7 @@ it.each<[string, (jobs: Jobs<FactName>, id: string) => Promise<unknown>]>([
 ])(
   'drops the ticket of a job that is %s, with the slots that a crash may have left it, and wakes who waits for it',
   async (_what, end) => {
-    const message = await aTicket(admissions, { srUuid: 's1' });
+    const message = await aTicket(admissions, { srUuid: S1 });
     await store().counters.take(HOST, message.jobId, 2);
     await store().counters.take(SR, message.jobId, 1);
     await end(store().jobs, message.jobId);
@@ -111,7 +113,7 @@ it.each<[string, (jobs: Jobs<FactName>, id: string) => Promise<unknown>]>([
 );
 
 it('leaves a job what its newer ticket was granted when an older one comes again', async () => {
-  const old = await aTicket(admissions, { srUuid: 's1' });
+  const old = await aTicket(admissions, { srUuid: S1 });
   await deliver(admissions, old);
   const next = { ...old, group: 'demo/h2', ticket: 'next', taskToken: 'next' };
   await store().counters.release(HOST, old.jobId);
@@ -131,7 +133,7 @@ it('drops the ticket of a job that nobody knows', async () => {
 });
 
 it('takes a job out again that is closed between the slot and the grant', async () => {
-  const message = await aTicket(admissions, { srUuid: 's1' });
+  const message = await aTicket(admissions, { srUuid: S1 });
   const { counters, jobs, ...rest } = store();
   const closing = {
     release: counters.release.bind(counters),

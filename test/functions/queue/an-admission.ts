@@ -22,7 +22,10 @@ expect.extend(allCustomMatcher);
 
 export const QUEUE_URL = 'https://sqs.us-east-1.amazonaws.com/123456789012/xensnap-hosts.fifo';
 export const HOST = 'host#demo/h1';
-export const SR = 'sr#demo/s1';
+/** An SR with one slot, and a host with one. */
+export const S1 = 'd6c2e1ba-42f6-4a6c-8f0d-3a1f6b0b5d11';
+export const SINGLE = '4e8f6c0a-93d1-4b57-8a2e-6d1c0f7b9e35';
+export const SR = `sr#demo/${S1}`;
 
 const config = {
   installation: 'test',
@@ -31,8 +34,8 @@ const config = {
       name: 'demo',
       addresses: ['http://127.0.0.1:9'],
       slotsPerHost: 2,
-      hostSlots: { single: 1 },
-      srSlots: { s1: 1 },
+      hostSlots: { [SINGLE]: 1 },
+      srSlots: { [S1]: 1 },
     },
   ],
   glance: { url: 'http://127.0.0.1:9' },

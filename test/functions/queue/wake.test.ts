@@ -14,6 +14,7 @@ import {
   emptyPlaces,
   HOST,
   QUEUE_URL,
+  S1,
   SR,
 } from './an-admission.ts';
 
@@ -60,7 +61,7 @@ it('brings the head of a line back at once when a slot comes free, and only once
 it('wakes the line that has waited longest, and another for another slot', async () => {
   await fill();
   const late = await waiting(2000);
-  const early = await waiting(1000, 'demo/h1/s1', { srUuid: 's1' });
+  const early = await waiting(1000, `demo/h1/${S1}`, { srUuid: S1 });
   await Promise.all([release(HOST, 'a'), release(HOST, 'b')]);
   const woken = visibilities(admissions).filter(([, seconds]) => seconds === 0);
   expect(woken.map(([receipt]) => receipt).sort()).toEqual([early.receipt, late.receipt].sort());
@@ -86,7 +87,7 @@ it('takes a slot that comes free while its line is being noted', async () => {
 it('lets who waits for an SR stand in no way of the others of the host', async () => {
   await counters().take(SR, 'another', 1);
   await counters().take(HOST, 'a', 2);
-  const forSr = await waiting(1, 'demo/h1/s1', { srUuid: 's1' });
+  const forSr = await waiting(1, `demo/h1/${S1}`, { srUuid: S1 });
   const other = await aTicket(admissions);
   expect(await deliver(admissions, other)).toEqual(DEALT_WITH);
   await release(HOST, other.jobId);
@@ -100,7 +101,7 @@ it('lets who waits for an SR stand in no way of the others of the host', async (
 it('passes a slot of the host on that it took in vain, for its SR is full', async () => {
   await counters().take(SR, 'another', 1);
   await fill();
-  const forSr = await waiting(1, 'demo/h1/s1', { srUuid: 's1' });
+  const forSr = await waiting(1, `demo/h1/${S1}`, { srUuid: S1 });
   const other = await waiting(2);
   await release(HOST, 'a');
   expect(visibilities(admissions).at(-1)).toEqual([forSr.receipt, 0]);
@@ -112,8 +113,8 @@ it('passes a slot of the host on that it took in vain, for its SR is full', asyn
 it('passes a slot of the SR on that its line was woken for in vain, for its host is full', async () => {
   await counters().take(SR, 'another', 1);
   const [first, other] = [
-    await waiting(1, 'demo/h1/s1', { srUuid: 's1' }),
-    await waiting(2, 'demo/h2/s1', { srUuid: 's1' }),
+    await waiting(1, `demo/h1/${S1}`, { srUuid: S1 }),
+    await waiting(2, `demo/h2/${S1}`, { srUuid: S1 }),
   ];
   await fill();
   await release(SR, 'another');
@@ -128,8 +129,8 @@ it('keeps the slot of its host for a line that has waited for an hour, and longe
   await counters().take(HOST, 'a', 2);
   await counters().take('host#demo/h2', 'b', 2);
   const hours = (n: number) => -n * 3_600_000;
-  const first = await waiting(hours(3), 'demo/h1/s1', { srUuid: 's1' });
-  const next = await waiting(hours(2), 'demo/h2/s1', { srUuid: 's1' });
+  const first = await waiting(hours(3), `demo/h1/${S1}`, { srUuid: S1 });
+  const next = await waiting(hours(2), `demo/h2/${S1}`, { srUuid: S1 });
   expect(await counters().holders(HOST)).toEqual(expect.arrayContaining(['a', first.message.jobId]));
   expect(await counters().holders('host#demo/h2')).toEqual(['b']);
   await release(SR, 'another');
@@ -141,9 +142,9 @@ it('keeps the slot of its host for a line that has waited for an hour, and longe
 
 it('wakes nobody for an SR that is full, whatever its hosts are', async () => {
   await counters().take(SR, 'another', 1);
-  await waiting(1, 'demo/h2/s1', { srUuid: 's1' });
+  await waiting(1, `demo/h2/${S1}`, { srUuid: S1 });
   await fill();
-  await waiting(2, 'demo/h1/s1', { srUuid: 's1' });
+  await waiting(2, `demo/h1/${S1}`, { srUuid: S1 });
   expect(visibilities(admissions).filter(([, seconds]) => seconds === 0)).toEqual([]);
 });
 
@@ -160,7 +161,7 @@ it.each(['MessageNotInflight', 'ReceiptHandleIsInvalid', 'InvalidParameterValue'
 
 it('wakes the next line where the one that has waited longest is noted by a receipt of no more use', async () => {
   await fill();
-  const [stale, next] = [await waiting(1), await waiting(2, 'demo/h1/s1', { srUuid: 's1' })];
+  const [stale, next] = [await waiting(1), await waiting(2, `demo/h1/${S1}`, { srUuid: S1 })];
   admissions.sqs
     .on(ChangeMessageVisibilityCommand, { ReceiptHandle: stale.receipt })
     .rejects(Object.assign(new Error('x'), { name: 'MessageNotInflight' }));
@@ -170,7 +171,7 @@ it('wakes the next line where the one that has waited longest is noted by a rece
 
 it('notes a line no longer whose head has looked by itself and got a slot', async () => {
   await fill();
-  const [first, other] = [await waiting(1), await waiting(2, 'demo/h1/s1', { srUuid: 's1' })];
+  const [first, other] = [await waiting(1), await waiting(2, `demo/h1/${S1}`, { srUuid: S1 })];
   // As if nobody had been woken.
   await counters().release(HOST, 'a');
   await counters().wait(HOST, { line: 'demo/h1', receipt: first.receipt, since: 1 }, 1);
@@ -228,7 +229,7 @@ it('leaves a line noted where the queue is not in reach, for whoever gives the n
 it('wakes for a function in the VPC, once that has answered, a line for each slot that it gave back', async () => {
   await fill();
   const stale = await waiting(1);
-  const next = await waiting(2, 'demo/h1/s1', { srUuid: 's1' });
+  const next = await waiting(2, `demo/h1/${S1}`, { srUuid: S1 });
   const { runtime, woken } = keepingWoken(admissions.runtime);
   await releaseSlotOf(HOST, 'a', runtime);
   expect(visibilities(admissions).filter(([, seconds]) => seconds === 0)).toEqual([]);
