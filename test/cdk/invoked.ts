@@ -2,6 +2,7 @@ import { cpSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import type { StatusChangeEvent } from '../../local/aws/states/status-event.ts';
+import { apiEvent } from '../support/api-event.ts';
 import { type Bundled, bundledFunctions, load } from './assembly.ts';
 import type { AwsCalls } from './aws-calls.ts';
 import type { Engine } from './engine.ts';
@@ -131,7 +132,7 @@ export function functionsOf(
         resource: resolve({ 'Fn::GetAtt': [idOf('Api'), 'Arn'] }),
         sourceArn: `arn:aws:execute-api:${region}:${account}:${stack.idOf('AWS::ApiGatewayV2::Api', 'HttpApi')}/$default/$default`,
       });
-      const answer = (await invoke('Api', apiEvent(method, path, body))) as {
+      const answer = (await invoke('Api', apiEvent(method, path, body && JSON.stringify(body)))) as {
         statusCode: number;
         body?: string;
       };
@@ -146,22 +147,4 @@ function copied({ name, file }: Bundled, folder: string): string {
   const own = join(folder, 'functions', name);
   cpSync(dirname(file), own, { recursive: true });
   return join(own, 'index.mjs');
-}
-
-/** What API Gateway makes of a request that AWS knows the caller of. */
-function apiEvent(method: string, path: string, body?: object) {
-  return {
-    version: '2.0',
-    routeKey: '$default',
-    rawPath: path,
-    rawQueryString: '',
-    headers: { host: 'api.example.com', ...(body && { 'content-type': 'application/json' }) },
-    requestContext: {
-      http: { method, path },
-      domainName: 'api.example.com',
-      authorizer: { iam: { userArn: 'arn:aws:iam::111122223333:user/operator' } },
-    },
-    isBase64Encoded: false,
-    ...(body && { body: JSON.stringify(body) }),
-  };
 }

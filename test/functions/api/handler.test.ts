@@ -2,6 +2,7 @@ import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { ExecutionDoesNotExist, SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { DynamoDBDocumentClient, GetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { beforeEach, expect, it } from 'vitest';
+import { apiEvent } from '../../support/api-event.ts';
 import { asLambdas } from '../../support/as-lambda.ts';
 import { mockedClass } from '../../support/mocked-aws.ts';
 import { aJob } from './a-job.ts';
@@ -26,23 +27,8 @@ beforeEach(() => {
   sfn.reset();
 });
 
-/** A request as API Gateway hands it on, once IAM has let the caller in. */
 async function ask(method: string, path: string, body?: string) {
-  const event = {
-    version: '2.0',
-    routeKey: '$default',
-    rawPath: path,
-    rawQueryString: '',
-    headers: { host: 'api.example.com', ...(body && { 'content-type': 'application/json' }) },
-    requestContext: {
-      http: { method, path },
-      domainName: 'api.example.com',
-      authorizer: { iam: { userArn: 'arn:aws:iam::000000000000:user/operator' } },
-    },
-    isBase64Encoded: false,
-    ...(body && { body }),
-  };
-  const answer = await api.handler(event as never, {} as never);
+  const answer = await api.handler(apiEvent(method, path, body) as never, {} as never);
   return { ...answer, document: JSON.parse(answer.body ?? '{}') };
 }
 
