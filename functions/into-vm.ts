@@ -7,6 +7,7 @@ import type { Exchanged } from './pool/exchange.ts';
 import { findVm, refuseOtherThanVm } from './pool/inspect.ts';
 import { refuseUnlessHaltable } from './pool/shut-down.ts';
 import { chooseRoot, disksOfVm } from './pool/vm-disks.ts';
+import { nameOfVm } from './pool/vm-name.ts';
 import type { RestorableImage } from './restorable-image.ts';
 
 const MOST_NAME_CHARACTERS = 100;
@@ -47,7 +48,7 @@ export async function findIntoVm(
   const { disk, vdi } = await chooseRoot(xapi, vm, attached, device);
   const { uuid: srUuid } = await xapi.call('SR.get_record', vdi.SR);
   return {
-    ...{ uuid: vm.uuid, name: vm.name_label, device: disk.device },
+    ...{ uuid: vm.uuid, name: nameOfVm(vm), device: disk.device },
     ...{ diskUuid: vdi.uuid, srUuid, shutdown },
   };
 }

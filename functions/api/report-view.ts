@@ -9,6 +9,7 @@ import type { VerifiedBackup } from '../store/backups.ts';
 import { JOB_STATUSES, REACHED, TEST_PERIODS } from '../words.ts';
 import { type Entry, type Place, pageOf, type ReportPlace } from './report-pages.ts';
 import { type Listener, toldTo } from './told-to.ts';
+import { startOfName } from './vm-place.ts';
 
 const time = z.iso.datetime();
 const reason = z.object({ name: z.string(), message: z.string() });
@@ -179,7 +180,7 @@ export function reportView(report: Report, listener: Listener, after: ReportPlac
         uuid,
       ]),
       unprotected: entries(report.unprotected, otherView, ({ name, pool, uuid }) => [
-        name.slice(0, 100).toWellFormed(),
+        startOfName(name),
         pool,
         uuid,
       ]),

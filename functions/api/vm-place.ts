@@ -10,13 +10,17 @@ export interface VmPlace {
 
 const Wire = z.tuple([z.string(), z.string(), z.string()]);
 
-/** So much of a name decides on the order: markers are parts of addresses, and xapi takes names of any length. */
+/** So much of a name decides on the order: markers are parts of addresses. */
 const MOST_OF_NAME = 100;
-const start = (name: string) => name.slice(0, MOST_OF_NAME).toWellFormed();
+export const startOfName = (name: string) => name.slice(0, MOST_OF_NAME).toWellFormed();
 
 /** Sorts VMs by name; no two of them are the same. */
 export function byName(a: VmPlace, b: VmPlace): number {
-  return start(a.name).localeCompare(start(b.name)) || compare(a.uuid, b.uuid) || compare(a.pool, b.pool);
+  return (
+    startOfName(a.name).localeCompare(startOfName(b.name)) ||
+    compare(a.uuid, b.uuid) ||
+    compare(a.pool, b.pool)
+  );
 }
 
 function compare(a: string, b: string): number {
@@ -24,7 +28,7 @@ function compare(a: string, b: string): number {
 }
 
 export function markerOfVm({ name, pool, uuid }: VmPlace): string {
-  return writeMarker([start(name), pool, uuid]);
+  return writeMarker([startOfName(name), pool, uuid]);
 }
 
 /** @throws BadRequest for a marker that no answer gave */
