@@ -54,7 +54,7 @@ export async function tick(
   await attempt(() =>
     beginRuns(runtime, { snapshot: request, restore }, { hasTime: () => isIn(BEGIN_SECONDS) }),
   );
-  await attempt(() => tellAges(runtime));
+  await attempt(() => tellAges(runtime, vmsOf));
   await attempt(() => stopCancelled(runtime));
   if (failures.length > 0) throw failures[0];
 }

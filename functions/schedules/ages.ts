@@ -4,6 +4,7 @@ import type { BaseRuntime } from '../runtime/base.ts';
 import { type KnownVm, lostBefore, standing, type Tests, type VerifiedBackup } from '../store/backups.ts';
 import { type CoveredVm, coveredBy, type PoolVms, vmKey, vmsOfPools } from './coverage.ts';
 import { type LookBound, lookAtBackups } from './look.ts';
+import type { VmsOf } from './pool-vms.ts';
 import type { ScheduledVm } from './schedule.ts';
 import { areTestsOverdue } from './test-times.ts';
 
@@ -157,10 +158,9 @@ async function backupsOf(
 
 /**
  * Tells the age of the oldest last backup of all scheduled VMs, and how many schedules' tests are overdue, for the
- * alarms; every 15 minutes at most. Looks before
- * which VMs are scheduled now, and which of their backups are there.
+ * alarms; every 15 minutes at most. Looks before which VMs are scheduled now, and which of their backups are there.
  */
-export async function tellAges(runtime: BaseRuntime): Promise<void> {
+export async function tellAges(runtime: BaseRuntime, vmsOf: VmsOf): Promise<void> {
   const { store, clock, metrics } = runtime;
   const now = clock.now();
   if (!(await store.schedules.takeAges(now, new Date(now.getTime() - TOLD_SECONDS * 1000)))) return;
@@ -171,7 +171,9 @@ export async function tellAges(runtime: BaseRuntime): Promise<void> {
       schedules.filter((schedule) => areTestsOverdue(schedule, now)).length,
     );
   const selecting = schedules.some(({ enabled, vm }) => enabled && !vm);
-  const pools: PoolVms = selecting ? await vmsOfPools(runtime, POOLS_SECONDS) : { vms: new Map(), away: [] };
+  const pools: PoolVms = selecting
+    ? await vmsOfPools(runtime, vmsOf, POOLS_SECONDS)
+    : { vms: new Map(), away: [] };
   const known = await knownVms(runtime);
   const covered = coveredBy(schedules, pools, known, { config: runtime.config, now });
   await noteSelected(covered, pools, known, runtime);

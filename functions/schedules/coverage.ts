@@ -1,17 +1,14 @@
 import { mapBounded, within } from '../bounded.ts';
 import { type Reason, XensnapError } from '../errors.ts';
 import { nameOfVm } from '../pool/vm-name.ts';
-import { REAL_VMS } from '../pool/vms.ts';
 import { allowedVms } from '../projects.ts';
 import type { BaseRuntime } from '../runtime/base.ts';
 import type { KnownVm } from '../store/backups.ts';
 import { asJobError, translateOfPool } from '../translate.ts';
-import { factsOf, type VmFacts } from './pool-vms.ts';
+import type { VmFacts, VmsOf } from './pool-vms.ts';
 import type { Schedule, ScheduledVm, Selector } from './schedule.ts';
 import { poolsOf, selects } from './select.ts';
 import { nextNominal } from './timing.ts';
-
-type Deps = Pick<BaseRuntime, 'config' | 'withSession'>;
 
 /** The VMs of the pools as they are now, and the pools that did not tell theirs. */
 export interface PoolVms {
@@ -19,19 +16,18 @@ export interface PoolVms {
   readonly away: readonly { readonly pool: string; readonly reason: Reason }[];
 }
 
-/** Asks every pool at once, and each once; one that takes longer than `seconds` counts as away. */
-export async function vmsOfPools({ config, withSession }: Deps, seconds: number): Promise<PoolVms> {
+/** Asks every pool at once; one that takes longer than `seconds` counts as away. */
+export async function vmsOfPools(
+  { config }: Pick<BaseRuntime, 'config'>,
+  vmsOf: VmsOf,
+  seconds: number,
+): Promise<PoolVms> {
   const vms = new Map<string, readonly VmFacts[]>();
   const away: { pool: string; reason: Reason }[] = [];
   const pools = config.pools.filter(({ driver }) => driver === 'xenapi');
   await mapBounded(pools, pools.length, async ({ name: pool }) => {
     try {
-      const asked = withSession(
-        pool,
-        async (xapi) => factsOf(await xapi.call('VM.get_all_records_where', REAL_VMS)),
-        { seconds },
-      );
-      const records = await within(seconds, asked, undefined);
+      const records = await within(seconds, vmsOf(pool), undefined);
       if (!records) throw new XensnapError('XapiBusy', `it does not tell its VMs within ${seconds} s.`);
       vms.set(pool, records);
     } catch (error) {

@@ -9,6 +9,7 @@ import { coveredBy, overdueAfter, vmKey, vmsOfPools } from './coverage.ts';
 import type { LookBound } from './look.ts';
 import { isAskedForAgain } from './made-up.ts';
 import { jobOfRun, runOutcomeOf } from './outcome.ts';
+import { askOnce } from './pool-vms.ts';
 import type { Run, RunState } from './run.ts';
 import type { RestoreTest, Schedule } from './schedule.ts';
 import { areTestsOverdue } from './test-times.ts';
@@ -71,7 +72,7 @@ export async function reportOf(
   const { store, config, clock } = runtime;
   const now = clock.now();
   const [pools, known, all, runs, snapshots] = await Promise.all([
-    vmsOfPools(runtime, POOLS_SECONDS),
+    vmsOfPools(runtime, askOnce(runtime, POOLS_SECONDS), POOLS_SECONDS),
     knownVms(runtime),
     store.schedules.all(),
     runsOf(date, project, runtime),

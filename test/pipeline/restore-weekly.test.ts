@@ -6,6 +6,7 @@ import { reportView } from '../../functions/api/report-view.ts';
 import { collectMetrics, type Measured } from '../../functions/metrics.ts';
 import { TESTED_PROPERTY } from '../../functions/restore-tested.ts';
 import { tellAges } from '../../functions/schedules/ages.ts';
+import { askOnce } from '../../functions/schedules/pool-vms.ts';
 import { reportOf } from '../../functions/schedules/report.ts';
 import { saveSchedule } from '../../functions/schedules/save.ts';
 import { aJob } from '../functions/api/a-job.ts';
@@ -126,7 +127,7 @@ it(`tests ${VMS} images a week, finds and names the one that was damaged at rest
   // Two more weeks and a day in which nothing is proved.
   const later = new Date(at.clock.now().getTime() + 15 * DAY + 60_000);
   expect((await reported(later, '2026-01-01')).testing).toMatchObject([{ scheduleId, overdue: true }]);
-  await tellAges({ ...runtime, clock: { now: () => later } });
+  await tellAges({ ...runtime, clock: { now: () => later } }, askOnce(runtime));
   expect(values('RestoreTestsOverdue').at(-1)).toBe(1);
   await runtime.store.schedules.remove(scheduleId);
 });
