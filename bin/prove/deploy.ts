@@ -87,12 +87,15 @@ export const DEPLOY: readonly Check[] = [
 export const NETWORK: readonly Check[] = [
   {
     line: 'the stack has made no NAT gateway',
-    async run({ aws }) {
+    async run({ aws, stack }) {
+      const made = [...stack.all('AWS::EC2::NatGateway').values()];
+      expect(made.length === 0, `there is ${made.join()}`);
       const { NatGateways } = await aws<{ NatGateways: { State: string; NatGatewayId: string }[] }>(
         'ec2',
         'describe-nat-gateways',
         '--filter',
-        'Name=tag-key,Values=xensnap',
+        // CloudFormation's own tag on whatever a stack makes.
+        `Name=tag:aws:cloudformation:stack-name,Values=${stack.name}`,
       );
       const alive = NatGateways.filter(({ State }) => State !== 'deleted').map(
         ({ NatGatewayId }) => NatGatewayId,
